@@ -1,0 +1,89 @@
+"""The denoiser: a bidirectional transformer in the LLaDA block (arXiv 2502.09992); Dream differs by its config only."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from lavida.cache.prefix import PrefixCache
+from lavida.config import DenoiserConfig
+from lavida.nn.attention import Attention
+from lavida.nn.layers import RMSNorm, SwiGLU, rotary_tables
+
+
+class Block(nn.Module):
+    """h = x + attention(norm(x)); h + mlp(norm(h))."""
+
+    def __init__(self, config: DenoiserConfig) -> None:
+        super().__init__()
+        self.attn_norm = RMSNorm(config.d_model, config.norm_eps)
+        self.attn = Attention(config.d_model, config.n_heads, config.n_kv_heads, qkv_bias=config.qkv_bias)
+        self.mlp_norm = RMSNorm(config.d_model, config.norm_eps)
+        self.mlp = SwiGLU(config.d_model, config.mlp_size)
+
+    def forward(
+        self,
+        x: Tensor,
+        cos: Tensor,
+        sin: Tensor,
+        mask: Tensor | None = None,
+        cache: PrefixCache | None = None,
+        layer: int = 0,
+    ) -> Tensor:
+        x = x + self.attn(self.attn_norm(x), cos, sin, mask, cache, layer)
+        return x + self.mlp(self.mlp_norm(x))
+
+
+class Denoiser(nn.Module):
+    """Embeddings in, hidden states out; `head` turns hidden states into logits where they are wanted."""
+
+    def __init__(self, config: DenoiserConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = nn.Embedding(config.vocab_size, config.d_model)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
+        self.norm = RMSNorm(config.d_model, config.norm_eps)
+        self.unembedding = None if config.tied_head else nn.Linear(config.d_model, config.vocab_size, bias=False)
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """Token embeddings [..., D]."""
+        return self.embedding(ids)
+
+    def forward(
+        self,
+        x: Tensor,
+        *,
+        positions: Tensor | None = None,
+        mask: Tensor | None = None,
+        cache: PrefixCache | None = None,
+    ) -> Tensor:
+        """Hidden states [B, L, D] of embeddings x [B, L, D], after the last norm.
+
+        `positions` [L] or [B, L] default to those that follow the cache; `mask` as in `Attention.forward`.
+        """
+        start = cache.length if cache is not None else 0
+        if positions is None:
+            positions = torch.arange(start, start + x.shape[1], device=x.device)
+        cos, sin = rotary_tables(positions, self.config.head_dim, self.config.rope_theta)
+        if cos.dim() == 3:  # positions per row: broadcast over heads
+            cos, sin = cos[:, None], sin[:, None]
+        for layer, block in enumerate(self.blocks):
+            x = block(x, cos, sin, mask, cache, layer)
+        return self.norm(x)
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """Logits [..., V] of hidden states [..., D]; row i speaks of token i, or of i + 1 if `logit_shift`."""
+        weight = self.embedding.weight if self.unembedding is None else self.unembedding.weight
+        return nn.functional.linear(hidden, weight)
+
+    @torch.no_grad()
+    def reset(self, generator: torch.Generator) -> None:
+        """Initialise in place: embeddings 1/sqrt(D), matrices 0.02 with residual outputs shrunk by depth."""
+        for name, p in self.named_parameters():
+            if p.dim() < 2:
+                p.fill_(0.0 if name.endswith("bias") else 1.0)
+            elif "embedding" in name:
+                p.normal_(0.0, self.config.d_model**-0.5, generator=generator)
+            else:
+                residual = name.endswith(("attn.out.weight", "mlp.down.weight"))
+                p.normal_(0.0, 0.02 / ((2 * self.config.n_layers) ** 0.5 if residual else 1.0), generator=generator)

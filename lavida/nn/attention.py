@@ -1,0 +1,61 @@
+"""One attention call and the masks of the paper: full, Prefix-DLM, packed segments."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lavida.cache.prefix import PrefixCache
+from lavida.nn.layers import rotate
+
+
+class Attention(nn.Module):
+    """Multi-head attention with grouped keys; bidirectional unless a mask says otherwise."""
+
+    def __init__(self, d_model: int, n_heads: int, n_kv_heads: int, *, qkv_bias: bool) -> None:
+        super().__init__()
+        self.n_heads, self.n_kv_heads, self.head_dim = n_heads, n_kv_heads, d_model // n_heads
+        self.q = nn.Linear(d_model, n_heads * self.head_dim, bias=qkv_bias)
+        self.k = nn.Linear(d_model, n_kv_heads * self.head_dim, bias=qkv_bias)
+        self.v = nn.Linear(d_model, n_kv_heads * self.head_dim, bias=qkv_bias)
+        self.out = nn.Linear(n_heads * self.head_dim, d_model, bias=False)
+
+    def forward(
+        self,
+        x: Tensor,
+        cos: Tensor,
+        sin: Tensor,
+        mask: Tensor | None = None,
+        cache: PrefixCache | None = None,
+        layer: int = 0,
+    ) -> Tensor:
+        """x [B, L, D]; mask broadcastable to [B, N, L, keys], True = may attend; the cache's keys come first."""
+        batch, length, _ = x.shape
+        q = self.q(x).view(batch, length, self.n_heads, self.head_dim).transpose(1, 2)  # [B, N, L, H]
+        k = self.k(x).view(batch, length, self.n_kv_heads, self.head_dim).transpose(1, 2)
+        v = self.v(x).view(batch, length, self.n_kv_heads, self.head_dim).transpose(1, 2)
+        q, k = rotate(q, cos, sin), rotate(k, cos, sin)
+        if cache is not None:
+            k, v = cache.join(layer, k, v)
+        x = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=self.n_heads != self.n_kv_heads)
+        return self.out(x.transpose(1, 2).reshape(batch, length, -1))
+
+
+def prefix_mask(prefix: Tensor, length: int) -> Tensor:
+    """Prefix-DLM mask [B, 1, L, L] for prefix lengths [B]: the prefix sees itself, the answer sees all."""
+    is_prefix = torch.arange(length, device=prefix.device) < prefix[:, None]  # [B, L]
+    return (is_prefix[:, None, :] | ~is_prefix[:, :, None])[:, None]
+
+
+def segment_mask(segment: Tensor, parent: Tensor) -> Tensor:
+    """Packed Prefix-DLM mask [B, 1, L, L].
+
+    `segment` [B, L] numbers the pieces of a row (0 = padding) and `parent` [B, L, A] lists the pieces that a token
+    sees besides its own (0 = none). So one image serves several prompts, and one prompt two complementary answers.
+    """
+    same = segment[:, :, None] == segment[:, None, :]
+    seen = (parent[:, :, :, None] == segment[:, None, None, :]).any(2)
+    alive = (segment > 0)[:, None, :]
+    # Padding attends to itself only, so that its softmax has a key.
+    return ((same | seen) & alive | torch.eye(segment.shape[1], dtype=torch.bool, device=segment.device))[:, None]
