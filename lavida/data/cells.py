@@ -1,0 +1,52 @@
+"""Which object each feature cell shows: the targets of the dense loss and the words of a symbolic scene."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lavida.data.scenes import Scene
+from lavida.text.tokenizer import NOTHING, Tokenizer
+
+GLOBAL, TILES = 4, 8  # cells along a side: the global view, the map of 2 x 2 tiles
+IMAGE_TOKENS = GLOBAL * GLOBAL + TILES * (TILES + 1)
+
+
+def cell_objects(scene: Scene, side: int) -> list[int]:
+    """For each cell of a side x side grid, row by row, the index of the object that it shows, or -1.
+
+    The topmost object over the cell's centre counts; an object that covers no centre takes the nearest cell.
+    """
+    cells = [-1] * (side * side)
+    for i, o in enumerate(scene.objects):
+        hit = False
+        x0, x1 = (o.x - o.w / 2) * side - 0.5, (o.x + o.w / 2) * side - 0.5
+        y0, y1 = (o.y - o.h / 2) * side - 0.5, (o.y + o.h / 2) * side - 0.5
+        for r in range(max(0, -int(-y0 // 1)), min(side - 1, int(y1 // 1)) + 1):
+            for c in range(max(0, -int(-x0 // 1)), min(side - 1, int(x1 // 1)) + 1):
+                cells[r * side + c] = i
+                hit = True
+        if not hit:
+            cells[min(side - 1, int(o.y * side)) * side + min(side - 1, int(o.x * side))] = i
+    return cells
+
+
+class CellWords:
+    """Name and colour ids of each cell of a scene: global cells first, then the map of tiles."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._first = lambda word: tokenizer.encode(word)[0]
+        self._ids: dict[str, int] = {}
+        self.nothing = tokenizer.id_of(NOTHING)
+
+    def _id(self, word: str) -> int:
+        if word not in self._ids:
+            self._ids[word] = self._first(word)
+        return self._ids[word]
+
+    def __call__(self, scene: Scene) -> Tensor:
+        """[80, 2]: the first token of the name (or "nothing") and of the colour (or -1)."""
+        words = [(self._id(o.name), self._id(o.colour) if o.colour else -1) for o in scene.objects]
+        words.append((self.nothing, -1))
+        cells = cell_objects(scene, GLOBAL) + cell_objects(scene, TILES)
+        return torch.tensor([words[i] for i in cells], dtype=torch.long)

@@ -1,0 +1,121 @@
+"""Rows of training: one image, many questions, each answer twice under complementary masks.
+
+    [image, hint] [prompt 1] [answer 1, mask A] [answer 1, mask B] [prompt 2] ...
+
+A prompt sees the image, an answer sees the image and its prompt: the Prefix-DLM mask, packed, so that the image is
+encoded once for all of them and the prefix cache is exact at inference.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from lavida.data.questions import Question
+from lavida.text.prompt import question_ids
+from lavida.text.tokenizer import Tokenizer
+
+CANVAS_LENGTHS = (4, 8, 16, 24, 32, 48, 64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Packed rows; B rows of R positions, the image slots first."""
+
+    ids: Tensor  # [B, R], noised; image slots hold 0
+    positions: Tensor  # [B, R]
+    segment: Tensor  # [B, R], 0 = padding
+    parent: Tensor  # [B, R, 2]
+    targets: Tensor  # [M] the true ids of the masked answer tokens
+    where: Tensor  # [M] their flat positions in [B * R]
+    weights: Tensor  # [M]
+    questions: int
+
+    def to(self, device: str) -> Batch:
+        moved = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Batch(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in moved.items()})
+
+
+class Packer:
+    """Turns (hint, questions) into rows of fixed length."""
+
+    def __init__(self, tokenizer: Tokenizer, *, image_tokens: int, row: int, end_weight: float = 0.2) -> None:
+        self.tokenizer, self.image_tokens, self.row, self.end_weight = tokenizer, image_tokens, row, end_weight
+        self._cache: dict[str, list[int]] = {}
+
+    def _encode(self, text: str, *, prompt: bool) -> list[int]:
+        key = ("?" if prompt else "!") + text
+        if key not in self._cache:
+            if len(self._cache) > 200_000:
+                self._cache.clear()
+            self._cache[key] = question_ids(self.tokenizer, text) if prompt else self.tokenizer.encode(text)
+        return self._cache[key]
+
+    def pack(self, rows: Sequence[tuple[list[int], Sequence[Question]]], rng: random.Random) -> Batch:
+        """A batch of (hint ids, questions); the questions that do not fit into a row are left out."""
+        shape = (len(rows), self.row)
+        ids, positions, segment = (torch.zeros(shape, dtype=torch.long) for _ in range(3))
+        parent = torch.zeros((*shape, 2), dtype=torch.long)
+        where: list[int] = []
+        targets: list[int] = []
+        weights: list[float] = []
+        asked = 0
+        for b, (hint, questions) in enumerate(rows):
+            at = self.image_tokens
+            ids[b, at : at + len(hint)] = torch.tensor(hint, dtype=torch.long)
+            at += len(hint)
+            prefix = at
+            segment[b, :at] = 1
+            positions[b, :at] = torch.arange(at)
+            piece = 2
+            for q in questions:
+                prompt, answer = self._encode(q.prompt, prompt=True), self._encode(q.answer, prompt=False)
+                length = self.canvas_length(len(answer), rng)
+                if length is None or at + len(prompt) + 2 * length > self.row:
+                    continue
+                end = at + len(prompt)
+                ids[b, at:end] = torch.tensor(prompt)
+                positions[b, at:end] = torch.arange(prefix, prefix + len(prompt))
+                segment[b, at:end], parent[b, at:end, 0] = piece, 1
+                true = answer + [self.tokenizer.eos_id] * (length - len(answer))
+                weight = [1.0] * len(answer) + [self.end_weight] * (length - len(answer))
+                at = end
+                t = rng.random()
+                masked = [rng.random() < t for _ in true]
+                for copy, flip in enumerate((False, True)):
+                    for i, (token, m) in enumerate(zip(true, masked, strict=True)):
+                        hide = m != flip
+                        ids[b, at + i] = self.tokenizer.mask_id if hide else token
+                        if hide:
+                            where.append(b * self.row + at + i)
+                            targets.append(token)
+                            weights.append(weight[i])
+                    end = at + length
+                    positions[b, at:end] = torch.arange(prefix + len(prompt), prefix + len(prompt) + length)
+                    segment[b, at:end] = piece + 1 + copy
+                    parent[b, at:end, 0], parent[b, at:end, 1] = 1, piece
+                    at = end
+                piece += 3
+                asked += 1
+        return Batch(
+            ids=ids,
+            positions=positions,
+            segment=segment,
+            parent=parent,
+            targets=torch.tensor(targets, dtype=torch.long),
+            where=torch.tensor(where, dtype=torch.long),
+            weights=torch.tensor(weights),
+            questions=asked,
+        )
+
+    @staticmethod
+    def canvas_length(tokens: int, rng: random.Random) -> int | None:
+        """A canvas for an answer of so many tokens: mostly the shortest that holds it, sometimes longer."""
+        fits = [n for n in CANVAS_LENGTHS if n >= tokens]
+        if not fits:
+            return None
+        return next((n for n in fits if rng.random() < 0.7), fits[0])

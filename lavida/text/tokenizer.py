@@ -1,0 +1,82 @@
+"""The byte-level BPE of lavida-mini and a thin face over any `tokenizer.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from tokenizers import Tokenizer as _Tokenizer
+from tokenizers import decoders, models, pre_tokenizers, trainers
+
+from lavida.errors import CheckpointError
+
+EOS, MASK, USER, ASSISTANT, NOTHING = "<|eos|>", "<|mask|>", "<|user|>", "<|assistant|>", "<|nothing|>"
+FIM, SPAN = "<|fim|>", "<|span|>"
+# How sure the tower's own classifier is of the name that it hints at.
+HINTS = ("<|hint:sure|>", "<|hint:maybe|>", "<|hint:guess|>")
+SPECIAL = (EOS, MASK, USER, ASSISTANT, NOTHING, FIM, SPAN, *HINTS, *(f"<|spare{i}|>" for i in range(6)))
+
+
+class Tokenizer:
+    """Text to ids and back; every text is read as if a space stood before it, so that a word is one token anywhere."""
+
+    def __init__(self, backend: _Tokenizer) -> None:
+        self._backend = backend
+        self.size = backend.get_vocab_size()
+        self.eos_id, self.mask_id = self.id_of(EOS), self.id_of(MASK)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Tokenizer:
+        """Read `tokenizer.json` in a model folder. Raises CheckpointError if it is missing or broken."""
+        path = Path(folder) / "tokenizer.json"
+        try:
+            return cls(_Tokenizer.from_file(str(path)))
+        except Exception as error:  # the backend raises bare Exceptions
+            raise CheckpointError(f"cannot read the tokenizer {path}: {error}") from None
+
+    @classmethod
+    def train(cls, texts: Iterable[str], size: int) -> Tokenizer:
+        """Learn a byte-level BPE of `size` ids: digits apart, JSON punctuation never merged with words."""
+        backend = _Tokenizer(models.BPE())
+        backend.pre_tokenizer = pre_tokenizers.Sequence(
+            [
+                pre_tokenizers.Digits(individual_digits=True),
+                pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
+            ]
+        )
+        backend.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=size,
+            special_tokens=list(SPECIAL),
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            min_frequency=2,
+            show_progress=False,
+        )
+        backend.train_from_iterator((" " + t for t in texts), trainer)
+        return cls(backend)
+
+    def save(self, folder: str | Path) -> None:
+        self._backend.save(str(Path(folder) / "tokenizer.json"))
+
+    def id_of(self, token: str) -> int:
+        """The id of a token by its exact spelling. Raises CheckpointError if there is none."""
+        i = self._backend.token_to_id(token)
+        if i is None:
+            raise CheckpointError(f"the tokenizer has no token {token!r}; take the tokenizer.json that belongs to the model")
+        return i
+
+    def encode(self, text: str) -> list[int]:
+        return self._backend.encode(" " + text, add_special_tokens=False).ids
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text up to the first end token, special tokens left out."""
+        kept = []
+        for i in ids:
+            if i == self.eos_id:
+                break
+            kept.append(int(i))
+        return self._backend.decode(kept, skip_special_tokens=True).strip()
+
+    def token(self, i: int) -> str:
+        """The text of one id, special tokens spelled out."""
+        return self._backend.decode([int(i)], skip_special_tokens=False)
