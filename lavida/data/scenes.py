@@ -17,7 +17,7 @@ class Placed:
     w: float
     h: float
     rotation: float = 0.0  # degrees, counter-clockwise
-    hue: float = 0.0  # turn of the hue, 0..1
+    hue: float = 0.0  # turn of the hue, degrees
     flip: bool = False
     blur: float = 0.0  # Gaussian sigma, pixels
 

@@ -34,7 +34,7 @@ class World:
         backgrounds: int = 0,
         recolour: Callable[[int, float], str | None] | None = None,
     ) -> None:
-        """`recolour(cutout index, hue turn)` names the colour of a hue-turned cut-out; None = never turn hues."""
+        """`recolour(cutout index, degrees)` names the colour of a cut-out with its hue turned; None = never turn hues."""
         self.by_name: dict[str, list[Cutout]] = {}
         for c in cutouts:
             self.by_name.setdefault(c.name, []).append(c)
@@ -76,7 +76,7 @@ class World:
         w, h = (side, side / c.aspect) if c.aspect >= 1 else (side * c.aspect, side)
         hue, colour = 0.0, c.colour
         if self.recolour is not None and rng.random() < 0.25:
-            hue = rng.random()
+            hue = float(rng.randrange(360))
             colour = self.recolour(c.index, hue)
         return Placed(
             cutout=c.index,
