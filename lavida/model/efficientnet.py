@@ -6,7 +6,7 @@ Input is (u8 - 127) / 128 per channel, 224 pixels square; features are the 7x7x3
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -107,6 +107,13 @@ class EfficientNetLite0(nn.Module):
         """ImageNet logits [V, 1000] of features [V, n, 320]; n is a square number of cells."""
         pixels = features.transpose(1, 2).unsqueeze(-1)  # [V, 320, n, 1]: a 1x1 convolution asks for no shape
         return self.classifier(self.head(pixels).mean((2, 3)))
+
+    def adapt(self, names: Collection[str]) -> None:
+        """Take the form that a checkpoint with these tensor names was saved in: fused or not, with the head or not."""
+        if "stem.norm.weight" not in names:
+            self.fuse()
+        if "classifier.weight" not in names:
+            self.head = self.classifier = None
 
     def fuse(self) -> EfficientNetLite0:
         """Fold every batch norm into its convolution, in place: same output, no statistics to train."""
