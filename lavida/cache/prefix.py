@@ -16,6 +16,7 @@ class PrefixCache:
         self._keys: list[Tensor | None] = [None] * n_layers
         self._values: list[Tensor | None] = [None] * n_layers
         self.writing = True
+        self.tail: Tensor | None = None  # hidden state [1, D] of the last position: Dream reads its logits off it
 
     @property
     def length(self) -> int:
@@ -34,5 +35,5 @@ class PrefixCache:
     def fork(self) -> PrefixCache:
         """A cache that shares what is held so far and grows on its own: another question on the same image."""
         twin = PrefixCache(len(self._keys))
-        twin._keys, twin._values = list(self._keys), list(self._values)
+        twin._keys, twin._values, twin.tail = list(self._keys), list(self._values), self.tail
         return twin

@@ -1,0 +1,162 @@
+"""Official config.json files read as our configuration: LLaDA, Dream, LaViDa on either, LLaDA-V."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Collection
+from typing import Any
+
+from lavida.checkpoint.layouts import LLADA, Layout
+from lavida.config import DenoiserConfig, TilesConfig, VisionConfig, VLMConfig
+from lavida.errors import CheckpointError
+
+# Ids that the official code holds as constants: (mask, end of text, end of turn).
+LLADA_IDS = (126336, 126081, 126348)
+DREAM_IDS = (151666, 151643, 151645)
+# google/siglip-so400m-patch14-384 and its second edition: the published configs name the tower, not its sizes.
+SO400M = {
+    "hidden_size": 1152,
+    "intermediate_size": 4304,
+    "num_hidden_layers": 27,
+    "num_attention_heads": 16,
+    "image_size": 384,
+    "patch_size": 14,
+    "layer_norm_eps": 1e-6,
+}
+# Fields of LLaDA's config that our block does not vary, with the value it has.
+_FIXED = {
+    "activation_type": "silu",
+    "layer_norm_type": "rms",
+    "block_type": "llama",
+    "rope": True,
+    "alibi": False,
+    "attention_layer_norm": False,
+    "bias_for_layer_norm": False,
+    "include_bias": False,
+    "input_emb_norm": False,
+    "scale_logits": False,
+    "hidden_act": "silu",
+    "rope_scaling": None,
+    "mm_projector_type": "mlp2x_gelu",
+}
+
+
+def read_official(
+    data: dict[str, Any], tower: dict[str, Any] | None, layout: Layout, shapes: dict[str, tuple[int, ...]]
+) -> VLMConfig:
+    """Configuration of an official checkpoint from its config.json, vision_config.json and our names' shapes."""
+    for name, value in _FIXED.items():
+        if data.get(name, value) != value:
+            raise CheckpointError(f"config.json has {name} = {data[name]!r}, and only {value!r} is supported")
+    try:
+        if layout is LLADA:
+            family, denoiser = "llada", _llada(data)
+        elif str(data.get("model_type", "")).lower() in ("dream", "llava_dream"):
+            family, denoiser = "dream", _llama(data, DREAM_IDS, logit_shift=True, qkv_bias=True)
+        else:
+            bias = "denoiser.blocks.0.attn.q.bias" in shapes
+            family, denoiser = "llada", _llama(data, LLADA_IDS, logit_shift=False, qkv_bias=bias)
+    except KeyError as error:
+        raise CheckpointError(
+            f"config.json lacks the field {error.args[0]!r}; take the file of the checkpoint"
+        ) from None
+    if "projector.inner.weight" not in shapes:
+        return VLMConfig(denoiser=denoiser, family=family)
+    # LLaDA-V keeps every cell of a view; LaViDa pools them, whatever both configs say of a pooling mode.
+    llada_v = layout is not LLADA and family == "llada"
+    return VLMConfig(
+        denoiser=denoiser,
+        vision=_vision(tower or SO400M, shapes),
+        tiles=_tiles(data, pool=not llada_v),
+        projector_hidden=shapes["projector.inner.weight"][0],
+        family="llada-v" if llada_v else f"lavida-{family}",
+    )
+
+
+def _ids(data: dict[str, Any], constants: tuple[int, int, int], vocab: int) -> dict[str, Any]:
+    mask, eos, turn = constants
+    # `mask_standin_id` is how checkpoints with a tiny vocabulary say it where the official code has a constant.
+    mask = data.get("mask_token_id", data.get("mask_standin_id", mask))
+    ends = data.get("eos_token_id", eos)
+    ends = list(ends) if isinstance(ends, (list, tuple)) else [ends]
+    if ends[0] == eos and turn < vocab and turn not in ends:
+        ends.append(turn)
+    return {"mask_id": mask, "eos_ids": tuple(ends)}
+
+
+def _llada(data: dict[str, Any]) -> DenoiserConfig:
+    vocab = data.get("embedding_size") or data["vocab_size"]
+    kv_heads = data.get("n_kv_heads") or (1 if data.get("multi_query_attention") else data["n_heads"])
+    return DenoiserConfig(
+        vocab_size=vocab,
+        d_model=data["d_model"],
+        n_layers=data["n_layers"],
+        n_heads=data["n_heads"],
+        n_kv_heads=kv_heads,
+        mlp_size=data.get("mlp_hidden_size") or data["mlp_ratio"] * data["d_model"],
+        norm_eps=data.get("rms_norm_eps", 1e-5),
+        rope_theta=data.get("rope_theta", 10_000.0),
+        qkv_bias=bool(data.get("include_qkv_bias")),
+        tied_head=bool(data.get("weight_tying")),
+        max_length=data.get("max_sequence_length", 4096),
+        **_ids(data, LLADA_IDS, vocab),
+    )
+
+
+def _llama(data: dict[str, Any], ids: tuple[int, int, int], *, logit_shift: bool, qkv_bias: bool) -> DenoiserConfig:
+    return DenoiserConfig(
+        vocab_size=data["vocab_size"],
+        d_model=data["hidden_size"],
+        n_layers=data["num_hidden_layers"],
+        n_heads=data["num_attention_heads"],
+        n_kv_heads=data.get("num_key_value_heads") or data["num_attention_heads"],
+        mlp_size=data["intermediate_size"],
+        norm_eps=data.get("rms_norm_eps", 1e-6),
+        rope_theta=data.get("rope_theta", 10_000.0),
+        qkv_bias=qkv_bias,
+        tied_head=bool(data.get("tie_word_embeddings")),
+        logit_shift=logit_shift,
+        max_length=data.get("max_position_embeddings", 4096),
+        **_ids(data, ids, data["vocab_size"]),
+    )
+
+
+def _vision(tower: dict[str, Any], names: Collection[str]) -> VisionConfig:
+    layers = {m[1] for name in names if (m := re.match(r"tower\.encoder\.layers\.(\d+)\.", name))}
+    return VisionConfig(
+        kind="siglip",
+        hidden_size=tower["hidden_size"],
+        image_size=tower["image_size"],
+        cells=tower["image_size"] // tower["patch_size"],
+        # The last layer of the tower is not run, and most checkpoints do not hold it.
+        n_layers=min(len(layers), tower["num_hidden_layers"] - 1) or tower["num_hidden_layers"] - 1,
+        n_heads=tower["num_attention_heads"],
+        mlp_size=tower["intermediate_size"],
+        patch_size=tower["patch_size"],
+        norm_eps=tower.get("layer_norm_eps", 1e-6),
+    )
+
+
+def _tiles(data: dict[str, Any], *, pool: bool) -> TilesConfig:
+    aspect = str(data.get("image_aspect_ratio") or "square")
+    limit = re.fullmatch(r"anyres_max_(\d+)", aspect)
+    return TilesConfig(
+        pinpoints=_pinpoints(data.get("image_grid_pinpoints")) if aspect.startswith("anyres") else (),
+        pool=pool,
+        unpad="unpad" in str(data.get("mm_patch_merge_type") or ""),
+        max_tiles=int(limit[1]) if limit else 0,
+    )
+
+
+def _pinpoints(value: Any) -> tuple[tuple[int, int], ...]:
+    """A list of pairs, the same as text, or "(1x1),...,(6x6)" in views of 384 pixels."""
+    span = re.fullmatch(r"\((\d+)x(\d+)\),\.\.\.,\((\d+)x(\d+)\)", value) if isinstance(value, str) else None
+    if span:
+        a, b, c, d = (int(n) for n in span.groups())
+        return tuple((i * 384, j * 384) for i in range(a, c + 1) for j in range(b, d + 1))
+    try:
+        pairs = ast.literal_eval(value) if isinstance(value, str) else value
+        return tuple((int(w), int(h)) for w, h in pairs)
+    except (TypeError, ValueError, SyntaxError):
+        raise CheckpointError(f"config.json has image_grid_pinpoints = {value!r}; give (width, height) pairs") from None

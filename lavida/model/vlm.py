@@ -1,0 +1,106 @@
+"""The whole model: tower, projector, and the denoiser that reads image tokens spliced into the prompt."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from lavida.cache.prefix import PrefixCache
+from lavida.config import VisionConfig, VLMConfig
+from lavida.errors import ConfigError, RequestError
+from lavida.image.tiles import Grid
+from lavida.model.denoiser import Denoiser
+from lavida.model.efficientnet import EfficientNetLite0
+from lavida.model.projector import CellPositions, Projector, arrange, pool
+
+IMAGE_ID = -200  # stands for a picture in a list of token ids
+
+
+def build_tower(vision: VisionConfig) -> nn.Module:
+    """The tower that the configuration names; views [V, 3, S, S] in, features [V, n, C] out."""
+    if vision.kind == "efficientnet-lite0":
+        return EfficientNetLite0()
+    from lavida.model.siglip import SiglipTower
+
+    return SiglipTower(vision)
+
+
+class VLM(nn.Module):
+    """A vision-language model of masked diffusion; without `config.vision` it reads text only."""
+
+    def __init__(self, config: VLMConfig) -> None:
+        super().__init__()
+        self.config = config
+        d_model, vision = config.denoiser.d_model, config.vision
+        self.tower = build_tower(vision) if vision else None
+        self.projector = Projector(vision.hidden_size, config.projector_hidden or d_model, d_model) if vision else None
+        self.newline = nn.Parameter(torch.zeros(d_model)) if vision else None
+        self.positions = CellPositions(d_model) if vision and config.tiles.positions else None
+        self.denoiser = Denoiser(config.denoiser)
+
+    @torch.no_grad()
+    def reset(self, generator: torch.Generator) -> None:
+        """Initialise all but the tower in place: the projector by fan-in, the newline as one cell of unit length."""
+        self.denoiser.reset(generator)
+        if self.newline is not None:
+            self.newline.normal_(0.0, self.config.denoiser.d_model**-0.5, generator=generator)
+        for part in (self.projector, self.positions):
+            for name, p in part.named_parameters() if part is not None else ():
+                p.zero_() if name.endswith("bias") else p.normal_(0.0, p.shape[1] ** -0.5, generator=generator)
+
+    def image_tokens(self, features: Tensor, grid: Grid) -> Tensor:
+        """Image tokens [..., T, D] of tower features [..., V, n, C]; every picture of a batch has the same grid."""
+        if self.projector is None:
+            raise ConfigError("this model reads text only; load one with a vision tower to ask about a picture")
+        x = self.projector(features)
+        if self.config.tiles.pool:
+            x = pool(x)
+        tokens = arrange(x, grid, self.config.tiles, self.newline)
+        if self.positions is not None:
+            tokens = tokens + self.positions(grid, self.config.tiles, round(x.shape[-2] ** 0.5)).to(tokens.dtype)
+        return tokens
+
+    def encode_image(self, views: Tensor, grid: Grid) -> Tensor:
+        """Image tokens [T, D] of one picture's views [V, 3, S, S]."""
+        if self.tower is None:
+            raise ConfigError("this model reads text only; load one with a vision tower to ask about a picture")
+        return self.image_tokens(self.tower(views), grid)
+
+    def splice(self, ids: Tensor, images: list[Tensor]) -> Tensor:
+        """Embeddings [P, D] of token ids [L] with each -200 replaced by the next picture's tokens [T, D]."""
+        pieces, start = [], 0
+        for place, image in zip(_places(ids, images), images, strict=True):
+            pieces += [self.denoiser.embed(ids[start:place]), image.to(self.denoiser.embedding.weight.dtype)]
+            start = place + 1
+        return torch.cat([*pieces, self.denoiser.embed(ids[start:])])
+
+    def segments(self, ids: Tensor, images: list[Tensor]) -> list[Tensor]:
+        """The prompt as pieces [1, P_i, D], each of which sees itself and those before it.
+
+        One piece as a rule; with `config.shared_image` the pictures come first, so that their keys serve any prompt.
+        """
+        if not (self.config.shared_image and images):
+            return [self.splice(ids, images)[None]]
+        _places(ids, images)
+        text = self.denoiser.embed(ids[ids != IMAGE_ID])
+        return [torch.cat(images)[None].to(text.dtype), text[None]]
+
+    @torch.no_grad()
+    def prefill(self, segments: list[Tensor], cache: PrefixCache | None = None) -> PrefixCache:
+        """Keys and values of prompt pieces [1, P_i, D], written one after the other; `cache` is continued if given.
+
+        The cache comes back closed: what reads it adds nothing. `fork` opens a copy for another prompt.
+        """
+        cache = PrefixCache(self.config.denoiser.n_layers) if cache is None else cache
+        for segment in segments:
+            if segment.shape[1]:
+                cache.tail = self.denoiser(segment, cache=cache)[:, -1]
+        cache.writing = False
+        return cache
+
+
+def _places(ids: Tensor, images: list[Tensor]) -> list[int]:
+    places = (ids == IMAGE_ID).nonzero().flatten().tolist()
+    if len(places) != len(images):
+        raise RequestError(f"the prompt has {len(places)} places for a picture and {len(images)} were given")
+    return places
