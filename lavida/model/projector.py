@@ -113,16 +113,16 @@ def token_centres(grid: Grid, tiles: TilesConfig, side: int) -> tuple[Tensor, Te
 class CellPositions(nn.Module):
     """A learned linear map of Fourier features of where a token's cell lies in the picture."""
 
-    def __init__(self, d_model: int, frequencies: int = 8) -> None:
+    def __init__(self, d_model: int, octaves: int = 6) -> None:
         super().__init__()
-        self.frequencies = frequencies
-        self.map = nn.Linear(4 * frequencies + 1, d_model, bias=False)
+        self.octaves = octaves
+        self.map = nn.Linear(3 + 4 * octaves, d_model, bias=False)
 
     def forward(self, grid: Grid, tiles: TilesConfig, side: int) -> Tensor:
         """What to add to the tokens of `arrange`, [T, D]; `side` is that of a view after pooling, in cells."""
         device, dtype = self.map.weight.device, self.map.weight.dtype
         centres, is_global, is_newline = (t.to(device) for t in token_centres(grid, tiles, side))
-        turns = centres[:, :, None] * torch.arange(1, self.frequencies + 1, device=device) * math.pi  # [T, 2, F]
+        turns = centres[:, :, None] * (math.pi * 2.0 ** torch.arange(self.octaves, device=device))  # [T, 2, F]
         waves = torch.cat((turns.sin(), turns.cos()), -1).flatten(1)
-        features = torch.cat((waves, is_global[:, None].float()), 1) * ~is_newline[:, None]
+        features = torch.cat((centres, is_global[:, None].float(), waves), 1) * ~is_newline[:, None]
         return self.map(features.to(dtype))
