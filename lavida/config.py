@@ -97,6 +97,7 @@ class VLMConfig:
     vision: VisionConfig | None = None
     tiles: TilesConfig = field(default_factory=TilesConfig)
     projector_hidden: int = 0  # 0: as wide as the denoiser
+    projector_norm: bool = False  # image tokens of the same length as word embeddings (lavida-mini)
     family: str = "lavida-mini"
     shared_image: bool = False  # the image does not see the prompt: one image prefix serves every question
 

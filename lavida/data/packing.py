@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
+from lavida.data.concepts import CONCEPTS
 from lavida.data.questions import Question
 from lavida.text.prompt import question_ids
 from lavida.text.tokenizer import Tokenizer
@@ -33,6 +34,8 @@ class Batch:
     targets: Tensor  # [M] the true ids of the masked answer tokens
     where: Tensor  # [M] their flat positions in [B * R]
     weights: Tensor  # [M]
+    nouns: Tensor  # [G] flat positions of the names in prompts
+    asked: list[tuple[int, str]]  # [G] the row and the name of each
     questions: int
 
     def to(self, device: str) -> Batch:
@@ -63,6 +66,8 @@ class Packer:
         where: list[int] = []
         targets: list[int] = []
         weights: list[float] = []
+        nouns: list[int] = []
+        names: list[tuple[int, str]] = []
         asked = 0
         for b, (hint, questions) in enumerate(rows):
             at = self.image_tokens
@@ -81,6 +86,11 @@ class Packer:
                 ids[b, at:end] = torch.tensor(prompt)
                 positions[b, at:end] = torch.arange(prefix, prefix + len(prompt))
                 segment[b, at:end], parent[b, at:end, 0] = piece, 1
+                for name in q.asked:
+                    found = self._find(prompt, name)
+                    if found is not None:
+                        nouns.append(b * self.row + at + found)
+                        names.append((b, name))
                 true = answer + [self.tokenizer.eos_id] * (length - len(answer))
                 weight = [1.0] * len(answer) + [self.end_weight] * (length - len(answer))
                 at = end
@@ -109,8 +119,18 @@ class Packer:
             targets=torch.tensor(targets, dtype=torch.long),
             where=torch.tensor(where, dtype=torch.long),
             weights=torch.tensor(weights),
+            nouns=torch.tensor(nouns, dtype=torch.long),
+            asked=names,
             questions=asked,
         )
+
+    def _find(self, prompt: list[int], name: str) -> int | None:
+        """Where a prompt speaks of the name, as singular or plural."""
+        for word in (name, CONCEPTS[name].plural):
+            token = self._encode(word, prompt=False)[0]
+            if token in prompt:
+                return prompt.index(token)
+        return None
 
     @staticmethod
     def canvas_length(tokens: int, rng: random.Random) -> int | None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lavida.data.concepts import CONCEPTS, KINDS
+from lavida.data.labels import Label
 from lavida.data.scenes import Placed, Scene
 
 NUMBERS = ("zero", "one", "two", "three", "four", "five")
@@ -24,6 +25,7 @@ class Question:
     kind: str
     prompt: str
     answer: str
+    asked: tuple[str, ...] = ()  # the names that the prompt speaks of, whether they are there or not
 
 
 def a(name: str) -> str:
@@ -121,6 +123,14 @@ def _name_at(scene: Scene, rng: random.Random) -> tuple[str, str] | None:
     return f"What is {where}?", a(o.name)
 
 
+def _where(scene: Scene, rng: random.Random) -> tuple[str, str] | None:
+    single = [o for o in scene.objects if scene.counts[o.name] == 1]
+    if not single:
+        return None
+    o = rng.choice(single)
+    return f"Where is the {o.name}?", place(o)
+
+
 def _count(scene: Scene, rng: random.Random) -> tuple[str, str]:
     by_count: dict[int, list[str]] = {}
     for n, c in scene.counts.items():
@@ -199,6 +209,7 @@ KINDS_OF_QUESTION: dict[str, Callable[[Scene, random.Random], tuple[str, str] | 
     "name": _name,
     "kind": _kind,
     "name_at": _name_at,
+    "where": _where,
     "count": _count,
     "total": _total,
     "colour": _colour,
@@ -207,10 +218,36 @@ KINDS_OF_QUESTION: dict[str, Callable[[Scene, random.Random], tuple[str, str] | 
     "side_yes_no": _side_yes_no,
     "next_to": _next_to,
 }
+ASKING = ("where", "count", "colour", "presence", "side", "side_yes_no", "next_to")
+_WORDS = {w: c.name for c in CONCEPTS.values() for w in (c.plural, c.name)}
 LONG = ("caption", "detailed", "list", "json")
 
 
 def ask(scene: Scene, kind: str, rng: random.Random) -> Question | None:
     """A question of the given kind about the scene, or None where the scene allows none."""
     drawn = KINDS_OF_QUESTION[kind](scene, rng)
-    return None if drawn is None else Question(kind=kind, prompt=drawn[0], answer=drawn[1])
+    if drawn is None:
+        return None
+    words = drawn[0].rstrip("?.").split()
+    asked = tuple(_WORDS[w] for w in words if w in _WORDS) if kind in ASKING else ()
+    return Question(kind=kind, prompt=drawn[0], answer=drawn[1], asked=asked)
+
+
+def ask_photo(label: Label, kind: str, rng: random.Random) -> Question | None:
+    """A question about a photograph of which only the classifier's name is known."""
+    specific = [k for k in label.kinds if k != "thing"]
+    if kind == "caption":
+        rest = f", a kind of {specific[0]}" if specific else ""
+        prompt = rng.choice(("Describe the image.", "What is in the picture?", "Caption the image."))
+        return Question(kind=kind, prompt=prompt, answer=f"a photo of {_a(label.name)}{rest}.")
+    if kind == "name":
+        prompt = rng.choice(("What is this?", "What is it?", "Name the object."))
+        return Question(kind=kind, prompt=prompt, answer=_a(label.name))
+    if kind == "kind":
+        return Question(kind=kind, prompt="What kind of thing is this?", answer=_a((specific or ["thing"])[0]))
+    if kind == "presence":
+        true = {label.name, *label.kinds}
+        yes = rng.random() < 0.5
+        word = rng.choice(sorted({label.name, *specific}) if yes else [n for n in _NAMES if n not in true])
+        return Question(kind=kind, prompt=f"Is there {_a(word)}?", answer="yes" if yes else "no")
+    return None

@@ -14,18 +14,21 @@ from torch import Tensor, nn
 
 from lavida.config import TilesConfig
 from lavida.image.tiles import Grid
+from lavida.nn.layers import RMSNorm
 
 
 class Projector(nn.Module):
-    """Linear, exact GELU, linear: tower channels C to denoiser width D."""
+    """Linear, exact GELU, linear: tower channels C to denoiser width D; `norm` brings the result to unit length."""
 
-    def __init__(self, c_in: int, hidden: int, d_model: int) -> None:
+    def __init__(self, c_in: int, hidden: int, d_model: int, *, norm: bool = False) -> None:
         super().__init__()
         self.inner = nn.Linear(c_in, hidden)
         self.outer = nn.Linear(hidden, d_model)
+        self.norm = RMSNorm(d_model, 1e-6) if norm else None
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.outer(F.gelu(self.inner(x)))
+        x = self.outer(F.gelu(self.inner(x)))
+        return x if self.norm is None else self.norm(x)
 
 
 def _resize(x: Tensor, height: int, width: int) -> Tensor:

@@ -33,7 +33,8 @@ class VLM(nn.Module):
         self.config = config
         d_model, vision = config.denoiser.d_model, config.vision
         self.tower = build_tower(vision) if vision else None
-        self.projector = Projector(vision.hidden_size, config.projector_hidden or d_model, d_model) if vision else None
+        hidden, norm = config.projector_hidden or d_model, config.projector_norm
+        self.projector = Projector(vision.hidden_size, hidden, d_model, norm=norm) if vision else None
         self.newline = nn.Parameter(torch.zeros(d_model)) if vision else None
         self.positions = CellPositions(d_model) if vision and config.tiles.positions else None
         self.denoiser = Denoiser(config.denoiser)
@@ -46,7 +47,11 @@ class VLM(nn.Module):
             self.newline.normal_(0.0, self.config.denoiser.d_model**-0.5, generator=generator)
         for part in (self.projector, self.positions):
             for name, p in part.named_parameters() if part is not None else ():
-                p.zero_() if name.endswith("bias") else p.normal_(0.0, p.shape[1] ** -0.5, generator=generator)
+                if p.dim() < 2:
+                    p.fill_(0.0 if name.endswith("bias") else self.config.denoiser.d_model**-0.5)
+                else:  # a position is half as long as a word, or it would drown what the cell shows
+                    std = 0.007 if part is self.positions else p.shape[1] ** -0.5
+                    p.normal_(0.0, std, generator=generator)
 
     def image_tokens(self, features: Tensor, grid: Grid) -> Tensor:
         """Image tokens [..., T, D] of tower features [..., V, n, C]; every picture of a batch has the same grid."""

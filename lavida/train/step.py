@@ -22,10 +22,11 @@ class Losses:
     cells: float  # cells with an object whose name is found
 
 
-def answer_loss(denoiser: nn.Module, batch: Batch, image: Tensor) -> tuple[Tensor, Tensor]:
+def answer_loss(denoiser: nn.Module, batch: Batch, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Weighted mean cross-entropy of the masked answer tokens (eq. 3 of arXiv 2505.16839, official weighting).
 
-    `image` [B, T, D] fills the first T positions of each row. Returns the loss and that of the content tokens alone.
+    `image` [B, T, D] fills the first T positions of each row. Returns the loss, that of the content tokens alone,
+    and the hidden states [B * R, D].
     """
     # 1. embed; the image's vectors take the place of the first ids
     x = denoiser.embed(batch.ids)
@@ -35,11 +36,20 @@ def answer_loss(denoiser: nn.Module, batch: Batch, image: Tensor) -> tuple[Tenso
     mask = torch.zeros(mask.shape, dtype=torch.bfloat16, device=mask.device).masked_fill_(~mask, float("-inf"))
     # 3. hidden states, then logits at the masked positions only
     hidden = denoiser(x, positions=batch.positions, mask=mask)
-    logits = denoiser.head(hidden.flatten(0, 1)[batch.where])
+    hidden = hidden.flatten(0, 1)
+    logits = denoiser.head(hidden[batch.where])
     # 4. cross-entropy; every answer token is masked in exactly one of its two copies
     losses = F.cross_entropy(logits.float(), batch.targets, reduction="none")
     content = losses[batch.weights == 1].mean()
-    return (losses * batch.weights).sum() / batch.weights.sum(), content
+    return (losses * batch.weights).sum() / batch.weights.sum(), content, hidden
+
+
+def grounding_loss(scores: Tensor, shown: Tensor) -> Tensor:
+    """A name in a prompt must know where it is in the picture: scores [G, C] against shown [G, C] (1 = this cell).
+
+    Presence, colour and relation all rest on matching a word with its cells; without this loss that circuit forms late.
+    """
+    return F.binary_cross_entropy_with_logits(scores.float(), shown, pos_weight=scores.new_tensor(4.0).float())
 
 
 def dense_loss(cells: Tensor, words: Tensor, denoiser: nn.Module, scale: Tensor, nothing: int) -> tuple[Tensor, Tensor]:
