@@ -24,6 +24,7 @@ pixels- GreenTraditional MATE-Stripes Arc-Colors Gulp Silk Spring Waves LadyBird
 Wine_by free_by friends_by greentock Kleiber Picture_ Dragonfly picosdeeuropa aitzgorri sunset seeding calla focal- Elephants
 EveningGlow ColdRipple Kite Canopee BytheWater Autumn summer_1am Cluster Volna FallenLeaf Grey Elarun FreshFlower Garden TwoWings
 vnc- Infinite-Sea Bridge_by YellowFlower ColorfulCups OneStandsOut Next Patak IceCold Nexus
+FlyingKonqui SafeLanding
 """.split()
 
 _OPENCV = "aero1.jpg aero3.jpg board.jpg building.jpg graf1.png".split()
@@ -46,6 +47,11 @@ def wallpapers(folder: Path) -> list[Path]:
         if key not in best or distance < best[key][0]:
             best[key] = (distance, path)
     return [path for _, path in best.values()]
+
+
+def wall_name(path: Path) -> str:
+    """A wallpaper's name: its file, or its folder where the files are named by size."""
+    return path.parts[path.parts.index("contents") - 1] if "contents" in path.parts else path.name
 
 
 def _usable(path: Path) -> bool:
@@ -74,7 +80,7 @@ def find_backgrounds(walls: dict[str, Path], opencv: Path, gcompris: Path, seed:
                 picture.draft("RGB", (1600, 1600))
                 whole = picture.convert("RGB")
             for _ in range(7):
-                yield {"package": package, "source": path.name}, jpeg(_crop(whole, rng))
+                yield {"package": package, "source": wall_name(path)}, jpeg(_crop(whole, rng))
     for name in _OPENCV:
         for path in opencv.rglob(f"examples/data/{name}"):
             whole = Image.open(path).convert("RGB")

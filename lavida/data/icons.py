@@ -94,9 +94,6 @@ grinning cat=grinningcat|grinningcatface|foxgrinning; cat with wry smile=catwith
 metro=metro; passenger ship=passengership; tram=tram|lightrail; christmas tree=christmastree
 """
 
-# Wrong drawings that only a look at the pictures shows: "set/icon".
-_WRONG = frozenset("fxemoji/cricket fxemoji/basketballandhoop fxemoji/bow fxemoji/bolt".split())
-
 
 def _table(text: str) -> dict[str, list[str]]:
     pairs = (entry.partition("=") for entry in re.split(r"[;\n]", text) if entry.strip())
@@ -184,7 +181,7 @@ def find_icons(folders: dict[str, Path], codes: dict[str, str], size: int = 256)
             while parent in aliases:
                 parent = aliases[parent]["parent"]
             icon = icons.get(parent)
-            if icon is None or f"{style}/{name}" in _WRONG:
+            if icon is None:
                 continue
             box = [icon.get(k, data.get(k, d)) for k, d in (("left", 0), ("top", 0), ("width", 16), ("height", 16))]
             picture = render_svg(icon["body"], *box, size)

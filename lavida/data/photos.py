@@ -10,15 +10,16 @@ import numpy as np
 from PIL import Image
 
 from lavida.data.atlas import Row
-from lavida.data.backgrounds import jpeg, wallpapers
+from lavida.data.backgrounds import jpeg, wall_name, wallpapers
 from lavida.data.clips import GCOMPRIS, STAMPS, read_rcc
 
 SIDE = 640
 
 _WALLS = """
 Aqua Blinds Dune FreshFlower Garden GreenMeadow LadyBird RainDrops Storm TwoWings Wood.jpg YellowFlower _by_ Bridge_ Picture_
-Autumn Canopee Grey Kite EveningGlow ColorfulCups BytheWater OneStandsOut DarkestHour SafeLanding Shell FallenLeaf summer_1am
+Canopee Grey Kite EveningGlow ColorfulCups BytheWater OneStandsOut DarkestHour FallenLeaf summer_1am
 """.split()
+_DRAWN = "analogpattern umang Fossa Infinite-Sea Painting-Colors".split()
 _OPENCV = """
 aero1.jpg aero3.jpg aloeL.jpg apple.jpg baboon.jpg basketball1.png board.jpg building.jpg butterfly.jpg cards.png ela_original.jpg
 fruits.jpg graf1.png home.jpg leuvenA.jpg messi5.jpg orange.jpg plant.jpg rubberwhale1.png squirrel_cls.jpg stuff.jpg smarties.png
@@ -51,10 +52,11 @@ def _photographic(stamp: Image.Image) -> bool:
 def _candidates(walls: dict[str, Path], opencv: Path, gcompris: Path, tuxpaint: Path) -> Iterator[tuple[Row, Image.Image]]:
     for package, folder in walls.items():
         for path in wallpapers(folder):
-            if any(word in path.as_posix() for word in _WALLS):
+            name = path.as_posix()
+            if any(w in name for w in _WALLS) and not any(w in name for w in _DRAWN):
                 with Image.open(path) as picture:
                     picture.draft("RGB", (SIDE * 2, SIDE * 2))
-                    yield {"package": package, "source": path.name}, picture.convert("RGB")
+                    yield {"package": package, "source": wall_name(path)}, picture.convert("RGB")
     for name in _OPENCV:
         for path in sorted(opencv.rglob(name))[:1]:
             yield {"package": "opencv-doc", "source": name}, Image.open(path)
@@ -81,5 +83,5 @@ def find_photos(walls: dict[str, Path], opencv: Path, gcompris: Path, tuxpaint: 
         thumb = np.asarray(small.resize((16, 16)), dtype=np.float32)
         if any(np.abs(thumb - s).mean() < 4 for s in seen):
             continue
-        seen.append(thumb)
+        seen.extend((thumb, thumb[:, ::-1]))
         yield row | {"width": small.width, "height": small.height}, jpeg(small, 82)
