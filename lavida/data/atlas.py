@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from lavida.data.patterns import procedural
 from lavida.errors import DataError
 
 Row = dict[str, Any]
@@ -67,7 +68,9 @@ class Atlas:
         try:
             picture = Image.open(io.BytesIO(data)).convert(mode)
         except OSError:
-            raise DataError(f"{self.folder / name}.bin is damaged at row {row['index']}: build the data again") from None
+            raise DataError(
+                f"{self.folder / name}.bin is damaged at row {row['index']}: build the data again"
+            ) from None
         return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
 
     def image(self, i: int) -> Tensor:
@@ -79,8 +82,6 @@ class Atlas:
     def background(self, i: int) -> Tensor:
         """Background i, uint8 [3, 448, 448]; a negative i is the procedural one of seed -1-i."""
         if i < 0:
-            from lavida.data.backgrounds import procedural
-
             return procedural(-1 - i)
         if i not in self._grounds:
             self._grounds[i] = self._decode("backgrounds", self.backgrounds[i], "RGB")

@@ -1,30 +1,25 @@
-"""What scenes stand on: crops of wallpapers and photographs without a known thing in them, or made from a seed."""
+"""What scenes stand on: crops of wallpapers and photographs without a known thing in them."""
 
 from __future__ import annotations
 
-import functools
 import io
 import random
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
-import torch.nn.functional as F
 from PIL import Image
-from torch import Tensor
 
 from lavida.data.atlas import Row
 from lavida.data.clips import GCOMPRIS, read_rcc
-
-SIDE = 448
+from lavida.data.patterns import SIDE
 
 # Wallpapers that show something of the concept list, a logo or nothing at all: never a background.
 _BUSY = """
-pixels- GreenTraditional MATE-Stripes Arc-Colors Gulp Silk Spring Waves LadyBird Elementarish goldfish firstgeneration the-mouse
-Wine_by free_by friends_by greentock Kleiber Picture_ Dragonfly picosdeeuropa aitzgorri sunset seeding calla focal- Elephants
-EveningGlow ColdRipple Kite Canopee BytheWater Autumn summer_1am Cluster Volna FallenLeaf Grey Elarun FreshFlower Garden TwoWings
-vnc- Infinite-Sea Bridge_by YellowFlower ColorfulCups OneStandsOut Next Patak IceCold Nexus
-FlyingKonqui SafeLanding
+pixels- GreenTraditional MATE-Stripes Arc-Colors Gulp Silk Spring Waves LadyBird Elementarish goldfish
+firstgeneration the-mouse Wine_by free_by friends_by greentock Kleiber Picture_ Dragonfly picosdeeuropa
+aitzgorri sunset seeding calla focal- Elephants EveningGlow ColdRipple Kite Canopee BytheWater Autumn summer_1am
+Cluster Volna FallenLeaf Grey Elarun FreshFlower Garden TwoWings vnc- Infinite-Sea Bridge_by YellowFlower
+ColorfulCups OneStandsOut Next Patak IceCold Nexus FlyingKonqui SafeLanding
 """.split()
 
 _OPENCV = "aero1.jpg aero3.jpg board.jpg building.jpg graf1.png".split()
@@ -71,7 +66,9 @@ def jpeg(picture: Image.Image, quality: int = 85) -> bytes:
     return out.getvalue()
 
 
-def find_backgrounds(walls: dict[str, Path], opencv: Path, gcompris: Path, seed: int = 0) -> Iterator[tuple[Row, bytes]]:
+def find_backgrounds(
+    walls: dict[str, Path], opencv: Path, gcompris: Path, seed: int = 0
+) -> Iterator[tuple[Row, bytes]]:
     """About 300 crops with their source; `walls` maps a package to its unpacked folder."""
     rng = random.Random(seed)
     for package, folder in walls.items():
@@ -92,37 +89,3 @@ def find_backgrounds(walls: dict[str, Path], opencv: Path, gcompris: Path, seed:
                 whole = Image.open(io.BytesIO(raw)).convert("RGB")
                 for _ in range(2):
                     yield {"package": "gcompris-qt-data", "source": name.rsplit("/", 1)[-1]}, jpeg(_crop(whole, rng))
-
-
-def _colour(g: torch.Generator) -> Tensor:
-    """A random colour [3, 1, 1] in 0..1, as often pale as strong."""
-    rgb = torch.rand(3, generator=g)
-    return (rgb + (1 - rgb) * torch.rand(1, generator=g) * 0.9).view(3, 1, 1)
-
-
-@functools.lru_cache(maxsize=256)
-def procedural(seed: int) -> Tensor:
-    """A plain, graded, striped, checked or noisy background, uint8 [3, 448, 448]; the same for the same seed."""
-    g = torch.Generator().manual_seed(seed)
-    kind = int(torch.randint(6, (1,), generator=g))
-    a, b = _colour(g), _colour(g)
-    angle = float(torch.rand(1, generator=g)) * 6.2832
-    line = torch.linspace(-1, 1, SIDE)
-    ramp = line.view(1, 1, -1) * torch.tensor(angle).cos() + line.view(1, -1, 1) * torch.tensor(angle).sin()
-    period = 4 + 20 * float(torch.rand(1, generator=g))
-    if kind == 0:
-        mix = torch.zeros(1, SIDE, SIDE)
-    elif kind == 1:
-        mix = (ramp + 1.42) / 2.84
-    elif kind == 2:
-        mix = ((ramp * period).sin() > 0).float()
-    elif kind == 3:
-        mix = (((line * period).sin() > 0).view(1, 1, -1) ^ ((line * period).sin() > 0).view(1, -1, 1)).float()
-    else:
-        cells = 2 + int(torch.randint(7 if kind == 4 else 80, (1,), generator=g))
-        coarse = torch.rand(1, 1, cells, cells, generator=g)
-        mix = F.interpolate(coarse, (SIDE, SIDE), mode="bicubic", align_corners=True)[0].clamp(0, 1)
-    # Stripes and checks in full contrast would drown the things on them.
-    mix = mix * (0.15 + 0.5 * torch.rand(1, generator=g)) if kind in (2, 3, 5) else mix
-    noise = torch.randn(1, SIDE, SIDE, generator=g) * 0.03 * torch.rand(1, generator=g)
-    return ((a + (b - a) * mix + noise).clamp(0, 1) * 255).to(torch.uint8)

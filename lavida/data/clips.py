@@ -14,7 +14,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from lavida.data.icons import Found
+from lavida.data.icons import Found, rasterise
 from lavida.errors import DataError
 
 STAMPS = "usr/share/tuxpaint/stamps"
@@ -63,10 +63,7 @@ def read_rcc(path: Path) -> Iterator[tuple[str, bytes]]:
 def open_picture(data: bytes, svg: bool, size: int = 256) -> Image.Image:
     """Bytes of an SVG or a bitmap as RGBA; bitmaps keep their size up to 1024."""
     if svg:
-        import resvg_py
-
-        text = data.decode("utf-8", "replace")
-        data = bytes(resvg_py.svg_to_bytes(svg_string=text, skip_system_fonts=True, width=size))
+        return rasterise(data.decode("utf-8", "replace"), size)
     with Image.open(io.BytesIO(data)) as picture:
         picture.draft(None, (1024, 1024))
         return picture.convert("RGBA")
@@ -103,6 +100,4 @@ def find_clips(folders: dict[str, Path]) -> Iterator[Found]:
         picture = open_picture(data, path.endswith(".svg"))
         if half:
             picture = picture.crop((0, 0, picture.width // 2, picture.height))
-        yield Found(
-            concept=concept, style=style, package=package, licence=licence, caption=caption, picture=picture
-        )
+        yield Found(concept=concept, style=style, package=package, licence=licence, caption=caption, picture=picture)

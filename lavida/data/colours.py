@@ -26,7 +26,8 @@ def pixel_votes(rgb: Tensor) -> Tensor:
     high, low = rgb.amax(1), rgb.amin(1)
     span = (high - low).clamp_min(1e-6)
     r, g, b = rgb.unbind(1)
-    hue = torch.where(high == r, (g - b) / span % 6, torch.where(high == g, (b - r) / span + 2, (r - g) / span + 4)) * 60
+    from_green = torch.where(high == g, (b - r) / span + 2, (r - g) / span + 4)
+    hue = 60 * torch.where(high == r, (g - b) / span % 6, from_green)
     sat = (high - low) / high.clamp_min(1e-6)
     # Upper limits of hue in degrees, in the order of the names.
     edges = torch.tensor([14.0, 40.0, 68.0, 168.0, 258.0, 292.0, 336.0, 361.0], device=rgb.device)

@@ -24,8 +24,8 @@ LOSSLESS_LIMIT = 9000  # bytes; above it the colours are coded with loss, the al
 NEAR = 9.0  # mean absolute difference of 24 x 24 thumbnails below which two drawings are one
 FEWEST = 3
 
-# Drawings that a look at contact sheets found wrong: "style/concept" or "style/concept/caption". Their rows stay, in the
-# split "dropped", so that no index moves when one is added.
+# Drawings that a look at contact sheets found wrong, by style: "concept" or "concept/caption". Their rows stay, in
+# the split "dropped", so that no index moves when one is added.
 _WRONG = {
     "fxemoji": "laptop, keyboard, sunglasses, tram/tram car",
     "emojione-v1": "laptop, keyboard, shield, horse/carousel horse",

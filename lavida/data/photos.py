@@ -16,16 +16,20 @@ from lavida.data.clips import GCOMPRIS, STAMPS, read_rcc
 SIDE = 640
 
 _WALLS = """
-Aqua Blinds Dune FreshFlower Garden GreenMeadow LadyBird RainDrops Storm TwoWings Wood.jpg YellowFlower _by_ Bridge_ Picture_
-Canopee Grey Kite EveningGlow ColorfulCups BytheWater OneStandsOut DarkestHour FallenLeaf summer_1am
+Aqua Blinds Dune FreshFlower Garden GreenMeadow LadyBird RainDrops Storm TwoWings Wood.jpg YellowFlower _by_
+Bridge_ Picture_ Canopee Grey Kite EveningGlow ColorfulCups BytheWater OneStandsOut DarkestHour FallenLeaf
+summer_1am
 """.split()
 _DRAWN = "analogpattern umang Fossa Infinite-Sea Painting-Colors".split()
 _OPENCV = """
-aero1.jpg aero3.jpg aloeL.jpg apple.jpg baboon.jpg basketball1.png board.jpg building.jpg butterfly.jpg cards.png ela_original.jpg
-fruits.jpg graf1.png home.jpg leuvenA.jpg messi5.jpg orange.jpg plant.jpg rubberwhale1.png squirrel_cls.jpg stuff.jpg smarties.png
-scenetext01.jpg scenetext03.jpg scenetext04.jpg scenetext05.jpg scenetext06.jpg 000.jpg 001.jpg 002.jpg
+aero1.jpg aero3.jpg aloeL.jpg apple.jpg baboon.jpg basketball1.png board.jpg building.jpg butterfly.jpg
+cards.png ela_original.jpg fruits.jpg graf1.png home.jpg leuvenA.jpg messi5.jpg orange.jpg plant.jpg
+rubberwhale1.png squirrel_cls.jpg stuff.jpg smarties.png scenetext01.jpg scenetext03.jpg scenetext04.jpg
+scenetext05.jpg scenetext06.jpg 000.jpg 001.jpg 002.jpg
 """.split()
-_GCOMPRIS = "categorization explore_farm_animals explore_world_animals explore_monuments explore_world_music erase clickgame".split()
+_GCOMPRIS = (
+    "categorization explore_farm_animals explore_world_animals explore_monuments explore_world_music erase clickgame"
+).split()
 
 
 def _shrink(picture: Image.Image) -> Image.Image:
@@ -49,7 +53,9 @@ def _photographic(stamp: Image.Image) -> bool:
     return len(solid) > 500 and len(np.unique(solid, axis=0)) / len(solid) > 0.12
 
 
-def _candidates(walls: dict[str, Path], opencv: Path, gcompris: Path, tuxpaint: Path) -> Iterator[tuple[Row, Image.Image]]:
+def _candidates(
+    walls: dict[str, Path], opencv: Path, gcompris: Path, tuxpaint: Path
+) -> Iterator[tuple[Row, Image.Image]]:
     for package, folder in walls.items():
         for path in wallpapers(folder):
             name = path.as_posix()

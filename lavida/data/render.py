@@ -13,9 +13,8 @@ from torch import Tensor
 
 from lavida.data.atlas import Atlas, Row
 from lavida.data.colours import colour_of, hue_matrix, turn_hue
+from lavida.data.patterns import SIDE
 from lavida.data.scenes import Placed, Scene
-
-SIDE = 448
 
 
 def _blur(picture: Tensor, radius: float) -> Tensor:
@@ -46,11 +45,11 @@ def _prepare(cutout: Tensor, placed: Placed, height: int, width: int) -> Tensor:
 
 
 def _place(canvas: Tensor, picture: Tensor, placed: Placed) -> None:
-    """Lay a premultiplied [4, h, w] on the canvas [3, H, W] in place, turned about its centre."""
+    """Lay a premultiplied [4, h, w] on the canvas [3, H, W] in place, turned counter-clockwise about its centre."""
     _, h, w = picture.shape
     rows, columns = canvas.shape[1:]
     cx, cy = placed.x * columns, placed.y * rows
-    a = math.radians(placed.rotation)
+    a = -math.radians(placed.rotation)  # rows grow downwards
     cos, sin = math.cos(a), math.sin(a)
     half_x = (abs(w * cos) + abs(h * sin)) / 2 + 1
     half_y = (abs(w * sin) + abs(h * cos)) / 2 + 1
