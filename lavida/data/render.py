@@ -18,12 +18,12 @@ from lavida.data.scenes import Placed, Scene
 
 
 def _blur(picture: Tensor, radius: float) -> Tensor:
-    """A Gaussian blur of [4, h, w], of standard deviation `radius` pixels."""
+    """A Gaussian blur of [4, h, w], of standard deviation `radius` pixels; the picture grows by what spills over."""
     reach = max(1, math.ceil(2 * radius))
     x = torch.arange(-reach, reach + 1, device=picture.device, dtype=picture.dtype)
     kernel = torch.exp(-(x**2) / (2 * radius**2))
     kernel = (kernel / kernel.sum()).view(1, 1, 1, -1)
-    padded = F.pad(picture[:, None], (reach, reach, reach, reach))
+    padded = F.pad(picture[:, None], (2 * reach,) * 4)
     return F.conv2d(F.conv2d(padded, kernel), kernel.transpose(2, 3))[:, 0]
 
 
