@@ -71,7 +71,7 @@ house=housebuilding|house; house with garden=housewithgarden; mountain=mountain
 snow-capped mountain=snowcappedmountain|snowmountains; sun with face=sunwithface; sun=blacksunwithrays|sun|sunrays
 star=star|whitemediumstar; snowman=snowman; snowman without snow=snowmanwithoutsnow; gem stone=gem|gemstone
 fire=fire|flame; trophy=trophy; sports medal=sportsmedal; military medal=militarymedal
-wrapped gift=wrappedgift|present; soccer ball=soccerball; basketball=basketball|basketballandhoop
+wrapped gift=wrappedgift|present; soccer ball=soccerball
 necktie=tie|necktie; t-shirt=tshirt|mansshirt; man’s shoe=mansshoe|mensshoe; running shoe=runningshoe|mensrunner
 woman’s sandal=womanssandal|sandals; woman’s boot=womansboot|boot; hiking boot=hikingboot; top hat=tophat
 woman’s hat=womanshat; billed cap=billedcap; backpack=backpack|schoolbackpack|schoolsatchel
