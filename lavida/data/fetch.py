@@ -45,7 +45,7 @@ def _download(kind: str, package: str, where: Path) -> Path:
         "deb": ["apt-get", "download", "-qq", package],
         "pypi": ["pip", "download", "--quiet", "--disable-pip-version-check", *_PIP, "--dest", ".", package],
     }[kind]
-    done = subprocess.run(command, cwd=where, capture_output=True, text=True)
+    done = subprocess.run(command, check=False, cwd=where, capture_output=True, text=True)
     archives = list(where.iterdir())
     if done.returncode or not archives:
         lines = (done.stderr or done.stdout).strip().splitlines() or ["no message"]

@@ -49,7 +49,7 @@ def test_turns_are_counter_clockwise(atlas):
 
 def test_later_objects_hide_earlier_ones(atlas):
     picture = render(scene(one(0), one(2)), atlas, GRAY, 0)
-    r, g, b = picture[:, 224, 224].tolist()
+    r, _, b = picture[:, 224, 224].tolist()
     assert b > 150 and r < 80
 
 
