@@ -180,7 +180,7 @@ def _lavida_options(args: dict[str, Any]) -> DecodeOptions:
     length, block = args["max_new_tokens"], args["block_length"]
     per_block = min(args.get("step_per_block") or block, block)
     if args.get("step_ratio"):
-        per_block = int(block * args["step_ratio"])
+        per_block = min(int(block * args["step_ratio"]), block)
     schedule, shift = _schedule(args.get("schedule"), args.get("schedule_kwargs"))
     return DecodeOptions(
         length=length,
@@ -213,6 +213,7 @@ def test_lavida_generate() -> None:
         steps = _denoise(model, Canvas.draft(ids, mask_id), options, prompt, mask_id)
         assert [s.canvas.tolist() for s in steps] == official["history_new_ids"], args
         assert steps[-1].canvas.tolist() == official["new_ids"]
+        assert steps[-1].forwards == official["n_forward_steps"]
         length = options.length + (0 if args["prefix_lm"] else prompt[0].shape[1])
         assert length == official["total_len"]
 

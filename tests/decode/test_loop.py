@@ -41,8 +41,9 @@ def _run(logits_of: LogitsOf, canvas: Canvas | None = None, **options: object) -
 
 @pytest.mark.parametrize("remasking", REMASKING)
 @pytest.mark.parametrize("schedule", SCHEDULES)
-@pytest.mark.parametrize(("steps", "block"), [(24, None), (7, None), (6, 8), (5, 5), (1, None)])
-@pytest.mark.parametrize("temperature", [0.0, 0.8])
+@pytest.mark.parametrize(
+    ("steps", "block", "temperature"), [(24, None, 0.0), (7, None, 0.8), (6, 8, 0.0), (5, 5, 0.8), (1, None, 0.0)]
+)
 def test_committed_never_changes_and_all_masks_end_committed(
     remasking: str, schedule: str, steps: int, block: int | None, temperature: float
 ) -> None:
