@@ -51,7 +51,7 @@ def load_checkpoint(folder: str | Path, *, dtype: torch.dtype | None = None) -> 
 
 
 def save_checkpoint(model: VLM, folder: str | Path, *, dtype: torch.dtype | None = None) -> None:
-    """Write config.json and model.safetensors in our own layout; `dtype` is for floating tensors, None = as they are."""
+    """Write config.json and model.safetensors in our own layout; `dtype` casts floating tensors, None keeps them."""
     folder = Path(folder)
     state = {}
     for name, tensor in model.state_dict().items():

@@ -74,6 +74,6 @@ def _pad_after_end(canvas: Canvas, eos_ids: Collection[int]) -> Tensor:
     ends = torch.isin(canvas.ids, torch.tensor(list(eos_ids))) & canvas.fixed
     if not len(opened) or not ends[: opened[0]].any():
         return opened[:0]
-    first = canvas.ids[ends.nonzero()[0, 0]]
-    canvas.commit(opened, first.expand(len(opened)))
+    end = int(canvas.ids[ends][0])
+    canvas.commit(opened, torch.full_like(opened, end))
     return opened

@@ -33,7 +33,7 @@ class Grid:
 
 
 def best_pinpoint(width: int, height: int, pinpoints: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """The canvas (width, height) that keeps most pixels of a picture; of equals the one with least waste, then the first."""
+    """The canvas (width, height) that keeps most pixels of a picture; of equals the least wasteful, then the first."""
     best, best_kept, best_waste = pinpoints[0], -1, 0
     for candidate in pinpoints:
         scale = min(candidate[0] / width, candidate[1] / height)

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from lavida.decode.answer import answer_logits
+from lavida.decode.canvas import Canvas
+from lavida.decode.loop import LogitsOf, Step, denoise
+from lavida.decode.options import REMASKING, DecodeOptions
+from lavida.diffusion.schedule import SCHEDULES, unmask_counts
+from lavida.errors import RequestError
+from tests.fakes import tiny_config, tiny_model
+
+MASK, EOS, VOCAB = 40, 41, 48
+
+
+def _fake(seed: int = 0) -> LogitsOf:
+    """Logits that depend on the whole canvas, without a network."""
+    weights = torch.randn(VOCAB, VOCAB, generator=torch.Generator().manual_seed(seed))
+
+    def logits_of(ids: Tensor) -> Tensor:
+        return weights[ids] + 0.3 * weights[ids].sum(0) + torch.sin(torch.arange(len(ids))[:, None] * weights[7])
+
+    return logits_of
+
+
+def _says(*tokens: int) -> LogitsOf:
+    """Certain of each token, the later the less."""
+    logits = torch.zeros(len(tokens), VOCAB)
+    for i, token in enumerate(tokens):
+        logits[i, token] = 30.0 - i
+    return lambda ids: logits
+
+
+def _run(logits_of: LogitsOf, canvas: Canvas | None = None, **options: object) -> list[Step]:
+    chosen = DecodeOptions(**{"early_stop": False, **options})
+    canvas = canvas or Canvas.blank(chosen.length, MASK)
+    return list(denoise(logits_of, canvas, chosen, mask_id=MASK, eos_ids=(EOS, EOS + 1)))
+
+
+@pytest.mark.parametrize("remasking", REMASKING)
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize(
+    ("steps", "block", "temperature"), [(24, None, 0.0), (7, None, 0.8), (6, 8, 0.0), (5, 5, 0.8), (1, None, 0.0)]
+)
+def test_committed_never_changes_and_all_masks_end_committed(
+    remasking: str, schedule: str, steps: int, block: int | None, temperature: float
+) -> None:
+    ids = torch.full((24,), MASK)
+    ids[[2, 11]] = torch.tensor([3, 4])
+    got = _run(
+        _fake(),
+        Canvas.draft(ids, MASK),
+        length=24,
+        remasking=remasking,
+        schedule=schedule,
+        steps=steps,
+        block=block,
+        temperature=temperature,
+    )
+    before, seen = ids, []
+    for i, step in enumerate(got):
+        changed = (step.canvas != before).nonzero().flatten()
+        assert sorted(step.committed.tolist()) == changed.tolist()
+        assert (before[changed] == MASK).all()
+        assert (step.index, step.forwards) == (i, i + 1)
+        before = step.canvas
+        seen += step.committed.tolist()
+    assert sorted(seen) == [i for i in range(24) if i not in (2, 11)]
+    assert not (before == MASK).any()
+    assert len(got) <= steps
+
+
+def test_steps_commit_as_the_schedule_says() -> None:
+    got = _run(_fake(), length=32, steps=8)
+    assert [len(s.committed) for s in got] == unmask_counts(32, 8, "shift")
+
+
+def test_blocks_finish_from_left_to_right() -> None:
+    order = [p for s in _run(_fake(), length=24, block=8) for p in s.committed.tolist()]
+    assert [p // 8 for p in order] == sorted(p // 8 for p in order)
+
+
+def test_surest_is_committed_first() -> None:
+    order = [p for s in _run(_says(1, 2, 3, 4), length=4) for p in s.committed.tolist()]
+    assert order == [0, 1, 2, 3]
+
+
+def test_the_mask_itself_is_never_written() -> None:
+    assert MASK not in _run(_says(MASK, 2, MASK, 4), length=4)[-1].canvas.tolist()
+
+
+def test_early_stop_pads_once_all_before_the_end_is_committed() -> None:
+    got = _run(_says(1, EOS, 9, 9, 9, 9), length=6, early_stop=True)
+    assert len(got) == 2
+    assert got[-1].canvas.tolist() == [1, EOS, EOS, EOS, EOS, EOS]
+    assert got[-1].committed.tolist() == [1, 2, 3, 4, 5]
+
+
+def test_early_stop_waits_for_what_is_open_before_the_end() -> None:
+    logits = torch.zeros(4, VOCAB)
+    for i, (token, sure) in enumerate([(1, 5.0), (2, 4.0), (EOS, 20.0), (9, 3.0)]):
+        logits[i, token] = sure
+    got = _run(lambda ids: logits, length=4, early_stop=True)
+    assert [s.committed.tolist() for s in got] == [[2], [0], [1, 3]]
+    assert got[-1].canvas.tolist() == [1, 2, EOS, EOS]
+
+
+def test_without_early_stop_every_step_runs() -> None:
+    assert len(_run(_says(1, EOS, 9, 9, 9, 9), length=6)) == 6
+
+
+@pytest.mark.parametrize("cache", ["prefix", "none"])
+def test_same_seed_same_text_on_one_and_two_threads(cache: str) -> None:
+    model = tiny_model(tiny_config(None))
+    prompt = model.segments(torch.tensor([1, 2, 3, 4]), [])
+    threads = torch.get_num_threads()
+    runs = []
+    try:
+        for n in (1, 2, 1):
+            torch.set_num_threads(n)
+            runs.append(
+                _run(answer_logits(model, prompt, cache), length=16, temperature=1.0, seed=5)[-1].canvas.tolist()
+            )
+    finally:
+        torch.set_num_threads(threads)
+    assert runs[0] == runs[1] == runs[2]
+    other = _run(answer_logits(model, prompt, cache), length=16, temperature=1.0, seed=6)[-1].canvas.tolist()
+    assert other != runs[0]
+
+
+def test_the_loop_leaves_earlier_events_alone() -> None:
+    got = _run(_fake(), length=8)
+    assert (got[0].canvas == MASK).sum() == 7
+    assert got[0].confidence.shape == (8,)
+
+
+def test_a_draft_of_another_length_is_refused() -> None:
+    with pytest.raises(RequestError, match="5 tokens and length is 8"):
+        _run(_fake(), Canvas.blank(5, MASK), length=8)
