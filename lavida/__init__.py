@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lavida.api import Answer, Draft, Model, load
 
+__version__ = "0.1.0"
 __all__ = ["Answer", "Draft", "LavidaError", "Model", "__version__", "load"]
 
 
@@ -27,10 +28,6 @@ def __getattr__(name: str) -> object:
         from lavida.errors import LavidaError
 
         return LavidaError
-    if name == "__version__":
-        from importlib.metadata import version
-
-        return version("lavida")
     raise AttributeError(f"module 'lavida' has no attribute {name!r}")
 
 

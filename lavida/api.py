@@ -190,7 +190,7 @@ class Model:
 
     def _hint(self, features: Tensor) -> list[int]:
         """The tower's own first guess, from the global view, as tokens; none if it has no named classes."""
-        if not self.labels or not hasattr(self.net.tower, "classify"):
+        if not self.labels or getattr(self.net.tower, "classifier", None) is None:
             return []
         shares = self.net.tower.classify(features[:1]).float().softmax(-1)[0]
         best = int(shares.argmax())

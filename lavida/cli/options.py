@@ -50,5 +50,5 @@ def request(**options: Any) -> Request:
 def application(command: Callable[..., int]) -> typer.Typer:
     """A typer application of one command, with plain help: importing rich's takes longer than showing it."""
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command(context_settings={"help_option_names": ["-h", "--help"]})(command)
+    app.command(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})(command)
     return app
