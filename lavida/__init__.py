@@ -1,10 +1,10 @@
 """Vision-language models that write by masked diffusion.
 
-    import lavida
+import lavida
 
-    model = lavida.load()
-    print(model.describe("photo.jpg").text)
-    print(model.ask("photo.jpg", "What is this?").text)
+model = lavida.load()
+print(model.describe("photo.jpg").text)
+print(model.ask("photo.jpg", "What is this?").text)
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The Python interface: load a model, describe a picture, ask about it, or watch the answer appear.
 
-    model = lavida.load()
-    for draft in model.stream("photo.jpg", "What is this?", steps=8):
-        print(draft.text)
+model = lavida.load()
+for draft in model.stream("photo.jpg", "What is this?", steps=8):
+    print(draft.text)
 """
 
 from __future__ import annotations
@@ -99,8 +99,12 @@ def find_model(path: str | Path | None) -> Path:
     """The folder of a model. Raises CheckpointError if there is none."""
     folder = MODELS.get(str(path or DEFAULT_MODEL), Path(str(path)))
     if not (folder / "config.json").is_file():
-        known = ", ".join(MODELS)
-        raise CheckpointError(f"unknown model {str(path or DEFAULT_MODEL)!r}; give a folder with config.json, or {known}")
+        name = str(path or DEFAULT_MODEL)
+        if name in MODELS:
+            raise CheckpointError(
+                f"the model {name} is missing from this installation ({folder}); install lavida again"
+            )
+        raise CheckpointError(f"unknown model {name!r}; give a folder with config.json, or {', '.join(MODELS)}")
     return folder
 
 
@@ -121,9 +125,7 @@ class Model:
     def ask(self, image: Picture, question: str, **options: Any) -> Answer:
         """Answer a question about a picture; `options` are the fields of `DecodeOptions`."""
         picture, start = open_image(image), time.perf_counter()
-        last = None
-        for last in self.stream(picture, question, **options):
-            pass
+        *_, last = self.stream(picture, question, **options)
         seconds = time.perf_counter() - start
         return self.answer(last, image=_name(image), question=question, seconds=seconds)
 
@@ -136,6 +138,10 @@ class Model:
         if not question.strip():
             raise RequestError("the question is empty; ask something about the picture")
         return self._drafts(open_image(image), question, chosen)
+
+    def forget(self) -> None:
+        """Drop what was kept of the pictures seen."""
+        self._seen.clear()
 
     def answer(self, draft: Draft, *, image: str, question: str, seconds: float) -> Answer:
         """The answer that a last draft amounts to."""

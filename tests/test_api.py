@@ -77,6 +77,8 @@ def test_pictures_are_forgotten_in_order() -> None:
     for width in (40, 50, 60):
         model.ask(gradient(width), "What?", length=1)
     assert len(model._seen) == 2
+    model.forget()
+    assert not model._seen
 
 
 def test_seed_and_threads(model: Model) -> None:

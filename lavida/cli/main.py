@@ -81,7 +81,7 @@ def _invoke(verb: str, args: list[str]) -> int:
     import typer.main
 
     command = typer.main.get_command(import_module(VERBS[verb][0]).app)
-    usage_error = typer.BadParameter.__base__  # the family of unknown options and missing arguments; typer exports a leaf
+    usage_error = typer.BadParameter.__base__  # unknown options, missing arguments: typer exports only a leaf
     try:
         # Not command.main(): it would print usage errors in its own way and turn a broken pipe into exit code 1.
         with command.make_context(f"lavida {verb}", args) as context:

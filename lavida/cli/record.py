@@ -70,7 +70,8 @@ def _cell(text: str, x: float, y: float, step: int, total: float) -> str:
             f'calcMode="discrete" dur="{total:.2f}s" repeatCount="indefinite"/>'
         )
 
-    block = f'<rect x="{x + 1:.1f}" y="{y - SIZE:.1f}" width="{width - 2:.1f}" height="{SIZE + 5}" rx="3" fill="#3b5b8c" opacity="0">'
+    place = f'x="{x + 1:.1f}" y="{y - SIZE:.1f}" width="{width - 2:.1f}" height="{SIZE + 5}"'
+    block = f'<rect {place} rx="3" fill="#3b5b8c" opacity="0">'
     word = f'<text x="{x:.1f}" y="{y:.1f}" fill="#e8edf4" textLength="{width:.1f}" lengthAdjust="spacingAndGlyphs">'
     return f"{block}{switch(1, 0)}</rect>{word}{escape(text)}{switch(0, 1)}</text>"
 

@@ -129,9 +129,7 @@ def test_show_draws_in_a_terminal(photo: Path, model: api.Model, monkeypatch: py
     assert len(drafts) >= 1 and "\x1b[" in terminal.getvalue() and "photo [bold]: What?" in terminal.getvalue()
 
 
-def test_record_writes_a_well_formed_animation(
-    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_record_writes_a_well_formed_animation(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "a.svg"
     assert run(["ask", str(photo), "a < b & c?", "--record", str(path), *FEW], capsys)[0] == 0
     root = ElementTree.parse(path).getroot()
