@@ -36,8 +36,8 @@ def test_links_lead_somewhere() -> None:
 
 
 def test_commands_exist() -> None:
-    verbs = set(re.findall(r"^(?:\$ )?lavida ([a-z]+)", README, flags=re.MULTILINE))
+    verbs = set(re.findall(r"^(?:\.venv/bin/)?lavida ([a-z]+)", README, flags=re.MULTILINE))
     assert verbs and verbs <= set(VERBS)
-    targets = set(re.findall(r"^(?:\$ )?make ([a-z]+)", README, flags=re.MULTILINE))
+    targets = set(re.findall(r"(?:^|`)make ([a-z]+)", README, flags=re.MULTILINE))
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert {"demo", "test"} <= targets and all(f"\n{target}:" in makefile for target in targets)
