@@ -10,6 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from lavida.checkpoint.families import read_official
 from lavida.checkpoint.layouts import OURS, Layout, recognise
@@ -38,7 +39,7 @@ def load_checkpoint(folder: str | Path, *, dtype: torch.dtype | None = None) -> 
     ours, unexpected = _ours(where, layout)
     shapes = _shapes(folder, {name: where[theirs] for name, theirs in ours.items()}, ours)
     config = _config(folder, data, layout, shapes)
-    with torch.device("meta"):  # no memory and no initialisation for weights that are about to be replaced
+    with torch.device("meta"), _Uninitialised():  # no memory and no work for weights that are about to be replaced
         model = VLM(config)
         if isinstance(model.tower, EfficientNetLite0):
             model.tower.adapt({name.removeprefix("tower.") for name in shapes if name.startswith("tower.")})
@@ -63,6 +64,18 @@ def save_checkpoint(model: VLM, folder: str | Path, *, dtype: torch.dtype | None
         (folder / CONFIG).write_text(json.dumps(model.config.to_json(), indent=1) + "\n")
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"cannot write the checkpoint to {folder} ({error}); choose another folder") from None
+
+
+class _Uninitialised(TorchFunctionMode):
+    """Leaves out the initialisation of new modules: on the meta device it does nothing and imports for a second."""
+
+    _SKIPPED = frozenset(("uniform_", "normal_", "fill_", "zero_", "kaiming_uniform_", "kaiming_normal_"))
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__name__", "") in self._SKIPPED:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -1,5 +1,5 @@
 import pytest
-from atlases import PAINTS, tiny_atlas
+from tests.data.atlases import PAINTS, tiny_atlas
 
 from lavida.data.atlas import Atlas
 from lavida.errors import DataError

@@ -3,7 +3,7 @@ import struct
 import zlib
 
 import pytest
-from atlases import drawing
+from tests.data.atlases import drawing
 
 from lavida.data.clips import SOURCES, find_clips, listed, open_picture, read_rcc
 from lavida.data.concepts import CONCEPTS

@@ -1,7 +1,7 @@
 from collections import Counter
 
 import pytest
-from atlases import PAINTS, drawing, found
+from tests.data.atlases import PAINTS, drawing, found
 from PIL import Image
 
 from lavida.data.cutouts import (

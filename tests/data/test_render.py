@@ -1,6 +1,6 @@
 import pytest
 import torch
-from atlases import tiny_atlas
+from tests.data.atlases import tiny_atlas
 
 from lavida.data.render import hue_colour, render, render_scene
 from lavida.data.scenes import Placed, Scene

@@ -1,0 +1,32 @@
+# One step on a fresh machine: `make demo`. Everything after the installation works offline.
+PYTHON ?= python3
+BIN := .venv/bin
+PHOTO := lavida/assets/demo.jpg
+
+.PHONY: demo test lint bench clean
+
+demo: .venv/ready
+	$(BIN)/lavida describe $(PHOTO) --show --time
+	$(BIN)/lavida ask $(PHOTO) "What is this?" --show --time
+	$(BIN)/lavida ask $(PHOTO) "What kind of thing is this?" --show --time
+
+test: .venv/ready
+	$(BIN)/python -m pytest
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+bench: .venv/ready
+	$(BIN)/python benchmarks/latency.py
+
+clean:
+	rm -rf .venv
+
+# The stamp is written last, so an interrupted installation is taken up again.
+.venv/ready: pyproject.toml requirements/cpu.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lavida needs Python 3.11 or newer: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/cpu.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@

@@ -1,0 +1,68 @@
+"""`lavida ask photo.jpg "What is this?"`, `cat photo.jpg | lavida ask "What is this?"`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lavida.cli import options as o
+from lavida.cli.answer import answer_all
+from lavida.errors import RequestError
+
+Words = Annotated[
+    list[str],
+    typer.Argument(
+        metavar='IMAGE... "QUESTION"',
+        help="Pictures as in describe, then the question; without a picture it is read from stdin. "
+        "A question of - is read from stdin.",
+    ),
+]
+
+
+def ask(
+    words: Words,
+    model: o.Model = "lavida-mini",
+    steps: o.Steps = None,
+    length: o.Length = 16,
+    block: o.Block = None,
+    schedule: o.Schedule = "shift",
+    shift: o.Shift = 1 / 3,
+    remasking: o.Remasking = "confidence",
+    cache: o.Cache = "prefix",
+    temperature: o.Temperature = 0.0,
+    seed: o.Seed = 0,
+    json: o.Json = False,
+    show: o.Show = False,
+    time: o.Time = False,
+    record: o.Record = None,
+    threads: o.Threads = None,
+    device: o.Device = "cpu",
+) -> int:
+    """Ask one question about pictures, one answer a line."""
+    chosen = {k: v for k, v in locals().items() if k != "words"}
+    images, question = split(words)
+    return answer_all(images, question, o.request(**chosen))
+
+
+def split(words: list[str]) -> tuple[list[str], str]:
+    """(pictures, question): the last word is the question. Raises RequestError if one of the two is missing."""
+    *images, question = words
+    if not images:
+        if question == "-" or Path(question).exists():
+            raise RequestError(f'no question for {question}; say lavida ask {question} "What is this?"')
+        if sys.stdin.isatty():
+            raise RequestError('no picture; say lavida ask photo.jpg "What is this?" or pipe one in')
+        images = ["-"]
+    elif question == "-":
+        if "-" in images:
+            raise RequestError("standard input cannot be both the picture and the question; name one of them")
+        question = sys.stdin.read()
+    if not question.strip():
+        raise RequestError("the question is empty; ask something about the picture")
+    return images, question.strip()
+
+
+app = o.application(ask)

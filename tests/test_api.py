@@ -1,0 +1,165 @@
+"""The Python interface over a tiny random model."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import lavida
+from lavida.api import DESCRIBE, Model
+from lavida.errors import CheckpointError, ImageError, LavidaError, RequestError
+from tests.tiny import tiny_model
+from tests.pictures import gradient
+
+NOISY = {"length": 8, "temperature": 1.0}
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return tiny_model()
+
+
+def test_describe_is_the_standard_question(model: Model, photo: Path) -> None:
+    answer = model.describe(photo, steps=4, length=8)
+    assert answer.prompt == DESCRIBE and answer.image == str(photo)
+    assert 1 <= answer.steps <= 4 and answer.seconds > 0 and len(answer.ids) == 8
+    assert answer.text == model.ask(photo, DESCRIBE, steps=4, length=8).text
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        answer.text = "other"
+
+
+def test_tokens_per_forward_counts_the_answer_not_the_padding(model: Model, photo: Path) -> None:
+    answer = model.ask(photo, "What?", length=8, steps=2)
+    eos = model.tokenizer.eos_id
+    written = answer.ids.index(eos) + 1 if eos in answer.ids else 8
+    assert answer.tokens_per_forward == written / answer.steps
+
+
+@pytest.mark.parametrize("shared_image", [True, False])
+def test_stream_ends_with_the_answer_and_never_takes_back(shared_image: bool) -> None:
+    model = tiny_model(shared_image=shared_image)
+    drafts = list(model.stream(gradient(), "What is this?", **NOISY))
+    for before, after in zip(drafts, drafts[1:], strict=False):
+        kept = [(a, b) for a, b in zip(before.pieces, after.pieces, strict=True) if a is not None]
+        assert all(a == b for a, b in kept)
+    assert None not in drafts[-1].pieces and None in drafts[0].pieces
+    answer = model.ask(gradient(), "What is this?", **NOISY)
+    assert answer.text == drafts[-1].text and answer.ids == tuple(drafts[-1].step.canvas.tolist())
+
+
+@pytest.mark.parametrize("shared_image", [True, False])
+def test_a_remembered_picture_gives_the_same_answer(shared_image: bool) -> None:
+    model = tiny_model(shared_image=shared_image)
+    looks = []
+    model.net.tower.register_forward_hook(lambda *_: looks.append(1))
+    answers = [model.ask(gradient(), "What is this?", **NOISY) for _ in range(2)]
+    model.ask(gradient(), "Where is it?", **NOISY)
+    again = model.ask(gradient().copy(), "What is this?", **NOISY)
+    assert len(looks) == 1 and answers[0].ids == answers[1].ids == again.ids
+    fresh = tiny_model(shared_image=shared_image).ask(gradient(), "What is this?", **NOISY)
+    assert fresh.ids == again.ids
+
+
+def test_cached_and_recomputed_prefix_agree_with_a_shared_image(model: Model) -> None:
+    cached = model.ask(gradient(), "What is this?", **NOISY)
+    assert cached.ids == model.ask(gradient(), "What is this?", cache="none", **NOISY).ids
+
+
+def test_pictures_are_forgotten_in_order() -> None:
+    model = tiny_model()
+    model._remember = 2
+    for width in (40, 50, 60):
+        model.ask(gradient(width), "What?", length=1)
+    assert len(model._seen) == 2
+    model.forget()
+    assert not model._seen
+
+
+def test_seed_and_threads(model: Model) -> None:
+    texts = []
+    threads = torch.get_num_threads()
+    try:
+        for n in (1, 2):
+            torch.set_num_threads(n)
+            texts.append(model.ask(gradient(), "What?", seed=3, **NOISY).ids)
+    finally:
+        torch.set_num_threads(threads)
+    assert texts[0] == texts[1] != model.ask(gradient(), "What?", seed=4, **NOISY).ids
+
+
+def test_the_hint_is_part_of_the_prefix(model: Model) -> None:
+    bare = Model(model.net, model.tokenizer)
+    assert model._look(gradient()).prefix.shape[1] > bare._look(gradient()).prefix.shape[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"step": 3}, "unknown option 'step'; choose from length, steps"),
+        ({"steps": 0}, "steps must be 1 to length"),
+        ({"steps": 1000}, "steps must be 1 to length"),
+        ({"length": 0}, "length must be 1"),
+        ({"schedule": "quadratic"}, "unknown schedule 'quadratic'; choose one of"),
+        ({"remasking": "luck"}, "unknown remasking"),
+        ({"cache": "disk"}, "unknown cache"),
+        ({"temperature": -1.0}, "temperature must be"),
+        ({"block": 99}, "block must be"),
+    ],
+)
+def test_wrong_options_are_refused_before_anything_is_computed(model: Model, options: dict, words: str) -> None:
+    with pytest.raises(RequestError, match=words):
+        model.stream(gradient(), "What?", **options)
+
+
+def test_wrong_question_and_picture(model: Model) -> None:
+    with pytest.raises(RequestError, match="question is empty"):
+        model.ask(gradient(), "  ")
+    with pytest.raises(ImageError, match="no such file"):
+        model.describe("nowhere.png")
+    with pytest.raises(RequestError, match="prompt and answer take"):
+        model.ask(gradient(), "why " * 600)
+
+
+def test_load_reads_a_folder(tiny_folder: Path) -> None:
+    model = lavida.load(tiny_folder)
+    assert model.labels is not None and len(model.labels) == 1000
+    assert model.ask(gradient(), "What?", **NOISY).ids == tiny_model().ask(gradient(), "What?", **NOISY).ids
+    half = lavida.load(tiny_folder, dtype="bfloat16")
+    assert half.describe(gradient(), length=4).steps >= 1
+
+
+def test_load_refuses(tiny_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="unknown model 'nowhere'; give a folder"):
+        lavida.load("nowhere")
+    with pytest.raises(RequestError, match="unknown dtype 'int3'"):
+        lavida.load(tiny_folder, dtype="int3")
+    with pytest.raises(RequestError, match="threads must be at least 1"):
+        lavida.load(tiny_folder, threads=0)
+    with pytest.raises(RequestError, match="cannot use device 'warp'"):
+        lavida.load(tiny_folder, device="warp")
+    for path in tiny_folder.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    for content in ("{", '{"0": "cat"}'):
+        (tmp_path / "labels.json").unlink()
+        (tmp_path / "labels.json").write_text(content)
+        with pytest.raises(CheckpointError, match=r"labels\.json"):
+            lavida.load(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    (tmp_path / "model.safetensors").write_bytes(b"not weights")
+    with pytest.raises(LavidaError):
+        lavida.load(tmp_path)
+
+
+def test_import_is_light_and_names_are_public() -> None:
+    code = "import sys, json, lavida; print(json.dumps(['torch' in sys.modules, lavida.__version__, dir(lavida)]))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    heavy, version, names = json.loads(out)
+    assert not heavy and version and set(lavida.__all__) <= set(names)
+    with pytest.raises(AttributeError):
+        lavida.nothing  # noqa: B018
