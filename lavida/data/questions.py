@@ -35,7 +35,7 @@ def a(name: str) -> str:
 
 
 def _a(words: str) -> str:
-    return f"{'an' if words[0] in 'aeiou' and not words.startswith('uni') else 'a'} {words}"
+    return f"{'an' if words[0].lower() in 'aeiou' and not words.startswith('uni') else 'a'} {words}"
 
 
 def group(name: str, count: int) -> str:
