@@ -35,18 +35,19 @@ class CellWords:
     """Name and colour ids of each cell of a scene: global cells first, then the map of tiles."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        self._first = lambda word: tokenizer.encode(word)[0]
+        self._tokenizer = tokenizer
         self._ids: dict[str, int] = {}
         self.nothing = tokenizer.id_of(NOTHING)
 
-    def _id(self, word: str) -> int:
+    def id_of(self, word: str) -> int:
+        """The first token of a word."""
         if word not in self._ids:
-            self._ids[word] = self._first(word)
+            self._ids[word] = self._tokenizer.encode(word)[0]
         return self._ids[word]
 
     def __call__(self, scene: Scene) -> Tensor:
         """[80, 2]: the first token of the name (or "nothing") and of the colour (or -1)."""
-        words = [(self._id(o.name), self._id(o.colour) if o.colour else -1) for o in scene.objects]
+        words = [(self.id_of(o.name), self.id_of(o.colour) if o.colour else -1) for o in scene.objects]
         words.append((self.nothing, -1))
         cells = cell_objects(scene, GLOBAL) + cell_objects(scene, TILES)
         return torch.tensor([words[i] for i in cells], dtype=torch.long)

@@ -1,4 +1,4 @@
-"""One optimisation step: packed complementary answers, the Prefix-DLM mask, the dense loss at the projector's output."""
+"""One optimisation step of the default model: packed complementary answers, the Prefix-DLM mask, two dense losses."""
 
 from __future__ import annotations
 
@@ -9,17 +9,74 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lavida.data.packing import Batch
+from lavida.image.tiles import Grid
+from lavida.model.projector import arrange, pool
+from lavida.model.vlm import VLM
 from lavida.nn.attention import segment_mask
+from lavida.train.optim import Optimizers
+from lavida.train.rows import Rows, Targets, Views
+
+GRID = Grid(columns=2, rows=2, width=448, height=448)
+GROUNDED = 80  # cells that a name can point at: 16 of the global view, 64 of the tile map
+
+
+class Heads(nn.Module):
+    """What training needs beside the model and the shipped model does not: where a word is, how sharp a cell speaks."""
+
+    def __init__(self, d_model: int) -> None:
+        super().__init__()
+        self.ground = nn.Linear(d_model, GROUNDED)
+        self.sharpness = nn.Parameter(torch.tensor(20.0))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Losses:
-    """What a step reports: masked cross-entropy of the answers, dense loss of the cells and its accuracy."""
+    """What a step reports."""
 
-    answer: float
+    answer: float  # weighted masked cross-entropy
     content: float  # the part of it on tokens that are not padding
     dense: float
-    cells: float  # cells with an object whose name is found
+    cells: float  # share of object cells whose name is the first guess
+    ground: float
+    questions: int
+
+
+def train_step(vlm: VLM, heads: Heads, rows: Rows, views: Views | None, optimizers: Optimizers) -> Losses:
+    """Forward, backward and update on one batch of packed rows and, if given, of views for the dense loss alone."""
+    with torch.autocast(rows.words.device.type, dtype=torch.bfloat16):
+        # 1. image tokens: scenes told in words, and tower features through the projector
+        cells = cells_from_words(vlm, rows.heard, rows.noise)
+        dense, found = cells.new_zeros(()), cells.new_zeros(())
+        if rows.maps is not None:
+            seen = pool(vlm.projector(rows.maps))  # [S, 5, 16, D]
+            cells = cells.index_copy(0, rows.pictured, seen.to(cells.dtype))
+            if rows.scenes.numel():
+                of_scenes = flatten_cells(cells[rows.scenes])
+                dense, found = dense_loss(of_scenes, rows.words[rows.scenes], rows.targets, vlm, heads)
+        if views is not None:
+            extra, found = dense_loss(pool(vlm.projector(views.maps)), views.words, rows.targets, vlm, heads)
+            dense = dense + extra
+        # 2. the masked answers, and where the names in the prompts are
+        answer, content, hidden = answer_loss(vlm.denoiser, rows.batch, image_tokens(vlm, cells))
+        ground = grounding_loss(heads.ground(hidden[rows.batch.nouns]), rows.shown)
+    # 3. backward, clip, step
+    optimizers.step(answer + 0.5 * dense + ground)
+    return Losses(
+        answer=float(answer),
+        content=float(content),
+        dense=float(dense),
+        cells=float(found),
+        ground=float(ground),
+        questions=rows.batch.questions,
+    )
+
+
+def dense_only_step(vlm: VLM, heads: Heads, views: Views, targets: Targets, optimizers: Optimizers) -> Losses:
+    """An update of the projector from views alone: stage "align"."""
+    with torch.autocast(views.words.device.type, dtype=torch.bfloat16):
+        dense, found = dense_loss(pool(vlm.projector(views.maps)), views.words, targets, vlm, heads)
+    optimizers.step(dense)
+    return Losses(answer=0.0, content=0.0, dense=float(dense), cells=float(found), ground=0.0, questions=0)
 
 
 def answer_loss(denoiser: nn.Module, batch: Batch, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -32,16 +89,40 @@ def answer_loss(denoiser: nn.Module, batch: Batch, image: Tensor) -> tuple[Tenso
     x = denoiser.embed(batch.ids)
     x = torch.cat((image.to(x.dtype), x[:, image.shape[1] :]), dim=1)
     # 2. who sees whom, as an additive mask made once for all layers
-    mask = segment_mask(batch.segment, batch.parent)
-    mask = torch.zeros(mask.shape, dtype=torch.bfloat16, device=mask.device).masked_fill_(~mask, float("-inf"))
+    seen = segment_mask(batch.segment, batch.parent)
+    mask = torch.zeros(seen.shape, dtype=torch.bfloat16, device=seen.device).masked_fill_(~seen, float("-inf"))
     # 3. hidden states, then logits at the masked positions only
-    hidden = denoiser(x, positions=batch.positions, mask=mask)
-    hidden = hidden.flatten(0, 1)
+    hidden = denoiser(x, positions=batch.positions, mask=mask).flatten(0, 1)
     logits = denoiser.head(hidden[batch.where])
     # 4. cross-entropy; every answer token is masked in exactly one of its two copies
     losses = F.cross_entropy(logits.float(), batch.targets, reduction="none")
     content = losses[batch.weights == 1].mean()
     return (losses * batch.weights).sum() / batch.weights.sum(), content, hidden
+
+
+def dense_loss(cells: Tensor, words: Tensor, targets: Targets, vlm: VLM, heads: Heads) -> tuple[Tensor, Tensor]:
+    """Each cell must say the name of what it shows, through the tied embedding, and its colour with half the weight.
+
+    cells [..., D] at the projector's output; words [..., 2] (name, colour or -1). A few empty cells must say
+    "nothing". Returns the loss and the share of object cells whose name is the first guess.
+    """
+    name, colour = words.unbind(-1)
+    busy = name != targets.nothing
+    keep = busy | (torch.rand(name.shape, device=name.device) < 0.06)
+    cells, name, colour = cells[keep].float(), name[keep], colour[keep]
+    table = vlm.denoiser.embedding.weight
+    candidates = F.normalize(table[targets.candidates], dim=-1)
+    logits = F.normalize(cells, dim=-1) @ candidates.T * heads.sharpness
+    target = targets.index_of[name]
+    loss = F.cross_entropy(logits, target)
+    coloured = colour >= 0
+    if coloured.any():  # the name's logit is left out, so that name and colour need not compete
+        others = logits[coloured].scatter(1, target[coloured, None], -30.0)
+        loss = loss + 0.5 * F.cross_entropy(others, targets.index_of[colour[coloured]])
+    # the direction of the words that stage "words" has read
+    spoken = table[name] + 0.5 * table[colour.clamp(min=0)] * coloured[:, None]
+    loss = loss + 0.5 * (1 - F.cosine_similarity(cells, spoken.detach(), dim=-1)).mean()
+    return loss, (logits.argmax(-1) == target)[name != targets.nothing].float().mean()
 
 
 def grounding_loss(scores: Tensor, shown: Tensor) -> Tensor:
@@ -52,35 +133,22 @@ def grounding_loss(scores: Tensor, shown: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(scores.float(), shown, pos_weight=scores.new_tensor(4.0).float())
 
 
-def dense_loss(cells: Tensor, words: Tensor, denoiser: nn.Module, scale: Tensor, nothing: int) -> tuple[Tensor, Tensor]:
-    """Each cell must say the name of what it shows, through the tied embedding, and its colour with half the weight.
-
-    cells [B, C, D] before positions are added; words [B, C, 2] (name, colour or -1). Empty cells count one in
-    twenty-five. Returns the loss and the share of object cells whose name is the first guess.
-    """
-    name, colour = words.unbind(-1)
-    busy = name != nothing
-    keep = busy | (torch.rand(name.shape, device=name.device) < 0.04)
-    table = denoiser.embedding.weight
-    picked, name, colour = cells[keep], name[keep], colour[keep]
-    logits = F.linear(F.normalize(picked.float(), dim=-1), table) * scale
-    loss = F.cross_entropy(logits, name)
-    coloured = colour >= 0
-    if coloured.any():
-        # the name's logit is left out, so that name and colour need not compete
-        rest = logits[coloured].scatter(1, name[coloured, None], float("-inf"))
-        loss = loss + 0.5 * F.cross_entropy(rest, colour[coloured])
-    # direction and length of the words that stage "words" was trained on
-    true = table[name] + 0.5 * table[colour.clamp(min=0)] * coloured[:, None]
-    loss = loss + (1 - F.cosine_similarity(picked.float(), true.detach(), dim=-1)).mean()
-    right = (logits.argmax(-1) == name)[name != nothing]
-    return loss, right.float().mean()
+def cells_from_words(vlm: VLM, words: Tensor, noise: Tensor) -> Tensor:
+    """Cells [B, 5, 16, D] of scenes told in words [B, 80, 2]: the name's embedding, half the colour's, noise [B, 80, D]."""
+    table = vlm.denoiser.embedding.weight
+    cells = table[words[..., 0]] + 0.5 * table[words[..., 1].clamp(min=0)] * (words[..., 1:] >= 0)
+    cells = cells + 0.35 * cells.norm(dim=-1, keepdim=True) * noise / cells.shape[-1] ** 0.5
+    tiles = cells[:, 16:].unflatten(1, (2, 4, 2, 4)).transpose(2, 3).flatten(1, 2).flatten(2, 3)
+    return torch.cat((cells[:, None, :16], tiles), 1)
 
 
-def apply(optimizer: torch.optim.Optimizer, parameters: list[Tensor], loss: Tensor, clip: float = 1.0) -> float:
-    """Backward, clip, step; returns the gradient's norm."""
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    norm = torch.nn.utils.clip_grad_norm_(parameters, clip)
-    optimizer.step()
-    return float(norm)
+def flatten_cells(cells: Tensor) -> Tensor:
+    """[B, 5, 16, D] -> [B, 80, D]: the global view's cells, then the map of the tiles row by row."""
+    tiles = cells[:, 1:].unflatten(1, (2, 2)).unflatten(3, (4, 4)).transpose(2, 3).flatten(1, 4)
+    return torch.cat((cells[:, 0], tiles), 1)
+
+
+def image_tokens(vlm: VLM, cells: Tensor) -> Tensor:
+    """Image tokens [B, 88, D] of projected and pooled cells: as `VLM.image_tokens` from there on."""
+    tokens = arrange(cells, GRID, vlm.config.tiles, vlm.newline)
+    return tokens + vlm.positions(GRID, vlm.config.tiles, 4).to(tokens.dtype)

@@ -1,0 +1,172 @@
+"""What a step is fed: packed rows from three sources, and views for the dense loss.
+
+A row's picture is a scene told in words (no pixels), a drawn scene, or a photograph that only the tower's own
+classifier has named.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from lavida.data.cells import IMAGE_TOKENS, CellWords
+from lavida.data.concepts import COLOURS, CONCEPTS
+from lavida.data.features import Features
+from lavida.data.labels import Label
+from lavida.data.packing import Batch, Packer
+from lavida.data.questions import Question, ask, ask_photo
+from lavida.data.scenes import Scene
+from lavida.data.worlds import World
+from lavida.text.prompt import hint_ids
+from lavida.text.tokenizer import Tokenizer
+
+# How often each kind of question is drawn.
+SCENE_KINDS = {
+    "name": 1, "name_at": 1.2, "where": 1.2, "count": 2, "total": 0.7, "colour": 1.6, "presence": 3, "side": 2.5,
+    "side_yes_no": 1, "next_to": 0.7, "kind": 0.4, "caption": 1.3, "detailed": 0.6, "list": 0.3, "json": 0.3,
+}  # fmt: skip
+PHOTO_KINDS = {"caption": 2, "name": 2, "kind": 1, "presence": 1}
+LONGEST_HINT = 8  # tokens
+
+
+@dataclass(frozen=True, kw_only=True)
+class Targets:
+    """What a cell can say."""
+
+    candidates: Tensor  # ids
+    index_of: Tensor  # [V] place of an id among them
+    nothing: int
+
+    def to(self, device: str) -> Targets:
+        return Targets(
+            candidates=self.candidates.to(device), index_of=self.index_of.to(device), nothing=self.nothing
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """B packed rows and their pictures."""
+
+    batch: Batch
+    words: Tensor  # [B, 80, 2] name and colour of each cell
+    heard: Tensor  # [B, 80, 2] the same with some cells lost
+    noise: Tensor  # [B, 80, D]
+    maps: Tensor | None  # [S, 5, 49, C] tower features of the rows that have a picture
+    pictured: Tensor  # [S] which rows
+    scenes: Tensor  # those of them that are drawn scenes, not photographs
+    shown: Tensor  # [G, 80] where the names asked about are
+    targets: Targets
+
+    def to(self, device: str) -> Rows:
+        moved = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Rows(**{k: v if v is None else v.to(device) for k, v in moved.items()})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Views:
+    """Single views for the dense loss: features [N, 49, C], words [N, 16, 2]."""
+
+    maps: Tensor
+    words: Tensor
+
+    def to(self, device: str) -> Views:
+        return Views(maps=self.maps.to(device), words=self.words.to(device))
+
+
+class Feed:
+    """Draws rows and views; everything random comes from the two generators."""
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        labels: Sequence[Label],
+        *,
+        scenes: Sequence[Features] = (),
+        photos: Features | None = None,
+        d_model: int,
+        row: int = 352,
+    ) -> None:
+        self.tokenizer, self.labels, self.photos, self.d_model = tokenizer, labels, photos, d_model
+        self.drawn = [(f, i) for f in scenes for i in range(len(f))]
+        self.words = CellWords(tokenizer)
+        self.world = World.symbolic()
+        self.packer = Packer(tokenizer, image_tokens=IMAGE_TOKENS, row=row)
+        said = sorted({self.words.id_of(w) for w in (*CONCEPTS, *COLOURS)} | {self.words.nothing})
+        index_of = torch.full((tokenizer.size,), -1)
+        index_of[said] = torch.arange(len(said))
+        self.targets = Targets(candidates=torch.tensor(said), index_of=index_of, nothing=self.words.nothing)
+
+    def rows(self, n: int, rng: random.Random, g: torch.Generator, *, symbolic: float, photos: float) -> Rows:
+        """n rows: a share told in words, a share of photographs, the rest drawn scenes."""
+        packed, words, maps, pictured, scenes = [], [], [], [], []
+        for b in range(n):
+            u = rng.random()
+            if u < symbolic or not self.drawn:
+                scene = self.world.scene(rng, (1, 2, 2, 2))
+                hint = self._hint(rng.choice(self.labels), rng.random()) if rng.random() < 0.6 else []
+                packed.append((hint, self._questions(scene, rng)))
+                words.append(self.words(scene))
+            elif u < symbolic + photos and self.photos is not None:
+                i = rng.randrange(len(self.photos))
+                packed.append(self._photo_row(i, rng))
+                words.append(torch.tensor([[self.words.nothing, -1]]).expand(80, 2))
+                maps.append(self.photos.maps[i])
+                pictured.append(b)
+            else:
+                features, i = rng.choice(self.drawn)
+                truth = features.truths[i]
+                hint = self._hint(self.labels[truth.label], truth.probability) if rng.random() < 0.7 else []
+                packed.append((hint, self._questions(truth.scene, rng)))
+                words.append(self.words(truth.scene))
+                maps.append(features.maps[i])
+                pictured.append(b)
+                scenes.append(b)
+        batch, table = self.packer.pack(packed, rng), torch.stack(words)
+        lost = torch.rand(table.shape[:2], generator=g) < 0.08
+        shown = [(table[b, :, 0] == self.words.id_of(name)).float() for b, name in batch.asked]
+        return Rows(
+            batch=batch,
+            words=table,
+            heard=torch.where(lost[..., None], torch.tensor([self.words.nothing, -1]), table),
+            noise=torch.randn((*table.shape[:2], self.d_model), generator=g),
+            maps=torch.stack(maps) if maps else None,
+            pictured=torch.tensor(pictured, dtype=torch.long),
+            scenes=torch.tensor(scenes, dtype=torch.long),
+            shown=torch.stack(shown) if shown else torch.zeros(0, 80),
+            targets=self.targets,
+        )
+
+    def views(self, n: int, rng: random.Random) -> Views | None:
+        """n single views of drawn scenes."""
+        if not n or not self.drawn:
+            return None
+        maps, words = [], []
+        for _ in range(n):
+            features, i = rng.choice(self.drawn)
+            v = rng.randrange(5)
+            table = self.words(features.truths[i].scene)
+            tiles = table[16:].unflatten(0, (2, 4, 2, 4)).transpose(1, 2).reshape(4, 16, 2)
+            maps.append(features.maps[i, v])
+            words.append(table[:16] if v == 0 else tiles[v - 1])
+        return Views(maps=torch.stack(maps), words=torch.stack(words))
+
+    def _hint(self, label: Label, probability: float) -> list[int]:
+        return hint_ids(self.tokenizer, label.name, probability)[:LONGEST_HINT]
+
+    def _questions(self, scene: Scene, rng: random.Random) -> list[Question]:
+        kinds = rng.choices(list(SCENE_KINDS), list(SCENE_KINDS.values()), k=16)
+        return [q for kind in kinds if (q := ask(scene, kind, rng))]
+
+    def _photo_row(self, i: int, rng: random.Random) -> tuple[list[int], list[Question]]:
+        """The tower's own name as the truth; in two rows of five another name, so that hints are read, not learned."""
+        truth, u = self.photos.truths[i], rng.random()
+        label, probability = self.labels[truth.label], truth.probability
+        if 0.5 <= u < 0.9 or (u >= 0.9 and probability < 0.4):
+            label, probability = rng.choice(self.labels), rng.random()
+        hint = self._hint(label, probability) if u < 0.9 or truth.probability < 0.4 else []
+        kinds = rng.choices(list(PHOTO_KINDS), list(PHOTO_KINDS.values()), k=8)
+        return hint, [q for kind in kinds if (q := ask_photo(label, kind, rng))]

@@ -1,0 +1,44 @@
+"""The stages of `lavida-mini` as data: what is trained, on what, how long.
+
+"words" teaches the denoiser to answer about scenes that are told in words, as a language model is pretrained before
+it sees; "align" and "finetune" are stages 1 and 2 of arXiv 2505.16839 (section 3.3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lavida.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One stage of training; rates are those of AdamW, multiplied by a factor for each part."""
+
+    name: str
+    steps: int
+    rows: int  # packed rows a step; 0 trains the projector alone, with the dense loss
+    views: int  # views a step for the dense loss
+    rate: float = 8e-4
+    muon: float = 2.5  # factor for the matrices of the blocks
+    embedding: float = 0.3
+    projector: float = 0.4
+    symbolic: tuple[float, float] = (0.0, 0.0)  # share of rows told in words, at the start and at the end
+    photos: float = 0.0  # share of rows with a photograph
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ConfigError(f"stage {self.name}: steps must be at least 1, got {self.steps}")
+        if self.rows == 0 and self.views == 0:
+            raise ConfigError(f"stage {self.name}: give rows or views, or there is nothing to train on")
+        if not all(0 <= s <= 1 for s in (*self.symbolic, self.photos)):
+            raise ConfigError(f"stage {self.name}: shares lie between 0 and 1")
+
+
+def mini() -> tuple[Stage, ...]:
+    """The recipe of the default model; about three hours on two CPU cores."""
+    return (
+        Stage(name="words", steps=800, rows=12, views=0, embedding=1.0, symbolic=(1.0, 1.0)),
+        Stage(name="align", steps=3500, rows=0, views=96, rate=3e-3, projector=1.0),
+        Stage(name="finetune", steps=5000, rows=12, views=48, symbolic=(0.35, 0.1), photos=0.1),
+    )
