@@ -161,6 +161,4 @@ def probe_names(asked: Sequence[Asked], pooled: Tensor, probe: Probe) -> list[st
 
 def tower_right(truths: Sequence[Truth], asked: Sequence[Asked], labels: Sequence[str]) -> list[bool]:
     """Whether the tower's first class has the true name of a single object among its words."""
-    return [
-        truths[q.picture].scene.objects[0].name in words(labels[truths[q.picture].label]) for q in asked
-    ]
+    return [truths[q.picture].scene.objects[0].name in words(labels[truths[q.picture].label]) for q in asked]

@@ -150,7 +150,9 @@ def _limits(results: dict) -> list[str]:
             f" ({photos['without_hints']['broken']} without the hint)."
         )
     lines.append("- It knows a few hundred one-word names and the forms of question listed below; other questions")
-    lines.append("  get an answer in one of those forms. It reads no text, knows no people and does not say 'I do not know'.")
+    lines.append(
+        "  get an answer in one of those forms. It reads no text, knows no people and does not say 'I do not know'."
+    )
     return lines
 
 

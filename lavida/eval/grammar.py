@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 
 from lavida.data.concepts import CONCEPTS
-from lavida.data.questions import NUMBERS, a, group
+from lavida.data.questions import a, group
 
 _KNOWN = {group(name, count): name for name in CONCEPTS for count in range(1, 6)}
 _PHOTO = re.compile(r"a photo of (?P<name>.+?)(?:, a kind of (?P<kind>[a-z][a-z ]*))?")

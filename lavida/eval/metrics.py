@@ -71,9 +71,7 @@ class Cider:
         for ref in refs:
             gap = caption[0].total() - ref[0].total()
             penalty = math.exp(-(gap**2) / (2 * SIGMA**2))
-            total += penalty * sum(
-                _clipped_cosine(v, self._weights(o)) for v, o in zip(vectors, ref, strict=True)
-            )
+            total += penalty * sum(_clipped_cosine(v, self._weights(o)) for v, o in zip(vectors, ref, strict=True))
         return 10 * total / (NGRAMS * len(refs))
 
     def _weights(self, order: Counter) -> dict[tuple[str, ...], float]:

@@ -1,6 +1,6 @@
 """Evaluates lavida-mini on all splits beside its baselines and writes results.json and MODEL_CARD.md.
 
-    lavida eval mini --model FOLDER --data FOLDER --out FOLDER
+lavida eval mini --model FOLDER --data FOLDER --out FOLDER
 """
 
 from __future__ import annotations

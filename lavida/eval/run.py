@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from torch import Tensor
+
 from lavida.data.features import Features, Truth
 from lavida.data.questions import references
 from lavida.data.scenes import Scene
@@ -18,7 +20,6 @@ from lavida.image.tiles import grid_of
 from lavida.model.vlm import VLM
 from lavida.text.prompt import hint_ids, question_ids
 from lavida.text.tokenizer import Tokenizer
-from torch import Tensor
 
 SHORT_CANVAS, CAPTION_CANVAS = 4, 32
 _PICTURES = 64  # encoded at a time

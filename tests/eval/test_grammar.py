@@ -36,5 +36,7 @@ def test_photo_forms():
 
 
 def test_names():
-    assert name_is_whole("an apple") and name_is_whole("glasses") and name_is_whole("a space shuttle", {"space shuttle"})
+    assert (
+        name_is_whole("an apple") and name_is_whole("glasses") and name_is_whole("a space shuttle", {"space shuttle"})
+    )
     assert not name_is_whole("apple") and not name_is_whole("a apple") and not name_is_whole("a shuttle bus", {"bus"})

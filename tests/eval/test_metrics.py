@@ -43,9 +43,14 @@ def test_cider_by_hand():
 
 
 def test_cider_punishes_repetition_and_strangers():
-    good, repeated, other = (Cider(REFERENCES).score([c, "x", "y"])[0] for c in (
-        "a cat and a dog", "cat cat cat cat dog dog", "two pigs",
-    ))
+    good, repeated, other = (
+        Cider(REFERENCES).score([c, "x", "y"])[0]
+        for c in (
+            "a cat and a dog",
+            "cat cat cat cat dog dog",
+            "two pigs",
+        )
+    )
     assert good > repeated > other == 0
 
 
