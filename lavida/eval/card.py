@@ -64,15 +64,15 @@ def _opening(results: dict) -> list[str]:
         "",
         "- Trained on: scenes composed from free cut-outs, and photographs named by the tower's own classes; the",
         "  packages and their licences are listed in DATA.md.",
-        "- Meant for: learning how such models work, and tests of the code around them. Not for decisions about people.",
+        "- Meant for: learning how such models work, and tests of the code around them, not for decisions.",
         "- Reproduce: `lavida data build mini`, then `lavida train mini`, then `lavida eval mini`.",
         f"- All figures: seed {results['seed']}, temperature 0, canvas of {d['short']} tokens for short answers and",
-        f"  {d['caption']} for captions, steps: {d['steps']}. Balanced answers: numbers, sides, yes and no are equally often right.",
+        f"  {d['caption']} for captions, steps: {d['steps']}. Numbers, sides, yes and no are right equally often.",
         f"- Baselines: the answer most frequent in training (constant), the answer of the most similar of"
         f" {results['training_scenes']} training",
         "  scenes by pooled tower features (neighbour), softmax regression from pooled tower features on the"
         f" {results['single_object_scenes']} of them",
-        "  with one object (probe of the global view, probe of all five views), and the tower's own first class (tower).",
+        "  with one object (of the global view, of all five views), and the tower's own first class (tower).",
     ]
 
 
@@ -134,25 +134,22 @@ def _limits(results: dict) -> list[str]:
     lines = []
     unseen = _of(results, "iii", "name")
     if unseen is not None:
-        lines.append(
-            f"- A concept without training pictures is named rightly in {unseen:.0%} of its pictures: the model answers"
-            " with names that it knows."
-        )
+        lines.append(f"- A concept without training pictures is named rightly in {unseen:.0%} of its pictures.")
     photos = results.get("photos")
     if photos:
         n, mine, tower = photos["n"], photos["with_hints"], photos["tower"]
         lines.append(
             f"- Of {n} photographs it names {mine['right']} rightly (the tower's class alone: {tower}); without the"
-            f" tower's hint {photos['without_hints']['right']}. What it says of a photograph is what the hint says."
+            f" tower's hint {photos['without_hints']['right']}. In {mine['echoes']} of them an answer is the tower's class."
         )
         lines.append(
             f"- Of {mine['sentences']} sentences about photographs {mine['broken']} are broken"
             f" ({photos['without_hints']['broken']} without the hint)."
         )
-    lines.append("- It knows a few hundred one-word names and the forms of question listed below; other questions")
-    lines.append(
-        "  get an answer in one of those forms. It reads no text, knows no people and does not say 'I do not know'."
-    )
+    lines += [
+        "- It was taught one-word names and the forms of question listed below, nothing else: not to read text, not to",
+        "  recognise people, not to say that it does not know.",
+    ]
     return lines
 
 
@@ -198,7 +195,7 @@ def _photos(photos: dict) -> list[str]:
     return [
         f"## {TITLES['iv']}",
         "",
-        "Rightly named: an acceptable name, written down by hand beforehand, stands as a word in one of the two answers.",
+        "Rightly named: an acceptable name, written down by hand beforehand, is a word of one of the two answers.",
         "",
         *summary,
         "",

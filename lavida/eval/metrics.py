@@ -44,7 +44,7 @@ def _counts(text: str) -> list[Counter[tuple[str, ...]]]:
 
 
 class Cider:
-    """CIDEr-D (arXiv 1411.5726, section 6): clipped TF-IDF cosine of n-grams with a penalty of unequal length, times 10.
+    """CIDEr-D (arXiv 1411.5726, section 6): clipped TF-IDF cosine of n-grams, unequal length penalised, times 10.
 
     Document frequencies come from the references given: one document is all references of one picture.
     """

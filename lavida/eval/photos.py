@@ -105,6 +105,7 @@ def judge_photos(model: Reader, photos: Sequence[Photo], maps: Tensor, truths: l
             "right": sum(r["what_right"] or r["caption_right"] for r in rows),
             "what_right": sum(r["what_right"] for r in rows),
             "caption_right": sum(r["caption_right"] for r in rows),
+            "echoes": sum(mentions(f"{r['what']} {r['caption']}", [r["tower"]]) for r in rows if r["tower"]),
             "broken": sum(len(r["broken"]) for r in rows),
             "sentences": 2 * len(rows),
             "rows": rows,
