@@ -140,7 +140,7 @@ def _limits(results: dict) -> list[str]:
         n, mine, tower = photos["n"], photos["with_hints"], photos["tower"]
         lines.append(
             f"- Of {n} photographs it names {mine['right']} rightly (the tower's class alone: {tower}); without the"
-            f" tower's hint {photos['without_hints']['right']}. In {mine['echoes']} of them an answer is the tower's class."
+            f" tower's hint {photos['without_hints']['right']}. For {mine['echoes']} of them it says the tower's class."
         )
         lines.append(
             f"- Of {mine['sentences']} sentences about photographs {mine['broken']} are broken"

@@ -19,7 +19,8 @@ def test_every_caption_of_ours_is_whole():
     "text",
     [
         "", "a cat", "two cat.", "a cats.", "an cat.", "a cat a dog.", "a cat and a cat.", "a cat, a dog.",
-        "and a dog.", "a cat and.", "a photo of.", "a cat and a dog and a pig.", "a glasses.", "a photo of a, a kind of cat.",
+        "and a dog.", "a cat and.", "a photo of.", "a cat and a dog and a pig.", "a glasses.",
+        "a photo of a, a kind of cat.",
     ],
 )  # fmt: skip
 def test_broken_captions(text):
