@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import random
 from collections.abc import Callable, Iterator
@@ -65,6 +66,7 @@ def split_features(
     atlas: Atlas, folder: Path, split: Split, tower: torch.nn.Module, say: Callable[[str], None] = print
 ) -> Features:
     """Features of a split in `folder`; what is missing is drawn and run through the tower, resumably."""
+    _check_tower(folder, tower)
     truth = folder / "truth.jsonl"
     done = len(truth.read_text().splitlines()) if truth.exists() else 0
     if done < split.scenes:
@@ -72,3 +74,15 @@ def split_features(
         rest = itertools.islice(pictures(atlas, split), done, None)
         write_features(folder, rest, tower, log=say)
     return Features(folder)
+
+
+def _check_tower(folder: Path, tower: torch.nn.Module) -> None:
+    """Features outlive the tower that made them: its weights are summed up in a file beside them."""
+    sums = hashlib.blake2b(digest_size=8)
+    for tensor in tower.state_dict().values():
+        sums.update(f"{tensor.double().sum():.6g}".encode())
+    path = folder / "tower.txt"
+    if path.exists() and path.read_text().strip() != sums.hexdigest():
+        raise DataError(f"the features in {folder} were made by another tower; delete the folder or name a new one")
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(sums.hexdigest() + "\n")
