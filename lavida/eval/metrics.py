@@ -30,11 +30,11 @@ def nouns(text: str) -> set[str]:
 
 
 def noun_scores(captions: Sequence[str], truths: Sequence[Collection[str]]) -> tuple[float, float]:
-    """Recall and precision of the names in captions, pooled over all captions; nan where nothing is named."""
+    """Recall and precision of the names in captions, pooled over all captions; 0 where nothing is named."""
     said = [nouns(c) for c in captions]
     hits = sum(len(s & set(t)) for s, t in zip(said, truths, strict=True))
     true, named = sum(len(set(t)) for t in truths), sum(len(s) for s in said)
-    return (hits / true if true else math.nan), (hits / named if named else math.nan)
+    return hits / max(1, true), hits / max(1, named)
 
 
 def _counts(text: str) -> list[Counter[tuple[str, ...]]]:
