@@ -69,11 +69,10 @@ def test_too_long_a_canvas(model):
 
 
 def test_hints_change_what_is_read(model):
-    features = tiny_features(6)
-    asked = question_set([t.scene for t in features.truths], 3, 0, ["presence", "total"])
-    flat = [a for kind in asked.values() for a in kind]
+    features = tiny_features(12)
+    flat = [a for asked in question_set([t.scene for t in features.truths], 12, 0).values() for a in asked]
     answers = [
-        answer_set(model, features.maps, features.truths, flat, Decoding(hints=hints, caption=8))
+        answer_set(model, features.maps, features.truths, flat, Decoding(short=8, hints=hints, caption=8))
         for hints in (True, False)
     ]
     assert answers[0] != answers[1] and len(answers[0]) == len(flat)
