@@ -39,14 +39,15 @@ def tiny_model(seed: int = 0) -> SimpleNamespace:
 
 
 def tiny_features(n: int, seed: int = 0, weights: tuple[float, ...] = (1, 1, 1, 1)) -> SimpleNamespace:
-    """Features [n, 5, 49, 320] in which a name is a direction; quacks like `data.features.Features`."""
+    """Features [n, 5, 49, 320] in which a name is a direction, the same everywhere; quacks like `data.features.Features`."""
     world, rng = World.symbolic(), random.Random(seed)
     world.names = world.names[:4]
     scenes = [world.scene(rng, weights) for _ in range(n)]
     maps = torch.randn(n, 5, 49, 320, generator=torch.Generator().manual_seed(seed)) * 0.1
+    directions = torch.randn(len(CONCEPTS), 320, generator=torch.Generator().manual_seed(99))
     for i, scene in enumerate(scenes):
         for o in scene.objects:
-            maps[i, :, :, sorted(CONCEPTS).index(o.name)] += 1
+            maps[i] += directions[sorted(CONCEPTS).index(o.name)]
     truths = [Truth(scene=s, label=i % len(LABELS), probability=0.5) for i, s in enumerate(scenes)]
     return FakeFeatures(maps=maps, truths=truths)
 
