@@ -39,7 +39,7 @@ def tiny_model(seed: int = 0) -> SimpleNamespace:
 
 
 def tiny_features(n: int, seed: int = 0, weights: tuple[float, ...] = (1, 1, 1, 1)) -> SimpleNamespace:
-    """Features [n, 5, 49, 320] in which a name is a direction, the same everywhere; quacks like `data.features.Features`."""
+    """Features [n, 5, 49, 320] in which each name is a direction; quacks like `data.features.Features`."""
     world, rng = World.symbolic(), random.Random(seed)
     world.names = world.names[:4]
     scenes = [world.scene(rng, weights) for _ in range(n)]
