@@ -37,3 +37,11 @@ class PrefixCache:
         twin = PrefixCache(len(self._keys))
         twin._keys, twin._values, twin.tail = list(self._keys), list(self._values), self.tail
         return twin
+
+    def select(self, rows: Tensor) -> PrefixCache:
+        """A closed cache of the given rows [n] of the batch, in that order; a row may come several times."""
+        twin = self.fork()
+        twin._keys = [None if k is None else k[rows] for k in self._keys]
+        twin._values = [None if v is None else v[rows] for v in self._values]
+        twin.writing = False
+        return twin

@@ -1,0 +1,83 @@
+"""Figures of merit: CIDEr-D, nouns found in captions, exact match."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Collection, Sequence
+
+from lavida.data.concepts import CONCEPTS
+
+NGRAMS, SIGMA = 4, 6.0
+
+_NAMES = {w: c.name for c in CONCEPTS.values() for w in (c.plural, c.name)}
+
+
+def words(text: str) -> list[str]:
+    """Lower-case runs of letters, digits and apostrophes; punctuation is left out."""
+    return re.findall(r"[a-z0-9']+", text.lower())
+
+
+def exact(answer: str, truth: str) -> bool:
+    """Same words in the same order."""
+    return words(answer) == words(truth)
+
+
+def nouns(text: str) -> set[str]:
+    """The names of CONCEPTS that a text mentions; a plural counts as its name."""
+    return {_NAMES[w] for w in words(text) if w in _NAMES}
+
+
+def noun_scores(captions: Sequence[str], truths: Sequence[Collection[str]]) -> tuple[float, float]:
+    """Recall and precision of the names in captions, pooled over all captions; 0 where nothing is named."""
+    said = [nouns(c) for c in captions]
+    hits = sum(len(s & set(t)) for s, t in zip(said, truths, strict=True))
+    true, named = sum(len(set(t)) for t in truths), sum(len(s) for s in said)
+    return hits / max(1, true), hits / max(1, named)
+
+
+def _counts(text: str) -> list[Counter[tuple[str, ...]]]:
+    """Counts of the n-grams of each order 1..4."""
+    w = words(text)
+    return [Counter(tuple(w[i : i + n]) for i in range(len(w) - n + 1)) for n in range(1, NGRAMS + 1)]
+
+
+class Cider:
+    """CIDEr-D (arXiv 1411.5726, section 6): clipped TF-IDF cosine of n-grams, unequal length penalised, times 10.
+
+    Document frequencies come from the references given: one document is all references of one picture.
+    """
+
+    def __init__(self, references: Sequence[Sequence[str]]) -> None:
+        self._references = [[_counts(r) for r in refs] for refs in references]
+        self._documents: Counter[tuple[str, ...]] = Counter()
+        for refs in self._references:
+            self._documents.update({gram for ref in refs for order in ref for gram in order})
+        self._log_n = math.log(max(1, len(references)))
+
+    def score(self, captions: Sequence[str]) -> list[float]:
+        """The score of each picture's caption, in the order of the references."""
+        return [self._one(_counts(c), refs) for c, refs in zip(captions, self._references, strict=True)]
+
+    def mean(self, captions: Sequence[str]) -> float:
+        """Mean of `score` over all pictures."""
+        scores = self.score(captions)
+        return sum(scores) / len(scores) if scores else math.nan
+
+    def _one(self, caption: list[Counter], refs: list[list[Counter]]) -> float:
+        vectors = [self._weights(order) for order in caption]
+        total = 0.0
+        for ref in refs:
+            gap = caption[0].total() - ref[0].total()
+            penalty = math.exp(-(gap**2) / (2 * SIGMA**2))
+            total += penalty * sum(_clipped_cosine(v, self._weights(o)) for v, o in zip(vectors, ref, strict=True))
+        return 10 * total / (NGRAMS * len(refs))
+
+    def _weights(self, order: Counter) -> dict[tuple[str, ...], float]:
+        return {g: n * (self._log_n - math.log(max(1, self._documents[g]))) for g, n in order.items()}
+
+
+def _clipped_cosine(v: dict, ref: dict) -> float:
+    lengths = math.sqrt(sum(x * x for x in v.values())) * math.sqrt(sum(x * x for x in ref.values()))
+    return sum(min(x, ref[g]) * ref[g] for g, x in v.items() if g in ref) / lengths if lengths else 0.0

@@ -1,0 +1,120 @@
+"""Split (iv): photographs from packages, with hand-written acceptable names, never trained on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from lavida.data.features import Truth
+from lavida.data.questions import Question
+from lavida.errors import DataError
+from lavida.eval.grammar import caption_is_whole, name_is_whole
+from lavida.eval.metrics import words
+from lavida.eval.run import Decoding, Reader, answer_set
+from lavida.eval.sets import DESCRIBE, Asked
+from lavida.image.tiles import views
+from lavida.model.vlm import VLM
+
+WHAT = "What is this?"
+NAME_CANVAS = 8  # "a West Highland white terrier" takes more than a scene's short answers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Photo:
+    """A photograph and the names that a person would accept for what it shows."""
+
+    file: str
+    names: tuple[str, ...]
+
+
+def read_photos(path: str | Path) -> list[Photo]:
+    """The list of photographs; DataError if it is not one."""
+    try:
+        rows = json.loads(Path(path).read_text(encoding="utf-8"))
+        return [Photo(file=row["file"], names=tuple(row["names"])) for row in rows]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"cannot read the photographs' names in {path} ({error!r}); restore the file") from None
+
+
+def mentions(text: str, names: Collection[str]) -> bool:
+    """Whether any of the names stands in the text as whole words."""
+    said = f" {' '.join(words(text))} "
+    return any(f" {' '.join(words(name))} " in said for name in names)
+
+
+@torch.inference_mode()
+def photo_features(net: VLM, folder: str | Path, photos: Sequence[Photo]) -> tuple[Tensor, list[Truth]]:
+    """Tower features [N, V, n, C] of the photographs and the tower's first class of each."""
+    maps, truths = [], []
+    for photo in photos:
+        path = Path(folder) / photo.file
+        if not path.is_file():
+            raise DataError(f"{path} is missing; build the data again with `lavida data build mini`")
+        with Image.open(path) as picture:
+            pixels, _ = views(picture.convert("RGB"), net.config.vision, net.config.tiles)
+        features = net.tower(pixels.to(net.denoiser.embedding.weight))
+        label, probability = 0, 0.0
+        if getattr(net.tower, "classifier", None) is not None:
+            shares = net.tower.classify(features[:1]).float().softmax(-1)[0]
+            label, probability = int(shares.argmax()), float(shares.max())
+        maps.append(features.float())
+        truths.append(Truth(scene=None, label=label, probability=round(probability, 4), source=photo.file))
+    return torch.stack(maps), truths
+
+
+def _both(model: Reader, maps: Tensor, truths: list[Truth], decoding: Decoding) -> tuple[list[str], list[str]]:
+    names = [Asked(picture=i, question=Question(kind="name", prompt=WHAT, answer="")) for i in range(len(maps))]
+    captions = [
+        Asked(picture=i, question=Question(kind="caption", prompt=DESCRIBE, answer="")) for i in range(len(maps))
+    ]
+    answers = answer_set(model, maps, truths, [*names, *captions], decoding)
+    return answers[: len(maps)], answers[len(maps) :]
+
+
+def judge_photos(model: Reader, photos: Sequence[Photo], maps: Tensor, truths: list[Truth]) -> dict:
+    """Figures of the photographs, with the tower's hint and without, beside the tower's head alone."""
+    labels = frozenset(model.labels or ())
+    tower = [model.labels[t.label] if model.labels else "" for t in truths]
+    result: dict = {"n": len(photos), "tower": sum(mentions(t, p.names) for t, p in zip(tower, photos, strict=True))}
+    for key, hints in (("with_hints", True), ("without_hints", False)):
+        decoding = Decoding(short=NAME_CANVAS, hints=hints)
+        rows = []
+        for photo, name, text, class_name in zip(photos, *_both(model, maps, truths, decoding), tower, strict=True):
+            rows.append(
+                {
+                    "file": photo.file,
+                    "what": name,
+                    "caption": text,
+                    "tower": class_name,
+                    "what_right": mentions(name, photo.names),
+                    "caption_right": mentions(text, photo.names),
+                    "broken": [
+                        said
+                        for said, whole in ((name, name_is_whole(name, labels)), (text, caption_is_whole(text, labels)))
+                        if not whole
+                    ],
+                }
+            )
+        result[key] = {
+            "right": sum(r["what_right"] or r["caption_right"] for r in rows),
+            "what_right": sum(r["what_right"] for r in rows),
+            "caption_right": sum(r["caption_right"] for r in rows),
+            "echoes": sum(mentions(f"{r['what']} {r['caption']}", [r["tower"]]) for r in rows if r["tower"]),
+            "broken": sum(len(r["broken"]) for r in rows),
+            "sentences": 2 * len(rows),
+            "rows": rows,
+        }
+    return result
+
+
+def evaluate_photos(model: Reader, folder: str | Path, names: str | Path) -> dict:
+    """`judge_photos` of the photographs that the file `names` lists, read from `folder`."""
+    photos = read_photos(names)
+    maps, truths = photo_features(model.net, folder, photos)
+    return judge_photos(model, photos, maps, truths)

@@ -1,0 +1,88 @@
+"""The held-out splits: scenes from cut-outs that training never saw, or saw in other scenes, as tower features."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+from lavida.data.atlas import Atlas
+from lavida.data.colours import colour_of, turn_hue
+from lavida.data.features import Features, write_features
+from lavida.data.render import render_scene
+from lavida.data.scenes import Scene
+from lavida.data.worlds import Cutout, World
+from lavida.errors import DataError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Which cut-outs of the atlas, how many scenes, from which seed."""
+
+    cutouts: str  # the atlas's own word for them
+    scenes: int
+    seed: int
+    title: str
+
+
+SPLITS = {
+    "i": Split(cutouts="train", scenes=600, seed=9001, title="(i) new scenes of trained cut-outs"),
+    "ii_style": Split(cutouts="heldout_style", scenes=400, seed=9002, title="(ii) unseen drawing style (twemoji)"),
+    "ii_image": Split(cutouts="heldout_image", scenes=300, seed=9003, title="(ii) unseen cut-outs of known styles"),
+    "iii": Split(cutouts="unseen_concept", scenes=200, seed=9004, title="(iii) unseen concepts"),
+}
+TRAIN = Split(cutouts="train", scenes=3000, seed=9000, title="training scenes of the baselines")
+
+
+def world_of(atlas: Atlas, cutouts: str) -> World:
+    """A sampler of scenes from the cut-outs of one split of the atlas."""
+
+    @lru_cache(None)
+    def recolour(i: int, degrees: float) -> str | None:
+        return colour_of(turn_hue(atlas.image(i), degrees))
+
+    rows = [r for r in atlas.rows if r["split"] == cutouts]
+    if not rows:
+        raise DataError(f"the atlas {atlas.folder} has no cut-outs of the split {cutouts}; build the data again")
+    chosen = [Cutout(index=r["index"], name=r["concept"], colour=r["colour"], aspect=r["aspect"]) for r in rows]
+    return World(chosen, backgrounds=len(atlas.backgrounds), recolour=recolour)
+
+
+def pictures(atlas: Atlas, split: Split) -> Iterator[tuple[torch.Tensor, Scene, str]]:
+    """The scenes of a split with their pixels, the same ones every time."""
+    world, rng = world_of(atlas, split.cutouts), random.Random(split.seed)
+    for _ in range(split.scenes):
+        scene = world.scene(rng)
+        yield render_scene(scene, atlas, rng.randrange(1 << 30)), scene, ""
+
+
+def split_features(
+    atlas: Atlas, folder: Path, split: Split, tower: torch.nn.Module, say: Callable[[str], None] = print
+) -> Features:
+    """Features of a split in `folder`; what is missing is drawn and run through the tower, resumably."""
+    _check_tower(folder, tower)
+    truth = folder / "truth.jsonl"
+    done = len(truth.read_text().splitlines()) if truth.exists() else 0
+    if done < split.scenes:
+        say(f"{split.title}: {split.scenes - done} pictures to encode")
+        rest = itertools.islice(pictures(atlas, split), done, None)
+        write_features(folder, rest, tower, log=say)
+    return Features(folder)
+
+
+def _check_tower(folder: Path, tower: torch.nn.Module) -> None:
+    """Features outlive the tower that made them: its weights are summed up in a file beside them."""
+    sums = hashlib.blake2b(digest_size=8)
+    for tensor in tower.state_dict().values():
+        sums.update(f"{tensor.double().sum():.6g}".encode())
+    path = folder / "tower.txt"
+    if path.exists() and path.read_text().strip() != sums.hexdigest():
+        raise DataError(f"the features in {folder} were made by another tower; delete the folder or name a new one")
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(sums.hexdigest() + "\n")

@@ -1,0 +1,64 @@
+"""CIDEr-D by hand and against the reference package, nouns, exact match."""
+
+import math
+
+import pytest
+
+from lavida.eval.metrics import Cider, exact, noun_scores, nouns, words
+
+REFERENCES = [
+    ["a cat and a dog", "a dog and a cat", "there are a cat and a dog"],
+    ["two pigs", "a picture of two pigs", "two pigs in a picture"],
+    ["a red car on the left of a big old tree", "a car and a tree"],
+]
+
+
+def test_words_drop_punctuation():
+    assert words("Two cats, and a dog's bowl.") == ["two", "cats", "and", "a", "dog's", "bowl"]
+
+
+def test_exact_ignores_case_and_stop():
+    assert exact("A cat.", "a cat") and not exact("a cat", "cat")
+
+
+def test_nouns_count_plurals_as_names():
+    assert nouns("two wolves and a pony with glasses") == {"wolf", "glasses"}
+
+
+def test_noun_scores_are_pooled():
+    recall, precision = noun_scores(["two cats and a pig.", "a dog."], [{"cat"}, {"dog", "sheep"}])
+    assert recall == pytest.approx(2 / 3) and precision == pytest.approx(2 / 3)
+
+
+def test_cider_of_a_perfect_caption_is_ten():
+    references = [["one two three four five"], ["six seven eight nine ten"]]
+    assert Cider(references).score([r[0] for r in references]) == pytest.approx([10, 10])
+
+
+def test_cider_by_hand():
+    # Unigrams only can match: "b" is in both documents (weight 0), "a" in one (log 2).
+    scores = Cider([["a b"], ["b c"]]).score(["a", "c"])
+    penalty = math.exp(-1 / 72)
+    assert scores == pytest.approx([10 * penalty / 4] * 2)
+
+
+def test_cider_punishes_repetition_and_strangers():
+    good, repeated, other = (
+        Cider(REFERENCES).score([c, "x", "y"])[0]
+        for c in (
+            "a cat and a dog",
+            "cat cat cat cat dog dog",
+            "two pigs",
+        )
+    )
+    assert good > repeated > other == 0
+
+
+def test_cider_equals_the_reference_package():
+    scorer = pytest.importorskip("pycocoevalcap.cider.cider").Cider()
+    captions = ["a cat and a dog", "pigs in the picture two", "a car left of a tree and a tree"]
+    truth = {i: [" ".join(words(r)) for r in refs] for i, refs in enumerate(REFERENCES)}
+    mean, scores = scorer.compute_score(truth, {i: [" ".join(words(c))] for i, c in enumerate(captions)})
+    ours = Cider(REFERENCES)
+    assert ours.score(captions) == pytest.approx(list(scores), abs=1e-9)
+    assert ours.mean(captions) == pytest.approx(mean)

@@ -1,0 +1,113 @@
+"""The batched evaluator writes what the one loop writes; the tables have every figure; the card is whole."""
+
+import json
+
+import pytest
+import torch
+
+from lavida.decode.answer import answer_logits
+from lavida.decode.canvas import Canvas
+from lavida.decode.loop import denoise
+from lavida.decode.options import DecodeOptions
+from lavida.errors import DataError, RequestError
+from lavida.eval import mini
+from lavida.eval.batch import encode_pictures, fill_answers
+from lavida.eval.photos import judge_photos, mentions, read_photos
+from lavida.eval.run import Decoding, answer_set, quick
+from lavida.eval.sets import question_set
+from lavida.image.tiles import grid_of
+from lavida.text.prompt import hint_ids, question_ids
+
+from .fakes import photo_list, tiny_features, tiny_model
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_model()
+
+
+@pytest.mark.parametrize(("length", "steps"), [(4, 4), (8, 3)])
+def test_batches_equal_the_loop(model, length, steps):
+    net, tokenizer = model.net, model.tokenizer
+    features = tiny_features(3).maps
+    grid = grid_of(448, 448, net.config.vision, net.config.tiles)
+    hints = [hint_ids(tokenizer, "tabby", 0.9), [], hint_ids(tokenizer, "sports car", 0.1)]
+    asked = [(i, question_ids(tokenizer, q)) for i in (2, 0, 1) for q in ("What is this?", "Is there a cat in it?")]
+    rows, prompts = zip(*asked, strict=True)
+    prefixes = encode_pictures(net, features, grid, hints)
+    got = fill_answers(net, prefixes, rows, prompts, length=length, steps=steps)
+    options = DecodeOptions(length=length, steps=steps)
+    config = net.config.denoiser
+    for (i, prompt), canvas in zip(asked, got, strict=True):
+        with torch.no_grad():
+            image = net.image_tokens(features[i], grid)
+            hint, text = (net.denoiser.embed(torch.tensor(ids, dtype=torch.long)) for ids in (hints[i], prompt))
+            logits_of = answer_logits(net, [torch.cat((image, hint))[None], text[None]])
+            blank = Canvas.blank(length, config.mask_id)
+            *_, last = denoise(logits_of, blank, options, mask_id=config.mask_id, eos_ids=config.eos_ids)
+        assert last.canvas.tolist() == canvas
+    assert len({tuple(c) for c in got}) > 1
+
+
+def test_an_end_token_finishes_a_row(model):
+    net, tokenizer = model.net, model.tokenizer
+    grid = grid_of(448, 448, net.config.vision, net.config.tiles)
+    with torch.no_grad():
+        saved = net.denoiser.embedding.weight[tokenizer.eos_id].clone()
+        net.denoiser.norm.weight.zero_()  # all logits equal: the lowest id, the end token, wins everywhere
+        prefixes = encode_pictures(net, tiny_features(1).maps, grid, [[]])
+        assert fill_answers(net, prefixes, [0], [[5]], length=4) == [[tokenizer.eos_id] * 4]
+        net.denoiser.norm.weight.fill_(1)
+    assert torch.equal(saved, net.denoiser.embedding.weight[tokenizer.eos_id])
+
+
+def test_too_long_a_canvas(model):
+    grid = grid_of(448, 448, model.net.config.vision, model.net.config.tiles)
+    prefixes = encode_pictures(model.net, tiny_features(1).maps, grid, [[]])
+    with pytest.raises(RequestError, match="holds"):
+        fill_answers(model.net, prefixes, [0], [[5]], length=500)
+
+
+def test_hints_change_what_is_read(model):
+    features = tiny_features(12)
+    flat = [a for asked in question_set([t.scene for t in features.truths], 12, 0).values() for a in asked]
+    answers = [
+        answer_set(model, features.maps, features.truths, flat, Decoding(short=8, hints=hints, caption=8))
+        for hints in (True, False)
+    ]
+    assert answers[0] != answers[1] and len(answers[0]) == len(flat)
+
+
+def test_quick_has_every_kind(model):
+    table = quick(model, tiny_features(12), 12, decoding=Decoding(caption=8))
+    assert table["caption"]["n"] == 12 and set(table["caption"]) > {"cider", "noun_recall", "noun_precision"}
+    assert all(0 <= t["accuracy"] <= 1 for t in table.values() if t.get("n"))
+
+
+def test_results_and_card(model, tmp_path):
+    splits = {"i": tiny_features(24, 1), "ii_style": tiny_features(16, 2)}
+    results = mini.evaluate(model, [tiny_features(40, 0)], splits, decoding=Decoding(caption=8), say=lambda _: None)
+    naming = results["splits"]["i"]["kinds"]["name"]
+    assert naming["probe_global"] == naming["probe_views"] == 1.0
+    assert naming["neighbour"] > 0.5
+    photos = read_photos(photo_list(tmp_path))
+    one = tiny_features(1)
+    results["photos"] = judge_photos(model, photos, one.maps, one.truths)
+    results["examples"] = mini.pick_examples(results, 0, 9)  # three a split, but there is one photograph
+    mini.write_results(results, tmp_path / "out")
+    card = (tmp_path / "out" / "MODEL_CARD.md").read_text()
+    for part in ("## Goals", "unseen style", "| presence |", "CIDEr-D", "x.jpg", "7 held-out answers"):
+        assert part in card
+    held = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert "answers" not in held["splits"]["i"] and held["photos"]["n"] == 1
+
+
+def test_mentions_whole_words_only():
+    assert mentions("a photo of a big cat.", ["big cat"]) and mentions("Cat!", ["cat"])
+    assert not mentions("a caterpillar", ["cat"])
+
+
+def test_broken_photo_list(tmp_path):
+    (tmp_path / "p.json").write_text("[{}]")
+    with pytest.raises(DataError, match="restore"):
+        read_photos(tmp_path / "p.json")

@@ -1,0 +1,48 @@
+"""Features of a split are drawn once, resumed where they stopped, and tied to the tower that made them."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from lavida.data.worlds import World
+from lavida.errors import DataError
+from lavida.eval import splits
+
+
+class FakeTower(torch.nn.Module):
+    """One number for each cell."""
+
+    def __init__(self, weight: float = 1.0) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.tensor([weight]))
+
+    def forward(self, views: torch.Tensor) -> torch.Tensor:
+        return self.weight * views.mean((1, 2, 3))[:, None, None].expand(-1, 49, 4)
+
+    def classify(self, features: torch.Tensor) -> torch.Tensor:
+        return features[:, 0, :3]
+
+
+@pytest.fixture
+def split(monkeypatch) -> splits.Split:
+    monkeypatch.setattr(splits, "world_of", lambda atlas, cutouts: World.symbolic())
+    monkeypatch.setattr(splits, "render_scene", lambda *_: torch.zeros(3, 448, 448, dtype=torch.uint8))
+    return splits.Split(cutouts="train", scenes=3, seed=1, title="three")
+
+
+def test_made_once_and_the_same_after_a_break(split, tmp_path: Path):
+    said: list[str] = []
+    first = splits.split_features(None, tmp_path / "a", split, FakeTower(), said.append)
+    again = splits.split_features(None, tmp_path / "a", split, FakeTower(), said.append)
+    assert len(first) == len(again) == 3 and len(said) == 1
+    part = splits.Split(cutouts="train", scenes=1, seed=1, title="one")
+    splits.split_features(None, tmp_path / "b", part, FakeTower(), said.append)
+    resumed = splits.split_features(None, tmp_path / "b", split, FakeTower(), said.append)
+    assert [t.scene for t in resumed.truths] == [t.scene for t in first.truths]
+
+
+def test_another_tower_is_refused(split, tmp_path: Path):
+    splits.split_features(None, tmp_path, split, FakeTower(), lambda _: None)
+    with pytest.raises(DataError, match="another tower"):
+        splits.split_features(None, tmp_path, split, FakeTower(2.0), lambda _: None)
