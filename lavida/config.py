@@ -39,7 +39,9 @@ class DenoiserConfig:
         object.__setattr__(self, "eos_ids", tuple(self.eos_ids))
         for name in ("vocab_size", "d_model", "n_layers", "n_heads", "n_kv_heads", "mlp_size", "max_length"):
             _require(getattr(self, name) >= 1, f"denoiser.{name} must be at least 1, got {getattr(self, name)}")
-        _require(self.d_model % self.n_heads == 0, f"denoiser.n_heads ({self.n_heads}) must divide d_model ({self.d_model})")
+        _require(
+            self.d_model % self.n_heads == 0, f"denoiser.n_heads ({self.n_heads}) must divide d_model ({self.d_model})"
+        )
         _require(
             self.n_heads % self.n_kv_heads == 0,
             f"denoiser.n_kv_heads ({self.n_kv_heads}) must divide n_heads ({self.n_heads})",

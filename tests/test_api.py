@@ -14,8 +14,8 @@ import torch
 import lavida
 from lavida.api import DESCRIBE, Model
 from lavida.errors import CheckpointError, ImageError, LavidaError, RequestError
-from tests.tiny import tiny_model
 from tests.pictures import gradient
+from tests.tiny import tiny_model
 
 NOISY = {"length": 8, "temperature": 1.0}
 

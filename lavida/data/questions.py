@@ -75,7 +75,14 @@ def references(scene: Scene) -> list[str]:
     what = caption(scene).rstrip(".")
     back = join([group(n, c) for n, c in reversed(scene.counts.items())])
     verb = "is" if len(scene.objects) == 1 else "are"
-    return [what, back, f"there {verb} {what}", f"a picture of {what}", f"the picture shows {back}", f"{what} in a picture"]
+    return [
+        what,
+        back,
+        f"there {verb} {what}",
+        f"a picture of {what}",
+        f"the picture shows {back}",
+        f"{what} in a picture",
+    ]
 
 
 def _pair(scene: Scene, rng: random.Random) -> tuple[Placed, Placed] | None:

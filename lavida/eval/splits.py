@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import torch
 
 from lavida.data.atlas import Atlas
-from lavida.data.colours import colour_of, turn_hue
 from lavida.data.features import Features, write_features
-from lavida.data.render import render_scene
+from lavida.data.prepare import drawn_scenes
 from lavida.data.scenes import Scene
-from lavida.data.worlds import Cutout, World
 from lavida.errors import DataError
 
 
@@ -40,26 +36,9 @@ SPLITS = {
 TRAIN = Split(cutouts="train", scenes=3000, seed=9000, title="training scenes of the baselines")
 
 
-def world_of(atlas: Atlas, cutouts: str) -> World:
-    """A sampler of scenes from the cut-outs of one split of the atlas."""
-
-    @lru_cache(None)
-    def recolour(i: int, degrees: float) -> str | None:
-        return colour_of(turn_hue(atlas.image(i), degrees))
-
-    rows = [r for r in atlas.rows if r["split"] == cutouts]
-    if not rows:
-        raise DataError(f"the atlas {atlas.folder} has no cut-outs of the split {cutouts}; build the data again")
-    chosen = [Cutout(index=r["index"], name=r["concept"], colour=r["colour"], aspect=r["aspect"]) for r in rows]
-    return World(chosen, backgrounds=len(atlas.backgrounds), recolour=recolour)
-
-
 def pictures(atlas: Atlas, split: Split) -> Iterator[tuple[torch.Tensor, Scene, str]]:
     """The scenes of a split with their pixels, the same ones every time."""
-    world, rng = world_of(atlas, split.cutouts), random.Random(split.seed)
-    for _ in range(split.scenes):
-        scene = world.scene(rng)
-        yield render_scene(scene, atlas, rng.randrange(1 << 30)), scene, ""
+    return itertools.islice(drawn_scenes(atlas, split.cutouts, split.seed, (1, 1, 1, 1)), split.scenes)
 
 
 def split_features(

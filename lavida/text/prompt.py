@@ -1,6 +1,6 @@
 """The layout of a prompt of lavida-mini: image tokens, the tower's hint, then the user's words.
 
-    [image] <|hint:sure|> Egyptian cat <|user|> What is this? <|assistant|> [canvas]
+[image] <|hint:sure|> Egyptian cat <|user|> What is this? <|assistant|> [canvas]
 """
 
 from __future__ import annotations

@@ -62,7 +62,9 @@ class Tokenizer:
         """The id of a token by its exact spelling. Raises CheckpointError if there is none."""
         i = self._backend.token_to_id(token)
         if i is None:
-            raise CheckpointError(f"the tokenizer has no token {token!r}; take the tokenizer.json that belongs to the model")
+            raise CheckpointError(
+                f"the tokenizer has no token {token!r}; take the tokenizer.json that belongs to the model"
+            )
         return i
 
     def encode(self, text: str) -> list[int]:

@@ -17,7 +17,9 @@ from lavida.model.vlm import VLM
 class Optimizers:
     """Both optimizers as one; each group's rate is `rate` times its own factor."""
 
-    def __init__(self, vlm: VLM, heads: nn.Module, *, rate: float, muon: float, embedding: float, projector: float) -> None:
+    def __init__(
+        self, vlm: VLM, heads: nn.Module, *, rate: float, muon: float, embedding: float, projector: float
+    ) -> None:
         self.rate = rate
         parts: dict[str, list[Tensor]] = {"muon": [], "embedding": [], "projector": [], "other": []}
         for name, p in [*vlm.named_parameters(), *heads.named_parameters()]:

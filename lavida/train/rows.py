@@ -42,9 +42,7 @@ class Targets:
     nothing: int
 
     def to(self, device: str) -> Targets:
-        return Targets(
-            candidates=self.candidates.to(device), index_of=self.index_of.to(device), nothing=self.nothing
-        )
+        return Targets(candidates=self.candidates.to(device), index_of=self.index_of.to(device), nothing=self.nothing)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """The training loop: stages in order, a log line every few steps, a checkpoint that any moment can be resumed from.
 
-    lavida train mini --data build/mini --out runs/mini                # one CPU
-    lavida train mini --data build/mini --out runs/mini --device cuda  # one GPU
+lavida train mini --data build/mini --out runs/mini                # one CPU
+lavida train mini --data build/mini --out runs/mini --device cuda  # one GPU
 """
 
 from __future__ import annotations
@@ -84,7 +84,9 @@ class Trainer:
         self.stage, self.step, self.questions = 0, 0, 0
         self._saved: list[dict] | None = None
 
-    def run(self, stages: Sequence[Stage], *, minutes: float = float("inf"), say: Callable[[str], None] = print) -> bool:
+    def run(
+        self, stages: Sequence[Stage], *, minutes: float = float("inf"), say: Callable[[str], None] = print
+    ) -> bool:
         """Train until the last stage ends (True) or the minutes are over (False); a checkpoint is left in any case."""
         end = time.monotonic() + 60 * minutes
         while self.stage < len(stages):
@@ -116,8 +118,12 @@ class Trainer:
                 recent.append(train_step(self.vlm, self.heads, rows.to(self.device), views, optimizers))
             else:
                 if views is None:
-                    raise DataError("the projector cannot be aligned without drawn scenes; run `lavida data build mini`")
-                recent.append(dense_only_step(self.vlm, self.heads, views, self.feed.targets.to(self.device), optimizers))
+                    raise DataError(
+                        "the projector cannot be aligned without drawn scenes; run `lavida data build mini`"
+                    )
+                recent.append(
+                    dense_only_step(self.vlm, self.heads, views, self.feed.targets.to(self.device), optimizers)
+                )
             self.step += 1
             self.questions += recent[-1].questions
             if self.step % 20 == 0:

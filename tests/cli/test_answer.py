@@ -12,8 +12,8 @@ import pytest
 
 from lavida import api
 from lavida.cli.main import main
-from tests.tiny import tiny_model
 from tests.pictures import BAD, gradient
+from tests.tiny import tiny_model
 
 FEW = ["--length", "4", "--steps", "2", "--model", "tiny"]
 

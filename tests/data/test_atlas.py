@@ -1,8 +1,8 @@
 import pytest
-from tests.data.atlases import PAINTS, tiny_atlas
 
 from lavida.data.atlas import Atlas
 from lavida.errors import DataError
+from tests.data.atlases import PAINTS, tiny_atlas
 
 
 def test_pictures_come_back_with_their_sizes(tmp_path):

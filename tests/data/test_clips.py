@@ -3,11 +3,11 @@ import struct
 import zlib
 
 import pytest
-from tests.data.atlases import drawing
 
 from lavida.data.clips import SOURCES, find_clips, listed, open_picture, read_rcc
 from lavida.data.concepts import CONCEPTS
 from lavida.errors import DataError
+from tests.data.atlases import drawing
 
 
 def rcc(name: str, data: bytes, compressed: bool) -> bytes:

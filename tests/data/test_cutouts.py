@@ -1,7 +1,6 @@
 from collections import Counter
 
 import pytest
-from tests.data.atlases import PAINTS, drawing, found
 from PIL import Image
 
 from lavida.data.cutouts import (
@@ -14,6 +13,7 @@ from lavida.data.cutouts import (
     thumbnail,
     trim,
 )
+from tests.data.atlases import PAINTS, drawing, found
 
 SHAPES = ("ellipse", "rectangle")
 

@@ -1,9 +1,9 @@
 import pytest
 import torch
-from tests.data.atlases import tiny_atlas
 
 from lavida.data.render import hue_colour, render, render_scene
 from lavida.data.scenes import Placed, Scene
+from tests.data.atlases import tiny_atlas
 
 GRAY = torch.full((3, 448, 448), 128, dtype=torch.uint8)
 

@@ -1,0 +1,101 @@
+"""From the atlas to what training reads: tower features of drawn scenes and of crops of photographs."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import Tensor
+
+from lavida.data.atlas import Atlas
+from lavida.data.features import Features, write_features
+from lavida.data.labels import Label
+from lavida.data.render import hue_colour, render_scene
+from lavida.data.scenes import Scene
+from lavida.data.worlds import Cutout, World
+from lavida.errors import DataError
+from lavida.model.efficientnet import EfficientNetLite0
+
+WEIGHTS = (1.2, 1, 1, 1)  # scenes of one, two, three and four objects
+Say = Callable[[str], None]
+
+
+def load_labels(data: Path) -> list[Label]:
+    """The tower's classes with their kinds. Raises DataError if the data set is not built."""
+    try:
+        rows = json.loads((data / "labels.json").read_text(encoding="utf-8"))
+    except OSError:
+        raise DataError(f"no labels.json in {data}: build the data first (lavida data build mini)") from None
+    return [Label(name=r["name"], kinds=tuple(r["kinds"])) for r in rows]
+
+
+def load_tower(data: Path) -> EfficientNetLite0:
+    """The pretrained tower, batch norms folded, bfloat16."""
+    path = data / "tower.safetensors"
+    if not path.exists():
+        raise DataError(f"no tower.safetensors in {data}: build the data first (lavida data build mini)")
+    tower = EfficientNetLite0()
+    tower.load_state_dict(load_file(path))
+    return tower.eval().fuse().to(torch.bfloat16)
+
+
+def world_of(atlas: Atlas, split: str) -> World:
+    """A sampler of scenes from the cut-outs of one split. Raises DataError if there are none."""
+    rows = {r["index"]: r for r in atlas.rows if r["split"] == split}
+    if not rows:
+        raise DataError(f"the atlas {atlas.folder} has no cut-outs of the split {split}; build the data again")
+
+    @lru_cache(None)
+    def recolour(i: int, degrees: float) -> str | None:
+        return hue_colour(atlas, rows[i], degrees)
+
+    chosen = [Cutout(index=i, name=r["concept"], colour=r["colour"], aspect=r["aspect"]) for i, r in rows.items()]
+    return World(chosen, backgrounds=len(atlas.backgrounds), recolour=recolour)
+
+
+def drawn_scenes(
+    atlas: Atlas, split: str, seed: int, weights: tuple[float, ...]
+) -> Iterator[tuple[Tensor, Scene, str]]:
+    """Scenes without end, with their pixels [3, 448, 448]."""
+    world, rng = world_of(atlas, split), random.Random(seed)
+    while True:
+        scene = world.scene(rng, weights)
+        yield render_scene(scene, atlas, rng.randrange(1 << 30)), scene, ""
+
+
+def photo_crops(atlas: Atlas, crops: int, seed: int) -> Iterator[tuple[Tensor, None, str]]:
+    """Each photograph whole, then in random crops, stretched to [3, 448, 448]."""
+    rng = random.Random(seed)
+    for k, i in itertools.product(range(crops), range(len(atlas.photos))):
+        picture = atlas.photo(i)
+        if k:
+            _, high, wide = picture.shape
+            share = rng.uniform(0.55, 1)
+            h, w = int(high * min(1, share * rng.uniform(0.8, 1.25))), int(wide * share)
+            top, left = rng.randint(0, high - h), rng.randint(0, wide - w)
+            picture = picture[:, top : top + h, left : left + w]
+            picture = picture.flip(2) if rng.random() < 0.5 else picture
+        stretched = F.interpolate(picture[None].float(), (448, 448), mode="bicubic", antialias=True)
+        yield stretched.clamp(0, 255).to(torch.uint8)[0], None, f"photo {i}"
+
+
+def prepare(data: Path, *, scenes: int, crops: int = 3, say: Say = print) -> tuple[list[Features], Features]:
+    """Features of training scenes and photographs below `data`; what is there already is kept."""
+    atlas, tower, folder = Atlas.load(data), load_tower(data), data / "features"
+    for name, total, source in (
+        ("train", scenes, drawn_scenes(atlas, "train", 101, WEIGHTS)),
+        ("photos", crops * len(atlas.photos), photo_crops(atlas, crops, 7)),
+    ):
+        truth = folder / name / "truth.jsonl"
+        done = len(truth.read_text().splitlines()) if truth.exists() else 0
+        if done < total:
+            say(f"{name}: {total - done} pictures through the tower")
+            write_features(folder / name, itertools.islice(source, done, total), tower, log=say)
+    return [Features(folder / "train")], Features(folder / "photos")

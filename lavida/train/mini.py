@@ -1,0 +1,50 @@
+"""lavida-mini from its data set to a model folder, in one call that can be interrupted and repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from lavida.data.corpus import VOCABULARY, corpus
+from lavida.data.prepare import load_labels, load_tower, prepare
+from lavida.text.tokenizer import Tokenizer
+from lavida.train.export import export
+from lavida.train.rows import Feed
+from lavida.train.stages import Stage, mini
+from lavida.train.trainer import Trainer
+
+
+def train_mini(
+    data: Path,
+    out: Path,
+    *,
+    minutes: float | None = None,
+    scenes: int = 7000,
+    seed: int = 0,
+    device: str = "cpu",
+    stages: Sequence[Stage] | None = None,
+    say: Callable[[str], None] = print,
+) -> bool:
+    """Train in `out`; True once the model folder `out/model` is written, False if the minutes ran out before.
+
+    Raises DataError if the data set is not built or the run's checkpoint is broken.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    labels = load_labels(data)
+    if not (out / "tokenizer.json").exists():
+        say("learning the tokenizer")
+        glosses = (data / "glosses.txt").read_text(encoding="utf-8").splitlines()
+        Tokenizer.train(corpus(labels, glosses), VOCABULARY).save(out)
+    tokenizer = Tokenizer.load(out)
+    drawn, photos = prepare(data, scenes=scenes, say=say)
+    feed = Feed(tokenizer, labels, scenes=drawn, photos=photos, d_model=384)
+    trainer = Trainer(feed, tokenizer, out, seed=seed, device=device)
+    if trainer.resume():
+        say(f"going on at stage {trainer.stage}, step {trainer.step}")
+    if not trainer.run(stages or mini(), minutes=minutes or float("inf"), say=say):
+        say(f"stopped in time; run the same command again to go on from {out}")
+        return False
+    weights = {k: v.cpu() for k, v in trainer.vlm.state_dict().items()}
+    export(weights, load_tower(data), tokenizer, labels, out / "model")
+    say(f"the model is in {out / 'model'}")
+    return True

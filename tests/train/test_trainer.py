@@ -1,0 +1,92 @@
+"""The loop of training: the same seed gives the same losses, and a resumed run goes on as if it had never stopped."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+import torch
+
+from lavida.data.features import Features, write_features
+from lavida.data.labels import Label
+from lavida.data.worlds import Cutout, World
+from lavida.errors import ConfigError, DataError
+from lavida.train.rows import Feed
+from lavida.train.stages import Stage
+from lavida.train.trainer import Trainer
+from tests.tiny import tiny_tokenizer
+
+STAGES = (
+    Stage(name="words", steps=3, rows=2, views=0, symbolic=(1.0, 1.0)),
+    Stage(name="align", steps=2, rows=0, views=4),
+    Stage(name="finetune", steps=4, rows=2, views=2, symbolic=(0.5, 0.0), photos=0.2),
+)
+
+
+class NoTower(torch.nn.Module):
+    """Features without a network: enough to feed the projector."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, views):
+        return torch.randn(len(views), 49, 320, generator=torch.Generator().manual_seed(len(views)))
+
+    def classify(self, features):
+        return features.mean(1)[:, :3]
+
+
+@pytest.fixture
+def feed(tmp_path):
+    world, rng = World([Cutout(index=0, name=n, colour="red", aspect=1.0) for n in ("cat", "dog")]), random.Random(0)
+    scenes = [(torch.zeros(3, 448, 448, dtype=torch.uint8), world.scene(rng, (1, 1)), "") for _ in range(8)]
+    write_features(tmp_path / "scenes", iter(scenes), NoTower())
+    write_features(tmp_path / "photos", iter([(scenes[0][0], None, "photo 0")]), NoTower())
+    labels = [Label(name=n, kinds=("thing",)) for n in ("tench", "Egyptian cat", "bus")]
+    drawn, photos = Features(tmp_path / "scenes"), Features(tmp_path / "photos")
+    return Feed(tiny_tokenizer(), labels, scenes=[drawn], photos=photos, d_model=384, row=256)
+
+
+def run(feed, out, *, times=1, minutes=float("inf")):
+    out.mkdir(exist_ok=True)
+    for _ in range(times):
+        trainer = Trainer(feed, feed.tokenizer, out, seed=3)
+        trainer.resume()
+        done = trainer.run(STAGES, minutes=minutes, say=lambda line: None)
+    return trainer, done
+
+
+def test_same_seed_same_weights_and_stopped_run_goes_on(feed, tmp_path):
+    whole, done = run(feed, tmp_path / "a")
+    assert done and whole.stage == len(STAGES)
+    # A run that is stopped after every single step ends with the same weights, bit for bit.
+    parts, done = run(feed, tmp_path / "b", times=sum(s.steps for s in STAGES) + 1, minutes=0)
+    assert done
+    for name, tensor in whole.vlm.state_dict().items():
+        assert torch.equal(tensor, parts.vlm.state_dict()[name]), name
+
+
+def test_checkpoints_come_in_parts_and_broken_ones_are_told(feed, tmp_path):
+    run(feed, tmp_path / "a", minutes=0)
+    parts = sorted((tmp_path / "a" / "state").iterdir())
+    assert len(parts) > 1 and all(p.stat().st_size < 16_000_000 for p in parts)
+    parts[1].write_bytes(b"no")
+    with pytest.raises(DataError, match="is broken"):
+        Trainer(feed, feed.tokenizer, tmp_path / "a").resume()
+
+
+def test_losses_are_logged(feed, tmp_path):
+    (tmp_path / "a").mkdir()
+    trainer = Trainer(feed, feed.tokenizer, tmp_path / "a")
+    trainer.run([Stage(name="words", steps=20, rows=1, views=0, symbolic=(1.0, 1.0))], say=lambda line: None)
+    (line,) = [json.loads(text) for text in (tmp_path / "a" / "log.jsonl").read_text().splitlines()]
+    assert line["stage"] == "words" and line["step"] == 20 and 0 < line["content"] < 30 and line["questions"] > 20
+
+
+def test_stage_without_work_is_refused():
+    with pytest.raises(ConfigError, match="give rows or views"):
+        Stage(name="x", steps=1, rows=0, views=0)
+    with pytest.raises(ConfigError, match="steps must be at least 1"):
+        Stage(name="x", steps=0, rows=1, views=0)
