@@ -58,7 +58,7 @@ def write_features(
     limit_s: float = float("inf"),
     log: Callable[[str], None] = print,
 ) -> int:
-    """Run the tower over pictures [3, 448, 448] and append to `folder`; stops after `limit_s` seconds. Returns how many."""
+    """Run the tower over pictures [3, 448, 448] and append to `folder`; returns how many."""
     folder.mkdir(parents=True, exist_ok=True)
     start, done, held = time.time(), 0, []
     with open(folder / "features.bf16", "ab") as features, open(folder / "truth.jsonl", "a") as truths:

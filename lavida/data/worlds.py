@@ -34,7 +34,7 @@ class World:
         backgrounds: int = 0,
         recolour: Callable[[int, float], str | None] | None = None,
     ) -> None:
-        """`recolour(cutout index, degrees)` names the colour of a cut-out with its hue turned; None = never turn hues."""
+        """`recolour(cutout index, degrees)` names the colour of a cut-out whose hue is turned; None: none is."""
         self.by_name: dict[str, list[Cutout]] = {}
         for c in cutouts:
             self.by_name.setdefault(c.name, []).append(c)

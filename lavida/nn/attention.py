@@ -46,7 +46,7 @@ class Attention(nn.Module):
 
 
 def _explicit_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
-    """Attention as two matrix products: on a CPU, forward and backward of a masked SDPA take about three times as long."""
+    """Attention as two matrix products: a third of the time of a masked SDPA, forward and backward on a CPU."""
     if mask.dtype == torch.bool:
         mask = torch.zeros(mask.shape, dtype=q.dtype, device=q.device).masked_fill_(~mask, float("-inf"))
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2) + mask.to(q.dtype)

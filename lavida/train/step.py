@@ -62,11 +62,11 @@ def train_step(vlm: VLM, heads: Heads, rows: Rows, views: Views | None, optimize
     # 3. backward, clip, step
     optimizers.step(answer + 0.5 * dense + ground)
     return Losses(
-        answer=float(answer),
-        content=float(content),
-        dense=float(dense),
-        cells=float(found),
-        ground=float(ground),
+        answer=float(answer.detach()),
+        content=float(content.detach()),
+        dense=float(dense.detach()),
+        cells=float(found.detach()),
+        ground=float(ground.detach()),
         questions=rows.batch.questions,
     )
 
@@ -76,7 +76,7 @@ def dense_only_step(vlm: VLM, heads: Heads, views: Views, targets: Targets, opti
     with torch.autocast(views.words.device.type, dtype=torch.bfloat16):
         dense, found = dense_loss(pool(vlm.projector(views.maps)), views.words, targets, vlm, heads)
     optimizers.step(dense)
-    return Losses(answer=0.0, content=0.0, dense=float(dense), cells=float(found), ground=0.0, questions=0)
+    return Losses(answer=0.0, content=0.0, dense=float(dense.detach()), cells=float(found.detach()), ground=0.0, questions=0)
 
 
 def answer_loss(denoiser: nn.Module, batch: Batch, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -134,7 +134,7 @@ def grounding_loss(scores: Tensor, shown: Tensor) -> Tensor:
 
 
 def cells_from_words(vlm: VLM, words: Tensor, noise: Tensor) -> Tensor:
-    """Cells [B, 5, 16, D] of scenes told in words [B, 80, 2]: the name's embedding, half the colour's, noise [B, 80, D]."""
+    """Cells [B, 5, 16, D] of scenes told in words [B, 80, 2]: the name's embedding, half the colour's, noise."""
     table = vlm.denoiser.embedding.weight
     cells = table[words[..., 0]] + 0.5 * table[words[..., 1].clamp(min=0)] * (words[..., 1:] >= 0)
     cells = cells + 0.35 * cells.norm(dim=-1, keepdim=True) * noise / cells.shape[-1] ** 0.5
