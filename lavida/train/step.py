@@ -76,7 +76,8 @@ def dense_only_step(vlm: VLM, heads: Heads, views: Views, targets: Targets, opti
     with torch.autocast(views.words.device.type, dtype=torch.bfloat16):
         dense, found = dense_loss(pool(vlm.projector(views.maps)), views.words, targets, vlm, heads)
     optimizers.step(dense)
-    return Losses(answer=0.0, content=0.0, dense=float(dense.detach()), cells=float(found.detach()), ground=0.0, questions=0)
+    dense, found = float(dense.detach()), float(found.detach())
+    return Losses(answer=0.0, content=0.0, dense=dense, cells=found, ground=0.0, questions=0)
 
 
 def answer_loss(denoiser: nn.Module, batch: Batch, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
