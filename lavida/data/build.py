@@ -78,7 +78,8 @@ def _build_names_and_tower(out: Path, cache: Path) -> None:
     file = next(package.rglob("*.pth"), None)
     if file is None:
         raise DataError(f"{package} holds no weights: delete it and fetch it again")
-    save_file(from_pretrained_state(torch.load(file, weights_only=True)), out / "tower.safetensors")
+    weights = from_pretrained_state(torch.load(file, weights_only=True))
+    save_file({k: v.contiguous() for k, v in weights.items()}, out / "tower.safetensors")
 
 
 def summary(atlas: Atlas) -> str:

@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
-from lavida.text.tokenizer import ASSISTANT, HINTS, USER, Tokenizer
+from lavida.text.tokenizer import ASSISTANT, HINTS, NOTHING, USER, Tokenizer
+
+HINT_TOKENS = 8  # a hint always takes as many, so that its words stand at a fixed distance from the question
 
 
 def hint_ids(tokenizer: Tokenizer, name: str, probability: float) -> list[int]:
     """The hint that follows the image: the tower's first class name and how sure it is."""
     sure = HINTS[0] if probability >= 0.6 else HINTS[1] if probability >= 0.25 else HINTS[2]
-    return [tokenizer.id_of(sure), *tokenizer.encode(name)]
+    ids = [tokenizer.id_of(sure), *tokenizer.encode(name)][:HINT_TOKENS]
+    return ids + [tokenizer.id_of(NOTHING)] * (HINT_TOKENS - len(ids))
 
 
 def question_ids(tokenizer: Tokenizer, question: str) -> list[int]:

@@ -26,11 +26,10 @@ from lavida.text.tokenizer import Tokenizer
 
 # How often each kind of question is drawn.
 SCENE_KINDS = {
-    "name": 1, "name_at": 1.2, "where": 1.2, "count": 2, "total": 0.7, "colour": 1.6, "presence": 3, "side": 2.5,
-    "side_yes_no": 1, "next_to": 0.7, "kind": 0.4, "caption": 1.3, "detailed": 0.6, "list": 0.3, "json": 0.3,
+    "name": 2.5, "name_at": 2.2, "where": 1.2, "count": 2, "total": 0.8, "colour": 2.2, "presence": 1.8, "side": 1.2,
+    "side_yes_no": 1, "next_to": 1, "kind": 0.6, "caption": 2.2, "detailed": 0.6, "list": 0.3, "json": 0.3,
 }  # fmt: skip
-PHOTO_KINDS = {"caption": 2, "name": 2, "kind": 1, "presence": 1}
-LONGEST_HINT = 8  # tokens
+PHOTO_KINDS = {"caption": 3, "name": 3, "kind": 1, "presence": 1}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +152,7 @@ class Feed:
         return Views(maps=torch.stack(maps), words=torch.stack(words))
 
     def _hint(self, label: Label, probability: float) -> list[int]:
-        return hint_ids(self.tokenizer, label.name, probability)[:LONGEST_HINT]
+        return hint_ids(self.tokenizer, label.name, probability)
 
     def _questions(self, scene: Scene, rng: random.Random) -> list[Question]:
         kinds = rng.choices(list(SCENE_KINDS), list(SCENE_KINDS.values()), k=16)

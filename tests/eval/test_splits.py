@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from lavida.data import prepare
 from lavida.data.worlds import World
 from lavida.errors import DataError
 from lavida.eval import splits
@@ -26,8 +27,8 @@ class FakeTower(torch.nn.Module):
 
 @pytest.fixture
 def split(monkeypatch) -> splits.Split:
-    monkeypatch.setattr(splits, "world_of", lambda atlas, cutouts: World.symbolic())
-    monkeypatch.setattr(splits, "render_scene", lambda *_: torch.zeros(3, 448, 448, dtype=torch.uint8))
+    monkeypatch.setattr(prepare, "world_of", lambda atlas, cutouts: World.symbolic())
+    monkeypatch.setattr(prepare, "render_scene", lambda *_: torch.zeros(3, 448, 448, dtype=torch.uint8))
     return splits.Split(cutouts="train", scenes=3, seed=1, title="three")
 
 

@@ -1,0 +1,86 @@
+"""Packed rows: every answer token is hidden in exactly one of two copies, and nobody sees what it must not."""
+
+from __future__ import annotations
+
+import random
+
+import torch
+
+from lavida.data.cells import GLOBAL, IMAGE_TOKENS, TILES, CellWords, cell_objects
+from lavida.data.packing import CANVAS_LENGTHS, Packer
+from lavida.data.questions import Question
+from lavida.data.scenes import Placed, Scene
+from lavida.nn.attention import segment_mask
+from lavida.text.prompt import HINT_TOKENS, hint_ids
+from tests.tiny import tiny_tokenizer
+
+QUESTIONS = [
+    Question(kind="name", prompt="What is this?", answer="a cat"),
+    Question(kind="presence", prompt="Is there a dog?", answer="no", asked=("dog",)),
+]
+
+
+def packed(row=256, seed=0):
+    tokenizer = tiny_tokenizer()
+    packer = Packer(tokenizer, image_tokens=IMAGE_TOKENS, row=row)
+    return tokenizer, packer.pack([(hint_ids(tokenizer, "cat", 0.9), QUESTIONS)], random.Random(seed))
+
+
+def test_each_answer_token_is_masked_in_exactly_one_copy():
+    tokenizer, batch = packed()
+    assert batch.questions == 2
+    answers = [s for s in batch.segment[0].unique().tolist() if s > 1 and s % 3 != 2]
+    hidden = set(batch.where.tolist())
+    for first, second in zip(answers[::2], answers[1::2], strict=True):
+        a, b = ((batch.segment[0] == s).nonzero().flatten().tolist() for s in (first, second))
+        assert len(a) == len(b) and len(a) in CANVAS_LENGTHS
+        for i, j in zip(a, b, strict=True):
+            assert (i in hidden) != (j in hidden)
+            assert (batch.ids[0, i] == tokenizer.mask_id) == (i in hidden)
+            seen = batch.ids[0, j if i in hidden else i]
+            target = batch.targets[batch.where.tolist().index(i if i in hidden else j)]
+            assert seen == target
+            assert batch.positions[0, i] == batch.positions[0, j]
+
+
+def test_image_sees_itself_prompt_sees_image_answer_sees_both():
+    _, batch = packed()
+    segment, mask = batch.segment[0], segment_mask(batch.segment, batch.parent)[0, 0]
+
+    def sees(a: int, b: int) -> bool:
+        block = mask[segment == a][:, segment == b]
+        assert block.all() or not block.any()
+        return bool(block.all())
+
+    assert sees(1, 1) and not sees(1, 2) and not sees(1, 3)
+    assert sees(2, 1) and sees(2, 2) and not sees(2, 3) and not sees(2, 5)
+    for answer in (3, 4):
+        assert sees(answer, 1) and sees(answer, 2) and sees(answer, answer) and not sees(answer, 7 - answer)
+        assert not sees(answer, 5) and not sees(answer, 6)
+
+
+def test_what_does_not_fit_is_left_out_and_names_are_found():
+    _, small = packed(row=IMAGE_TOKENS + HINT_TOKENS + 4)
+    assert small.questions == 0 and small.where.numel() == 0
+    tokenizer, batch = packed()
+    assert [name for _, name in batch.asked] == ["dog"]
+    assert batch.ids.flatten()[batch.nouns[0]] == tokenizer.encode("dog")[0]
+
+
+def test_hint_has_always_the_same_length():
+    tokenizer = tiny_tokenizer()
+    assert {len(hint_ids(tokenizer, name, 0.1)) for name in ("cat", "a very long name of a thing")} == {HINT_TOKENS}
+
+
+def test_cells_show_the_topmost_object_and_small_ones_get_the_nearest_cell():
+    def placed(name, x, y, side):
+        return Placed(cutout=0, name=name, colour=None, x=x, y=y, w=side, h=side)
+
+    cells = cell_objects(
+        Scene(objects=(placed("cat", 0.5, 0.5, 1.0), placed("dog", 0.25, 0.25, 0.5)), background=-1), 4
+    )
+    assert [cells[r * 4 + c] for r, c in ((0, 0), (1, 1), (0, 2), (3, 3))] == [1, 1, 0, 0]
+    cells = cell_objects(Scene(objects=(placed("cat", 0.97, 0.01, 0.001),), background=-1), 4)
+    assert cells[3] == 0 and cells.count(-1) == 15
+    words = CellWords(tiny_tokenizer())(Scene(objects=(placed("cat", 0.5, 0.5, 1.0),), background=-1))
+    assert words.shape == (GLOBAL**2 + TILES**2, 2) and torch.equal(words[:, 1], torch.full((80,), -1))
