@@ -21,7 +21,7 @@ from lavida.model.vlm import VLM
 from lavida.text.prompt import hint_ids, question_ids
 from lavida.text.tokenizer import Tokenizer
 
-SHORT_CANVAS, CAPTION_CANVAS = 4, 32
+SHORT_CANVAS, CAPTION_CANVAS = 4, 16
 _PICTURES = 64  # encoded at a time
 
 
