@@ -17,6 +17,7 @@ from torch import Tensor
 
 from lavida.data.concepts import CONCEPTS
 from lavida.data.questions import Question
+from lavida.diffusion.masking import apply_mask, complementary, draw_masks, sample_times
 from lavida.text.prompt import question_ids
 from lavida.text.tokenizer import Tokenizer
 
@@ -31,9 +32,9 @@ class Batch:
     positions: Tensor  # [B, R]
     segment: Tensor  # [B, R], 0 = padding
     parent: Tensor  # [B, R, 2]
-    targets: Tensor  # [M] the true ids of the masked answer tokens
-    where: Tensor  # [M] their flat positions in [B * R]
-    weights: Tensor  # [M]
+    targets: Tensor  # [B, R] the true ids
+    masked: Tensor  # [B, R] which of them are to be found
+    weights: Tensor  # [B, R]
     nouns: Tensor  # [G] flat positions of the names in prompts
     asked: list[tuple[int, str]]  # [G] the row and the name of each
     questions: int
@@ -58,57 +59,54 @@ class Packer:
             self._cache[key] = question_ids(self.tokenizer, text) if prompt else self.tokenizer.encode(text)
         return self._cache[key]
 
-    def pack(self, rows: Sequence[tuple[list[int], Sequence[Question]]], rng: random.Random) -> Batch:
-        """A batch of (hint ids, questions); the questions that do not fit into a row are left out."""
+    def pack(
+        self, rows: Sequence[tuple[list[int], Sequence[Question]]], rng: random.Random, g: torch.Generator
+    ) -> Batch:
+        """A batch of (hint ids, questions); the questions that do not fit into a row are left out.
+
+        `rng` draws the lengths of the canvases, `g` the masks.
+        """
         shape = (len(rows), self.row)
-        ids, positions, segment = (torch.zeros(shape, dtype=torch.long) for _ in range(3))
+        ids, positions, segment, targets = (torch.zeros(shape, dtype=torch.long) for _ in range(4))
+        masked, weights = torch.zeros(shape, dtype=torch.bool), torch.zeros(shape)
         parent = torch.zeros((*shape, 2), dtype=torch.long)
-        where: list[int] = []
-        targets: list[int] = []
-        weights: list[float] = []
         nouns: list[int] = []
         names: list[tuple[int, str]] = []
         asked = 0
         for b, (hint, questions) in enumerate(rows):
-            at = self.image_tokens
-            ids[b, at : at + len(hint)] = torch.tensor(hint, dtype=torch.long)
-            at += len(hint)
-            prefix = at
-            segment[b, :at] = 1
-            positions[b, :at] = torch.arange(at)
+            prefix = at = self.image_tokens + len(hint)
+            ids[b, self.image_tokens : at] = torch.tensor(hint, dtype=torch.long)
+            segment[b, :at], positions[b, :at] = 1, torch.arange(at)
             piece = 2
             for q in questions:
                 prompt, answer = self._encode(q.prompt, prompt=True), self._encode(q.answer, prompt=False)
                 length = self.canvas_length(len(answer), rng)
                 if length is None or at + len(prompt) + 2 * length > self.row:
                     continue
+                # the prompt sees the image
                 end = at + len(prompt)
-                ids[b, at:end] = torch.tensor(prompt)
-                positions[b, at:end] = torch.arange(prefix, prefix + len(prompt))
+                ids[b, at:end], positions[b, at:end] = torch.tensor(prompt), torch.arange(prefix, prefix + len(prompt))
                 segment[b, at:end], parent[b, at:end, 0] = piece, 1
                 for name in q.asked:
                     found = self._find(prompt, name)
                     if found is not None:
                         nouns.append(b * self.row + at + found)
                         names.append((b, name))
-                true = answer + [self.tokenizer.eos_id] * (length - len(answer))
-                weight = [1.0] * len(answer) + [self.end_weight] * (length - len(answer))
-                at = end
-                t = rng.random()
-                masked = [rng.random() < t for _ in true]
-                for copy, flip in enumerate((False, True)):
-                    for i, (token, m) in enumerate(zip(true, masked, strict=True)):
-                        hide = m != flip
-                        ids[b, at + i] = self.tokenizer.mask_id if hide else token
-                        if hide:
-                            where.append(b * self.row + at + i)
-                            targets.append(token)
-                            weights.append(weight[i])
-                    end = at + length
-                    positions[b, at:end] = torch.arange(prefix + len(prompt), prefix + len(prompt) + length)
+                # two answers see the image and the prompt; what one hides, the other shows
+                padding = length - len(answer)
+                true = torch.tensor(answer + [self.tokenizer.eos_id] * padding)
+                everything = torch.ones((1, length), dtype=torch.bool)
+                drawn = draw_masks(everything, sample_times(1, g), g)
+                for copy, hidden in enumerate(complementary(drawn, everything)):
+                    at, end = end, end + length
+                    ids[b, at:end] = apply_mask(true, hidden[0], self.tokenizer.mask_id)
+                    targets[b, at:end], masked[b, at:end] = true, hidden[0]
+                    weights[b, at:end] = torch.tensor([1.0] * len(answer) + [self.end_weight] * padding)
+                    start = prefix + len(prompt)
+                    positions[b, at:end] = torch.arange(start, start + length)
                     segment[b, at:end] = piece + 1 + copy
                     parent[b, at:end, 0], parent[b, at:end, 1] = 1, piece
-                    at = end
+                at = end
                 piece += 3
                 asked += 1
         return Batch(
@@ -116,9 +114,9 @@ class Packer:
             positions=positions,
             segment=segment,
             parent=parent,
-            targets=torch.tensor(targets, dtype=torch.long),
-            where=torch.tensor(where, dtype=torch.long),
-            weights=torch.tensor(weights),
+            targets=targets,
+            masked=masked,
+            weights=weights,
             nouns=torch.tensor(nouns, dtype=torch.long),
             asked=names,
             questions=asked,

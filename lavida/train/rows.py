@@ -122,7 +122,7 @@ class Feed:
                 maps.append(features.maps[i])
                 pictured.append(b)
                 scenes.append(b)
-        batch, table = self.packer.pack(packed, rng), torch.stack(words)
+        batch, table = self.packer.pack(packed, rng, g), torch.stack(words)
         lost = torch.rand(table.shape[:2], generator=g) < 0.08
         shown = [(table[b, :, 0] == self.words.id_of(name)).float() for b, name in batch.asked]
         return Rows(

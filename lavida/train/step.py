@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lavida.data.packing import Batch
+from lavida.diffusion.loss import masked_loss
 from lavida.image.tiles import Grid
 from lavida.model.projector import arrange, pool
 from lavida.model.vlm import VLM
@@ -94,11 +95,11 @@ def answer_loss(denoiser: nn.Module, batch: Batch, image: Tensor) -> tuple[Tenso
     mask = torch.zeros(seen.shape, dtype=torch.bfloat16, device=seen.device).masked_fill_(~seen, float("-inf"))
     # 3. hidden states, then logits at the masked positions only
     hidden = denoiser(x, positions=batch.positions, mask=mask).flatten(0, 1)
-    logits = denoiser.head(hidden[batch.where])
+    masked = batch.masked.flatten()
+    logits = denoiser.head(hidden[masked])
     # 4. cross-entropy; every answer token is masked in exactly one of its two copies
-    losses = F.cross_entropy(logits.float(), batch.targets, reduction="none")
-    content = losses[batch.weights == 1].mean()
-    return (losses * batch.weights).sum() / batch.weights.sum(), content, hidden
+    loss, per_token = masked_loss(logits, batch.targets, batch.masked, weights=batch.weights)
+    return loss, per_token[batch.masked & (batch.weights == 1)].mean(), hidden
 
 
 def dense_loss(cells: Tensor, words: Tensor, targets: Targets, vlm: VLM, heads: Heads) -> tuple[Tensor, Tensor]:
