@@ -36,6 +36,7 @@ from lavida.text.tokenizer import Tokenizer
 Picture = str | Path | bytes | Image.Image
 
 DESCRIBE = "Describe the image."
+LENGTH = 16  # tokens of an answer's canvas: what lavida-mini was mostly taught on
 MODELS = {"lavida-mini": Path(__file__).parent / "assets" / "mini"}
 DEFAULT_MODEL = "lavida-mini"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -134,7 +135,7 @@ class Model:
 
         Raises RequestError at once for an option that is unknown or out of range, ImageError for a bad picture.
         """
-        chosen = decode_options(options)
+        chosen = decode_options({"length": LENGTH} | options)
         if not question.strip():
             raise RequestError("the question is empty; ask something about the picture")
         return self._drafts(open_image(image), question, chosen)
