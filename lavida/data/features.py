@@ -17,7 +17,7 @@ from torch import Tensor
 
 from lavida.data.scenes import Placed, Scene
 
-VIEWS, CELLS = 5, 49
+VIEWS, CELLS, CHANNELS = 5, 49, 320
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +60,7 @@ def write_features(
 ) -> int:
     """Run the tower over pictures [3, 448, 448] and append to `folder`; returns how many."""
     folder.mkdir(parents=True, exist_ok=True)
+    _mend(folder)
     start, done, held = time.time(), 0, []
     with open(folder / "features.bf16", "ab") as features, open(folder / "truth.jsonl", "a") as truths:
 
@@ -86,6 +87,21 @@ def write_features(
         if held:
             flush()
     return done
+
+
+def _mend(folder: Path) -> None:
+    """Cut what an interrupted run wrote of a picture: a half line, features without a line, lines without features."""
+    features, truths = folder / "features.bf16", folder / "truth.jsonl"
+    if not (features.exists() and truths.exists()):
+        features.unlink(missing_ok=True)
+        truths.unlink(missing_ok=True)
+        return
+    lines = [line for line in truths.read_text().splitlines(keepends=True) if line.endswith("\n")]
+    size = VIEWS * CELLS * CHANNELS * 2  # bytes of one picture
+    whole = min(len(lines), features.stat().st_size // size)
+    truths.write_text("".join(lines[:whole]))
+    with open(features, "r+b") as file:
+        file.truncate(whole * size)
 
 
 class Features:

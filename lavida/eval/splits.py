@@ -28,10 +28,10 @@ class Split:
 
 
 SPLITS = {
-    "i": Split(cutouts="train", scenes=600, seed=9001, title="(i) new scenes of trained cut-outs"),
-    "ii_style": Split(cutouts="heldout_style", scenes=400, seed=9002, title="(ii) unseen drawing style (twemoji)"),
-    "ii_image": Split(cutouts="heldout_image", scenes=300, seed=9003, title="(ii) unseen cut-outs of known styles"),
-    "iii": Split(cutouts="unseen_concept", scenes=200, seed=9004, title="(iii) unseen concepts"),
+    "i": Split(cutouts="train", scenes=300, seed=9001, title="(i) new scenes of trained cut-outs"),
+    "ii_style": Split(cutouts="heldout_style", scenes=240, seed=9002, title="(ii) unseen drawing style (twemoji)"),
+    "ii_image": Split(cutouts="heldout_image", scenes=200, seed=9003, title="(ii) unseen cut-outs of known styles"),
+    "iii": Split(cutouts="unseen_concept", scenes=120, seed=9004, title="(iii) unseen concepts"),
 }
 TRAIN = Split(cutouts="train", scenes=3000, seed=9000, title="training scenes of the baselines")
 

@@ -19,7 +19,7 @@ class FakeTower(torch.nn.Module):
         self.weight = torch.nn.Parameter(torch.tensor([weight]))
 
     def forward(self, views: torch.Tensor) -> torch.Tensor:
-        return self.weight * views.mean((1, 2, 3))[:, None, None].expand(-1, 49, 4)
+        return self.weight * views.mean((1, 2, 3))[:, None, None].expand(-1, 49, 320)
 
     def classify(self, features: torch.Tensor) -> torch.Tensor:
         return features[:, 0, :3]
