@@ -36,7 +36,8 @@ from lavida.text.tokenizer import Tokenizer
 Picture = str | Path | bytes | Image.Image
 
 DESCRIBE = "Describe the image."
-LENGTH = 16  # tokens of an answer's canvas: what lavida-mini was mostly taught on
+LENGTH = 16  # tokens of an answer's canvas unless asked otherwise: what lavida-mini was mostly taught on
+LONGEST = 64  # the longest canvas it was taught on
 MODELS = {"lavida-mini": Path(__file__).parent / "assets" / "mini"}
 DEFAULT_MODEL = "lavida-mini"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -135,7 +136,7 @@ class Model:
 
         Raises RequestError at once for an option that is unknown or out of range, ImageError for a bad picture.
         """
-        chosen = decode_options({"length": LENGTH} | options)
+        chosen = decode_options(options)
         if not question.strip():
             raise RequestError("the question is empty; ask something about the picture")
         return self._drafts(open_image(image), question, chosen)
@@ -222,7 +223,11 @@ def decode_options(options: dict[str, Any]) -> DecodeOptions:
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise RequestError(f"unknown option {unknown[0]!r}; choose from {', '.join(known)}")
-    return DecodeOptions(**{k: v for k, v in options.items() if v is not None})
+    given = {k: v for k, v in options.items() if v is not None}
+    if "length" not in given:  # as many steps need as many tokens; a number beyond the longest canvas is refused
+        steps = given.get("steps") or LENGTH
+        given["length"] = steps if LENGTH < steps <= LONGEST else LENGTH
+    return DecodeOptions(**given)
 
 
 def _name(image: Picture) -> str:

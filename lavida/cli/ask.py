@@ -26,7 +26,7 @@ def ask(
     words: Words,
     model: o.Model = "lavida-mini",
     steps: o.Steps = None,
-    length: o.Length = 16,
+    length: o.Length = None,
     block: o.Block = None,
     schedule: o.Schedule = "shift",
     shift: o.Shift = 1 / 3,

@@ -18,7 +18,7 @@ def describe(
     images: Images,
     model: o.Model = "lavida-mini",
     steps: o.Steps = None,
-    length: o.Length = 16,
+    length: o.Length = None,
     block: o.Block = None,
     schedule: o.Schedule = "shift",
     shift: o.Shift = 1 / 3,

@@ -11,7 +11,9 @@ import typer
 
 Model = Annotated[str, typer.Option(help="Model: a folder, or lavida-mini.")]
 Steps = Annotated[int | None, typer.Option(help="Forward passes, 1 to --length; fewer is faster. Default: --length.")]
-Length = Annotated[int, typer.Option(help="Tokens of the canvas: the longest answer possible.")]
+Length = Annotated[
+    int | None, typer.Option(help="Tokens of the canvas, the longest answer possible. Default: 16, or --steps if more.")
+]
 Block = Annotated[int | None, typer.Option(help="Finish the canvas in blocks of so many tokens, left to right.")]
 Schedule = Annotated[str, typer.Option(help="Tokens per step: shift, linear, cosine, even or logit_normal.")]
 Shift = Annotated[float, typer.Option(help="Of the shift schedule: below 1 writes many tokens early, above 1 late.")]
