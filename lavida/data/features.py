@@ -55,7 +55,6 @@ def write_features(
     tower: torch.nn.Module,
     *,
     batch: int = 8,
-    limit_s: float = float("inf"),
     log: Callable[[str], None] = print,
 ) -> int:
     """Run the tower over pictures [3, 448, 448] and append to `folder`; returns how many."""
@@ -82,8 +81,6 @@ def write_features(
                 flush()
                 if done % (batch * 50) == 0:
                     log(f"{done} pictures, {done / (time.time() - start):.1f} a second")
-                if time.time() - start > limit_s:
-                    break
         if held:
             flush()
     return done

@@ -60,4 +60,4 @@ def _label(lines: dict[int, list[str]], offset: int) -> Label:
         todo += [int(p[1]) for p in pointers if p[0] in ("@", "@i") and p[2] == "n"]
     order = list(dict.fromkeys(_KINDS.values()))
     unique = sorted({k for k in kinds if k != name}, key=order.index)
-    return Label(name=name if name[:1].islower() else name, kinds=tuple(unique) or ("thing",))
+    return Label(name=name, kinds=tuple(unique) or ("thing",))
