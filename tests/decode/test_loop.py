@@ -6,7 +6,7 @@ from torch import Tensor
 
 from lavida.decode.answer import answer_logits
 from lavida.decode.canvas import Canvas
-from lavida.decode.loop import LogitsOf, Step, denoise
+from lavida.decode.loop import LogitsOf, Look, Step, denoise
 from lavida.decode.options import REMASKING, DecodeOptions
 from lavida.diffusion.schedule import SCHEDULES, unmask_counts
 from lavida.errors import RequestError
@@ -19,8 +19,9 @@ def _fake(seed: int = 0) -> LogitsOf:
     """Logits that depend on the whole canvas, without a network."""
     weights = torch.randn(VOCAB, VOCAB, generator=torch.Generator().manual_seed(seed))
 
-    def logits_of(ids: Tensor) -> Tensor:
-        return weights[ids] + 0.3 * weights[ids].sum(0) + torch.sin(torch.arange(len(ids))[:, None] * weights[7])
+    def logits_of(look: Look) -> Tensor:
+        ids, places = look.ids, torch.arange(len(look.ids))[:, None]
+        return (weights[ids] + 0.3 * weights[ids].sum(0) + torch.sin(places * weights[7]))[look.rows]
 
     return logits_of
 
@@ -30,7 +31,7 @@ def _says(*tokens: int) -> LogitsOf:
     logits = torch.zeros(len(tokens), VOCAB)
     for i, token in enumerate(tokens):
         logits[i, token] = 30.0 - i
-    return lambda ids: logits
+    return lambda look: logits[look.rows]
 
 
 def _run(logits_of: LogitsOf, canvas: Canvas | None = None, **options: object) -> list[Step]:
@@ -102,7 +103,7 @@ def test_early_stop_waits_for_what_is_open_before_the_end() -> None:
     logits = torch.zeros(4, VOCAB)
     for i, (token, sure) in enumerate([(1, 5.0), (2, 4.0), (EOS, 20.0), (9, 3.0)]):
         logits[i, token] = sure
-    got = _run(lambda ids: logits, length=4, early_stop=True)
+    got = _run(lambda look: logits[look.rows], length=4, early_stop=True)
     assert [s.committed.tolist() for s in got] == [[2], [0], [1, 3]]
     assert got[-1].canvas.tolist() == [1, 2, EOS, EOS]
 

@@ -15,7 +15,7 @@ from lavida.errors import RequestError
         ("block", 33, "block must be 1 to length"),
         ("schedule", "quadratic", "unknown schedule 'quadratic'"),
         ("remasking", "low", "unknown remasking 'low'"),
-        ("cache", "dual", "unknown cache 'dual'"),
+        ("cache", "triple", "unknown cache 'triple'"),
         ("shift", 0, "shift must be above 0"),
         ("temperature", -1, "temperature must be 0 to 10"),
         ("temperature", float("nan"), "temperature must be 0 to 10"),
