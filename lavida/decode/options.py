@@ -117,7 +117,7 @@ class DecodeOptions:
 
     @property
     def least_passes(self) -> int:
-        """Passes over a block that are made even if it is finished: Fast-dLLM fills its cache and always looks again."""
+        """Passes over a block that are made though it is finished: Fast-dLLM fills its cache and always looks again."""
         return 2 if self.compat == "official" and self.cache in BLOCK_CACHES else 1
 
     def plan(self, masks: int, steps: int, generator: torch.Generator) -> list[int]:
