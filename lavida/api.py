@@ -187,20 +187,20 @@ class Model:
         key = hashlib.blake2b(pixels.numpy().tobytes() + repr(grid).encode()).digest()
         if key not in self._seen:
             weight = self.net.denoiser.embedding.weight
-            features = self.net.tower(pixels.to(weight))
+            features, classes = self.net.look(pixels.to(weight))
             tokens = self.net.image_tokens(features, grid).to(weight)[None]
-            hint = self._embed(self._hint(features))
+            hint = self._embed(self._hint(classes))
             self._seen[key] = _Seen(prefix=torch.cat((tokens, hint), 1))
             while len(self._seen) > self._remember:
                 self._seen.popitem(last=False)
         self._seen.move_to_end(key)
         return self._seen[key]
 
-    def _hint(self, features: Tensor) -> list[int]:
+    def _hint(self, classes: Tensor | None) -> list[int]:
         """The tower's own first guess, from the global view, as tokens; none if it has no named classes."""
-        if not self.labels or getattr(self.net.tower, "classifier", None) is None:
+        if not self.labels or classes is None:
             return []
-        shares = self.net.tower.classify(features[:1]).float().softmax(-1)[0]
+        shares = classes.float().softmax(-1)[0]
         best = int(shares.argmax())
         return hint_ids(self.tokenizer, self.labels[best], float(shares[best]))
 

@@ -10,6 +10,10 @@ from typing import Any
 
 from lavida.errors import ConfigError
 
+# Ours, the published vision-language models, and the text-only models under them. LaViDa's infilling, reasoning,
+# low-resolution and stage-1 checkpoints are `lavida-llada` or `lavida-dream`: they differ in their values only.
+FAMILIES = ("lavida-mini", "lavida-llada", "lavida-dream", "llada-v", "llada", "dream")
+
 
 def _require(ok: bool, message: str) -> None:
     if not ok:
@@ -33,10 +37,12 @@ class DenoiserConfig:
     qkv_bias: bool = False
     tied_head: bool = False
     logit_shift: bool = False  # Dream: row i predicts token i + 1
+    banned_ids: tuple[int, ...] = ()  # never written into an answer (LLaDA-V: end of text and headers)
     max_length: int = 4096
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "eos_ids", tuple(self.eos_ids))
+        object.__setattr__(self, "banned_ids", tuple(self.banned_ids))
         for name in ("vocab_size", "d_model", "n_layers", "n_heads", "n_kv_heads", "mlp_size", "max_length"):
             _require(getattr(self, name) >= 1, f"denoiser.{name} must be at least 1, got {getattr(self, name)}")
         _require(
@@ -47,7 +53,7 @@ class DenoiserConfig:
             f"denoiser.n_kv_heads ({self.n_kv_heads}) must divide n_heads ({self.n_heads})",
         )
         _require(bool(self.eos_ids), "denoiser.eos_ids must name at least one token id")
-        for i in (self.mask_id, *self.eos_ids):
+        for i in (self.mask_id, *self.eos_ids, *self.banned_ids):
             _require(0 <= i < self.vocab_size, f"token id {i} lies outside the vocabulary of {self.vocab_size}")
 
     @property
@@ -102,6 +108,9 @@ class VLMConfig:
     projector_norm: bool = False  # image tokens of the same length as word embeddings (lavida-mini)
     family: str = "lavida-mini"
     shared_image: bool = False  # the image does not see the prompt: one image prefix serves every question
+
+    def __post_init__(self) -> None:
+        _require(self.family in FAMILIES, f"unknown family {self.family!r}; choose one of {', '.join(FAMILIES)}")
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary; `from_json` gives the same configuration back."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 from lavida.checkpoint.layouts import LLADA, Layout
@@ -14,6 +15,8 @@ from lavida.errors import CheckpointError
 # Ids that the official code holds as constants: (mask, end of text, end of turn).
 LLADA_IDS = (126336, 126081, 126348)
 DREAM_IDS = (151666, 151643, 151645)
+# Ids that LLaDA-V never writes: end of text, start of text, and both ends of a header.
+LLADA_V_BANNED = (126081, 126080, 126346, 126347)
 # google/siglip-so400m-patch14-384 and its second edition: the published configs name the tower, not its sizes.
 SO400M = {
     "hidden_size": 1152,
@@ -65,6 +68,9 @@ def read_official(
         return VLMConfig(denoiser=denoiser, family=family)
     # LLaDA-V keeps every cell of a view; LaViDa pools them, whatever both configs say of a pooling mode.
     llada_v = layout is not LLADA and family == "llada"
+    if llada_v:
+        banned = data.get("suppress_standin_ids", LLADA_V_BANNED)
+        denoiser = replace(denoiser, banned_ids=[i for i in banned if i < denoiser.vocab_size])
     return VLMConfig(
         denoiser=denoiser,
         vision=_vision(tower or SO400M, shapes),

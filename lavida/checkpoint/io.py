@@ -42,7 +42,7 @@ def load_checkpoint(folder: str | Path, *, dtype: torch.dtype | None = None) -> 
     with torch.device("meta"), _Uninitialised():  # no memory and no work for weights that are about to be replaced
         model = VLM(config)
         if isinstance(model.tower, EfficientNetLite0):
-            model.tower.adapt({name.removeprefix("tower.") for name in shapes if name.startswith("tower.")})
+            model.tower.take_form({name.removeprefix("tower.") for name in shapes if name.startswith("tower.")})
     expected = {name: tuple(t.shape) for name, t in model.state_dict().items()}
     if layout is not OURS:  # a tower's last layer may be there; it is not run
         ours = {name: theirs for name, theirs in ours.items() if name in expected or "tower.encoder." not in name}

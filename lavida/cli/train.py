@@ -19,15 +19,23 @@ def train(
     scenes: Annotated[int, typer.Option(help="Drawn scenes for training.")] = 7000,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    start: Annotated[
+        str | None, typer.Option("--from", help="Model to go on from, by the last stage alone; e.g. lavida-mini.")
+    ] = None,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="torch.compile: half as fast again, needs a C++ compiler.")
+    ] = False,
 ) -> None:
     """Train by a recipe; a finished run is written to OUT/model, ready for --model."""
     if recipe != "mini":
         raise RequestError(f"unknown recipe {recipe!r}; choose mini")
     if scenes < 1:
         raise RequestError(f"--scenes must be at least 1, got {scenes}")
+    from lavida.api import find_model
     from lavida.train.mini import train_mini
 
-    train_mini(data, out, minutes=minutes, scenes=scenes, seed=seed, device=device)
+    chosen = None if start is None else find_model(start)
+    train_mini(data, out, minutes=minutes, scenes=scenes, seed=seed, device=device, start=chosen, compiled=compiled)
 
 
 app = application(train)

@@ -1,6 +1,6 @@
-"""Tower features of scenes and photographs on disk, so that training need not run the tower for every pass.
+"""Maps of the tower's trunk of scenes and photographs on disk, so that training need not draw and run it every time.
 
-A folder holds `features.bf16` (N x 5 x 49 x C, raw) and `truth.jsonl` (one line a picture: the scene or the
+A folder holds `maps.bf16` (N x 5 x 196 x 80, raw) and `truth.jsonl` (one line a picture: the scene or the
 photograph's label, and what the tower's own classifier says of it).
 """
 
@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from lavida.data.scenes import Placed, Scene
+from lavida.model.efficientnet import TRUNK_SIDE, TRUNK_WIDTH
 
-VIEWS, CELLS, CHANNELS = 5, 49, 320
+VIEWS, CELLS, CHANNELS = 5, TRUNK_SIDE**2, TRUNK_WIDTH
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,19 +58,19 @@ def write_features(
     batch: int = 8,
     log: Callable[[str], None] = print,
 ) -> int:
-    """Run the tower over pictures [3, 448, 448] and append to `folder`; returns how many."""
+    """Run the trunk over pictures [3, 448, 448] and append its maps to `folder`; returns how many."""
     folder.mkdir(parents=True, exist_ok=True)
     _mend(folder)
     start, done, held = time.time(), 0, []
-    with open(folder / "features.bf16", "ab") as features, open(folder / "truth.jsonl", "a") as truths:
+    with open(folder / "maps.bf16", "ab") as file, open(folder / "truth.jsonl", "a") as truths:
 
         def flush() -> None:
             nonlocal done
             views = torch.cat([five_views(p) for p, _, _ in held])
             with torch.inference_mode():
-                maps = tower(((views - 127) / 128).to(next(tower.parameters()).dtype))
+                maps = tower.trunk(((views - 127) / 128).to(next(tower.parameters()).dtype))
                 top = tower.classify(maps[::VIEWS]).float().softmax(-1).max(-1)
-            features.write(maps.to(torch.bfloat16).contiguous().view(torch.int16).numpy().tobytes())
+            file.write(maps.to(torch.bfloat16).contiguous().view(torch.int16).numpy().tobytes())
             for (_, scene, source), p, i in zip(held, top.values.tolist(), top.indices.tolist(), strict=True):
                 truths.write(Truth(scene=scene, label=i, probability=round(p, 4), source=source).to_json() + "\n")
             done += len(held)
@@ -87,30 +88,29 @@ def write_features(
 
 
 def _mend(folder: Path) -> None:
-    """Cut what an interrupted run wrote of a picture: a half line, features without a line, lines without features."""
-    features, truths = folder / "features.bf16", folder / "truth.jsonl"
-    if not (features.exists() and truths.exists()):
-        features.unlink(missing_ok=True)
+    """Cut what an interrupted run wrote of a picture: a half line, maps without a line, lines without maps."""
+    maps, truths = folder / "maps.bf16", folder / "truth.jsonl"
+    if not (maps.exists() and truths.exists()):
+        maps.unlink(missing_ok=True)
         truths.unlink(missing_ok=True)
         return
     lines = [line for line in truths.read_text().splitlines(keepends=True) if line.endswith("\n")]
     size = VIEWS * CELLS * CHANNELS * 2  # bytes of one picture
-    whole = min(len(lines), features.stat().st_size // size)
+    whole = min(len(lines), maps.stat().st_size // size)
     truths.write_text("".join(lines[:whole]))
-    with open(features, "r+b") as file:
+    with open(maps, "r+b") as file:
         file.truncate(whole * size)
 
 
 class Features:
-    """A folder of features, mapped from disk."""
+    """A folder of maps, mapped from disk."""
 
     def __init__(self, folder: Path) -> None:
         self.truths = [Truth.from_json(line) for line in open(folder / "truth.jsonl")]
         flat = torch.from_file(
-            str(folder / "features.bf16"), dtype=torch.bfloat16, size=(folder / "features.bf16").stat().st_size // 2
+            str(folder / "maps.bf16"), dtype=torch.bfloat16, size=(folder / "maps.bf16").stat().st_size // 2
         )
-        channels = flat.numel() // (len(self.truths) * VIEWS * CELLS)
-        self.maps = flat.view(len(self.truths), VIEWS, CELLS, channels)
+        self.maps = flat.view(len(self.truths), VIEWS, CELLS, CHANNELS)
 
     def __len__(self) -> int:
         return len(self.truths)

@@ -16,14 +16,17 @@ from lavida.data.scenes import Scene
 from lavida.errors import DataError
 from lavida.eval.metrics import words
 from lavida.eval.sets import Asked, draw
+from lavida.model.efficientnet import EfficientNetLite0
 
 _TRIES = 24  # draws before a question is said not to fit a scene
 Pooled = dict[str, Tensor]  # "global" [N, C] and "views" [N, V * C]
 
 
-def pool_features(features: Features, batch: int = 64) -> Pooled:
-    """Means over the cells: of the global view, and of every view side by side."""
-    means = torch.cat([m.float().mean(2) for m in features.maps.split(batch)])  # [N, V, C]
+@torch.inference_mode()
+def pool_features(features: Features, tower: EfficientNetLite0, batch: int = 64) -> Pooled:
+    """Means over the cells of the pretrained tower's features: of the global view, and of every view side by side."""
+    dtype = next(tower.parameters()).dtype
+    means = torch.cat([tower.pretrained_features(m.to(dtype)).float().mean(2) for m in features.maps.split(batch)])
     return {"global": means[:, 0].contiguous(), "views": means.flatten(1)}
 
 
@@ -35,11 +38,11 @@ class Training:
     pooled: Pooled
 
     @classmethod
-    def of(cls, folders: Sequence[Features]) -> Training:
-        """From folders of features of training scenes. Raises DataError if there are none."""
+    def of(cls, folders: Sequence[Features], tower: EfficientNetLite0) -> Training:
+        """From folders of maps of training scenes. Raises DataError if there are none."""
         if not sum(map(len, folders)):
             raise DataError("no training scenes for the baselines; extract features of some first")
-        parts = [pool_features(f) for f in folders]
+        parts = [pool_features(f, tower) for f in folders]
         scenes = [t.scene for f in folders for t in f.truths]
         return cls(scenes=scenes, pooled={k: torch.cat([p[k] for p in parts]) for k in parts[0]})
 

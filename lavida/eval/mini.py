@@ -39,9 +39,8 @@ def main(
 ) -> dict:
     """Evaluate the model of a folder (None = the one that comes with the package) and write the card into `out`.
 
-    `data_folder` is what `lavida data build mini` made; tower features are kept in `features` (default: below it) and
-    made by the model's own tower, so a model with another tower needs another folder. Folders named train* there serve
-    the baselines as training scenes. Returns what results.json holds.
+    `data_folder` is what `lavida data build mini` made; maps of the tower's trunk are kept in `features` (default:
+    below it). Folders named train* there serve the baselines as training scenes. Returns what results.json holds.
     """
     from lavida.api import load  # the interface sits beside this layer and is needed for loading only
 
@@ -72,7 +71,7 @@ def evaluate(
 ) -> dict:
     """Figures of the model and of every baseline on splits of scenes."""
     decoding = decoding or Decoding()
-    train = baselines.Training.of(training)
+    train = baselines.Training.of(training, model.net.tower)
     fixed = constants(train.scenes, seed)
     say(f"baselines: {len(train.scenes)} training scenes")
     probes = baselines.fit_probes(train, seed=seed)
@@ -105,7 +104,7 @@ def _split(
     sets = question_set(scenes, PER_KIND, seed)
     flat = [a for asked in sets.values() for a in asked]
     answers = dict(zip(map(id, flat), answer_set(model, features.maps, features.truths, flat, decoding), strict=True))
-    pooled = baselines.pool_features(features)
+    pooled = baselines.pool_features(features, model.net.tower)
     kinds: dict[str, dict] = {}
     rows: list[dict] = []
     for kind, asked in sets.items():

@@ -50,7 +50,7 @@ def mentions(text: str, names: Collection[str]) -> bool:
 
 @torch.inference_mode()
 def photo_features(net: VLM, folder: str | Path, photos: Sequence[Photo]) -> tuple[Tensor, list[Truth]]:
-    """Tower features [N, V, n, C] of the photographs and the tower's first class of each."""
+    """Maps [N, V, 196, 80] of the tower's trunk of the photographs, and the tower's first class of each."""
     maps, truths = [], []
     for photo in photos:
         path = Path(folder) / photo.file
@@ -58,12 +58,10 @@ def photo_features(net: VLM, folder: str | Path, photos: Sequence[Photo]) -> tup
             raise DataError(f"{path} is missing; build the data again with `lavida data build mini`")
         with Image.open(path) as picture:
             pixels, _ = views(picture.convert("RGB"), net.config.vision, net.config.tiles)
-        features = net.tower(pixels.to(net.denoiser.embedding.weight))
-        label, probability = 0, 0.0
-        if getattr(net.tower, "classifier", None) is not None:
-            shares = net.tower.classify(features[:1]).float().softmax(-1)[0]
-            label, probability = int(shares.argmax()), float(shares.max())
-        maps.append(features.float())
+        trunk = net.tower.trunk(pixels.to(net.denoiser.embedding.weight))
+        shares = net.tower.classify(trunk[:1]).float().softmax(-1)[0]
+        label, probability = int(shares.argmax()), float(shares.max())
+        maps.append(trunk)
         truths.append(Truth(scene=None, label=label, probability=round(probability, 4), source=photo.file))
     return torch.stack(maps), truths
 

@@ -62,7 +62,7 @@ def hints_of(model: Reader, truths: Sequence[Truth]) -> list[list[int]]:
 def answer_set(
     model: Reader, maps: Tensor, truths: Sequence[Truth], asked: Sequence[Asked], decoding: Decoding | None = None
 ) -> list[str]:
-    """The model's answers to questions about pictures with tower features `maps` [N, V, n, C], in order."""
+    """The model's answers to questions about pictures with trunk maps `maps` [N, V, 196, 80], in order."""
     decoding = decoding or Decoding()
     config = model.net.config
     grid = grid_of(448, 448, config.vision, config.tiles)
@@ -71,7 +71,8 @@ def answer_set(
     pictures = sorted({a.picture for a in asked})
     for at in range(0, len(pictures), _PICTURES):
         row_of = {p: i for i, p in enumerate(pictures[at : at + _PICTURES])}
-        prefixes = encode_pictures(model.net, maps[list(row_of)], grid, [hints[p] for p in row_of])
+        seen = model.net.tower.features(maps[list(row_of)].to(model.net.denoiser.embedding.weight))
+        prefixes = encode_pictures(model.net, seen, grid, [hints[p] for p in row_of])
         for length in sorted({decoding.length(a.question.kind) for a in asked}):
             mine = [
                 i for i, a in enumerate(asked) if a.picture in row_of and decoding.length(a.question.kind) == length

@@ -1,8 +1,7 @@
-"""The held-out splits: scenes from cut-outs that training never saw, or saw in other scenes, as tower features."""
+"""The held-out splits: scenes from cut-outs that training never saw, or saw in other scenes; maps of the trunk."""
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from lavida.data.atlas import Atlas
 from lavida.data.features import Features, write_features
 from lavida.data.prepare import drawn_scenes
 from lavida.data.scenes import Scene
-from lavida.errors import DataError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +42,7 @@ def pictures(atlas: Atlas, split: Split) -> Iterator[tuple[torch.Tensor, Scene, 
 def split_features(
     atlas: Atlas, folder: Path, split: Split, tower: torch.nn.Module, say: Callable[[str], None] = print
 ) -> Features:
-    """Features of a split in `folder`; what is missing is drawn and run through the tower, resumably."""
-    _check_tower(folder, tower)
+    """Maps of a split in `folder`; what is missing is drawn and run through the trunk, resumably."""
     truth = folder / "truth.jsonl"
     done = len(truth.read_text().splitlines()) if truth.exists() else 0
     if done < split.scenes:
@@ -53,15 +50,3 @@ def split_features(
         rest = itertools.islice(pictures(atlas, split), done, None)
         write_features(folder, rest, tower, log=say)
     return Features(folder)
-
-
-def _check_tower(folder: Path, tower: torch.nn.Module) -> None:
-    """Features outlive the tower that made them: its weights are summed up in a file beside them."""
-    sums = hashlib.blake2b(digest_size=8)
-    for tensor in tower.state_dict().values():
-        sums.update(f"{tensor.double().sum():.6g}".encode())
-    path = folder / "tower.txt"
-    if path.exists() and path.read_text().strip() != sums.hexdigest():
-        raise DataError(f"the features in {folder} were made by another tower; delete the folder or name a new one")
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(sums.hexdigest() + "\n")

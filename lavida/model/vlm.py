@@ -65,6 +65,13 @@ class VLM(nn.Module):
             tokens = tokens + self.positions(grid, self.config.tiles, round(x.shape[-2] ** 0.5)).to(tokens.dtype)
         return tokens
 
+    def look(self, views: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Features [V, n, C] of views, and the ImageNet logits [1, K] of the first one from a tower that has a head."""
+        if not isinstance(self.tower, EfficientNetLite0) or self.tower.classifier is None:
+            return self.tower(views), None
+        maps = self.tower.trunk(views)
+        return self.tower.features(maps), self.tower.classify(maps[:1])
+
     def encode_image(self, views: Tensor, grid: Grid) -> Tensor:
         """Image tokens [T, D] of one picture's views [V, 3, S, S]."""
         if self.tower is None:

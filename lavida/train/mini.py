@@ -22,29 +22,37 @@ def train_mini(
     scenes: int = 7000,
     seed: int = 0,
     device: str = "cpu",
+    start: Path | None = None,
+    compiled: bool = False,
     stages: Sequence[Stage] | None = None,
     say: Callable[[str], None] = print,
 ) -> bool:
     """Train in `out`; True once the model folder `out/model` is written, False if the minutes ran out before.
 
-    Raises DataError if the data set is not built or the run's checkpoint is broken.
+    `start` is a model folder of the same shape whose tokenizer and weights are taken; only the last stage is run then.
+    `compiled` puts the blocks through torch.compile, which needs a C++ compiler. Raises DataError if the data set is
+    not built or the run's checkpoint is broken, CheckpointError for a `start` that does not fit.
     """
     out.mkdir(parents=True, exist_ok=True)
     labels = load_labels(data)
-    if not (out / "tokenizer.json").exists():
+    stages = stages or (mini() if start is None else mini()[-1:])
+    if start is not None:
+        Tokenizer.load(start).save(out)
+    elif not (out / "tokenizer.json").exists():
         say("learning the tokenizer")
         glosses = (data / "glosses.txt").read_text(encoding="utf-8").splitlines()
         Tokenizer.train(corpus(labels, glosses), VOCABULARY).save(out)
     tokenizer = Tokenizer.load(out)
     drawn, photos = prepare(data, scenes=scenes, say=say)
     feed = Feed(tokenizer, labels, scenes=drawn, photos=photos, d_model=384)
-    trainer = Trainer(feed, tokenizer, out, seed=seed, device=device)
+    trainer = Trainer(feed, tokenizer, load_tower(data), out, seed=seed, device=device, compiled=compiled)
     if trainer.resume():
         say(f"going on at stage {trainer.stage}, step {trainer.step}")
-    if not trainer.run(stages or mini(), minutes=minutes or float("inf"), say=say):
+    elif start is not None:
+        trainer.start_from(start)
+    if not trainer.run(stages, minutes=minutes or float("inf"), say=say):
         say(f"stopped in time; run the same command again to go on from {out}")
         return False
-    weights = {k: v.cpu() for k, v in trainer.vlm.state_dict().items()}
-    export(weights, load_tower(data), tokenizer, labels, out / "model")
+    export(trainer.vlm, tokenizer, labels, out / "model")
     say(f"the model is in {out / 'model'}")
     return True

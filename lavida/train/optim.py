@@ -18,19 +18,19 @@ class Optimizers:
     """Both optimizers as one; each group's rate is `rate` times its own factor."""
 
     def __init__(
-        self, vlm: VLM, heads: nn.Module, *, rate: float, muon: float, embedding: float, projector: float
+        self, vlm: VLM, heads: nn.Module, *, rate: float, muon: float, embedding: float, projector: float, tower: float
     ) -> None:
         self.rate = rate
-        parts: dict[str, list[Tensor]] = {"muon": [], "embedding": [], "projector": [], "other": []}
+        parts: dict[str, list[Tensor]] = {"muon": [], "embedding": [], "projector": [], "tower": [], "other": []}
         for name, p in [*vlm.named_parameters(), *heads.named_parameters()]:
             if not p.requires_grad:
                 continue
             if name.startswith("denoiser.blocks") and p.dim() == 2:
                 parts["muon"].append(p)
             else:
-                parts[next((k for k in ("embedding", "projector") if k in name), "other")].append(p)
+                parts[next((k for k in ("embedding", "projector", "tower") if k in name), "other")].append(p)
         self.parameters = [p for part in parts.values() for p in part]
-        factors = {"embedding": embedding, "projector": projector, "other": 1.5}
+        factors = {"embedding": embedding, "projector": projector, "tower": tower, "other": 1.5}
         groups = [{"params": parts[k], "factor": f} for k, f in factors.items() if parts[k]]
         self.both: list[torch.optim.Optimizer] = [
             torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)

@@ -52,7 +52,7 @@ class Rows:
     words: Tensor  # [B, 80, 2] name and colour of each cell
     heard: Tensor  # [B, 80, 2] the same with some cells lost
     noise: Tensor  # [B, 80, D]
-    maps: Tensor | None  # [S, 5, 49, C] tower features of the rows that have a picture
+    maps: Tensor | None  # [S, 5, 196, 80] maps of the tower's trunk of the rows that have a picture
     pictured: Tensor  # [S] which rows
     scenes: Tensor  # those of them that are drawn scenes, not photographs
     shown: Tensor  # [G, 80] where the names asked about are
@@ -65,7 +65,7 @@ class Rows:
 
 @dataclass(frozen=True, kw_only=True)
 class Views:
-    """Single views for the dense loss: features [N, 49, C], words [N, 16, 2]."""
+    """Single views for the dense loss: maps [N, 196, 80], words [N, 16, 2]."""
 
     maps: Tensor
     words: Tensor

@@ -1,7 +1,8 @@
 """The stages of `lavida-mini` as data: what is trained, on what, how long.
 
 "words" teaches the denoiser to answer about scenes that are told in words, as a language model is pretrained before
-it sees; "align" and "finetune" are stages 1 and 2 of arXiv 2505.16839 (section 3.3).
+it sees; "align" and "finetune" are stages 1 and 2 of arXiv 2505.16839 (section 3.3); "tower" finetunes the last blocks
+of the tower, which was pretrained on photographs, on drawn cells.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ class Stage:
 
     name: str
     steps: int
-    rows: int  # packed rows a step; 0 trains the projector alone, with the dense loss
+    rows: int  # packed rows a step; 0 trains projector and tower alone, with the dense loss
     views: int  # views a step for the dense loss
     rate: float = 8e-4
     muon: float = 2.5  # factor for the matrices of the blocks
     embedding: float = 0.3
     projector: float = 0.4
+    tower: float = 0.0  # factor for the adapted end of the tower; 0 = frozen
     symbolic: tuple[float, float] = (0.0, 0.0)  # share of rows told in words, at the start and at the end
     photos: float = 0.0  # share of rows with a photograph
 
@@ -40,5 +42,6 @@ def mini() -> tuple[Stage, ...]:
     return (
         Stage(name="words", steps=800, rows=12, views=0, embedding=1.0, symbolic=(1.0, 1.0)),
         Stage(name="align", steps=3500, rows=0, views=96, rate=3e-3, projector=1.0),
+        Stage(name="tower", steps=3000, rows=0, views=64, rate=8e-4, projector=2.0, tower=1.0),
         Stage(name="finetune", steps=5000, rows=12, views=48, symbolic=(0.35, 0.1), photos=0.1),
     )

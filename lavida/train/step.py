@@ -45,17 +45,17 @@ class Losses:
 def train_step(vlm: VLM, heads: Heads, rows: Rows, views: Views | None, optimizers: Optimizers) -> Losses:
     """Forward, backward and update on one batch of packed rows and, if given, of views for the dense loss alone."""
     with torch.autocast(rows.words.device.type, dtype=torch.bfloat16):
-        # 1. image tokens: scenes told in words, and tower features through the projector
+        # 1. image tokens: scenes told in words, and pictures through the tower's last blocks and the projector
         cells = cells_from_words(vlm, rows.heard, rows.noise)
         dense, found = cells.new_zeros(()), cells.new_zeros(())
         if rows.maps is not None:
-            seen = pool(vlm.projector(rows.maps))  # [S, 5, 16, D]
+            seen = see(vlm, rows.maps)  # [S, 5, 16, D]
             cells = cells.index_copy(0, rows.pictured, seen.to(cells.dtype))
             if rows.scenes.numel():
                 of_scenes = flatten_cells(cells[rows.scenes])
                 dense, found = dense_loss(of_scenes, rows.words[rows.scenes], rows.targets, vlm, heads)
         if views is not None:
-            extra, found = dense_loss(pool(vlm.projector(views.maps)), views.words, rows.targets, vlm, heads)
+            extra, found = dense_loss(see(vlm, views.maps), views.words, rows.targets, vlm, heads)
             dense = dense + extra
         # 2. the masked answers, and where the names in the prompts are
         answer, content, hidden = answer_loss(vlm.denoiser, rows.batch, image_tokens(vlm, cells))
@@ -73,12 +73,17 @@ def train_step(vlm: VLM, heads: Heads, rows: Rows, views: Views | None, optimize
 
 
 def dense_only_step(vlm: VLM, heads: Heads, views: Views, targets: Targets, optimizers: Optimizers) -> Losses:
-    """An update of the projector from views alone: stage "align"."""
+    """An update of projector and tower from views alone: stages "align" and "tower"."""
     with torch.autocast(views.words.device.type, dtype=torch.bfloat16):
-        dense, found = dense_loss(pool(vlm.projector(views.maps)), views.words, targets, vlm, heads)
+        dense, found = dense_loss(see(vlm, views.maps), views.words, targets, vlm, heads)
     optimizers.step(dense)
     dense, found = float(dense.detach()), float(found.detach())
     return Losses(answer=0.0, content=0.0, dense=dense, cells=found, ground=0.0, questions=0)
+
+
+def see(vlm: VLM, maps: Tensor) -> Tensor:
+    """Cells [..., 16, D] of trunk maps [..., 196, 80]."""
+    return pool(vlm.projector(vlm.tower.features(maps)))
 
 
 def answer_loss(denoiser: nn.Module, batch: Batch, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:

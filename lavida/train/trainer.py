@@ -18,8 +18,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from lavida.checkpoint.io import load_checkpoint
 from lavida.config import DenoiserConfig, TilesConfig, VisionConfig, VLMConfig
-from lavida.errors import DataError
+from lavida.errors import CheckpointError, DataError
+from lavida.model.efficientnet import EfficientNetLite0
 from lavida.model.vlm import VLM
 from lavida.text.tokenizer import Tokenizer
 from lavida.train.optim import Optimizers
@@ -70,17 +72,31 @@ def start_matching(vlm: VLM, g: torch.Generator, *, layers: int = 2, heads: int 
 class Trainer:
     """A model in training with all that a resumed run needs to go on as if it had never stopped."""
 
-    def __init__(self, feed: Feed, tokenizer: Tokenizer, out: Path, *, seed: int = 0, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        feed: Feed,
+        tokenizer: Tokenizer,
+        tower: EfficientNetLite0,
+        out: Path,
+        *,
+        seed: int = 0,
+        device: str = "cpu",
+        compiled: bool = False,
+    ) -> None:
         self.feed, self.out, self.device = feed, out, device
         self.rng, self.g = random.Random(seed), torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)
         self.vlm = VLM(mini_config(tokenizer))
         self.vlm.reset(self.g)
         start_matching(self.vlm, self.g)
-        self.vlm.tower = None  # its features are on disk
+        tower.adapt()
+        self.vlm.tower = tower.float()  # its trunk has run already: the maps are on disk
+        self.trained = {name for name, p in self.vlm.named_parameters() if p.requires_grad}
         self.heads = Heads(self.vlm.config.denoiser.d_model)
         self.vlm.to(device).train()
         self.heads.to(device)
+        for block in self.vlm.denoiser.blocks if compiled else ():
+            block.compile()
         self.stage, self.step, self.questions = 0, 0, 0
         self._saved: list[dict] | None = None
 
@@ -97,9 +113,12 @@ class Trainer:
         return True
 
     def _run_stage(self, stage: Stage, end: float, say: Callable[[str], None]) -> bool:
-        factors = {"muon": stage.muon, "embedding": stage.embedding, "projector": stage.projector}
+        factors = {"muon": stage.muon, "embedding": stage.embedding, "projector": stage.projector, "tower": stage.tower}
         for name, p in self.vlm.named_parameters():
-            p.requires_grad_(stage.rows > 0 or name.startswith("projector"))
+            if name.startswith("tower"):
+                p.requires_grad_(stage.tower > 0 and name in self.trained)
+            else:
+                p.requires_grad_(stage.rows > 0 or name.startswith("projector"))
         optimizers = Optimizers(self.vlm, self.heads, rate=stage.rate, **factors)
         if self._saved is not None:
             optimizers.load(self._saved)
@@ -143,8 +162,8 @@ class Trainer:
         views = self.feed.views(400, random.Random(0))
         if views is None:
             return
-        maps = views.maps.float().flatten(0, 1)
-        mean, spread = maps.mean(0).to(self.device), (maps.std(0) + 0.05).to(self.device)
+        features = self.vlm.tower.features(views.maps.to(self.device).float()).flatten(0, 1)
+        mean, spread = features.mean(0), features.std(0) + 0.05
         inner = self.vlm.projector.inner
         inner.bias.sub_(inner.weight @ (mean / spread))
         inner.weight.div_(spread)
@@ -180,6 +199,16 @@ class Trainer:
             os.rename(self.out / STATE, old)
         os.rename(fresh, self.out / STATE)
         shutil.rmtree(old, ignore_errors=True)
+
+    def start_from(self, folder: Path) -> None:
+        """Take the weights of a model folder. Raises CheckpointError if it has another shape."""
+        other, config = load_checkpoint(folder, dtype=torch.float32)
+        if config != self.vlm.config:
+            raise CheckpointError(f"{folder} is not of this recipe's shape; start from lavida-mini or one like it")
+        weights = other.state_dict()
+        if other.tower.adapted is None:  # a model from before its tower was finetuned
+            weights |= {k: v for k, v in self.vlm.state_dict().items() if k.startswith("tower.adapted.")}
+        self.vlm.load_state_dict(weights)
 
     def resume(self) -> bool:
         """Go on from `out` if a checkpoint lies there. Raises DataError if it is broken."""

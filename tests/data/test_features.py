@@ -19,11 +19,11 @@ def test_five_views_are_the_whole_and_its_quarters():
 def test_a_torn_write_is_cut_off(tmp_path):
     pictures = [(PICTURE, None, f"photo {i}") for i in range(3)]
     write_features(tmp_path, iter(pictures), NoTower())
-    with open(tmp_path / "features.bf16", "ab") as file:
+    with open(tmp_path / "maps.bf16", "ab") as file:
         file.write(b"half a picture")
     with open(tmp_path / "truth.jsonl", "a") as file:
         file.write('{"scene": nu')
     write_features(tmp_path, iter(pictures[:1]), NoTower())
     features = Features(tmp_path)
     assert [t.source for t in features.truths] == ["photo 0", "photo 1", "photo 2", "photo 0"]
-    assert features.maps.shape == (4, 5, 49, 320)
+    assert features.maps.shape == (4, 5, 196, 80)

@@ -1,4 +1,4 @@
-"""A tiny model of the family lavida-mini with random weights, and features of scenes that were never drawn."""
+"""A tiny model of the family lavida-mini with random weights, and maps of scenes that were never drawn."""
 
 import random
 from pathlib import Path
@@ -39,12 +39,12 @@ def tiny_model(seed: int = 0) -> SimpleNamespace:
 
 
 def tiny_features(n: int, seed: int = 0, weights: tuple[float, ...] = (1, 1, 1, 1)) -> SimpleNamespace:
-    """Features [n, 5, 49, 320] in which each name is a direction; quacks like `data.features.Features`."""
+    """Maps [n, 5, 196, 80] in which each name is a direction; quacks like `data.features.Features`."""
     world, rng = World.symbolic(), random.Random(seed)
     world.names = world.names[:4]
     scenes = [world.scene(rng, weights) for _ in range(n)]
-    maps = torch.randn(n, 5, 49, 320, generator=torch.Generator().manual_seed(seed)) * 0.1
-    directions = torch.randn(len(CONCEPTS), 320, generator=torch.Generator().manual_seed(99))
+    maps = torch.randn(n, 5, 196, 80, generator=torch.Generator().manual_seed(seed)) * 0.1
+    directions = torch.randn(len(CONCEPTS), 80, generator=torch.Generator().manual_seed(99))
     for i, scene in enumerate(scenes):
         for o in scene.objects:
             maps[i] += directions[sorted(CONCEPTS).index(o.name)]

@@ -29,7 +29,8 @@ def model():
 @pytest.mark.parametrize(("length", "steps"), [(4, 4), (8, 3)])
 def test_batches_equal_the_loop(model, length, steps):
     net, tokenizer = model.net, model.tokenizer
-    features = tiny_features(3).maps
+    with torch.no_grad():
+        features = net.tower.features(tiny_features(3).maps)
     grid = grid_of(448, 448, net.config.vision, net.config.tiles)
     hints = [hint_ids(tokenizer, "tabby", 0.9), [], hint_ids(tokenizer, "sports car", 0.1)]
     asked = [(i, question_ids(tokenizer, q)) for i in (2, 0, 1) for q in ("What is this?", "Is there a cat in it?")]
@@ -55,7 +56,7 @@ def test_an_end_token_finishes_a_row(model):
     with torch.no_grad():
         saved = net.denoiser.embedding.weight[tokenizer.eos_id].clone()
         net.denoiser.norm.weight.zero_()  # all logits equal: the lowest id, the end token, wins everywhere
-        prefixes = encode_pictures(net, tiny_features(1).maps, grid, [[]])
+        prefixes = encode_pictures(net, net.tower.features(tiny_features(1).maps), grid, [[]])
         assert fill_answers(net, prefixes, [0], [[5]], length=4) == [[tokenizer.eos_id] * 4]
         net.denoiser.norm.weight.fill_(1)
     assert torch.equal(saved, net.denoiser.embedding.weight[tokenizer.eos_id])
@@ -63,7 +64,8 @@ def test_an_end_token_finishes_a_row(model):
 
 def test_too_long_a_canvas(model):
     grid = grid_of(448, 448, model.net.config.vision, model.net.config.tiles)
-    prefixes = encode_pictures(model.net, tiny_features(1).maps, grid, [[]])
+    with torch.no_grad():
+        prefixes = encode_pictures(model.net, model.net.tower.features(tiny_features(1).maps), grid, [[]])
     with pytest.raises(RequestError, match="holds"):
         fill_answers(model.net, prefixes, [0], [[5]], length=500)
 

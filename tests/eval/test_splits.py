@@ -1,4 +1,4 @@
-"""Features of a split are drawn once, resumed where they stopped, and tied to the tower that made them."""
+"""Maps of a split are drawn once and resumed where they stopped."""
 
 from pathlib import Path
 
@@ -7,22 +7,21 @@ import torch
 
 from lavida.data import prepare
 from lavida.data.worlds import World
-from lavida.errors import DataError
 from lavida.eval import splits
 
 
 class FakeTower(torch.nn.Module):
     """One number for each cell."""
 
-    def __init__(self, weight: float = 1.0) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.weight = torch.nn.Parameter(torch.tensor([weight]))
+        self.weight = torch.nn.Parameter(torch.ones(1))
 
-    def forward(self, views: torch.Tensor) -> torch.Tensor:
-        return self.weight * views.mean((1, 2, 3))[:, None, None].expand(-1, 49, 320)
+    def trunk(self, views: torch.Tensor) -> torch.Tensor:
+        return self.weight * views.mean((1, 2, 3))[:, None, None].expand(-1, 196, 80)
 
-    def classify(self, features: torch.Tensor) -> torch.Tensor:
-        return features[:, 0, :3]
+    def classify(self, maps: torch.Tensor) -> torch.Tensor:
+        return maps[:, 0, :3]
 
 
 @pytest.fixture
@@ -41,9 +40,3 @@ def test_made_once_and_the_same_after_a_break(split, tmp_path: Path):
     splits.split_features(None, tmp_path / "b", part, FakeTower(), said.append)
     resumed = splits.split_features(None, tmp_path / "b", split, FakeTower(), said.append)
     assert [t.scene for t in resumed.truths] == [t.scene for t in first.truths]
-
-
-def test_another_tower_is_refused(split, tmp_path: Path):
-    splits.split_features(None, tmp_path, split, FakeTower(), lambda _: None)
-    with pytest.raises(DataError, match="another tower"):
-        splits.split_features(None, tmp_path, split, FakeTower(2.0), lambda _: None)

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 
 from lavida.errors import CheckpointError
-from lavida.model.efficientnet import EfficientNetLite0, from_pretrained_state
+from lavida.model.efficientnet import TRUNK, EfficientNetLite0, from_pretrained_state
 
 
 @pytest.fixture
@@ -22,13 +24,44 @@ def tower() -> EfficientNetLite0:
 @torch.no_grad()
 def test_folding_the_norms_changes_nothing(tower: EfficientNetLite0) -> None:
     x = torch.randn(1, 3, 224, 224)
-    before = tower(x)
-    logits = tower.classify(before)
+    before, logits = tower(x), tower.classify(tower.trunk(x))
     assert before.shape == (1, 49, 320)
     after = tower.fuse()(x)
     assert torch.allclose(before, after, atol=1e-4 * before.abs().max().item())
-    assert torch.allclose(logits, tower.classify(after), atol=1e-3)
+    assert torch.allclose(logits, tower.classify(tower.trunk(x)), atol=1e-3)
     assert not [name for name, _ in tower.named_buffers()]
+
+
+def test_an_adapted_end_leaves_the_classifier_alone(tower: EfficientNetLite0) -> None:
+    x = torch.randn(1, 3, 224, 224)
+    with torch.no_grad():
+        maps = tower.fuse().trunk(x)
+        logits, before = tower.classify(maps), tower(x)
+        tower.adapt()
+        assert maps.shape == (1, 196, 80) and torch.equal(tower(x), before)
+        tower.adapted[-1].project.conv.weight.mul_(2)
+        assert not torch.allclose(tower(x), before)
+        assert torch.equal(tower.pretrained_features(maps), before) and torch.equal(tower.classify(maps), logits)
+    other = EfficientNetLite0()
+    other.take_form(tower.state_dict().keys())
+    other.load_state_dict(tower.state_dict())
+    assert torch.equal(other(x), tower(x))
+
+
+def test_gradients_with_frozen_depthwise_filters_are_those_of_the_whole_network(tower: EfficientNetLite0) -> None:
+    tower.fuse()
+    adapted, whole = tower.adapt(), copy.deepcopy(tower.blocks[TRUNK:]).requires_grad_(True)
+    maps = torch.rand(2, 196, 80)
+    tower.features(maps).square().sum().backward()
+    tower._end(maps, whole).square().sum().backward()
+    compared = 0
+    for (name, ours), theirs in zip(adapted.named_parameters(), whole.parameters(), strict=True):
+        if "depthwise.conv.weight" in name:
+            assert ours.grad is None and theirs.grad is not None
+        else:
+            assert torch.allclose(ours.grad, theirs.grad, rtol=1e-3, atol=1e-4 * float(theirs.grad.abs().max())), name
+            compared += 1
+    assert compared == 5 * len(adapted)
 
 
 def test_size_is_that_of_the_published_network(tower: EfficientNetLite0) -> None:

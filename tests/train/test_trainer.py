@@ -11,7 +11,9 @@ import torch
 from lavida.data.features import Features, write_features
 from lavida.data.labels import Label
 from lavida.data.worlds import Cutout, World
-from lavida.errors import ConfigError, DataError
+from lavida.errors import CheckpointError, ConfigError, DataError
+from lavida.model.efficientnet import EfficientNetLite0
+from lavida.train.export import export
 from lavida.train.rows import Feed
 from lavida.train.stages import Stage
 from lavida.train.trainer import Trainer
@@ -20,22 +22,23 @@ from tests.tiny import tiny_tokenizer
 STAGES = (
     Stage(name="words", steps=3, rows=2, views=0, symbolic=(1.0, 1.0)),
     Stage(name="align", steps=2, rows=0, views=4),
+    Stage(name="tower", steps=2, rows=0, views=4, tower=1.0),
     Stage(name="finetune", steps=4, rows=2, views=2, symbolic=(0.5, 0.0), photos=0.2),
 )
 
 
 class NoTower(torch.nn.Module):
-    """Features without a network: enough to feed the projector."""
+    """Maps without a network: enough to train on."""
 
     def __init__(self) -> None:
         super().__init__()
         self.w = torch.nn.Parameter(torch.zeros(1))
 
-    def forward(self, views):
-        return torch.randn(len(views), 49, 320, generator=torch.Generator().manual_seed(len(views)))
+    def trunk(self, views):
+        return torch.rand(len(views), 196, 80, generator=torch.Generator().manual_seed(len(views)))
 
-    def classify(self, features):
-        return features.mean(1)[:, :3]
+    def classify(self, maps):
+        return maps.mean(1)[:, :3]
 
 
 @pytest.fixture
@@ -49,10 +52,15 @@ def feed(tmp_path):
     return Feed(tiny_tokenizer(), labels, scenes=[drawn], photos=photos, d_model=384, row=256)
 
 
+def tower():
+    torch.manual_seed(1)
+    return EfficientNetLite0().eval().fuse()
+
+
 def run(feed, out, *, times=1, minutes=float("inf")):
     out.mkdir(exist_ok=True)
     for _ in range(times):
-        trainer = Trainer(feed, feed.tokenizer, out, seed=3)
+        trainer = Trainer(feed, feed.tokenizer, tower(), out, seed=3)
         trainer.resume()
         done = trainer.run(STAGES, minutes=minutes, say=lambda line: None)
     return trainer, done
@@ -74,15 +82,37 @@ def test_checkpoints_come_in_parts_and_broken_ones_are_told(feed, tmp_path):
     assert len(parts) > 1 and all(p.stat().st_size < 16_000_000 for p in parts)
     parts[1].write_bytes(b"no")
     with pytest.raises(DataError, match="is broken"):
-        Trainer(feed, feed.tokenizer, tmp_path / "a").resume()
+        Trainer(feed, feed.tokenizer, tower(), tmp_path / "a").resume()
 
 
 def test_losses_are_logged(feed, tmp_path):
     (tmp_path / "a").mkdir()
-    trainer = Trainer(feed, feed.tokenizer, tmp_path / "a")
+    trainer = Trainer(feed, feed.tokenizer, tower(), tmp_path / "a")
     trainer.run([Stage(name="words", steps=20, rows=1, views=0, symbolic=(1.0, 1.0))], say=lambda line: None)
     (line,) = [json.loads(text) for text in (tmp_path / "a" / "log.jsonl").read_text().splitlines()]
     assert line["stage"] == "words" and line["step"] == 20 and 0 < line["content"] < 30 and line["questions"] > 20
+
+
+def test_only_the_adapted_end_of_the_tower_is_trained(feed, tmp_path):
+    trainer, _ = run(feed, tmp_path / "a")
+    before, after = tower(), trainer.vlm.tower
+    before.adapt()
+    changed = {n for n, p in before.named_parameters() if not torch.equal(p, after.get_parameter(n))}
+    assert changed == {n for n, p in before.named_parameters() if p.requires_grad} and changed
+
+
+def test_a_run_starts_from_a_model_folder(feed, tmp_path):
+    first, _ = run(feed, tmp_path / "a")
+    export(first.vlm, feed.tokenizer, feed.labels, tmp_path / "model")
+    second = Trainer(feed, feed.tokenizer, tower(), tmp_path / "b", seed=5)
+    second.start_from(tmp_path / "model")
+    for name, tensor in first.vlm.state_dict().items():
+        assert torch.equal(tensor.bfloat16(), second.vlm.state_dict()[name].bfloat16()), name
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    config["shared_image"] = False
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="this recipe.s shape"):
+        second.start_from(tmp_path / "model")
 
 
 def test_stage_without_work_is_refused():
