@@ -50,7 +50,7 @@ class DecodeOptions:
     cache: str = "prefix"  # "none" recomputes the prompt at each step and lets it see the canvas;
     # "block" and "dual" approximate "none": Fast-dLLM's prefix and dual cache
     seed: int = 0
-    compat: str | None = None  # "official" also makes the passes that change nothing, so that their number agrees
+    compat: str | None = None  # "official": as the official code does, idle passes included (docs/fidelity.md)
 
     def __post_init__(self) -> None:
         for name in ("length", "steps", "block", "seed", "top_k"):
