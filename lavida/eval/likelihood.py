@@ -1,0 +1,150 @@
+"""Log-likelihood of a given answer by Monte Carlo, for multiple choice and for comparing models.
+
+What is estimated is the bound that masked diffusion trains on (eq. 14 of arXiv 2502.09992): with l uniform on 1..n
+and S a random set of l of the n answer tokens, log p >= -E[(n / l) * sum over S of CE(token | the others)]. Two
+estimators of it, both unbiased and both stratified over l:
+
+"single": LLaDA's own, one random set per pass.
+"pairs": a set and its complement, as in training (section 3.3 of arXiv 2505.16839), so that each pair predicts every
+token once; l = n, which has no complement, is the same for all draws and is computed exactly.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lavida.cache.prefix import PrefixCache
+from lavida.decode.answer import HiddenOf, answer_hidden
+from lavida.diffusion.masking import apply_mask
+from lavida.errors import RequestError
+from lavida.model.vlm import VLM
+
+ESTIMATORS = ("pairs", "single")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Likelihood:
+    """An estimate in nats; `error` is its standard error, 0 if all masks were enumerated."""
+
+    value: float
+    error: float
+    tokens: int  # of the answer
+    passes: int  # canvases that went through the denoiser
+
+
+@torch.no_grad()
+def log_likelihood(
+    model: VLM,
+    segments: list[Tensor],
+    answer: Tensor,
+    *,
+    estimator: str = "pairs",
+    rounds: int = 8,
+    batch: int = 16,
+    cache: str | PrefixCache = "prefix",
+    seed: int = 0,
+) -> Likelihood:
+    """Bound on log p(answer [n] | prompt pieces [1, P_i, D] of `VLM.segments`).
+
+    Each of `rounds` independent rounds averages `batch` stratified canvases, computed together; the standard error is
+    that of the rounds' mean. An answer with no more masks than that is enumerated instead. `cache` as in
+    `decode.answer.answer_hidden`: "prefix" for models that are asked with a prefix cache, "none" for full attention.
+    Raises RequestError.
+    """
+    if estimator not in ESTIMATORS:
+        raise RequestError(f"unknown estimator {estimator!r}; choose one of {', '.join(ESTIMATORS)}")
+    if rounds < 2 or batch < 2 or batch % 2:
+        raise RequestError(f"rounds must be at least 2 and batch even, got {rounds} and {batch}")
+    if answer.dim() != 1 or not len(answer):
+        raise RequestError("the answer holds no token; give a row of at least one id")
+    n, generator = len(answer), torch.Generator().manual_seed(seed)
+    losses = partial(_losses, model, answer_hidden(model, segments, cache), answer)
+    if 2**n - 1 <= rounds * batch:
+        return Likelihood(value=-_enumerated(losses, n, batch), error=0.0, tokens=n, passes=2**n - 1)
+    draw = _pairs if estimator == "pairs" else _single
+    values = draw(losses, n, rounds, batch, generator)
+    return Likelihood(
+        value=-values.mean().item(),
+        error=(values.std() / math.sqrt(rounds)).item(),
+        tokens=n,
+        passes=rounds * batch + (estimator == "pairs"),
+    )
+
+
+def choose(
+    model: VLM, segments: list[Tensor], answers: Sequence[Tensor], *, by_token: bool = False, **options: object
+) -> tuple[int, list[Likelihood]]:
+    """Index of the likeliest of several answers [n_i], and the likelihood of each; `options` of `log_likelihood`.
+
+    `by_token` divides by the answers' lengths. With a prefix cache the prompt is computed once for all of them.
+    """
+    if not answers:
+        raise RequestError("there is no answer to choose from; give at least one")
+    if options.get("cache", "prefix") == "prefix":
+        options["cache"] = model.prefill(segments)
+    found = [log_likelihood(model, segments, answer, **options) for answer in answers]
+    scores = [one.value / (one.tokens if by_token else 1) for one in found]
+    return max(range(len(scores)), key=scores.__getitem__), found
+
+
+def stratified_sizes(most: int, count: int, generator: torch.Generator) -> Tensor:
+    """Set sizes [count], each uniform on 1..most, evenly spread around the circle from a common random start."""
+    start = int(torch.randint(most, (1,), generator=generator))
+    # Whole offsets: rounding halves to even, as the published code does, would favour even sizes.
+    return (start + torch.arange(count) * most // count) % most + 1
+
+
+def random_sets(n: int, sizes: Tensor, generator: torch.Generator) -> Tensor:
+    """Masks [B, n] with exactly `sizes` [B] random positions each."""
+    rank = torch.rand(len(sizes), n, generator=generator).argsort(1).argsort(1)
+    return rank < sizes[:, None]
+
+
+Losses = Callable[[Tensor], Tensor]  # masks [B, n] -> cross-entropy [B, n] of the masked tokens, 0 elsewhere
+
+
+def _single(losses: Losses, n: int, rounds: int, batch: int, generator: torch.Generator) -> Tensor:
+    """Estimates [rounds] of the bound."""
+    values = []
+    for _ in range(rounds):
+        sizes = stratified_sizes(n, batch, generator)
+        values.append((n / sizes * losses(random_sets(n, sizes, generator)).sum(1)).mean())
+    return torch.stack(values)
+
+
+def _pairs(losses: Losses, n: int, rounds: int, batch: int, generator: torch.Generator) -> Tensor:
+    """Estimates [rounds] of the bound."""
+    whole = losses(torch.ones(1, n, dtype=torch.bool)).sum()
+    values = []
+    for _ in range(rounds):
+        sizes = stratified_sizes(n - 1, batch // 2, generator)
+        masks = random_sets(n, sizes, generator)
+        masks, sizes = torch.cat((masks, ~masks)), torch.cat((sizes, n - sizes))
+        values.append((n - 1) / n * (n / sizes * losses(masks).sum(1)).mean() + whole / n)
+    return torch.stack(values)
+
+
+def _losses(model: VLM, hidden_of: HiddenOf, answer: Tensor, masks: Tensor) -> Tensor:
+    """Cross-entropy [B, n] of the answer's tokens under `masks` [B, n], float64, 0 where nothing is masked."""
+    device = model.denoiser.embedding.weight.device
+    ids, masks = answer.to(device).expand(len(masks), -1), masks.to(device)
+    hidden = hidden_of(apply_mask(ids, masks, model.config.denoiser.mask_id))
+    ce = F.cross_entropy(model.denoiser.head(hidden[masks]).float(), ids[masks], reduction="none")
+    return torch.zeros(masks.shape, device=device).masked_scatter(masks, ce).double().cpu()
+
+
+def _enumerated(losses: Losses, n: int, batch: int) -> float:
+    """The bound itself: the mean over l of (n / l) times the mean loss of all sets of l tokens."""
+    codes = torch.arange(1, 2**n)
+    masks = (codes[:, None] >> torch.arange(n)) % 2 == 1
+    sums = torch.cat([losses(part).sum(1) for part in masks.split(batch)])
+    size = masks.sum(1)
+    weight = torch.tensor([1 / (k * math.comb(n, k)) for k in size.tolist()], dtype=torch.float64)
+    return float((weight * sums).sum())
