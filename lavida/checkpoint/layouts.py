@@ -86,8 +86,9 @@ def _rename(name: str, rules: Iterable[tuple[str, str]]) -> str | None:
     return None
 
 
-def _bare(name: str) -> str:
-    return name.removeprefix("module.")  # raw dumps of a distributed trainer
+def bare(name: str) -> str:
+    """A tensor's name without what raw dumps of a distributed trainer put before it."""
+    return name.removeprefix("module.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +101,7 @@ class Layout:
 
     def to_ours(self, name: str) -> str | None:
         """Our name of their tensor; None if no rule speaks of it."""
-        name = _bare(name)
+        name = bare(name)
         return _rename(name, [(theirs, ours) for ours, theirs in self.rules]) if self.rules else name
 
     def from_ours(self, name: str) -> str | None:
@@ -109,7 +110,7 @@ class Layout:
 
     def is_unused(self, name: str) -> bool:
         """Whether this tensor of theirs may be left out."""
-        return any(_pattern(template).fullmatch(_bare(name)) for template in self.unused)
+        return any(_pattern(template).fullmatch(bare(name)) for template in self.unused)
 
 
 # What a published checkpoint holds and we do not read keeps its name, behind a prefix, when it is converted to ours.
@@ -121,7 +122,7 @@ SIGLIP = Layout(name="siglip", rules=_tower(""))  # a tower in a folder of its o
 
 def recognise(names: Iterable[str]) -> Layout:
     """The layout that these tensor names are written in. Raises CheckpointError if it is none we know."""
-    names = {_bare(name) for name in names}
+    names = {bare(name) for name in names}
     for layout in (OURS, LLADA, LLAMA):
         if layout.from_ours("denoiser.embedding.weight") in names:
             return layout

@@ -21,13 +21,14 @@ from lavida.model.vlm import VLM
 
 @dataclass(frozen=True, kw_only=True)
 class Match:
-    """Each tensor of the model is `matched`, `missing` or `misshapen`; what else the folder holds is the rest."""
+    """Each tensor of the model is `matched`, `missing` or `misshapen`; the rest is what else the folder holds."""
 
     matched: dict[str, Stored]  # by our names
     missing: dict[str, tuple[int, ...]]
     misshapen: dict[str, tuple[Stored, tuple[int, ...]]]  # what there is, and the shape that config.json asks for
     unexpected: tuple[Stored, ...]
-    unused: tuple[Stored, ...]
+    unused: tuple[Stored, ...]  # that the family's files hold and no code reads
+    idle: dict[str, Stored]  # by our names: what a model of other options would read
 
     def require(self, contents: Contents) -> None:
         """Raises CheckpointError unless everything fits."""
@@ -79,7 +80,8 @@ def match(contents: Contents, model: VLM) -> Match:
         missing={name: shape for name, shape in expected.items() if name not in have},
         misshapen={n: (have[n], shape) for n, shape in expected.items() if n in have and have[n].shape != shape},
         unexpected=(*contents.unexpected, *(stored for name, stored in extra.items() if name not in idle)),
-        unused=(*contents.unused, *(extra[name] for name in sorted(idle))),
+        unused=contents.unused,
+        idle={name: extra[name] for name in sorted(idle)},
     )
 
 
