@@ -108,6 +108,10 @@ def read_official(
         raise CheckpointError(
             f"config.json lacks the field {error.args[0]!r}; take the file of the checkpoint"
         ) from None
+    except TypeError as error:
+        raise CheckpointError(
+            f"config.json has a field of the wrong kind ({error}); take the file of the checkpoint"
+        ) from None
 
 
 def _backbone(data: dict[str, Any], layout: Layout) -> str:
@@ -149,8 +153,9 @@ def _text_only(data: dict[str, Any], denoiser: DenoiserConfig, backbone: str) ->
 def _ids(data: dict[str, Any], constants: tuple[int, int, int], vocab: int) -> dict[str, Any]:
     mask, eos, turn = constants
     # `mask_standin_id` is how checkpoints with a tiny vocabulary say it where the official code has a constant.
-    mask = data.get("mask_token_id", data.get("mask_standin_id", mask))
-    ends = data.get("eos_token_id", eos)
+    named = (data.get(name) for name in ("mask_token_id", "mask_standin_id"))
+    mask = next((i for i in named if i is not None), mask)
+    ends = eos if data.get("eos_token_id") is None else data["eos_token_id"]
     ends = list(ends) if isinstance(ends, (list, tuple)) else [ends]
     if ends[0] == eos and turn < vocab and turn not in ends:
         ends.append(turn)

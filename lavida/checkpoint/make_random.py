@@ -157,11 +157,12 @@ def _write_weights(folder: Path, config: VLMConfig, seed: int) -> None:
         norm = "model.vision_tower.vision_tower.vision_model.post_layernorm."
         shapes |= {norm + leaf: (config.vision.hidden_size,) for leaf in ("weight", "bias")}
     shards = list(_shards(shapes))
-    names, tape = shard_names(len(shards)), _Tape(seed, config.denoiser.d_model**-0.5)
+    count = sum(prod(shape) for shape in shapes.values())
+    names, tape = shard_names(len(shards)), _Tape(min(count, _TAPE), seed, config.denoiser.d_model**-0.5)
     for file, shard in zip(names, shards, strict=True):
         write_shard(folder / file, {name: tape.read(name, shapes[name]) for name in shard})
     where = {name: file for file, shard in zip(names, shards, strict=True) for name in shard}
-    write_index(folder, where, sum(2 * prod(shape) for shape in shapes.values()))
+    write_index(folder, where, 2 * count)
 
 
 def _shards(shapes: dict[str, tuple[int, ...]]) -> Iterator[list[str]]:
@@ -180,9 +181,9 @@ def _shards(shapes: dict[str, tuple[int, ...]]) -> Iterator[list[str]]:
 class _Tape:
     """Normal numbers that are read over and over: drawing billions of them would take longer than writing them."""
 
-    def __init__(self, seed: int, std: float) -> None:
+    def __init__(self, length: int, seed: int, std: float) -> None:
         generator = torch.Generator().manual_seed(seed)
-        self._numbers = (torch.randn(_TAPE, generator=generator) * std).to(torch.bfloat16)
+        self._numbers = (torch.randn(length, generator=generator) * std).to(torch.bfloat16)
         self._at = 0
 
     def read(self, name: str, shape: tuple[int, ...]) -> Tensor:
@@ -195,5 +196,5 @@ class _Tape:
             piece = self._numbers[self._at : self._at + len(flat) - done]
             flat[done : done + len(piece)] = piece
             done += len(piece)
-            self._at = (self._at + len(piece)) % _TAPE
+            self._at = (self._at + len(piece)) % len(self._numbers)
         return flat.view(shape)

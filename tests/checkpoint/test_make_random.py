@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 from lavida.checkpoint import make_random as recipes
 from lavida.checkpoint.contents import INDEX, WEIGHTS, survey
 from lavida.checkpoint.convert import convert
+from lavida.checkpoint.families import read_official
 from lavida.checkpoint.io import load_checkpoint
 from lavida.checkpoint.make_random import RECIPES, make_random, random_config
 from lavida.checkpoint.match import blueprint, read_config
@@ -20,14 +21,7 @@ from lavida.checkpoint.published import FORMS, write_official
 from lavida.checkpoint.standin import DREAM, LLADA, write_tokenizer
 from lavida.errors import CheckpointError, RequestError
 
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A tiny checkpoint of each family."""
-    root = tmp_path_factory.mktemp("made")
-    for family in RECIPES:
-        make_random(family, "tiny", root / family)
-    return {family: root / family for family in RECIPES}
+Folders = dict[str, Path]  # of the tiny checkpoint of each family
 
 
 def held(folder: Path) -> dict[str, bytes]:
@@ -42,12 +36,12 @@ def held(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("family", RECIPES)
-def test_every_family_is_recognised_and_loads(family: str, made: dict[str, Path]) -> None:
-    model, config = load_checkpoint(made[family])
+def test_every_family_is_recognised_and_loads(family: str, random_folders: Folders) -> None:
+    model, config = load_checkpoint(random_folders[family])
     assert config == random_config(family, "tiny")
     assert config.family == RECIPES[family].family
     assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
-    tokenizer = Tokenizer.from_file(str(made[family] / "tokenizer.json"))
+    tokenizer = Tokenizer.from_file(str(random_folders[family] / "tokenizer.json"))
     vocabulary = RECIPES[family].vocabulary
     assert tokenizer.token_to_id(vocabulary.roles["mask"]) == config.denoiser.mask_id
     ends = [tokenizer.token_to_id(token) for token in (vocabulary.roles["eos"], vocabulary.turn)]
@@ -58,8 +52,8 @@ def test_every_family_is_recognised_and_loads(family: str, made: dict[str, Path]
 
 
 @pytest.mark.parametrize("family", RECIPES)
-def test_there_and_back_keeps_every_byte(family: str, made: dict[str, Path], tmp_path: Path) -> None:
-    source = made[family]
+def test_there_and_back_keeps_every_byte(family: str, random_folders: Folders, tmp_path: Path) -> None:
+    source = random_folders[family]
     convert(source, tmp_path / "ours", "lavida")
     convert(tmp_path / "ours", tmp_path / "back", "hf")
     assert held(tmp_path / "back") == held(source)
@@ -73,32 +67,32 @@ def test_there_and_back_keeps_every_byte(family: str, made: dict[str, Path], tmp
     assert all(torch.equal(t, ours.state_dict()[name]) for name, t in theirs.state_dict().items())
 
 
-def test_without_the_published_config_an_equal_one_is_written(made: dict[str, Path], tmp_path: Path) -> None:
+def test_without_the_published_config_an_equal_one_is_written(random_folders: Folders, tmp_path: Path) -> None:
     for family in FORMS:
         ours, back = tmp_path / f"{family}-ours", tmp_path / f"{family}-back"
-        convert(made[family], ours, "lavida")
+        convert(random_folders[family], ours, "lavida")
         (ours / "official_config.json").unlink()
         (ours / "vision_config.json").unlink(missing_ok=True)
         convert(ours, back, "hf")
         assert read_config(survey(back)) == random_config(family, "tiny")
 
 
-def test_shards_keep_their_tensors(made: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shards_keep_their_tensors(random_folders: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recipes, "SHARD", 100_000)
     make_random("lavida-llada", "tiny", tmp_path / "sharded")
     assert not (tmp_path / "sharded" / WEIGHTS).exists()
     index = json.loads((tmp_path / "sharded" / INDEX).read_text())
     assert len(set(index["weight_map"].values())) > 3
-    assert held(tmp_path / "sharded") == held(made["lavida-llada"])  # the same seed gives the same numbers
+    assert held(tmp_path / "sharded") == held(random_folders["lavida-llada"])  # the same seed gives the same numbers
     convert(tmp_path / "sharded", tmp_path / "ours", "lavida")
     convert(tmp_path / "ours", tmp_path / "back", "hf")
     assert json.loads((tmp_path / "back" / INDEX).read_text()) == index
     assert held(tmp_path / "back") == held(tmp_path / "sharded")
 
 
-def test_another_seed_gives_other_numbers(made: dict[str, Path], tmp_path: Path) -> None:
+def test_another_seed_gives_other_numbers(random_folders: Folders, tmp_path: Path) -> None:
     make_random("llada", "tiny", tmp_path / "other", seed=1)
-    assert held(tmp_path / "other") != held(made["llada"])
+    assert held(tmp_path / "other") != held(random_folders["llada"])
 
 
 @pytest.mark.parametrize("family", RECIPES)
@@ -106,15 +100,12 @@ def test_the_published_size(family: str) -> None:
     config = random_config(family, "8b")
     data, tower = write_official(config)
     assert tower is None  # so400m is known by its name
-    with_vision = config.vision is not None
     shapes = {name: tuple(t.shape) for name, t in blueprint(config, ()).state_dict().items() if "encoder" not in name}
     layout = FORMS[config.family].layout
-    from lavida.checkpoint.families import read_official
-
     assert read_official(data, None, layout, shapes) == config
     count = sum(torch.Size(s).numel() for n, s in shapes.items() if n.startswith("denoiser."))
     assert count == (7_615_616_512 if "dream" in family else 8_015_581_184)
-    assert ("mm_vision_tower" in data) == with_vision
+    assert ("mm_vision_tower" in data) == (config.vision is not None)
 
 
 def test_special_tokens_have_the_official_ids(tmp_path: Path) -> None:
@@ -141,14 +132,14 @@ def test_special_tokens_have_the_official_ids(tmp_path: Path) -> None:
     assert dream.get_vocab_size() == 151667
 
 
-def test_nothing_half_written_stays(made: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_half_written_stays(random_folders: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*args: object) -> None:
         raise OSError(28, "No space left on device")
 
     with pytest.raises(CheckpointError, match="exists; name a folder that does not"):
-        make_random("llada", "tiny", made["llada"])
+        make_random("llada", "tiny", random_folders["llada"])
     with pytest.raises(CheckpointError, match="exists"):
-        convert(made["llada"], made["dream"], "lavida")
+        convert(random_folders["llada"], random_folders["dream"], "lavida")
     with monkeypatch.context() as patch:
         patch.setattr(recipes, "write_shard", full)
         with pytest.raises(CheckpointError, match="No space left on device"):
@@ -156,13 +147,13 @@ def test_nothing_half_written_stays(made: dict[str, Path], tmp_path: Path, monke
     assert list((tmp_path / "deep").iterdir()) == []
 
 
-def test_what_cannot_be_written_is_refused(made: dict[str, Path], tiny_folder: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_written_is_refused(random_folders: Folders, tiny_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="unknown family 'gpt'; choose one of lavida-llada"):
         make_random("gpt", "tiny", tmp_path / "out")
     with pytest.raises(RequestError, match="unknown scale '9b'"):
         make_random("llada", "9b", tmp_path / "out")
     with pytest.raises(RequestError, match="unknown layout 'gguf'"):
-        convert(made["llada"], tmp_path / "out", "gguf")
+        convert(random_folders["llada"], tmp_path / "out", "gguf")
     with pytest.raises(CheckpointError, match="lavida-mini has no published layout"):
         convert(tiny_folder, tmp_path / "out", "hf")
     assert list(tmp_path.iterdir()) == []
