@@ -84,11 +84,10 @@ def survey(folder: str | Path) -> Contents:
         else:
             tensors[name] = s
     tower = read_json(folder / TOWER_CONFIG) if (folder / TOWER_CONFIG).exists() else None
-    if layout is not OURS:
-        beside = folder if any(name.startswith("tower.") for name in tensors) else None
-        if beside is None and any(name.startswith("projector.") for name in tensors):
-            tower, found = _separate_tower(folder, data)
-            tensors |= found
+    parts = {name.partition(".")[0] for name in tensors}
+    if layout is not OURS and "projector" in parts and "tower" not in parts:
+        tower, found = _separate_tower(folder, data)
+        tensors |= found
     return Contents(
         folder=folder,
         layout=layout,

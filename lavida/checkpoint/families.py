@@ -50,10 +50,9 @@ _FIXED_VISION = {
     "mm_vision_select_feature": ("patch",),
     "mm_use_im_start_end": (False,),
     "mm_use_im_patch_token": (False,),
-    "mm_spatial_pool_mode": ("bilinear",),
-    "mm_spatial_pool_stride": (None, 2),
     "mm_patch_merge_type": (None, "flat", "spatial_unpad"),
 }
+_FIXED_POOL = {"mm_spatial_pool_mode": ("bilinear",), "mm_spatial_pool_stride": (None, 2)}
 # (model_type in small letters, layout) -> the language model underneath
 _BACKBONES = {
     ("llada", LLADA.name): "llada",
@@ -80,8 +79,9 @@ def read_official(
     """Configuration of an official checkpoint from its config.json, vision_config.json and our names' shapes."""
     backbone = _backbone(data, layout)
     _check_fixed(data, {name: (value,) for name, value in _FIXED.items()})
-    vocab = shapes["denoiser.embedding.weight"][0]  # resized embeddings have other rows than config.json says
     try:
+        # Resized embeddings have other rows than config.json says.
+        vocab = shapes.get("denoiser.embedding.weight", (data["vocab_size"],))[0]
         if layout is LLADA:
             denoiser = _llada(data, vocab)
         elif backbone == "dream":
@@ -156,7 +156,7 @@ def _ids(data: dict[str, Any], constants: tuple[int, int, int], vocab: int) -> d
     named = (data.get(name) for name in ("mask_token_id", "mask_standin_id"))
     mask = next((i for i in named if i is not None), mask)
     ends = eos if data.get("eos_token_id") is None else data["eos_token_id"]
-    ends = list(ends) if isinstance(ends, (list, tuple)) else [ends]
+    ends = list(ends) or [eos] if isinstance(ends, (list, tuple)) else [ends]
     if ends[0] == eos and turn < vocab and turn not in ends:
         ends.append(turn)
     return {"mask_id": mask, "eos_ids": tuple(ends)}
@@ -226,9 +226,11 @@ def _tiles(data: dict[str, Any], *, pool: bool) -> TilesConfig:
     tiled, unpad = aspect != "square", data.get("mm_patch_merge_type") == "spatial_unpad"
     if tiled and not unpad:
         raise CheckpointError("config.json tiles pictures and merges them flat; only spatial_unpad is supported")
+    pool = pool and tiled  # the low-resolution and stage-1 models keep the 729 cells of their one view
+    _check_fixed(data, _FIXED_POOL if pool else {})
     return TilesConfig(
         pinpoints=_pinpoints(data.get("image_grid_pinpoints")) if tiled else (),
-        pool=pool and tiled,  # the low-resolution and stage-1 models keep the 729 cells of their one view
+        pool=pool,
         unpad=unpad,
         max_tiles=int(kind[1] or 0),
     )

@@ -123,9 +123,13 @@ SIGLIP = Layout(name="siglip", rules=_tower(""))  # a tower in a folder of its o
 def recognise(names: Iterable[str]) -> Layout:
     """The layout that these tensor names are written in. Raises CheckpointError if it is none we know."""
     names = {bare(name) for name in names}
-    for layout in (OURS, LLADA, LLAMA):
-        if layout.from_ours("denoiser.embedding.weight") in names:
-            return layout
+
+    def known(layout: Layout) -> int:
+        return sum((layout.to_ours(name) or "").startswith("denoiser.") for name in names)
+
+    best = max((OURS, LLADA, LLAMA), key=known)
+    if known(best):
+        return best
     example = min(names, default="nothing at all")
     raise CheckpointError(
         f"the checkpoint's tensor names ({example}, ...) are none of LLaDA, Dream, LaViDa, LLaDA-V or lavida; "

@@ -149,6 +149,7 @@ def test_a_tower_with_its_last_layer_and_tables_of_angles(copy: Callable[[str], 
         ("llada", {"n_layers": "two"}, "field of the wrong kind"),
         ("dream", {"use_sliding_window": True}, "use_sliding_window = True, and only False is supported"),
         ("lavida-llada", {"mm_projector_type": "linear"}, "only 'mlp2x_gelu' is supported"),
+        ("lavida-llada", {"mm_spatial_pool_mode": "average"}, "only 'bilinear' is supported"),
         ("lavida-llada", {"image_aspect_ratio": "highres"}, "image_aspect_ratio = 'highres'"),
         ("lavida-llada", {"mm_patch_merge_type": "flat"}, "only spatial_unpad is supported"),
         ("lavida-llada", {"image_grid_pinpoints": "soon"}, "image_grid_pinpoints = 'soon'"),
@@ -162,6 +163,14 @@ def test_what_config_may_not_say(
     with pytest.raises(CheckpointError, match=words) as raised:
         read_config(survey(folder))
     assert "\n" not in str(raised.value)
+
+
+def test_a_lost_embedding_is_missing(copy: Callable[[str], Path]) -> None:
+    for family, name in (("llada", "model.transformer.wte.weight"), ("dream", "model.embed_tokens.weight")):
+        folder = copy(family)
+        save(folder, {k: t for k, t in weights(folder).items() if k != name})
+        with pytest.raises(CheckpointError, match=r"lacks tensors: denoiser\.embedding\.weight"):
+            load_checkpoint(folder)
 
 
 def test_llada_needs_no_model_type(copy: Callable[[str], Path]) -> None:
