@@ -45,10 +45,13 @@ def shard_names(count: int) -> list[str]:
 
 
 def write_shard(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
-    """One safetensors file."""
+    """One safetensors file, readable to those who may read any new file."""
     from safetensors.torch import save_file
 
+    path.touch()
+    mode = path.stat().st_mode  # the library replaces the file by one that only its owner may read
     save_file(tensors, path, metadata=metadata or {"format": "pt"})
+    path.chmod(mode)
 
 
 def write_index(folder: Path, where: dict[str, str], n_bytes: int) -> None:

@@ -90,6 +90,11 @@ def test_shards_keep_their_tensors(random_folders: Folders, tmp_path: Path, monk
     assert held(tmp_path / "back") == held(tmp_path / "sharded")
 
 
+def test_weights_can_be_read_by_whom_the_configuration_can(random_folders: Folders) -> None:
+    folder = random_folders["llada"]
+    assert (folder / WEIGHTS).stat().st_mode == (folder / "config.json").stat().st_mode
+
+
 def test_another_seed_gives_other_numbers(random_folders: Folders, tmp_path: Path) -> None:
     make_random("llada", "tiny", tmp_path / "other", seed=1)
     assert held(tmp_path / "other") != held(random_folders["llada"])
