@@ -23,3 +23,14 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.tiny import save_tiny
 
     return save_tiny(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def random_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A tiny random checkpoint of each family that is published, in its layout. Copy before changing one."""
+    from lavida.checkpoint.make_random import RECIPES, make_random
+
+    root = tmp_path_factory.mktemp("random")
+    for family in RECIPES:
+        make_random(family, "tiny", root / family)
+    return {family: root / family for family in RECIPES}

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from lavida.errors import CheckpointError
 
+KEPT = "unused."
 _FIELDS = {"i": r"\d+", "leaf": "weight|bias", "rest": ".+"}
 
 _LLADA = (
@@ -44,16 +45,31 @@ _LLAMA = (  # Dream, and LLaDA as LLaDA-V names it
     ("denoiser.unembedding.weight", "lm_head.weight"),
 )
 _TOWER = "model.vision_tower.vision_tower.vision_model."
+
+
+def _tower(prefix: str) -> tuple[tuple[str, str], ...]:
+    return (
+        ("tower.patches.{leaf}", prefix + "embeddings.patch_embedding.{leaf}"),
+        ("tower.positions.weight", prefix + "embeddings.position_embedding.weight"),
+        ("tower.encoder.{rest}", prefix + "encoder.{rest}"),
+    )
+
+
 _LAVIDA = (  # LaViDa and LLaDA-V alike
     ("newline", "model.image_newline"),
     ("projector.inner.{leaf}", "model.mm_projector.0.{leaf}"),
     ("projector.outer.{leaf}", "model.mm_projector.2.{leaf}"),
-    ("tower.patches.{leaf}", _TOWER + "embeddings.patch_embedding.{leaf}"),
-    ("tower.positions.weight", _TOWER + "embeddings.position_embedding.weight"),
-    ("tower.encoder.{rest}", _TOWER + "encoder.{rest}"),
+    *_tower(_TOWER),
 )
-# In the published files, but never read: what follows the layer that the features are taken from.
-_UNUSED = (_TOWER + "post_layernorm.", _TOWER + "head.", _TOWER + "embeddings.position_ids")
+# In the published files, but never read: what follows the layer that the features are taken from, and tables of
+# rotary angles.
+_UNUSED = (
+    _TOWER + "post_layernorm.{leaf}",
+    _TOWER + "head.{rest}",
+    _TOWER + "embeddings.position_ids",
+    "model.rotary_emb.inv_freq",
+    "model.layers.{i}.self_attn.rotary_emb.inv_freq",
+)
 
 
 @lru_cache(maxsize=1024)
@@ -70,6 +86,11 @@ def _rename(name: str, rules: Iterable[tuple[str, str]]) -> str | None:
     return None
 
 
+def bare(name: str) -> str:
+    """A tensor's name without what raw dumps of a distributed trainer put before it."""
+    return name.removeprefix("module.")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Layout:
     """One way of naming tensors; without rules the names are our own."""
@@ -80,7 +101,7 @@ class Layout:
 
     def to_ours(self, name: str) -> str | None:
         """Our name of their tensor; None if no rule speaks of it."""
-        name = name.removeprefix("module.")  # raw dumps of a distributed trainer
+        name = bare(name)
         return _rename(name, [(theirs, ours) for ours, theirs in self.rules]) if self.rules else name
 
     def from_ours(self, name: str) -> str | None:
@@ -89,20 +110,26 @@ class Layout:
 
     def is_unused(self, name: str) -> bool:
         """Whether this tensor of theirs may be left out."""
-        return name.removeprefix("module.").startswith(self.unused) if self.unused else False
+        return any(_pattern(template).fullmatch(bare(name)) for template in self.unused)
 
 
-OURS = Layout(name="lavida")
+# What a published checkpoint holds and we do not read keeps its name, behind a prefix, when it is converted to ours.
+OURS = Layout(name="lavida", unused=(KEPT + "{rest}",))
 LLADA = Layout(name="llada", rules=_LLADA + _LAVIDA, unused=_UNUSED)
 LLAMA = Layout(name="llama", rules=_LLAMA + _LAVIDA, unused=_UNUSED)
+SIGLIP = Layout(name="siglip", rules=_tower(""))  # a tower in a folder of its own, after `vision_model.`
 
 
 def recognise(names: Iterable[str]) -> Layout:
     """The layout that these tensor names are written in. Raises CheckpointError if it is none we know."""
-    names = {name.removeprefix("module.") for name in names}
-    for layout in (OURS, LLADA, LLAMA):
-        if layout.from_ours("denoiser.embedding.weight") in names:
-            return layout
+    names = {bare(name) for name in names}
+
+    def known(layout: Layout) -> int:
+        return sum((layout.to_ours(name) or "").startswith("denoiser.") for name in names)
+
+    best = max((OURS, LLADA, LLAMA), key=known)
+    if known(best):
+        return best
     example = min(names, default="nothing at all")
     raise CheckpointError(
         f"the checkpoint's tensor names ({example}, ...) are none of LLaDA, Dream, LaViDa, LLaDA-V or lavida; "

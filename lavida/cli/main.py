@@ -17,6 +17,9 @@ from lavida.errors import LavidaError
 VERBS = {
     "describe": ("lavida.cli.describe", "Describe pictures: files, folders, patterns, or - for standard input."),
     "ask": ("lavida.cli.ask", "Ask a question about pictures."),
+    "inspect": ("lavida.cli.inspect", "What a checkpoint is, and whether all of it is there."),
+    "convert": ("lavida.cli.convert", "Write a checkpoint in our layout or in the published one."),
+    "make-random": ("lavida.cli.make_random", "Write a random checkpoint of any family, to test with."),
     "data": ("lavida.cli.data", "Build the data set of lavida-mini."),
     "train": ("lavida.cli.train", "Train lavida-mini, or go on with a run."),
     "eval": ("lavida.cli.eval", "Figures of lavida-mini and its baselines."),

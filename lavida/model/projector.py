@@ -71,8 +71,10 @@ def _map_size(grid: Grid, tiles: TilesConfig, side: int) -> tuple[int, int]:
     return high, wide
 
 
-def arrange(x: Tensor, grid: Grid, tiles: TilesConfig, newline: Tensor) -> Tensor:
-    """Image tokens [..., T, D] of projected (and pooled) views [..., V, n, D] of one grid; `newline` is [D].
+def arrange(x: Tensor, grid: Grid, tiles: TilesConfig, newline: Tensor | None) -> Tensor:
+    """Image tokens [..., T, D] of projected (and pooled) views [..., V, n, D] of one grid.
+
+    `newline` is [D], or None for a layout that ends no row with it (`tiles.unpad` is False).
 
     The global view's tokens come first, without newlines; then the tile map row by row. A picture of a single view
     ends with one newline.
@@ -80,8 +82,7 @@ def arrange(x: Tensor, grid: Grid, tiles: TilesConfig, newline: Tensor) -> Tenso
     side = math.isqrt(x.shape[-2])
     base, lead = x[..., 0, :, :], x.shape[:-3]
     if not grid.columns:
-        end = newline.to(x.dtype).expand(*lead, 1, -1)
-        return torch.cat((base, end), -2) if tiles.unpad else base
+        return torch.cat((base, newline.to(x.dtype).expand(*lead, 1, -1)), -2) if tiles.unpad else base
     tiled = x[..., 1:, :, :].reshape(*lead, grid.rows, grid.columns, side, side, x.shape[-1])
     tiled = tiled.transpose(-4, -3).reshape(*lead, grid.rows * side, grid.columns * side, x.shape[-1])
     if not tiles.unpad:

@@ -35,7 +35,7 @@ class VLM(nn.Module):
         self.tower = build_tower(vision) if vision else None
         hidden, norm = config.projector_hidden or d_model, config.projector_norm
         self.projector = Projector(vision.hidden_size, hidden, d_model, norm=norm) if vision else None
-        self.newline = nn.Parameter(torch.zeros(d_model)) if vision else None
+        self.newline = nn.Parameter(torch.zeros(d_model)) if vision and config.tiles.unpad else None
         self.positions = CellPositions(d_model) if vision and config.tiles.positions else None
         self.denoiser = Denoiser(config.denoiser)
 

@@ -1,0 +1,29 @@
+"""`lavida convert IN OUT --to lavida|hf`: a checkpoint in our layout or in the published one, bytes unchanged."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lavida.cli import options as o
+
+Source = Annotated[str, typer.Argument(metavar="IN", help="A folder, or the id owner/name of a hub model.")]
+Out = Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.")]
+To = Annotated[str, typer.Option(help="lavida (our names and configuration) or hf (the family's published ones).")]
+
+
+def convert(source: Source, out: Out, to: To) -> int:
+    """Write a checkpoint in the other layout; what our layout does not need is kept for the way back."""
+    from lavida.api import find_model
+    from lavida.checkpoint.convert import convert as write
+
+    left = write(find_model(source), out, to)
+    if left:
+        print(f"lavida: left behind, as code is never run: {', '.join(left)}", file=sys.stderr)
+    return 0
+
+
+app = o.application(convert)

@@ -1,0 +1,88 @@
+"""`lavida inspect MODEL`: what a checkpoint is and whether all of it is there, without loading a tensor."""
+
+from __future__ import annotations
+
+import json as json_text
+from typing import Annotated, Any
+
+import typer
+
+from lavida.cli import options as o
+from lavida.errors import CheckpointError
+
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="A folder, the id owner/name of a hub model, lavida-mini.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+
+
+def inspect(model: Model, json: Json = False) -> int:
+    """Family, parameters, token ids, tensors and memory of a checkpoint; exit code 2 if it does not load."""
+    from lavida.api import find_model
+    from lavida.checkpoint.contents import survey
+    from lavida.checkpoint.match import blueprint, match, read_config
+    from lavida.checkpoint.summary import summarise
+    from lavida.cli.main import complain
+
+    contents = survey(find_model(model))
+    config = read_config(contents)
+    found = match(contents, blueprint(config, contents.tensors))
+    facts = summarise(contents, config, found)
+    print(json_text.dumps(facts, indent=1) if json else as_text(facts))
+    try:
+        found.require(contents)
+    except CheckpointError as error:
+        return complain(error)
+    return 0
+
+
+def as_text(facts: dict[str, Any]) -> str:
+    """The facts of `summarise` as lines for a reader."""
+    canvas, picture, tensors, memory = (facts[key] for key in ("canvas", "picture", "tensors", "memory"))
+    count = facts["parameters"]
+    lines = {
+        "family": f"{facts['family']}, tensors named as in {facts['layout']}",
+        "folder": f"{facts['folder']} ({len(facts['files'])} file{'s' * (len(facts['files']) != 1)} of weights)",
+        "parameters": f"{count['total']:,}",
+        **{f"  {part}": f"{n:,}" for part, n in count.items() if part != "total"},
+        "stored as": ", ".join(f"{dtype} ({n / count['total']:.0%})" for dtype, n in facts["dtypes"].items()),
+        "picture": _picture(picture),
+        "canvas": f"{canvas['vocabulary']:,} ids, mask {canvas['mask_id']}, end {_ids(canvas['eos_ids'])}"
+        + (f", never written {_ids(canvas['banned_ids'])}" if canvas["banned_ids"] else "")
+        + (", logits shifted by one" if canvas["logit_shift"] else ""),
+        "length": f"at most {canvas['max_length']:,} tokens",
+        "tensors": _tensors(tensors),
+        "memory": f"{_size(memory['as_stored'])} as stored, {_size(memory['float32'])} in float32, "
+        f"and {_size(memory['prompt_of_1000'])} for each 1000 tokens of a prompt",
+    }
+    if facts["code_never_run"]:
+        lines["code"] = f"never run: {', '.join(facts['code_never_run'])}"
+    width = max(map(len, lines)) + 2
+    return "\n".join(f"{name:{width}}{value}" for name, value in lines.items())
+
+
+def _picture(picture: dict[str, Any] | None) -> str:
+    if picture is None:
+        return "none, text only"
+    view, most = picture["view"], picture["tiles_at_most"]
+    tiles = f" and up to {most} tiles" if most else " only"
+    return f"{picture['tower']}, one view of {view} x {view}{tiles}, {'' if picture['pooled'] else 'not '}pooled"
+
+
+def _tensors(tensors: dict[str, Any]) -> str:
+    words = [f"{tensors['matched']} matched"]
+    for what in ("missing", "misshapen", "unexpected"):
+        names = sorted(tensors[what])
+        words.append(
+            f"{len(names)} {what}" + (f" ({', '.join(names[:3])}{', ...' * (len(names) > 3)})" if names else "")
+        )
+    return ", ".join(words) + (f", {len(tensors['unused'])} not needed" if tensors["unused"] else "")
+
+
+def _ids(ids: list[int]) -> str:
+    return " ".join(map(str, ids))
+
+
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes / 2**30:.1f} GiB" if n_bytes >= 2**30 / 10 else f"{n_bytes / 2**20:.1f} MiB"
+
+
+app = o.application(inspect)
