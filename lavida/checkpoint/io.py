@@ -7,11 +7,11 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import save_file
 from torch import Tensor
 
 from lavida.checkpoint.contents import CONFIG, PROJECTOR, WEIGHTS, Stored, load_projector, open_weights, survey
 from lavida.checkpoint.match import blueprint, match, read_config
+from lavida.checkpoint.writing import write_shard
 from lavida.config import VLMConfig
 from lavida.errors import CheckpointError
 from lavida.model.vlm import VLM
@@ -40,7 +40,7 @@ def save_checkpoint(model: VLM, folder: str | Path, *, dtype: torch.dtype | None
         state[name] = tensor.detach().to("cpu", cast).contiguous()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
+        write_shard(folder / WEIGHTS, state)
         (folder / CONFIG).write_text(json.dumps(model.config.to_json(), indent=1) + "\n")
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"cannot write the checkpoint to {folder} ({error}); choose another folder") from None
