@@ -16,6 +16,7 @@ from lavida.nn.quant import Int4Linear, Int8Linear, QuantLinear, replace_linears
 
 KINDS: dict[str, type[QuantLinear]] = {"int8": Int8Linear, "int4": Int4Linear}
 QUANTIZE = (*KINDS, *(f"{name}+head" for name in KINDS))  # what `quantize` may be
+BLOCKS = "denoiser.blocks."  # how the names of the tensors begin that are packed and offloaded
 
 
 def check_quantize(choice: str) -> None:
@@ -35,7 +36,7 @@ def quantize(model: VLM, choice: str) -> dict[str, type[QuantLinear]]:
     kind, head = KINDS[choice.removesuffix("+head")], choice.endswith("+head")
     if head and model.denoiser.unembedding is None:
         raise RequestError(f"the model's head is its embedding, which stays as it is; take {choice[:4]!r}")
-    packed = {f"denoiser.blocks.{name}" for name in replace_linears(model.denoiser.blocks, kind)}
+    packed = {BLOCKS + name for name in replace_linears(model.denoiser.blocks, kind)}
     if head:
         model.denoiser.unembedding = kind(model.denoiser.unembedding.weight)
         packed.add("denoiser.unembedding")

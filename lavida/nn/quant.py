@@ -46,7 +46,9 @@ class QuantLinear(nn.Module):
     def pack(cls, weight: Tensor) -> dict[str, Tensor]:
         """The buffers that stand for a weight [out, in]; "weight" is the largest of them."""
         # In pieces, or the float32 that rounding needs would be the peak of loading a model.
-        pieces = [cls._pack(rows.float(), weight.dtype) for rows in weight.split(_block(*weight.shape))]
+        pieces = [
+            cls._pack(rows.float(), weight.dtype) for rows in weight.split(_rows_at_once(*weight.shape, weight.device))
+        ]
         return {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]}
 
     @staticmethod
@@ -59,7 +61,7 @@ class QuantLinear(nn.Module):
         raise TypeError("use a subclass")
 
     def forward(self, x: Tensor) -> Tensor:
-        count = _block(self.out_features, self.in_features) if x.device.type == "cpu" else self.out_features
+        count = _rows_at_once(self.out_features, self.in_features, x.device)
         scratch = x.new_empty(count, self.in_features)
         y = x.new_empty(*x.shape[:-1], self.out_features)
         for start in range(0, self.out_features, count):
@@ -116,8 +118,8 @@ def replace_linears(module: nn.Module, kind: type[QuantLinear]) -> set[str]:
     return names
 
 
-def _block(rows: int, width: int) -> int:
-    return max(1, min(rows, _CACHED // width))
+def _rows_at_once(rows: int, width: int, device: torch.device) -> int:
+    return max(1, min(rows, _CACHED // width)) if device.type == "cpu" else rows
 
 
 def _positive(scale: Tensor, dtype: torch.dtype) -> Tensor:
