@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -14,8 +15,7 @@ class Offloaded(nn.Module):
 
     def __init__(self, block: nn.Module, device: torch.device | str) -> None:
         super().__init__()
-        # Out of reach of `model.to(device)`, which would undo the offloading.
-        self._held = (block.eval(),)
+        self._held = (block.eval(),)  # not a submodule: `model.to(device)` would take it along
         self.device = torch.device(device)
 
     @property
@@ -30,3 +30,8 @@ class Offloaded(nn.Module):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         return functional_call(self.block, self.visit(), args, kwargs)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Offloaded:
+        # What `model.to` does to every module: the block follows a change of dtype, and stays where it is.
+        self.block._apply(lambda tensor: tensor.to(fn(tensor.new_empty(0)).dtype), recurse)
+        return self

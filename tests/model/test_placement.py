@@ -68,8 +68,10 @@ def test_blocks_visit_the_device_one_at_a_time(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(Offloaded, "visit", counted)
     hidden = model.denoiser(torch.zeros(1, 4, 32, device="meta"))
     assert hidden.is_meta and len(visits) == 3 and all(len(tensors) == 9 for tensors in visits)
-    model.to("meta")  # does not undo it
-    assert not any(p.is_meta for block in blocks for p in block.parameters())
+    model.to("meta", torch.bfloat16)  # the blocks take the dtype and stay where they are
+    held = [p for block in blocks for p in block.parameters()]
+    assert {(p.device.type, p.dtype) for p in held} == {("cpu", torch.bfloat16)}
+    assert model.denoiser(torch.zeros(1, 4, 32, device="meta", dtype=torch.bfloat16)).dtype == torch.bfloat16
 
 
 @torch.no_grad()
