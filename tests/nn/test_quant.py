@@ -62,7 +62,8 @@ def test_rows_packed_and_spelt_out_in_pieces_are_the_same(
     weight, x = _weight(10, 64), torch.randn(5, 64, generator=torch.Generator().manual_seed(2))
     whole = kind(weight)
     y = whole(x)
-    monkeypatch.setattr(quant, "_CACHED", 64 * 3)  # three rows, and one that is left
+    for limit in ("_CACHED", "_PACKED"):
+        monkeypatch.setattr(quant, limit, 64 * 3)  # three rows, and one that is left
     pieces = kind(weight)
     assert all(torch.equal(a, b) for a, b in zip(whole.buffers(), pieces.buffers(), strict=True))
     assert torch.allclose(pieces(x), y, atol=1e-5)
