@@ -7,32 +7,56 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import save_file
-from torch import Tensor
 
-from lavida.checkpoint.contents import CONFIG, PROJECTOR, WEIGHTS, Stored, load_projector, open_weights, survey
+from lavida.checkpoint.contents import CONFIG, WEIGHTS, survey
 from lavida.checkpoint.match import blueprint, match, read_config
+from lavida.checkpoint.read import Target, read_tensors
+from lavida.checkpoint.writing import write_shard
 from lavida.config import VLMConfig
-from lavida.errors import CheckpointError
+from lavida.errors import CheckpointError, RequestError
+from lavida.model import placement
 from lavida.model.vlm import VLM
 
 
-def load_checkpoint(folder: str | Path, *, dtype: torch.dtype | None = None) -> tuple[VLM, VLMConfig]:
+def load_checkpoint(
+    folder: str | Path,
+    *,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str = "cpu",
+    quantize: str | None = None,
+    offload: bool = False,
+) -> tuple[VLM, VLMConfig]:
     """The model of a folder, in eval mode, and its configuration; `dtype` None keeps what is stored.
 
-    Every tensor is accounted for: CheckpointError names what is missing, unexpected or of another shape.
+    On a CPU, tensors that need not change remain mapped from disk; the others pass through memory a few at a time.
+    `quantize` is one of `placement.QUANTIZE`; `offload` keeps the denoiser's blocks on the CPU, from where they visit
+    the device one at a time. Every tensor is accounted for: CheckpointError names what is missing, unexpected or of
+    another shape. Raises RequestError for a device that cannot be had or an unknown `quantize`.
     """
+    _check_device(device)
+    if quantize is not None:
+        placement.check_quantize(quantize)
     contents = survey(folder)
     config = read_config(contents)
     model = blueprint(config, contents.tensors)  # no memory and no work for weights that are about to be replaced
     found = match(contents, model)
     found.require(contents)
-    model.load_state_dict(_read(found.matched, dtype), assign=True)
+    target = Target(
+        dtype=dtype,
+        device=torch.device(device),
+        packed=placement.quantize(model, quantize) if quantize is not None else {},
+        waiting=placement.BLOCKS if offload else None,
+    )
+    model.load_state_dict(read_tensors(found.matched, target), assign=True)
+    if offload:
+        placement.offload(model, device)
     return model.eval(), config
 
 
 def save_checkpoint(model: VLM, folder: str | Path, *, dtype: torch.dtype | None = None) -> None:
     """Write config.json and model.safetensors in our own layout; `dtype` casts floating tensors, None keeps them."""
+    if not placement.is_as_trained(model):
+        raise CheckpointError("a quantized or offloaded model is not saved; save the one it was loaded from")
     folder = Path(folder)
     state = {}
     for name, tensor in model.state_dict().items():
@@ -40,20 +64,14 @@ def save_checkpoint(model: VLM, folder: str | Path, *, dtype: torch.dtype | None
         state[name] = tensor.detach().to("cpu", cast).contiguous()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
+        write_shard(folder / WEIGHTS, state)
         (folder / CONFIG).write_text(json.dumps(model.config.to_json(), indent=1) + "\n")
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"cannot write the checkpoint to {folder} ({error}); choose another folder") from None
 
 
-def _read(tensors: dict[str, Stored], dtype: torch.dtype | None) -> dict[str, Tensor]:
-    state = {}
-    for path in sorted({stored.path for stored in tensors.values()}):
-        wanted = {name: stored.name for name, stored in tensors.items() if stored.path == path}
-        if path.name == PROJECTOR:
-            held = load_projector(path)
-            state.update((name, held[theirs]) for name, theirs in wanted.items())
-        else:
-            with open_weights(path) as file:
-                state.update((name, file.get_tensor(theirs)) for name, theirs in wanted.items())
-    return {n: t.to(dtype) if dtype is not None and t.is_floating_point() else t for n, t in state.items()}
+def _check_device(device: torch.device | str) -> None:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # PyTorch names no narrower type for a missing device
+        raise RequestError(f"cannot use device {str(device)!r} ({str(error).splitlines()[0]}); try cpu") from None

@@ -73,8 +73,9 @@ class Denoiser(nn.Module):
 
     def head(self, hidden: Tensor) -> Tensor:
         """Logits [..., V] of hidden states [..., D]; row i speaks of token i, or of i + 1 if `logit_shift`."""
-        weight = self.embedding.weight if self.unembedding is None else self.unembedding.weight
-        return nn.functional.linear(hidden, weight)
+        if self.unembedding is None:
+            return nn.functional.linear(hidden, self.embedding.weight)
+        return self.unembedding(hidden)
 
     @torch.no_grad()
     def reset(self, generator: torch.Generator) -> None:

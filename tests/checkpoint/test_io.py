@@ -48,6 +48,7 @@ def test_a_saved_model_comes_back(tmp_path: Path, tied: bool) -> None:
     model = tiny_model(tiny_config(tied_head=tied))
     save_checkpoint(model, tmp_path / "deep" / "er")
     loaded, config = load_checkpoint(tmp_path / "deep" / "er")
+    assert len({path.stat().st_mode for path in (tmp_path / "deep" / "er").iterdir()}) == 1
     assert config == model.config
     assert not loaded.training
     assert not any(t.is_meta for t in (*loaded.parameters(), *loaded.buffers()))
