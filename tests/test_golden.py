@@ -20,24 +20,23 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from lavida.checkpoint.io import load_checkpoint
-from lavida.checkpoint.layouts import LLADA
+from lavida.checkpoint.layouts import LLADA, LLAMA, Layout
 from lavida.config import VLMConfig
-from lavida.decode.answer import answer_logits, guided
-from lavida.decode.canvas import Canvas
-from lavida.decode.loop import Step, denoise
+from lavida.decode.answer import answer_steps
+from lavida.decode.canvas import find_stop
+from lavida.decode.loop import Step
 from lavida.decode.options import DecodeOptions
 from lavida.diffusion.loss import masked_loss, shift_rows
 from lavida.diffusion.masking import complementary
-from lavida.diffusion.schedule import SCHEDULES, unmask_counts
+from lavida.diffusion.schedule import unmask_counts
 from lavida.image.tiles import Grid, views
 from lavida.model.projector import pool
 from lavida.model.vlm import VLM
 from lavida.nn.attention import prefix_mask
+from tests import official_args
 
 pytestmark = pytest.mark.golden
 ROOT = Path(os.environ.get("LAVIDA_GOLDEN", Path(__file__).parent / "golden"))
-REMASKING = {"low_confidence": "confidence", "entrophy": "entropy", "margin": "margin", "random": "random"}
-OFFICIAL_SHIFT = 3.0  # the official default; ours is the paper's 1/3
 
 
 def _case(name: str) -> Path:
@@ -105,46 +104,49 @@ def test_dream_forward() -> None:
 def test_unmask_schedules() -> None:
     folder = _case("unmask_schedules")
     for case, official in zip(_json(folder / "inputs.json"), _json(folder / "expected.json"), strict=True):
-        schedule, shift = _schedule(case["schedule"], case["schedule_kwargs"])
+        schedule, shift = official_args.schedule(case["schedule"], case["schedule_kwargs"])
         assert unmask_counts(case["mask_num"], case["steps"], schedule, shift) == official, case
 
 
-def _schedule(name: str | None, kwargs: dict[str, float] | None) -> tuple[str, float]:
-    # The official code takes every unknown name for "linear".
-    known = "even" if name is None else name if name in SCHEDULES and name != "even" else "linear"
-    return known, (kwargs or {}).get("shift", OFFICIAL_SHIFT)
-
-
-def _denoise(model: VLM, canvas: Canvas, options: DecodeOptions, prompt: list[Tensor], mask_id: int) -> list[Step]:
-    logits_of = answer_logits(model, prompt, options.cache)
-    return list(denoise(logits_of, canvas, options, mask_id=mask_id, eos_ids=()))
+def _finished(steps: list[Step], mask_id: int) -> bool:
+    """What ours does where the official code fails: every mask is filled."""
+    return not (steps[-1].canvas == mask_id).any()
 
 
 def test_llada_generate() -> None:
     folder = _case("llada_generate")
     model, _ = _model("llada_generate")
     for case, official in zip(_json(folder / "inputs.json"), _json(folder / "expected.json"), strict=True):
-        args = case["args"]
-        mask_id, length, block = args["mask_id"], args["gen_length"], args["block_length"]
-        # More steps than tokens commit nothing in the surplus steps.
-        per_block = min(args["steps"] // (length // block), block)
-        options = DecodeOptions(
-            length=length,
-            block=block,
-            steps=per_block * (length // block),
-            schedule="even",
-            remasking=REMASKING[args["remasking"]],
-            temperature=args["temperature"],
-            cache="none",
-            early_stop=False,
-        )
+        options = official_args.llada(case["args"])
         for prompt, row in zip(case["prompt"], official, strict=True):
-            ids = torch.tensor(prompt)
-            seen = answer_logits(model, model.segments(ids, []), "none")
-            unseen = answer_logits(model, model.segments(torch.full_like(ids, mask_id), []), "none")
-            logits_of = guided(seen, unseen, args["cfg_scale"])
-            steps = denoise(logits_of, Canvas.blank(length, mask_id), options, mask_id=mask_id, eos_ids=())
-            assert prompt + list(steps)[-1].canvas.tolist() == row, args
+            steps = list(answer_steps(model, model.segments(torch.tensor(prompt), []), options))
+            assert prompt + steps[-1].canvas.tolist() == row, case["args"]
+
+
+def test_dream_generate() -> None:
+    folder = _case("dream_generate")
+    model, config = _model("dream_generate")
+    for case, official in zip(_json(folder / "inputs.json"), _json(folder / "expected.json"), strict=True):
+        for prompt, row in zip(case["prompt"], official["sequences"], strict=True):
+            options = official_args.dream(case["args"], masks=case["args"]["max_new_tokens"])
+            steps = list(answer_steps(model, model.segments(torch.tensor(prompt), []), options))
+            assert prompt + steps[-1].canvas.tolist() == row, case["args"]
+            if prompt == case["prompt"][0]:  # the history is that of the first sequence
+                assert [prompt + s.canvas.tolist() for s in steps] == official["history"], case["args"]
+
+
+def test_fastdllm() -> None:
+    folder = _case("fastdllm")
+    model, config = _model("fastdllm")
+    for case, official in zip(_json(folder / "inputs.json"), _json(folder / "expected.json"), strict=True):
+        options = official_args.fastdllm(case["args"], case["function"])
+        for i, prompt in enumerate(case["prompt"]):
+            steps = list(answer_steps(model, model.segments(torch.tensor(prompt), []), options))
+            if "raises" in official:  # one step per block and a cache: ours needs no second step
+                assert _finished(steps, config.denoiser.mask_id), case["args"]
+                continue
+            assert prompt + steps[-1].canvas.tolist() == official["output_ids"][i], case
+            assert steps[-1].forwards == official["nfe"], case
 
 
 def _views(folder: Path, file: str, config: VLMConfig) -> tuple[Tensor, Grid]:
@@ -153,70 +155,121 @@ def _views(folder: Path, file: str, config: VLMConfig) -> tuple[Tensor, Grid]:
 
 
 @torch.no_grad()
+def _check_vision(case: dict[str, Any], folder: Path, name: str, fact: dict[str, Any], every: tuple[int, int]) -> None:
+    """Views, tower and image tokens of one picture; `every` says which tower and final tokens are stored."""
+    model, config = _model(folder.name)
+    official = load_file(folder / "expected.safetensors")
+    mine, grid = _views(folder, case["file"], config)
+    u8 = ((mine * config.vision.std + config.vision.mean) * 255).round().to(torch.uint8)
+    hashes = [hashlib.sha256(np.ascontiguousarray(v.permute(1, 2, 0).numpy()).tobytes()).hexdigest() for v in u8]
+    assert hashes == fact["view_sha256_uint8_hwc"], name
+    if f"{name}.views_u8_stride8_offset3" in official:
+        assert torch.equal(u8[:, :, 3::8, 3::8], official[f"{name}.views_u8_stride8_offset3"])
+    tower = model.tower(mine)
+    assert list(tower.shape) == fact["tower_shape"]
+    _close(tower[:, 5 :: every[0]], official[f"{name}.tower_from5_every{every[0]}{_nth(every[0])}_token"])
+    if config.tiles.pool:
+        _close(pool(model.projector(tower))[:, 3::11], official[f"{name}.pooled_from3_every11th_token"])
+    final = model.image_tokens(tower, grid)
+    assert list(final.shape) == fact["final_shape"]
+    if f"{name}.final" in official:
+        _close(final, official[f"{name}.final"])
+    else:
+        _close(final[:: every[1]], official[f"{name}.final_every{every[1]}th_token"])
+    assert abs(final.abs().mean() - fact["final_abs_mean"]) < 1e-4
+
+
+def _nth(number: int) -> str:
+    return "st" if number % 10 == 1 else "th"
+
+
 def test_lavida_vision() -> None:
     folder = _case("lavida_vision")
-    model, config = _model("lavida_vision")
-    facts, official = _json(folder / "expected.json"), load_file(folder / "expected.safetensors")
+    facts = _json(folder / "expected.json")
     for case in _json(folder / "inputs.json"):
-        name, fact = case["name"], facts[case["name"]]
-        mine, grid = _views(folder, case["file"], config)
-        u8 = ((mine * config.vision.std + config.vision.mean) * 255).round().to(torch.uint8)
-        hashes = [hashlib.sha256(np.ascontiguousarray(v.permute(1, 2, 0).numpy()).tobytes()).hexdigest() for v in u8]
-        assert hashes == fact["view_sha256_uint8_hwc"], name
-        assert torch.equal(u8[:, :, 3::8, 3::8], official[f"{name}.views_u8_stride8_offset3"])
-        tower = model.tower(mine)
-        assert list(tower.shape) == fact["tower_shape"]
-        _close(tower[:, 5::101], official[f"{name}.tower_from5_every101st_token"])
-        _close(pool(model.projector(tower))[:, 3::11], official[f"{name}.pooled_from3_every11th_token"])
-        final = model.encode_image(mine, grid)
-        assert list(final.shape) == fact["final_shape"]
-        if f"{name}.final" in official:
-            _close(final, official[f"{name}.final"])
-        else:
-            _close(final[::11], official[f"{name}.final_every11th_token"])
-        assert abs(final.abs().mean() - fact["final_abs_mean"]) < 1e-4
+        _check_vision(case, folder, case["name"], facts[case["name"]], (101, 11))
 
 
-def _lavida_options(args: dict[str, Any]) -> DecodeOptions:
-    length, block = args["max_new_tokens"], args["block_length"]
-    per_block = min(args.get("step_per_block") or block, block)
-    if args.get("step_ratio"):
-        per_block = min(int(block * args["step_ratio"]), block)
-    schedule, shift = _schedule(args.get("schedule"), args.get("schedule_kwargs"))
-    return DecodeOptions(
-        length=length,
-        block=block,
-        steps=per_block * (length // block),
-        schedule=schedule,
-        shift=shift,
-        remasking=REMASKING[args.get("remasking", "low_confidence")],
-        temperature=args["temperature"],
-        cache="prefix" if args["prefix_lm"] else "none",
-        early_stop=False,
-    )
+def test_llada_v_vision() -> None:
+    folder = _case("llada_v")
+    facts = _json(folder / "expected.json")["vision"]
+    for case in _json(folder / "inputs.json")["vision"]:
+        _check_vision(case, folder, case["name"], facts[case["name"]], (79, 7))
 
 
-@torch.no_grad()
+class _Pictures:
+    """Image tokens of the case's picture files, each encoded once."""
+
+    def __init__(self, folder: Path, model: VLM, config: VLMConfig) -> None:
+        self.folder, self.model, self.config = folder, model, config
+        self.seen: dict[str, Tensor] = {}
+
+    @torch.no_grad()
+    def segments(self, case: dict[str, Any]) -> list[Tensor]:
+        file = case["image"]
+        if file and file not in self.seen:
+            self.seen[file] = self.model.encode_image(*_views(self.folder, file, self.config))
+        return self.model.segments(torch.tensor(case["input_ids"][0]), [self.seen[file]] if file else [])
+
+
+def _draft(case: dict[str, Any], length: int, mask_id: int) -> Tensor:
+    ids = torch.full((length,), mask_id)
+    if case.get("draft_tokens"):
+        given = torch.tensor(case["draft_tokens"][0])
+        ids[: len(given)] = given
+    return ids
+
+
 def test_lavida_generate() -> None:
     folder = _case("lavida_generate")
     model, config = _model("lavida_generate")
-    encoded: dict[str, Tensor] = {}
+    pictures = _Pictures(folder, model, config)
     for case, official in zip(_json(folder / "inputs.json"), _json(folder / "expected.json"), strict=True):
-        args, file = case["args"], case["image"]
-        if file and file not in encoded:
-            encoded[file] = model.encode_image(*_views(folder, file, config))
-        options, mask_id = _lavida_options(args), args["mask_id"]
-        ids = torch.full((options.length,), mask_id)
-        if case["draft_tokens"]:
-            draft = torch.tensor(case["draft_tokens"][0])
-            ids[: len(draft)] = draft
-        prompt = model.segments(torch.tensor(case["input_ids"][0]), [encoded[file]] if file else [])
-        steps = _denoise(model, Canvas.draft(ids, mask_id), options, prompt, mask_id)
+        args, prompt = case["args"], pictures.segments(case)
+        options = official_args.lavida(args)
+        draft = _draft(case, options.length, args["mask_id"])
+        steps = list(answer_steps(model, prompt, options, draft=draft))
         assert [s.canvas.tolist() for s in steps] == official["history_new_ids"], args
         assert steps[-1].canvas.tolist() == official["new_ids"]
         assert steps[-1].forwards == official["n_forward_steps"]
-        length = options.length + (0 if args["prefix_lm"] else prompt[0].shape[1])
-        assert length == official["total_len"]
+        assert _total_length(options, prompt) == official["total_len"]
+
+
+def _total_length(options: DecodeOptions, prompt: list[Tensor]) -> int:
+    """The official code returns the answer alone with a cache, and behind as many zeros as the prompt has without."""
+    return options.length + (0 if options.cache == "prefix" else prompt[0].shape[1])
+
+
+def test_lavida_dream_generate() -> None:
+    folder = _case("lavida_dream_generate")
+    model, config = _model("lavida_dream_generate")
+    pictures = _Pictures(folder, model, config)
+    for case, official in zip(_json(folder / "inputs.json"), _json(folder / "expected.json"), strict=True):
+        args, prompt = case["args"], pictures.segments(case)
+        masks = args["max_new_tokens"] - bool(args["prefix_lm"])  # with a cache the first token is there already
+        options = official_args.dream(args, masks=masks)
+        steps = list(answer_steps(model, prompt, options))
+        if "raises" in official:  # more steps than masks: ours makes one step for each mask
+            assert _finished(steps, config.denoiser.mask_id) and len(steps) == masks, args
+            continue
+        assert [s.canvas.tolist() for s in steps] == official["history_new_ids"], args
+        assert steps[-1].canvas.tolist() == official["new_ids"]
+        assert _total_length(options, prompt) == official["total_len"]
+
+
+def test_llada_v_generate() -> None:
+    folder = _case("llada_v")
+    model, config = _model("llada_v")
+    pictures = _Pictures(folder, model, config)
+    banned = _json(folder / "checkpoint" / "config.json")["suppress_standin_ids"]
+    expected = _json(folder / "expected.json")["generate_new_ids"]
+    for case, official in zip(_json(folder / "inputs.json")["generate"], expected, strict=True):
+        options = official_args.llada_v(case["args"], banned, case["stop_token_sequences"])
+        suffix = torch.tensor(case["generation_suffix_ids"] or [], dtype=torch.long)
+        draft = torch.cat((_draft(case, options.length, case["args"]["mask_id"]), suffix))
+        *_, last = answer_steps(model, pictures.segments(case), options, draft=draft)
+        written = last.canvas[: find_stop(last.canvas[: options.length], options.stops)].tolist()
+        assert written + suffix.tolist() == official, case
 
 
 def _training_batch(
@@ -237,10 +290,9 @@ def _training_batch(
     return pad(rows, True), pad(ids, True, -100), pad(targets, True, -100)
 
 
-def test_lavida_training_loss() -> None:
-    name = "lavida_training_loss"
+def _check_training_loss(name: str, layout: Layout) -> None:
     folder = _case(name)
-    fim_id = _json(folder / "checkpoint" / "config.json").get("fim_token_id")
+    facts = _json(folder / "checkpoint" / "config.json")
     inputs, official = load_file(folder / "inputs.safetensors"), load_file(folder / "expected.safetensors")
     model, config = _model(name)
     for case, fact in zip(_json(folder / "inputs.json"), _json(folder / "expected.json"), strict=True):
@@ -251,7 +303,7 @@ def test_lavida_training_loss() -> None:
         )
         model.zero_grad()
         images = [model.encode_image(*_views(folder, file, config)) for file in case["images"]]
-        x, ids, targets = _training_batch(model, config, mine, images, fim_id)
+        x, ids, targets = _training_batch(model, config, mine, images, facts.get("fim_token_id"))
         assert torch.equal(ids, theirs["expanded_input_ids"])
         masked = torch.cat(complementary(mine["masked_indices"].bool(), targets != -100))
         assert torch.equal(masked, theirs["final_masked_indices"].bool())
@@ -264,12 +316,25 @@ def test_lavida_training_loss() -> None:
             assert torch.equal(prefix, theirs["prompt_len"])
             mask = prefix_mask(prefix, x.shape[1])
         hidden = model.denoiser(x, mask=mask)
+        hidden = shift_rows(hidden) if config.denoiser.logit_shift else hidden
         loss, per_token = masked_loss(model.denoiser.head(hidden[masked]), targets, masked)
         assert abs(loss.item() - fact["loss"]) < 1e-4
         assert int(masked.sum()) == fact["n_loss_tokens"]
+        if config.denoiser.logit_shift:  # theirs stands at the row that predicts, ours at the token that is predicted
+            per_token = per_token.roll(-1, 1)
         _close(per_token.detach(), theirs["per_token_loss"])
         loss.backward()
-        grads = dict(model.named_parameters())
+        grads = {name: p.grad for name, p in model.named_parameters()}
+        if config.denoiser.logit_shift:  # the official Dream never trains the embedding of its padding, the end token
+            grads["denoiser.embedding.weight"][facts["pad_token_id"]] = 0
         for official_name, norm in fact["grad_norms"].items():
-            ours = grads[LLADA.to_ours(official_name)].grad.norm().item()
+            ours = grads[layout.to_ours(official_name)].norm().item()
             assert ours == pytest.approx(norm, rel=1e-3), official_name
+
+
+def test_lavida_training_loss() -> None:
+    _check_training_loss("lavida_training_loss", LLADA)
+
+
+def test_lavida_dream_training_loss() -> None:
+    _check_training_loss("lavida_dream_training_loss", LLAMA)

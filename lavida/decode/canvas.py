@@ -1,7 +1,8 @@
-"""The canvas: the answer while it is being written."""
+"""The canvas: the answer while it is being written, and where it ends."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -30,3 +31,13 @@ class Canvas:
         assert not self.fixed[positions].any(), "a committed position was written again"
         self.ids[positions] = ids
         self.fixed[positions] = True
+
+
+def find_stop(ids: Tensor, stops: Collection[Sequence[int]]) -> int:
+    """Where the first of the sequences `stops` begins in `ids` [L]; L if there is none."""
+    first = len(ids)
+    for stop in stops:
+        if len(stop) <= len(ids):
+            hits = (ids.unfold(0, len(stop), 1) == torch.tensor(stop, device=ids.device)).all(-1).nonzero()
+            first = min([first, *hits[:1, 0].tolist()])
+    return first

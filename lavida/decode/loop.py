@@ -5,19 +5,29 @@ It knows no model: `logits_of` may be a network with or without a cache, or a te
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from lavida.decode.canvas import Canvas
+from lavida.decode.canvas import Canvas, find_stop
 from lavida.decode.options import DecodeOptions
-from lavida.decode.select import confidence, propose, surest
-from lavida.diffusion.schedule import unmask_counts
+from lavida.decode.select import confidence, forbid, narrow, propose, surest
 from lavida.errors import RequestError
 
-LogitsOf = Callable[[Tensor], Tensor]  # canvas ids [L] -> logits [L, V], row i speaking of token i
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What the loop asks the network at one step."""
+
+    ids: Tensor  # the canvas [L]
+    rows: Tensor  # positions [n] of the open tokens that it wants logits of, all in `block`
+    block: slice  # the part of the canvas that is being written
+    fresh: bool  # the first look at this block
+
+
+LogitsOf = Callable[[Look], Tensor]  # logits [n, V] of `rows`, each speaking of the token at its own position
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,47 +43,58 @@ class Step:
 
 @torch.no_grad()
 def denoise(
-    logits_of: LogitsOf, canvas: Canvas, options: DecodeOptions, *, mask_id: int, eos_ids: Collection[int]
+    logits_of: LogitsOf, canvas: Canvas, options: DecodeOptions, *, mask_id: int, eos_ids: Sequence[int]
 ) -> Iterator[Step]:
-    """Fill every mask of `canvas`, yielding after each forward pass; a committed position never changes."""
-    if len(canvas.ids) != options.length:
-        raise RequestError(f"the draft holds {len(canvas.ids)} tokens and length is {options.length}; make them equal")
+    """Fill every mask of `canvas`, yielding after each forward pass; a committed position never changes.
+
+    What the canvas holds behind `options.length` must be given: text that the answer leads up to. Raises RequestError.
+    """
+    _check(canvas, options, eos_ids)
     generator = torch.Generator().manual_seed(options.seed)
     sure = canvas.fixed.double()  # [L]
-    index = 0
+    index, stop = 0, options.length
     for (start, end), steps in zip(options.blocks(), options.steps_per_block(), strict=True):
         # 1. Share the block's masks out among its steps.
         masks = int((~canvas.fixed[start:end]).sum())
-        for count in unmask_counts(masks, steps, options.schedule, options.shift) if masks else ():
-            if canvas.fixed[start:end].all():
+        for turn, count in enumerate(options.plan(masks, steps, generator) if masks else ()):
+            # 2. One forward pass; look only at what is open in this block and not cut off by a stop.
+            rows = start + (~canvas.fixed[start : min(end, stop)]).nonzero().flatten()
+            if not len(rows) and turn >= options.least_passes:
                 break
-            # 2. One forward pass; look only at what is open in this block.
-            where = start + (~canvas.fixed[start:end]).nonzero().flatten()
-            logits = logits_of(canvas.ids)[where]  # [n, V]
+            look = Look(ids=canvas.ids, rows=rows, block=slice(start, end), fresh=turn == 0)
+            logits = forbid(logits_of(look), options.banned)  # [n, V]
             # 3. Propose a token for each open position and say how sure it is.
-            candidates = propose(logits, mask_id, options.temperature, generator)
-            sure[where] = confidence(logits, candidates, options.remasking, generator).to(sure)
+            likely = narrow(logits, options.temperature, options.top_p, options.top_k)
+            candidates = propose(likely, mask_id, options.temperature, generator)
+            measured = likely / (options.temperature or 1) if options.sharp_confidence else logits
+            sure[rows] = confidence(measured, candidates, options.remasking, generator).to(sure)
             # 4. Commit the surest; the others stay masked.
-            scores = torch.full_like(sure, -torch.inf)
-            scores[where] = sure[where]
-            chosen = surest(scores, count)
-            proposed = canvas.ids.clone()
-            proposed[where] = candidates.to(proposed)
-            canvas.commit(chosen, proposed[chosen])
-            # 5. An end token with nothing open before it ends the answer: the rest is padding.
-            if options.early_stop:
-                chosen = torch.cat((chosen, _pad_after_end(canvas, eos_ids)))
+            best = surest(sure[rows], count, options.threshold, options.selection_temperature, generator)
+            canvas.commit(rows[best], candidates[best])
+            # 5. What ends the answer with nothing open before it makes the rest padding.
+            stop = find_stop(canvas.ids[: options.length], options.stops)
+            chosen = torch.cat((rows[best], _pad_after_end(canvas, options, stop, eos_ids)))
             index += 1
             ids, scores = canvas.ids.clone(), sure.float()
             yield Step(index=index - 1, forwards=index, canvas=ids, committed=chosen, confidence=scores)
 
 
-def _pad_after_end(canvas: Canvas, eos_ids: Collection[int]) -> Tensor:
-    """Commit the end token at every mask behind the first end token, if all before it is committed."""
-    opened = (~canvas.fixed).nonzero().flatten()
-    ends = torch.isin(canvas.ids, torch.tensor(list(eos_ids))) & canvas.fixed
-    if not len(opened) or not ends[: opened[0]].any():
+def _check(canvas: Canvas, options: DecodeOptions, eos_ids: Sequence[int]) -> None:
+    held = len(canvas.ids)
+    if held < options.length or not canvas.fixed[options.length :].all():
+        raise RequestError(f"the draft holds {held} tokens and length is {options.length}; make them equal")
+    if options.stops and not eos_ids:
+        raise RequestError("stops needs an end token to pad the canvas with; give eos_ids")
+
+
+def _pad_after_end(canvas: Canvas, options: DecodeOptions, stop: int, eos_ids: Sequence[int]) -> Tensor:
+    """Commit an end token at every mask behind the end of the answer, if all before it is committed."""
+    ids, fixed = canvas.ids[: options.length], canvas.fixed[: options.length]
+    opened = (~fixed).nonzero().flatten()
+    ends = torch.isin(ids, torch.tensor(list(eos_ids), dtype=ids.dtype)) & fixed
+    first = int(ends.int().argmax()) if options.early_stop and ends.any() else len(ids)
+    if not len(opened) or opened[0] < min(first, stop):
         return opened[:0]
-    end = int(canvas.ids[ends][0])
+    end = int(ids[ends][0]) if ends.any() else eos_ids[0]
     canvas.commit(opened, torch.full_like(opened, end))
     return opened

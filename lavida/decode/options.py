@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lavida.diffusion.schedule import DEFAULT_SHIFT, SCHEDULES
+import torch
+
+from lavida.diffusion.schedule import DEFAULT_SHIFT, SCHEDULES, unmask_counts
 from lavida.errors import RequestError
 
 REMASKING = ("confidence", "margin", "entropy", "random")
-CACHES = ("prefix", "none")
+CACHES = ("prefix", "none", "block", "dual")
+BLOCK_CACHES = ("block", "dual")
+COMPAT = (None, "official")
 MAX_LENGTH = 4096
 
 
@@ -21,22 +25,57 @@ def _require(ok: bool, message: str) -> None:
 class DecodeOptions:
     """Validated on construction; RequestError names the field and its range."""
 
+    # The canvas and its passes
     length: int = 32  # canvas, tokens
     steps: int | None = None  # forward passes over the whole canvas; None = one per token
     block: int | None = None  # canvas is finished block by block, left to right; None = one block
+    # How many tokens a step commits
     schedule: str = "shift"
     shift: float = DEFAULT_SHIFT  # of the "shift" schedule; below 1 commits many tokens early
+    counts: tuple[int, ...] | None = None  # of each step, instead of a schedule
+    threshold: float | None = None  # besides the schedule's tokens, all that are at least so sure (arXiv 2505.22618)
+    # Which tokens, and where
     remasking: str = "confidence"  # what makes a token certain enough to commit
     temperature: float = 0.0  # of the Gumbel noise on the logits; 0 = argmax
-    cache: str = "prefix"  # "none" recomputes the prompt at each step and lets it see the canvas
-    seed: int = 0
+    top_p: float | None = None  # sample among the likeliest tokens of this total probability
+    top_k: int | None = None  # sample among so many
+    sharp_confidence: bool = False  # certainty after temperature, top_p and top_k (Dream), not of the plain logits
+    selection_temperature: float = 0.0  # draw positions by softmax(certainty / this); 0 = the surest
+    banned: tuple[int, ...] = ()  # ids that are never written
+    guidance: float = 0.0  # classifier-free, away from an answer to a prompt of masks; two passes a step
+    # When to finish
     early_stop: bool = True  # finish when an end token is committed and all before it is
+    stops: tuple[tuple[int, ...], ...] = ()  # sequences of ids behind which nothing is written
+    # How it is computed
+    cache: str = "prefix"  # "none" recomputes the prompt at each step and lets it see the canvas;
+    # "block" and "dual" approximate "none": Fast-dLLM's prefix and dual cache
+    seed: int = 0
+    compat: str | None = None  # "official": as the official code does, idle passes included (docs/fidelity.md)
 
     def __post_init__(self) -> None:
-        for name in ("length", "steps", "block", "seed"):
+        for name in ("length", "steps", "block", "seed", "top_k"):
             value = getattr(self, name)
             whole = isinstance(value, int) and not isinstance(value, bool)
-            _require(whole or (value is None and name in ("steps", "block")), f"{name} must be a whole number")
+            _require(whole or (value is None and name not in ("length", "seed")), f"{name} must be a whole number")
+        self._check_canvas()
+        known = {"schedule": SCHEDULES, "remasking": REMASKING, "cache": CACHES, "compat": COMPAT}
+        for name, names in known.items():
+            value = getattr(self, name)
+            _require(value in names, f"unknown {name} {value!r}; choose one of {', '.join(map(str, names))}")
+        _require(0 < self.shift <= 100, f"shift must be above 0 and at most 100, got {self.shift}")
+        for name in ("temperature", "selection_temperature", "guidance"):
+            _require(0 <= getattr(self, name) <= 10, f"{name} must be 0 to 10, got {getattr(self, name)}")
+        _require(self.top_k is None or self.top_k >= 1, f"top_k must be at least 1, got {self.top_k}")
+        for name in ("top_p", "threshold"):
+            value = getattr(self, name)
+            _require(value is None or 0 < value <= 1, f"{name} must be above 0 and at most 1, got {value}")
+        object.__setattr__(self, "banned", tuple(self.banned))
+        object.__setattr__(self, "stops", tuple(tuple(stop) for stop in self.stops))
+        _require(all(i >= 0 for i in self.banned), "banned must hold token ids, 0 or above")
+        _require(all(self.stops), "a stop must hold at least one token id")
+        self._check_combinations()
+
+    def _check_canvas(self) -> None:
         _require(1 <= self.length <= MAX_LENGTH, f"length must be 1 to {MAX_LENGTH}, got {self.length}")
         if self.block is not None:
             _require(1 <= self.block <= self.length, f"block must be 1 to length ({self.length}), got {self.block}")
@@ -45,11 +84,26 @@ class DecodeOptions:
             least = "1" if blocks == 1 else f"{blocks} (one per block)"
             message = f"steps must be {least} to length ({self.length}), got {self.steps}"
             _require(blocks <= self.steps <= self.length, message)
-        for name, known in (("schedule", SCHEDULES), ("remasking", REMASKING), ("cache", CACHES)):
-            value = getattr(self, name)
-            _require(value in known, f"unknown {name} {value!r}; choose one of {', '.join(known)}")
-        _require(0 < self.shift <= 100, f"shift must be above 0 and at most 100, got {self.shift}")
-        _require(0 <= self.temperature <= 10, f"temperature must be 0 to 10, got {self.temperature}")
+        if self.counts is not None:
+            object.__setattr__(self, "counts", tuple(self.counts))
+            alone = self.steps is None and blocks == 1
+            _require(alone, "counts says what each step commits; leave out steps and block")
+            _require(all(n >= 0 for n in self.counts), "counts must hold numbers of tokens, 0 or above")
+
+    def _check_combinations(self) -> None:
+        narrowed = self.top_p is not None or self.top_k is not None
+        _require(
+            not narrowed or self.temperature > 0 or self.sharp_confidence,
+            "top_p and top_k change nothing at temperature 0; set a temperature or sharp_confidence",
+        )
+        _require(
+            self.threshold is None or self.remasking in ("confidence", "margin"),
+            f"a threshold compares probabilities; remasking {self.remasking!r} gives none, choose confidence or margin",
+        )
+        _require(
+            self.selection_temperature == 0 or (self.remasking != "random" and self.threshold is None),
+            "selection_temperature draws positions by their certainty; it goes with neither random nor a threshold",
+        )
 
     def blocks(self) -> list[tuple[int, int]]:
         """(start, end) of each block; the last may be shorter."""
@@ -60,3 +114,19 @@ class DecodeOptions:
         """Steps of each block: an even share, the remainder first."""
         total, n = self.steps or self.length, len(self.blocks())
         return [total // n + (i < total % n) for i in range(n)]
+
+    @property
+    def least_passes(self) -> int:
+        """Passes over a block that are made though it is finished: Fast-dLLM fills its cache and always looks again."""
+        return 2 if self.compat == "official" and self.cache in BLOCK_CACHES else 1
+
+    def plan(self, masks: int, steps: int, generator: torch.Generator) -> list[int]:
+        """Tokens to commit at each pass over a block of so many masks; zeros at the end make up `least_passes`."""
+        if self.counts is None:
+            counts = unmask_counts(masks, steps, self.schedule, self.shift, generator)
+        else:
+            counts = list(self.counts)
+            _require(
+                sum(counts) == masks, f"counts commits {sum(counts)} tokens and {masks} are masked; make them equal"
+            )
+        return counts + [0] * (self.least_passes - len(counts))

@@ -2,24 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from lavida.errors import RequestError
 
 
+def forbid(logits: Tensor, ids: Sequence[int]) -> Tensor:
+    """Logits [n, V] in float64 under which the tokens `ids` have no probability. RequestError for an id beyond V."""
+    logits = logits.double()
+    if not ids:
+        return logits
+    if max(ids) >= logits.shape[-1]:
+        raise RequestError(f"the banned id {max(ids)} lies outside the vocabulary of {logits.shape[-1]}; leave it out")
+    return logits.index_fill(-1, torch.tensor(ids, device=logits.device), -torch.inf)
+
+
+def narrow(logits: Tensor, temperature: float, top_p: float | None, top_k: int | None) -> Tensor:
+    """Logits [n, V] with -inf for all but the likeliest tokens of softmax(logits / temperature); 0 counts as 1.
+
+    `top_p` keeps the fewest tokens whose total probability exceeds it; `top_k` keeps so many, and equals of the last.
+    """
+    if top_p is not None:
+        ordered, order = logits.sort(descending=True)
+        before = (ordered / (temperature or 1)).softmax(-1).cumsum(-1).roll(1, -1)  # probability of all likelier tokens
+        before[:, :1] = 0
+        logits = logits.masked_fill(
+            torch.empty_like(order, dtype=torch.bool).scatter(-1, order, before > top_p), -torch.inf
+        )
+    if top_k is not None:
+        last = logits.topk(min(top_k, logits.shape[-1])).values[:, -1:]
+        logits = logits.masked_fill(logits < last, -torch.inf)
+    return logits
+
+
 def propose(logits: Tensor, mask_id: int, temperature: float, generator: torch.Generator) -> Tensor:
     """Candidate ids [n] of logits [n, V], never the mask itself.
 
     With a temperature T this is the Gumbel-max trick, argmax(logits - T log(-log u)), in float64 as arXiv 2409.02908
-    advises; at T = 0 the plain argmax, and no random number is drawn.
+    advises: a sample of softmax(logits / T). At T = 0 the plain argmax, and no random number is drawn.
     """
-    scores = logits.double()
+    scores = logits.double().clone()
     if temperature > 0:
-        u = torch.rand(scores.shape, generator=generator, dtype=torch.float64, device=generator.device).to(
-            scores.device
-        )
-        scores = scores - temperature * torch.log(-torch.log(u.clamp(min=torch.finfo(torch.float64).tiny)))
+        scores = scores + temperature * _gumbel(scores, generator)
     scores[:, mask_id] = -torch.inf
     return scores.argmax(-1)
 
@@ -31,9 +58,7 @@ def confidence(logits: Tensor, candidates: Tensor, measure: str, generator: torc
     the entropy; "random": a uniform number.
     """
     if measure == "random":
-        return torch.rand(len(logits), generator=generator, dtype=torch.float64, device=generator.device).to(
-            logits.device
-        )
+        return _uniform(logits[:, 0], generator)
     p = torch.softmax(logits.double(), -1)
     if measure == "confidence":
         return p.gather(-1, candidates[:, None])[:, 0]
@@ -45,7 +70,29 @@ def confidence(logits: Tensor, candidates: Tensor, measure: str, generator: torc
     raise RequestError(f"unknown remasking {measure!r}; choose confidence, margin, entropy or random")
 
 
-def surest(scores: Tensor, count: int) -> Tensor:
-    """Positions [min(count, open)] of the largest `scores` [L], among those above -inf."""
-    count = min(count, int((scores > -torch.inf).sum()))
-    return scores.topk(count).indices
+def surest(
+    scores: Tensor,
+    count: int,
+    threshold: float | None = None,
+    temperature: float = 0.0,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Indices of the largest of `scores` [n]: `count` of them, or all that reach the threshold if those are more.
+
+    With a temperature they are drawn one after the other from softmax(scores / temperature) (arXiv 1903.06059).
+    """
+    if threshold is not None:
+        count = max(count, int((scores >= threshold).sum()))
+    if temperature > 0:
+        scores = scores.double() / temperature + _gumbel(scores, generator)
+    return scores.topk(min(count, len(scores))).indices
+
+
+def _uniform(like: Tensor, generator: torch.Generator | None) -> Tensor:
+    device = "cpu" if generator is None else generator.device
+    return torch.rand(like.shape, generator=generator, dtype=torch.float64, device=device).to(like.device)
+
+
+def _gumbel(like: Tensor, generator: torch.Generator | None) -> Tensor:
+    u = _uniform(like, generator).clamp(min=torch.finfo(torch.float64).tiny)
+    return -torch.log(-torch.log(u))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lavida.cache.prefix import PrefixCache
+from lavida.cache.base import Cache
 from lavida.config import DenoiserConfig
 from lavida.nn.attention import Attention
 from lavida.nn.layers import RMSNorm, SwiGLU, rotary_tables
@@ -27,7 +27,7 @@ class Block(nn.Module):
         cos: Tensor,
         sin: Tensor,
         mask: Tensor | None = None,
-        cache: PrefixCache | None = None,
+        cache: Cache | None = None,
         layer: int = 0,
     ) -> Tensor:
         x = x + self.attn(self.attn_norm(x), cos, sin, mask, cache, layer)
@@ -55,7 +55,7 @@ class Denoiser(nn.Module):
         *,
         positions: Tensor | None = None,
         mask: Tensor | None = None,
-        cache: PrefixCache | None = None,
+        cache: Cache | None = None,
     ) -> Tensor:
         """Hidden states [B, L, D] of embeddings x [B, L, D], after the last norm.
 

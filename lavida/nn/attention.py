@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lavida.cache.prefix import PrefixCache
+from lavida.cache.base import Cache
 from lavida.nn.layers import rotate
 
 
@@ -27,10 +27,10 @@ class Attention(nn.Module):
         cos: Tensor,
         sin: Tensor,
         mask: Tensor | None = None,
-        cache: PrefixCache | None = None,
+        cache: Cache | None = None,
         layer: int = 0,
     ) -> Tensor:
-        """x [B, L, D]; mask broadcastable to [B, N, L, keys], True = may attend; the cache's keys come first."""
+        """x [B, L, D]; mask broadcastable to [B, N, L, keys], True = may attend; its keys are those of `cache.join`."""
         batch, length, _ = x.shape
         q = self.q(x).view(batch, length, self.n_heads, self.head_dim).transpose(1, 2)  # [B, N, L, H]
         k = self.k(x).view(batch, length, self.n_kv_heads, self.head_dim).transpose(1, 2)

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
 
 from lavida.decode.answer import answer_logits
-from lavida.decode.canvas import Canvas
-from lavida.decode.loop import LogitsOf, Step, denoise
+from lavida.decode.canvas import Canvas, find_stop
+from lavida.decode.loop import LogitsOf, Look, Step, denoise
 from lavida.decode.options import REMASKING, DecodeOptions
 from lavida.diffusion.schedule import SCHEDULES, unmask_counts
 from lavida.errors import RequestError
@@ -19,8 +21,9 @@ def _fake(seed: int = 0) -> LogitsOf:
     """Logits that depend on the whole canvas, without a network."""
     weights = torch.randn(VOCAB, VOCAB, generator=torch.Generator().manual_seed(seed))
 
-    def logits_of(ids: Tensor) -> Tensor:
-        return weights[ids] + 0.3 * weights[ids].sum(0) + torch.sin(torch.arange(len(ids))[:, None] * weights[7])
+    def logits_of(look: Look) -> Tensor:
+        ids, places = look.ids, torch.arange(len(look.ids))[:, None]
+        return (weights[ids] + 0.3 * weights[ids].sum(0) + torch.sin(places * weights[7]))[look.rows]
 
     return logits_of
 
@@ -30,7 +33,7 @@ def _says(*tokens: int) -> LogitsOf:
     logits = torch.zeros(len(tokens), VOCAB)
     for i, token in enumerate(tokens):
         logits[i, token] = 30.0 - i
-    return lambda ids: logits
+    return lambda look: logits[look.rows]
 
 
 def _run(logits_of: LogitsOf, canvas: Canvas | None = None, **options: object) -> list[Step]:
@@ -102,7 +105,7 @@ def test_early_stop_waits_for_what_is_open_before_the_end() -> None:
     logits = torch.zeros(4, VOCAB)
     for i, (token, sure) in enumerate([(1, 5.0), (2, 4.0), (EOS, 20.0), (9, 3.0)]):
         logits[i, token] = sure
-    got = _run(lambda ids: logits, length=4, early_stop=True)
+    got = _run(lambda look: logits[look.rows], length=4, early_stop=True)
     assert [s.committed.tolist() for s in got] == [[2], [0], [1, 3]]
     assert got[-1].canvas.tolist() == [1, 2, EOS, EOS]
 
@@ -139,3 +142,101 @@ def test_the_loop_leaves_earlier_events_alone() -> None:
 def test_a_draft_of_another_length_is_refused() -> None:
     with pytest.raises(RequestError, match="5 tokens and length is 8"):
         _run(_fake(), Canvas.blank(5, MASK), length=8)
+
+
+def test_nothing_is_written_behind_a_stop() -> None:
+    logits = torch.zeros(6, VOCAB)
+    for i, (token, sure) in enumerate([(1, 5.0), (2, 4.0), (7, 20.0), (8, 19.0), (3, 18.0), (4, 3.0)]):
+        logits[i, token] = sure
+    got = _run(lambda look: logits[look.rows], length=6, stops=((9,), (7, 8)))
+    # The sequence 7, 8 is complete after two steps; the surer 3 behind it is never written, and the rest is padding.
+    assert [s.committed.tolist() for s in got] == [[2], [3], [0], [1, 4, 5]]
+    assert got[-1].canvas.tolist() == [1, 2, 7, 8, EOS, EOS]
+    assert find_stop(got[-1].canvas, ((9,), (7, 8))) == 2
+
+
+def test_blocks_behind_a_stop_cost_no_pass() -> None:
+    got = _run(_says(1, 7, 3, 4, 5, 6), length=6, block=2, stops=((7,),))
+    assert [s.canvas.tolist() for s in got] == [[1, MASK, MASK, MASK, MASK, MASK], [1, 7, EOS, EOS, EOS, EOS]]
+
+
+def test_a_stop_in_a_draft_counts_once_the_loop_has_looked() -> None:
+    ids = torch.tensor([MASK, 7, MASK, MASK])
+    got = _run(_says(1, 2, 3, 4), Canvas.draft(ids, MASK), length=4, stops=((7,),))
+    assert [s.canvas.tolist() for s in got] == [[1, 7, EOS, EOS]]
+
+
+def test_find_stop_takes_the_first_of_all() -> None:
+    ids = torch.tensor([5, 1, 2, 3, 1, 2])
+    assert find_stop(ids, ((3,), (1, 2))) == 1
+    assert find_stop(ids, ((2, 1), (1,) * 9)) == 6
+    assert find_stop(ids, ()) == 6
+
+
+def test_stops_need_something_to_pad_with() -> None:
+    options = DecodeOptions(length=4, stops=((1,),))
+    with pytest.raises(RequestError, match="give eos_ids"):
+        next(denoise(_fake(), Canvas.blank(4, MASK), options, mask_id=MASK, eos_ids=()))
+
+
+def test_text_behind_the_canvas_is_seen_and_kept() -> None:
+    canvas = Canvas.draft(torch.tensor([MASK] * 6 + [11, 22]), MASK)
+    seen = []
+
+    def logits_of(look: Look) -> Tensor:
+        seen.append(look.ids.tolist())
+        return _says(1, EOS, 3, 4, 5, 6)(look)
+
+    got = _run(logits_of, canvas, length=6, early_stop=True)
+    assert all(ids[-2:] == [11, 22] for ids in seen)
+    assert got[-1].canvas.tolist() == [1, EOS, EOS, EOS, EOS, EOS, 11, 22]
+    with pytest.raises(RequestError, match="8 tokens and length is 6"):
+        _run(_fake(), Canvas.blank(8, MASK), length=6)
+
+
+def test_a_threshold_commits_the_best_and_all_that_reach_it() -> None:
+    logits = torch.zeros(4, VOCAB)
+    for i, p in enumerate([0.6, 0.95, 0.2, 0.9]):
+        logits[i, i] = math.log(p / (1 - p) * (VOCAB - 1))
+    got = _run(lambda look: logits[look.rows], length=4, threshold=0.89)
+    assert [s.committed.tolist() for s in got] == [[1, 3], [0], [2]]
+    assert [s.committed.tolist() for s in _run(lambda look: logits[look.rows], length=4, threshold=0.1)] == [
+        [1, 3, 0, 2]
+    ]
+
+
+def test_counts_say_what_each_step_commits() -> None:
+    got = _run(_fake(), length=8, counts=(0, 3, 5))
+    assert [len(s.committed) for s in got] == [0, 3, 5]
+    assert torch.equal(got[0].canvas, torch.full((8,), MASK))
+
+
+def test_banned_ids_are_never_written() -> None:
+    assert {1, 2} & set(_run(_says(1, 2, 1, 2), length=4)[-1].canvas.tolist())
+    assert not {1, 2} & set(_run(_says(1, 2, 1, 2), length=4, banned=(1, 2))[-1].canvas.tolist())
+    with pytest.raises(RequestError, match="banned id 99"):
+        _run(_fake(), length=4, banned=(99,))
+
+
+def test_sharp_confidence_is_measured_after_the_cut() -> None:
+    logits = torch.full((2, VOCAB), -30.0)
+    logits[0, :3] = torch.tensor([0.5, 0.3, 0.2]).log()
+    logits[1, :2] = torch.tensor([0.6, 0.4]).log()
+    plain, sharp = (
+        _run(lambda look: logits[look.rows], length=2, sharp_confidence=sharp, top_k=1 if sharp else None)
+        for sharp in (False, True)
+    )
+    assert plain[0].confidence.tolist() == pytest.approx([0.5, 0.6])
+    assert sharp[0].confidence.tolist() == pytest.approx([1.0, 1.0])
+
+
+def test_the_loop_says_which_block_it_is_in() -> None:
+    looks: list[Look] = []
+
+    def logits_of(look: Look) -> Tensor:
+        looks.append(look)
+        return _fake()(look)
+
+    _run(logits_of, length=6, block=4, steps=3)
+    assert [(x.block.start, x.block.stop, x.fresh) for x in looks] == [(0, 4, True), (0, 4, False), (4, 6, True)]
+    assert all(x.block.start <= x.rows.min() and x.rows.max() < x.block.stop for x in looks)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from lavida.decode.options import DecodeOptions
 from lavida.errors import RequestError
@@ -15,7 +16,7 @@ from lavida.errors import RequestError
         ("block", 33, "block must be 1 to length"),
         ("schedule", "quadratic", "unknown schedule 'quadratic'"),
         ("remasking", "low", "unknown remasking 'low'"),
-        ("cache", "dual", "unknown cache 'dual'"),
+        ("cache", "triple", "unknown cache 'triple'"),
         ("shift", 0, "shift must be above 0"),
         ("temperature", -1, "temperature must be 0 to 10"),
         ("temperature", float("nan"), "temperature must be 0 to 10"),
@@ -39,3 +40,44 @@ def test_blocks_and_their_steps() -> None:
     assert options.blocks() == [(0, 4), (4, 8), (8, 10)]
     assert options.steps_per_block() == [3, 2, 2]
     assert DecodeOptions(length=10).steps_per_block() == [10]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"top_p": 0.0}, "top_p must be above 0"),
+        ({"top_k": 0}, "top_k must be at least 1"),
+        ({"top_k": 2.0}, "top_k must be a whole number"),
+        ({"threshold": 1.5}, "threshold must be above 0 and at most 1"),
+        ({"guidance": -1.0}, "guidance must be 0 to 10"),
+        ({"compat": "paper"}, "unknown compat 'paper'"),
+        ({"stops": ((),)}, "a stop must hold at least one token id"),
+        ({"banned": (-1,)}, "banned must hold token ids"),
+        ({"top_p": 0.9}, "change nothing at temperature 0"),
+        ({"threshold": 0.9, "remasking": "entropy"}, "a threshold compares probabilities"),
+        ({"selection_temperature": 0.5, "remasking": "random"}, "neither random nor a threshold"),
+        ({"selection_temperature": 0.5, "threshold": 0.5}, "neither random nor a threshold"),
+        ({"counts": (16, 16), "steps": 2}, "leave out steps and block"),
+        ({"counts": (16, 16), "block": 16}, "leave out steps and block"),
+        ({"counts": (33, -1)}, "0 or above"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_with_the_reason(options: dict[str, object], message: str) -> None:
+    with pytest.raises(RequestError, match=message) as caught:
+        DecodeOptions(**options)
+    assert "\n" not in str(caught.value)
+
+
+def test_plan_follows_the_schedule_or_the_counts() -> None:
+    generator = torch.Generator()
+    assert DecodeOptions(length=8).plan(8, 2, generator) == [6, 2]
+    assert DecodeOptions(length=8, counts=(0, 5, 3)).plan(8, 8, generator) == [0, 5, 3]
+    with pytest.raises(RequestError, match="counts commits 8 tokens and 7 are masked"):
+        DecodeOptions(length=8, counts=(0, 5, 3)).plan(7, 8, generator)
+
+
+def test_only_the_official_block_caches_look_twice() -> None:
+    generator = torch.Generator()
+    assert DecodeOptions(length=8, cache="dual").plan(8, 1, generator) == [8]
+    assert DecodeOptions(length=8, cache="none", compat="official").plan(8, 1, generator) == [8]
+    assert DecodeOptions(length=8, cache="dual", compat="official").plan(8, 1, generator) == [8, 0]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lavida.decode.select import confidence, propose, surest
+from lavida.decode.select import confidence, forbid, narrow, propose, surest
 from lavida.errors import RequestError
 
 
@@ -37,7 +37,49 @@ def test_measures() -> None:
         confidence(p.log(), chosen, "luck", _generator())
 
 
-def test_surest_never_takes_a_closed_position() -> None:
-    scores = torch.tensor([0.1, -torch.inf, 0.9, 0.5])
-    assert surest(scores, 2).tolist() == [2, 3]
-    assert sorted(surest(scores, 4).tolist()) == [0, 2, 3]
+def test_surest_takes_no_more_than_there_is() -> None:
+    scores = torch.tensor([0.1, 0.9, 0.5])
+    assert surest(scores, 2).tolist() == [1, 2]
+    assert surest(scores, 4).tolist() == [1, 2, 0]
+    assert surest(scores[:0], 1).tolist() == []
+
+
+def test_a_threshold_adds_all_that_reach_it() -> None:
+    scores = torch.tensor([0.1, 0.9, 0.5])
+    assert surest(scores, 1, threshold=0.5).tolist() == [1, 2]
+    assert surest(scores, 1, threshold=0.95).tolist() == [1]
+    assert surest(scores, 3, threshold=0.95).tolist() == [1, 2, 0]
+
+
+def test_selection_temperature_draws_by_the_softmax_of_the_scores() -> None:
+    scores, generator = torch.tensor([0.0, 0.5, 1.0]), _generator()
+    first = torch.stack([surest(scores, 2, temperature=0.5, generator=generator) for _ in range(20_000)])
+    assert (first[:, 0] != first[:, 1]).all()
+    shares = first[:, 0].bincount(minlength=3) / len(first)
+    assert torch.allclose(shares, (scores / 0.5).softmax(0), atol=0.01)
+
+
+def test_forbidden_ids_have_no_probability() -> None:
+    logits = torch.tensor([[0.0, 5.0, 9.0]])
+    assert forbid(logits, (2,)).softmax(-1)[0, 2] == 0
+    assert forbid(logits, ()).tolist() == logits.tolist()
+    assert logits[0, 2] == 9
+    with pytest.raises(RequestError, match="banned id 3 lies outside the vocabulary of 3"):
+        forbid(logits, (1, 3))
+
+
+def test_narrow_keeps_the_likeliest_tokens() -> None:
+    logits = torch.tensor([[0.5, 0.3, 0.15, 0.05], [0.05, 0.15, 0.3, 0.5]]).double().log()
+
+    def kept(**how: float) -> list[list[int]]:
+        arguments = {"temperature": 0.0, "top_p": None, "top_k": None, **how}
+        return [row.nonzero().flatten().tolist() for row in narrow(logits, **arguments).isfinite()]
+
+    assert kept() == [[0, 1, 2, 3]] * 2
+    assert kept(top_p=0.79) == [[0, 1], [2, 3]]
+    assert kept(top_p=0.81) == [[0, 1, 2], [1, 2, 3]]
+    assert kept(top_p=0.01) == [[0], [3]]  # the likeliest always stays
+    assert kept(top_p=0.79, temperature=0.5) == [[0, 1], [2, 3]]
+    assert kept(top_p=0.6, temperature=0.5) == [[0], [3]]  # squared and normalised, the first alone has .68
+    assert kept(top_k=3) == [[0, 1, 2], [1, 2, 3]]
+    assert kept(top_k=9) == [[0, 1, 2, 3]] * 2
