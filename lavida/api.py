@@ -1,4 +1,4 @@
-"""The Python interface: load a model, describe a picture, ask about it, or watch the answer appear.
+"""The Python interface: load a model, describe a picture, ask about it, hold a dialogue, or watch the answer appear.
 
 model = lavida.load()
 for draft in model.stream("photo.jpg", "What is this?", steps=8):
@@ -7,11 +7,9 @@ for draft in model.stream("photo.jpg", "What is this?", steps=8):
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
-from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -21,34 +19,40 @@ from PIL import Image
 from torch import Tensor
 
 from lavida.cache.prefix import PrefixCache
+from lavida.checkpoint.hub import find_checkpoint
 from lavida.checkpoint.io import load_checkpoint
-from lavida.decode.answer import answer_logits
-from lavida.decode.canvas import Canvas
-from lavida.decode.loop import Step, denoise
+from lavida.decode.answer import answer_steps
+from lavida.decode.defaults import family_options
+from lavida.decode.loop import Step
 from lavida.decode.options import DecodeOptions
-from lavida.errors import CheckpointError, ImageError, RequestError
+from lavida.errors import CheckpointError, RequestError
 from lavida.image.load import open_image
-from lavida.image.tiles import views
-from lavida.model.vlm import VLM
-from lavida.text.prompt import hint_ids, question_ids
-from lavida.text.tokenizer import Tokenizer
+from lavida.image.tiles import for_several
+from lavida.image.video import FRAMES, Video, open_video
+from lavida.model.sight import Seen, Sight
+from lavida.model.vlm import IMAGE_ID, VLM
+from lavida.text.chat import check_tokens, find_template, prompt_ids
+from lavida.text.messages import Part, Turn, pictures_of, question_turns, read_messages, without_history
+from lavida.text.pretrained import load_tokenizer
+from lavida.text.tokenizer import Vocabulary
 
 Picture = str | Path | bytes | Image.Image
+Shown = Picture | Video | Sequence[Picture | Video] | None  # what a question is about; None = nothing but words
 
 DESCRIBE = "Describe the image."
 LENGTH = 16  # tokens of an answer's canvas unless asked otherwise: what lavida-mini was mostly taught on
 LONGEST = 64  # the longest canvas it was taught on
 MODELS = {"lavida-mini": Path(__file__).parent / "assets" / "mini"}
 DEFAULT_MODEL = "lavida-mini"
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
     """A finished answer and what it cost."""
 
-    image: str
-    prompt: str
+    image: str  # names of the pictures, "" if there were none
+    prompt: str  # the last question
     text: str
     steps: int  # forward passes of the denoiser
     seconds: float  # from the opened picture to the text
@@ -65,85 +69,123 @@ class Draft:
     text: str  # the committed words, masks left out
 
 
-@dataclass(kw_only=True)
-class _Seen:
-    """What is kept of a picture between questions."""
-
-    prefix: Tensor  # [1, P, D]: image tokens and the tower's hint
-    cache: PrefixCache | None = None  # their keys and values, if no prompt changes them
-
-
 def load(
-    path: str | Path | None = None, *, device: str = "cpu", dtype: str = "float32", threads: int | None = None
+    path: str | Path | None = None,
+    *,
+    device: str = "cpu",
+    dtype: str | None = None,
+    quantize: str | None = None,
+    offload: bool = False,
+    threads: int | None = None,
+    template: str | None = None,
 ) -> Model:
-    """A model from its folder or by name; None is the one that comes with the package.
+    """A model by folder, hub id or name; None is the one that comes with the package.
 
-    `threads` sets PyTorch's number of threads for the whole process. Raises CheckpointError for a model that is
-    missing or broken, RequestError for a device or dtype that cannot be had.
+    `dtype` None keeps what is stored (lavida-mini: float32). `quantize` and `offload` are those of `load_checkpoint`.
+    `threads` sets PyTorch's number of threads for the whole process. `template` names a family whose way of writing
+    dialogues is used instead of the model's own, or "plain" for base models. Raises CheckpointError for a model that
+    is missing or broken, RequestError for a device, dtype or template that cannot be had.
     """
-    if dtype not in DTYPES:
+    if dtype is not None and dtype not in DTYPES:
         raise RequestError(f"unknown dtype {dtype!r}; choose one of {', '.join(DTYPES)}")
     if threads is not None:
         if threads < 1:
             raise RequestError(f"threads must be at least 1, got {threads}")
         torch.set_num_threads(threads)
     folder = find_model(path)
-    tokenizer = Tokenizer.load(folder)
-    net, _ = load_checkpoint(folder)
-    try:
-        net = net.to(device=device, dtype=DTYPES[dtype]).eval()
-    except (RuntimeError, AssertionError) as error:  # PyTorch names no narrower type for a missing device
-        raise RequestError(f"cannot use device {device!r} ({str(error).splitlines()[0]}); try cpu") from None
-    return Model(net, tokenizer, labels=_read_labels(folder), name=str(path or DEFAULT_MODEL))
+    net, config = load_checkpoint(
+        folder, dtype=DTYPES[dtype] if dtype else None, device=device, quantize=quantize, offload=offload
+    )
+    if dtype is None and config.family == "lavida-mini":  # stored in half precision to be small
+        net = net.float()
+    tokenizer = load_tokenizer(
+        folder, family=config.family, end_ids=config.denoiser.eos_ids, rows=config.denoiser.vocab_size
+    )
+    labels, name = _read_labels(folder), str(path or DEFAULT_MODEL)
+    return Model(net.eval(), tokenizer, labels=labels, name=name, template=template)
 
 
 def find_model(path: str | Path | None) -> Path:
-    """The folder of a model. Raises CheckpointError if there is none."""
-    folder = MODELS.get(str(path or DEFAULT_MODEL), Path(str(path)))
-    if not (folder / "config.json").is_file():
-        name = str(path or DEFAULT_MODEL)
-        if name in MODELS:
+    """The folder of a model: the package's own, a folder, or a hub id. Raises CheckpointError if there is none."""
+    name = str(path or DEFAULT_MODEL)
+    folder = MODELS.get(name)
+    if folder is not None:
+        if not (folder / "config.json").is_file():
             raise CheckpointError(
                 f"the model {name} is missing from this installation ({folder}); install lavida again"
             )
-        raise CheckpointError(f"unknown model {name!r}; give a folder with config.json, or {', '.join(MODELS)}")
-    return folder
+        return folder
+    if "/" not in name and not Path(name).is_dir():
+        raise CheckpointError(
+            f"unknown model {name!r}; give a folder with config.json, the hub's owner/name, or {', '.join(MODELS)}"
+        )
+    return find_checkpoint(path)
 
 
 class Model:
     """A network with its tokenizer; keeps what it computed of the last few pictures."""
 
     def __init__(
-        self, net: VLM, tokenizer: Tokenizer, *, labels: list[str] | None = None, name: str = "", remember: int = 8
+        self,
+        net: VLM,
+        tokenizer: Vocabulary,
+        *,
+        labels: list[str] | None = None,
+        name: str = "",
+        remember: int = 8,
+        template: str | None = None,
     ) -> None:
         self.net, self.tokenizer, self.labels, self.name = net, tokenizer, labels, name
-        self._seen: OrderedDict[bytes, _Seen] = OrderedDict()
-        self._remember = remember
+        self.template = find_template(template or net.config.family)
+        check_tokens(self.template, tokenizer)
+        self.sight = Sight(net, tokenizer, labels=labels, name=name, remember=remember)
 
-    def describe(self, image: Picture, **options: Any) -> Answer:
+    def describe(self, image: Shown, **options: Any) -> Answer:
         """Describe a picture; `options` are the fields of `DecodeOptions`."""
         return self.ask(image, DESCRIBE, **options)
 
-    def ask(self, image: Picture, question: str, **options: Any) -> Answer:
-        """Answer a question about a picture; `options` are the fields of `DecodeOptions`."""
-        picture, start = open_image(image), time.perf_counter()
-        *_, last = self.stream(picture, question, **options)
+    def ask(self, image: Shown, question: str, **options: Any) -> Answer:
+        """Answer a question about a picture, several, a video or nothing; `options` are those of `DecodeOptions`."""
+        drafts, start = self.stream(image, question, **options), time.perf_counter()
+        *_, last = drafts
         seconds = time.perf_counter() - start
         return self.answer(last, image=_name(image), question=question, seconds=seconds)
 
-    def stream(self, image: Picture, question: str = DESCRIBE, **options: Any) -> Iterator[Draft]:
+    def chat(self, messages: Sequence[Mapping[str, Any]], **options: Any) -> Answer:
+        """Answer the last message of a dialogue (its form: `lavida.text.messages`); `options` as in `ask`."""
+        turns = read_messages(messages)
+        drafts, start = self._start(turns, self._options(options)), time.perf_counter()
+        *_, last = drafts
+        seconds = time.perf_counter() - start
+        image = ", ".join(_name(part.value) for part in pictures_of(turns))
+        question = "\n".join(part.value for part in turns[-1].parts if part.kind == "text")
+        return self.answer(last, image=image, question=question, seconds=seconds)
+
+    def stream(self, image: Shown, question: str = DESCRIBE, **options: Any) -> Iterator[Draft]:
         """The drafts of an answer, one for each forward pass; the last one is the answer.
 
         Raises RequestError at once for an option that is unknown or out of range, ImageError for a bad picture.
         """
-        chosen = decode_options(options)
+        chosen = self._options(options)
         if not question.strip():
             raise RequestError("the question is empty; ask something about the picture")
-        return self._drafts(open_image(image), question, chosen)
+        return self._start(question_turns(question, _parts(image)), chosen)
+
+    def stream_chat(self, messages: Sequence[Mapping[str, Any]], **options: Any) -> Iterator[Draft]:
+        """The drafts of the answer to a dialogue; arguments and errors as in `chat` and `stream`.
+
+        The whole dialogue is read. With `compat="official"` only its last question is, as LaViDa's own code does.
+        """
+        return self._start(read_messages(messages), self._options(options))
 
     def forget(self) -> None:
         """Drop what was kept of the pictures seen."""
-        self._seen.clear()
+        self.sight.forget()
+
+    def open(self, image: Picture, *, name: str | None = None, official: bool = False) -> Image.Image:
+        """A picture that this model can look at. Raises ImageError; lavida-mini refuses tiny and very long ones."""
+        any_shape = self.net.config.family != "lavida-mini"
+        return open_image(image, name=name, any_shape=any_shape, official=official)
 
     def answer(self, draft: Draft, *, image: str, question: str, seconds: float) -> Answer:
         """The answer that a last draft amounts to."""
@@ -160,53 +202,56 @@ class Model:
             ids=ids,
         )
 
+    def _options(self, options: dict[str, Any]) -> DecodeOptions:
+        """The caller's options over the family's; rows of the embedding that no token stands for are never written."""
+        family = family_options(self.net.config, options.get("compat"))
+        unused = range(self.tokenizer.size, self.net.config.denoiser.vocab_size)
+        return decode_options(options, {**family, "banned": (*family.get("banned", ()), *unused)})
+
+    def _start(self, turns: list[Turn], options: DecodeOptions) -> Iterator[Draft]:
+        """All that can be wrong with a dialogue is told here; the drafts are made as they are asked for."""
+        official = options.compat == "official"
+        turns = without_history(turns) if official else turns
+        ids = prompt_ids(turns, self.template, self.tokenizer, official=official)
+        shown = [self._open(part, official) for part in pictures_of(turns)]
+        return self._drafts(ids, shown, options)
+
+    def _open(self, part: Part, official: bool) -> Image.Image | list[Image.Image]:
+        self.sight.require()
+        if part.value is None:
+            raise RequestError(f"a part of type {part.kind!r} is empty; give a path, bytes or a picture")
+        if part.kind == "image":
+            return self.open(part.value, official=official)
+        video = part.value if isinstance(part.value, Video) else Video(source=part.value)
+        if self.net.config.tiles.positions:
+            raise RequestError(f"{self.name} was not taught on videos; give single frames as pictures")
+        # Half of the model's room at most: what LaViDa holds is less than LLaDA-V's 32 frames take.
+        room = self.net.config.denoiser.max_length // 2 // self.sight.frame_tokens()
+        return open_video(video, most=max(1, min(FRAMES, room)))
+
     @torch.inference_mode()
-    def _drafts(self, picture: Image.Image, question: str, options: DecodeOptions) -> Iterator[Draft]:
-        denoiser = self.net.config.denoiser
-        logits_of = self._logits_of(self._look(picture), question, options.cache)
-        canvas = Canvas.blank(options.length, denoiser.mask_id)
-        for step in denoise(logits_of, canvas, options, mask_id=denoiser.mask_id, eos_ids=denoiser.eos_ids):
+    def _drafts(
+        self, ids: list[int], shown: list[Image.Image | list[Image.Image]], options: DecodeOptions
+    ) -> Iterator[Draft]:
+        tiles = self.net.config.tiles
+        if sum(isinstance(one, Image.Image) for one in shown) > 1:
+            tiles = for_several(tiles, official=options.compat == "official")
+        look, watch = self.sight.look, self.sight.watch
+        seen = [look(one, tiles) if isinstance(one, Image.Image) else watch(one) for one in shown]
+        segments, cache = self._prefix(ids, seen, options.cache)
+        for step in answer_steps(self.net, segments, options, cache=cache):
             yield self._draft(step)
 
-    def _logits_of(self, seen: _Seen, question: str, cache: str) -> Any:
-        prompt = self._embed(question_ids(self.tokenizer, question))
-        if not self.net.config.shared_image:  # the image sees the prompt: nothing can be kept
-            return answer_logits(self.net, [torch.cat((seen.prefix, prompt), 1)], cache)
-        if cache == "none":
-            return answer_logits(self.net, [seen.prefix, prompt], cache)
-        if seen.cache is None:
-            seen.cache = self.net.prefill([seen.prefix])
-        return answer_logits(self.net, [], self.net.prefill([prompt], seen.cache.fork()))
-
-    def _look(self, picture: Image.Image) -> _Seen:
-        """Image tokens and hint of a picture, from memory if it was seen lately."""
-        config = self.net.config
-        if config.vision is None:
-            raise ImageError(f"the model {self.name} reads text only; load one with a vision tower")
-        pixels, grid = views(picture, config.vision, config.tiles)
-        key = hashlib.blake2b(pixels.numpy().tobytes() + repr(grid).encode()).digest()
-        if key not in self._seen:
-            weight = self.net.denoiser.embedding.weight
-            features, classes = self.net.look(pixels.to(weight))
-            tokens = self.net.image_tokens(features, grid).to(weight)[None]
-            hint = self._embed(self._hint(classes))
-            self._seen[key] = _Seen(prefix=torch.cat((tokens, hint), 1))
-            while len(self._seen) > self._remember:
-                self._seen.popitem(last=False)
-        self._seen.move_to_end(key)
-        return self._seen[key]
-
-    def _hint(self, classes: Tensor | None) -> list[int]:
-        """The tower's own first guess, from the global view, as tokens; none if it has no named classes."""
-        if not self.labels or classes is None:
-            return []
-        shares = classes.float().softmax(-1)[0]
-        best = int(shares.argmax())
-        return hint_ids(self.tokenizer, self.labels[best], float(shares[best]))
-
-    def _embed(self, ids: list[int]) -> Tensor:
-        weight = self.net.denoiser.embedding.weight
-        return self.net.denoiser.embed(torch.tensor(ids, dtype=torch.long, device=weight.device))[None]
+    def _prefix(self, ids: list[int], seen: list[Seen], cache: str) -> tuple[list[Tensor], PrefixCache | None]:
+        """The prompt as pieces [1, P_i, D], or as keys and values where the picture's are kept from the last time."""
+        prompt = torch.tensor(ids, device=self.net.denoiser.embedding.weight.device)
+        if not (self.net.config.shared_image and len(seen) == 1 and cache == "prefix"):
+            return self.net.segments(prompt, [one.tokens for one in seen]), None
+        (one,) = seen
+        if one.cache is None:
+            one.cache = self.net.prefill([one.tokens[None]])
+        words = self.net.denoiser.embed(prompt[prompt != IMAGE_ID])[None]
+        return [], self.net.prefill([words], one.cache.fork())
 
     def _draft(self, step: Step) -> Draft:
         denoiser = self.net.config.denoiser
@@ -217,20 +262,39 @@ class Model:
         return Draft(step=step, pieces=pieces, text=self.tokenizer.decode(i for i in ids if i != denoiser.mask_id))
 
 
-def decode_options(options: dict[str, Any]) -> DecodeOptions:
-    """Options by name; None means the default. Raises RequestError for an unknown name or a value out of range."""
+def decode_options(options: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> DecodeOptions:
+    """Options by name over a model's defaults; None means the default.
+
+    Raises RequestError for an unknown name or a value out of range. Tokens that the defaults ban stay banned.
+    """
     known = [f.name for f in fields(DecodeOptions)]
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise RequestError(f"unknown option {unknown[0]!r}; choose from {', '.join(known)}")
     given = {k: v for k, v in options.items() if v is not None}
+    chosen = {"length": LENGTH, **(defaults or {}), **given}
     if "length" not in given:  # as many steps need as many tokens; a number beyond the longest canvas is refused
-        steps = given.get("steps") or LENGTH
-        given["length"] = steps if LENGTH < steps <= LONGEST else LENGTH
-    return DecodeOptions(**given)
+        steps = given.get("steps") or chosen["length"]
+        chosen["length"] = steps if chosen["length"] < steps <= LONGEST else chosen["length"]
+    if "block" not in given and chosen.get("block"):  # a default must not contradict a short canvas or few steps
+        block = min(chosen["block"], chosen["length"])
+        chosen["block"] = block if -(-chosen["length"] // block) <= (chosen.get("steps") or chosen["length"]) else None
+    chosen["banned"] = (*given.get("banned", ()), *(defaults or {}).get("banned", ()))
+    return DecodeOptions(**chosen)
 
 
-def _name(image: Picture) -> str:
+def _parts(image: Shown) -> list[Part]:
+    shown = [] if image is None else image if isinstance(image, (list, tuple)) else [image]
+    return [Part(kind="video" if isinstance(one, Video) else "image", value=one) for one in shown]
+
+
+def _name(image: Any) -> str:
+    if image is None:
+        return ""
+    if isinstance(image, (list, tuple)):
+        return ", ".join(_name(one) for one in image)
+    if isinstance(image, Video):
+        return image.name
     if isinstance(image, Image.Image):
         return getattr(image, "filename", "") or "image"
     return "bytes" if isinstance(image, bytes) else str(image)

@@ -88,6 +88,7 @@ class TilesConfig:
 
     pinpoints: tuple[tuple[int, int], ...] = ()  # (width, height) candidates; () = the global view only
     keep_aspect: bool = True  # False: the picture is stretched onto the pinpoint
+    square: bool = False  # the global view is the picture on a grey square, not squashed into one
     pool: bool = True  # bilinear, stride 2, after the projector
     unpad: bool = True  # "spatial_unpad": cut padding, end each row of the tile map with the newline vector
     max_tiles: int = 0  # anyres_max_N: shrink the tile map when it exceeds N views; 0 = never

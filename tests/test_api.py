@@ -54,10 +54,10 @@ def test_stream_ends_with_the_answer_and_never_takes_back(shared_image: bool) ->
 
 
 @pytest.mark.parametrize("shared_image", [True, False])
-def test_a_remembered_picture_gives_the_same_answer(shared_image: bool) -> None:
+def test_a_remembered_picture_gives_the_same_answer(shared_image: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny_model(shared_image=shared_image)
-    looks = []
-    model.net.tower.register_forward_hook(lambda *_: looks.append(1))
+    look, looks = model.net.look, []
+    monkeypatch.setattr(model.net, "look", lambda views: looks.append(1) or look(views))
     answers = [model.ask(gradient(), "What is this?", **NOISY) for _ in range(2)]
     model.ask(gradient(), "Where is it?", **NOISY)
     again = model.ask(gradient().copy(), "What is this?", **NOISY)
@@ -73,12 +73,12 @@ def test_cached_and_recomputed_prefix_agree_with_a_shared_image(model: Model) ->
 
 def test_pictures_are_forgotten_in_order() -> None:
     model = tiny_model()
-    model._remember = 2
+    model.sight.remember = 2
     for width in (40, 50, 60):
         model.ask(gradient(width), "What?", length=1)
-    assert len(model._seen) == 2
+    assert len(model.sight) == 2
     model.forget()
-    assert not model._seen
+    assert len(model.sight) == 0
 
 
 def test_seed_and_threads(model: Model) -> None:
@@ -95,7 +95,8 @@ def test_seed_and_threads(model: Model) -> None:
 
 def test_the_hint_is_part_of_the_prefix(model: Model) -> None:
     bare = Model(model.net, model.tokenizer)
-    assert model._look(gradient()).prefix.shape[1] > bare._look(gradient()).prefix.shape[1]
+    seen, without = (m.sight.look(gradient(), m.net.config.tiles) for m in (model, bare))
+    assert len(seen.tokens) > len(without.tokens)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from lavida.cli.main import complain
 from lavida.cli.options import Request
 from lavida.errors import LavidaError, RequestError
 from lavida.image.load import Input, expand_input, open_image
+from lavida.image.video import Video
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -28,23 +29,39 @@ def answer_all(images: list[str], question: str | None, request: Request) -> int
 
     api.decode_options(request.decode)  # a wrong option is told before a model is loaded or a picture read
     api.find_model(request.model)
-    inputs = list(_inputs(images))
-    many = len(inputs) > 1
-    if request.record and many:
-        raise RequestError(f"--record takes one picture, got {len(inputs)}; record them one by one")
-    code, model = 0, None
-    for item in inputs:
+    model = None
+    if images or request.video:
+        groups = _groups(images, request)
+    else:
+        _check_stdin(request.model in api.MODELS)
+        model = _load(request)
+        sees = model.net.config.vision is not None
+        _check_stdin(sees)
+        groups = _groups(["-"], request) if sees else [[]]
+    many, code = len(groups) > 1, 0
+    _check_record(groups, request)
+    for group in groups:
         try:
-            if isinstance(item, LavidaError):
-                raise item
-            picture = open_image(item.source, name=item.name)
+            opened = [_open(one, request) for one in group]
             model = model or _load(request)
-            answer = _answer(model, picture, item.name, question or api.DESCRIBE, request)
+            name = ", ".join(one.name for one in group)
+            shown = [_suited(model, one, file) for one, file in zip(opened, group, strict=True)]
+            answer = _answer(model, shown, name, question or api.DESCRIBE, request)
         except LavidaError as error:
             code = complain(error)
         else:
-            _print(answer, request, name=item.name if many else None)
+            _print(answer, request, name=name if many else None)
     return code
+
+
+def _groups(images: list[str], request: Request) -> list[list[Input | Video | LavidaError]]:
+    """What each answer is about."""
+    shown: list[Input | Video | LavidaError] = list(_inputs(images))
+    if request.video:
+        shown.append(Video(source=request.video, frames=request.frames))
+    elif request.frames:
+        raise RequestError("--frames goes with --video; name the video")
+    return [shown] if request.together else [[one] for one in shown]
 
 
 def _inputs(images: list[str]) -> Iterator[Input | LavidaError]:
@@ -55,31 +72,57 @@ def _inputs(images: list[str]) -> Iterator[Input | LavidaError]:
             yield error
 
 
+def _check_stdin(wanted: bool) -> None:
+    if wanted and sys.stdin.isatty():
+        raise RequestError('no picture; say lavida ask photo.jpg "What is this?" or pipe one in')
+
+
+def _check_record(groups: list[list[Input | Video | LavidaError]], request: Request) -> None:
+    if request.record and len(groups) > 1:
+        raise RequestError(f"--record takes one picture, got {len(groups)}; record them one by one")
+    if request.record and not (len(groups[0]) == 1 and isinstance(groups[0][0], (Input, LavidaError))):
+        raise RequestError("--record shows one picture beside its answer; ask about one picture alone")
+
+
+def _open(one: Input | Video | LavidaError, request: Request) -> Image.Image | Video:
+    """A picture, if it can be read at all; a video is opened by the model, which knows how many frames it holds."""
+    if isinstance(one, LavidaError):
+        raise one
+    if isinstance(one, Video):
+        return one
+    return open_image(one.source, name=one.name, any_shape=True, official=request.decode["compat"] == "official")
+
+
+def _suited(model: Model, opened: Image.Image | Video, file: Input | Video) -> Image.Image | Video:
+    return opened if isinstance(opened, Video) else model.open(opened, name=file.name)
+
+
 def _load(request: Request) -> Model:
     from lavida import api
 
     start = time.perf_counter()
-    model = api.load(request.model, device=request.device, threads=request.threads)
+    model = api.load(request.model, **request.load)
     if request.time:
         print(f"model loaded in {time.perf_counter() - start:.2f} s", file=sys.stderr)
     return model
 
 
-def _answer(model: Model, picture: Image.Image, name: str, question: str, request: Request) -> Answer:
+def _answer(model: Model, shown: list[Image.Image | Video], name: str, question: str, request: Request) -> Answer:
     drafts: list[Draft] = []
     start = time.perf_counter()
-    stream = model.stream(picture, question, **request.decode)
+    stream = model.stream(shown, question, **request.decode)
     if request.show:
         from lavida.cli.show import show
 
-        stream = show(stream, title=f"{name}: {question}", file=sys.stderr if request.json else sys.stdout)
+        title = f"{name}: {question}" if name else question
+        stream = show(stream, title=title, file=sys.stderr if request.json else sys.stdout)
     drafts.extend(stream)
     seconds = time.perf_counter() - start
     answer = model.answer(drafts[-1], image=name, question=question, seconds=seconds)
     if request.record:
         from lavida.cli.record import animation
 
-        _write(request.record, animation(drafts, picture=picture, title=question))
+        _write(request.record, animation(drafts, picture=shown[0], title=question))
     if request.time:
         print(
             f"answered in {seconds:.2f} s: {answer.steps} steps, {answer.tokens_per_forward:.1f} tokens per step",

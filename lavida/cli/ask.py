@@ -16,8 +16,8 @@ Words = Annotated[
     list[str],
     typer.Argument(
         metavar='IMAGE... "QUESTION"',
-        help="Pictures as in describe, then the question; without a picture it is read from stdin. "
-        "A question of - is read from stdin.",
+        help="Pictures as in describe, then the question; without a picture it is read from stdin, unless the model "
+        "reads text only. A question of - is read from stdin.",
     ),
 ]
 
@@ -28,18 +28,26 @@ def ask(
     steps: o.Steps = None,
     length: o.Length = None,
     block: o.Block = None,
-    schedule: o.Schedule = "shift",
-    shift: o.Shift = 1 / 3,
-    remasking: o.Remasking = "confidence",
-    cache: o.Cache = "prefix",
-    temperature: o.Temperature = 0.0,
-    seed: o.Seed = 0,
+    schedule: o.Schedule = None,
+    shift: o.Shift = None,
+    remasking: o.Remasking = None,
+    cache: o.Cache = None,
+    temperature: o.Temperature = None,
+    seed: o.Seed = None,
+    compat: o.Compat = None,
+    together: o.Together = False,
+    video: o.Video = None,
+    frames: o.Frames = None,
     json: o.Json = False,
     show: o.Show = False,
     time: o.Time = False,
     record: o.Record = None,
-    threads: o.Threads = None,
     device: o.Device = "cpu",
+    dtype: o.Dtype = None,
+    quantize: o.Quantize = None,
+    offload: o.Offload = False,
+    template: o.Template = None,
+    threads: o.Threads = None,
 ) -> int:
     """Ask one question about pictures, one answer a line."""
     chosen = {k: v for k, v in locals().items() if k != "words"}
@@ -48,15 +56,11 @@ def ask(
 
 
 def split(words: list[str]) -> tuple[list[str], str]:
-    """(pictures, question): the last word is the question. Raises RequestError if one of the two is missing."""
+    """(pictures, question): the last word is the question. Raises RequestError if there is none."""
     *images, question = words
-    if not images:
-        if question == "-" or Path(question).exists():
-            raise RequestError(f'no question for {question}; say lavida ask {question} "What is this?"')
-        if sys.stdin.isatty():
-            raise RequestError('no picture; say lavida ask photo.jpg "What is this?" or pipe one in')
-        images = ["-"]
-    elif question == "-":
+    if not images and (question == "-" or Path(question).exists()):
+        raise RequestError(f'no question for {question}; say lavida ask {question} "What is this?"')
+    if question == "-":
         if "-" in images:
             raise RequestError("standard input cannot be both the picture and the question; name one of them")
         question = sys.stdin.read()

@@ -8,34 +8,46 @@ import typer
 
 from lavida.cli import options as o
 from lavida.cli.answer import answer_all
+from lavida.errors import RequestError
 
 Images = Annotated[
-    list[str], typer.Argument(metavar="IMAGE...", help="Files, folders, patterns; - for a picture or list on stdin.")
+    list[str] | None,
+    typer.Argument(metavar="IMAGE...", help="Files, folders, patterns; - for a picture or list on stdin."),
 ]
 
 
 def describe(
-    images: Images,
+    images: Images = None,
     model: o.Model = "lavida-mini",
     steps: o.Steps = None,
     length: o.Length = None,
     block: o.Block = None,
-    schedule: o.Schedule = "shift",
-    shift: o.Shift = 1 / 3,
-    remasking: o.Remasking = "confidence",
-    cache: o.Cache = "prefix",
-    temperature: o.Temperature = 0.0,
-    seed: o.Seed = 0,
+    schedule: o.Schedule = None,
+    shift: o.Shift = None,
+    remasking: o.Remasking = None,
+    cache: o.Cache = None,
+    temperature: o.Temperature = None,
+    seed: o.Seed = None,
+    compat: o.Compat = None,
+    together: o.Together = False,
+    video: o.Video = None,
+    frames: o.Frames = None,
     json: o.Json = False,
     show: o.Show = False,
     time: o.Time = False,
     record: o.Record = None,
-    threads: o.Threads = None,
     device: o.Device = "cpu",
+    dtype: o.Dtype = None,
+    quantize: o.Quantize = None,
+    offload: o.Offload = False,
+    template: o.Template = None,
+    threads: o.Threads = None,
 ) -> int:
     """Describe pictures, one line each."""
     chosen = {k: v for k, v in locals().items() if k != "images"}
-    return answer_all(images, None, o.request(**chosen))
+    if not images and video is None:
+        raise RequestError("Missing argument 'IMAGE...'; see `lavida describe --help`")
+    return answer_all(images or [], None, o.request(**chosen))
 
 
 app = o.application(describe)

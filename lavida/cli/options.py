@@ -9,20 +9,47 @@ from typing import Annotated, Any
 
 import typer
 
-Model = Annotated[str, typer.Option(help="Model: a folder, or lavida-mini.")]
+Model = Annotated[str, typer.Option(help="Model: a folder, the id owner/name of a hub model, or lavida-mini.")]
 Steps = Annotated[int | None, typer.Option(help="Forward passes, 1 to --length; fewer is faster. Default: --length.")]
 Length = Annotated[
-    int | None, typer.Option(help="Tokens of the canvas, the longest answer possible. Default: 16, or --steps if more.")
+    int | None,
+    typer.Option(
+        help="Tokens of the canvas, the longest answer possible. Default: lavida-mini's is 16, or --steps if more; "
+        "that of other models is their family's."
+    ),
 ]
 Block = Annotated[int | None, typer.Option(help="Finish the canvas in blocks of so many tokens, left to right.")]
-Schedule = Annotated[str, typer.Option(help="Tokens per step: shift, linear, cosine, even or logit_normal.")]
-Shift = Annotated[float, typer.Option(help="Of the shift schedule: below 1 writes many tokens early, above 1 late.")]
-Remasking = Annotated[str, typer.Option(help="What is committed first: confidence, margin, entropy or random.")]
-Cache = Annotated[str, typer.Option(help="prefix computes picture and prompt once, none at every step.")]
-Temperature = Annotated[float, typer.Option(help="Of the Gumbel noise; 0 always takes the likeliest word.")]
-Seed = Annotated[int, typer.Option(help="Of the noise; the same seed gives the same text.")]
+Schedule = Annotated[
+    str | None, typer.Option(help="Tokens per step: shift, linear, cosine, even or logit_normal. Default: shift.")
+]
+Shift = Annotated[
+    float | None,
+    typer.Option(help="Of the shift schedule: below 1 writes many tokens early, above 1 late. Default: 1/3."),
+]
+Remasking = Annotated[
+    str | None,
+    typer.Option(help="What is committed first: confidence, margin, entropy or random. Default: confidence."),
+]
+Cache = Annotated[
+    str | None, typer.Option(help="prefix computes picture and prompt once, none at every step. Default: prefix.")
+]
+Temperature = Annotated[
+    float | None, typer.Option(help="Of the Gumbel noise; 0 always takes the likeliest word. Default: 0.")
+]
+Seed = Annotated[int | None, typer.Option(help="Of the noise; the same seed gives the same text. Default: 0.")]
+Compat = Annotated[str | None, typer.Option(help="official does as the published code did, oddities included.")]
 Threads = Annotated[int | None, typer.Option(help="CPU threads of PyTorch.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda or mps.")]
+Dtype = Annotated[str | None, typer.Option(help="float32, bfloat16 or float16. Default: as stored.")]
+Quantize = Annotated[str | None, typer.Option(help="int8 or int4: the denoiser's weights in less memory.")]
+Offload = Annotated[bool, typer.Option("--offload", help="Keep the denoiser's blocks on the CPU between their turns.")]
+Template = Annotated[
+    str | None,
+    typer.Option(help="Write the prompt as another family does; plain for models that were taught no dialogue."),
+]
+Together = Annotated[bool, typer.Option("--together", help="Ask once about all pictures, not once about each.")]
+Video = Annotated[Path | None, typer.Option(help="A video to ask about; takes lavida[video].")]
+Frames = Annotated[int | None, typer.Option(help="Frames of the video that are looked at. Default: 32 if they fit.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line for each picture.")]
 Show = Annotated[bool, typer.Option("--show", help="Watch the canvas fill up.")]
 Time = Annotated[bool, typer.Option("--time", help="Say on standard error how long loading and answering took.")]
@@ -31,22 +58,28 @@ Record = Annotated[Path | None, typer.Option(help="Write the denoising as an ani
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What was asked on the command line; `decode` holds the fields of `DecodeOptions`."""
+    """What was asked on the command line."""
 
-    decode: dict[str, Any]
+    decode: dict[str, Any]  # fields of `DecodeOptions`; None = the model's default
+    load: dict[str, Any]  # what `lavida.load` takes besides the model
     model: str
-    device: str
-    threads: int | None
+    together: bool
+    video: Path | None
+    frames: int | None
     json: bool
     show: bool
     time: bool
     record: Path | None
 
 
+_LOAD = ("device", "dtype", "quantize", "offload", "threads", "template")
+_OWN = ("model", "together", "video", "frames", "json", "show", "time", "record")
+
+
 def request(**options: Any) -> Request:
-    """Sort the options of a command into those of decoding and those of the command line."""
-    own = {name: options.pop(name) for name in ("model", "device", "threads", "json", "show", "time", "record")}
-    return Request(decode=options, **own)
+    """Sort the options of a command into those of decoding, of loading and of the command line."""
+    own = {name: options.pop(name) for name in _OWN}
+    return Request(load={name: options.pop(name) for name in _LOAD}, decode=options, **own)
 
 
 def application(command: Callable[..., int]) -> typer.Typer:

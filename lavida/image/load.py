@@ -35,20 +35,39 @@ class Input:
     source: Path | bytes
 
 
-def open_image(source: str | Path | bytes | Image.Image, *, name: str | None = None) -> Image.Image:
+@dataclass(frozen=True, kw_only=True)
+class _How:
+    """What `open_image` was asked for besides the picture."""
+
+    any_shape: bool
+    official: bool
+
+
+def open_image(
+    source: str | Path | bytes | Image.Image,
+    *,
+    name: str | None = None,
+    any_shape: bool = False,
+    official: bool = False,
+) -> Image.Image:
     """The picture upright, in RGB, transparency laid on white.
 
-    Raises ImageError for a file that is missing, broken, moving, over 100 megapixels, under 8 pixels on a side or
-    more than 100 times longer than wide; the size is looked at before any pixel is decoded.
+    Raises ImageError for a file that is missing, broken, moving, over 100 megapixels, and unless `any_shape` for one
+    under 8 pixels on a side or more than 100 times longer than wide; the size is looked at before any pixel is decoded.
+    `official` does what the published code does instead: colours converted by Pillow alone (transparency dropped, 16
+    bits clipped), orientation ignored.
     """
+    if not isinstance(source, (str, Path, bytes, Image.Image)):
+        raise ImageError(f"cannot open a picture from {type(source).__name__}; give a path, bytes or a PIL image")
+    how = _How(any_shape=any_shape, official=official)
     if isinstance(source, Image.Image):
-        return _finish(source, name or "the picture")
+        return _finish(source, name or "the picture", how)
     name = name or ("the picture" if isinstance(source, bytes) else str(source))
     with io.BytesIO(source) if isinstance(source, bytes) else _open(Path(source), name) as stream:
         if not stream.read(1):
             raise ImageError(f"{name}: the file is empty; save the picture again")
         stream.seek(0)
-        return _decode(stream, name)
+        return _decode(stream, name, how)
 
 
 def expand_input(arg: str, *, stdin: bytes | None = None) -> Iterator[Input]:
@@ -122,12 +141,12 @@ def _open(path: Path, name: str) -> BinaryIO:
         raise ImageError(f"{name}: cannot read the file ({_line(error)})") from None
 
 
-def _decode(stream: BinaryIO, name: str) -> Image.Image:
+def _decode(stream: BinaryIO, name: str, how: _How) -> Image.Image:
     try:
         with warnings.catch_warnings():
             # Of large pictures we complain ourselves; of corrupt EXIF nobody needs to know.
             warnings.simplefilter("ignore")
-            return _finish(Image.open(stream), name)
+            return _finish(Image.open(stream), name, how)
     except Image.DecompressionBombError:
         raise _too_large(name) from None
     except UnidentifiedImageError:
@@ -140,20 +159,20 @@ def _too_large(name: str) -> ImageError:
     return ImageError(f"{name}: more than {MAX_MEGAPIXELS} megapixels; scale the picture down first")
 
 
-def _finish(image: Image.Image, name: str) -> Image.Image:
+def _finish(image: Image.Image, name: str, how: _How) -> Image.Image:
     width, height = image.size
     if width * height > MAX_MEGAPIXELS * 1_000_000:
         raise _too_large(name)
-    if min(width, height) < MIN_SIDE:
+    if min(width, height) < MIN_SIDE and not how.any_shape:
         raise ImageError(f"{name}: {width}x{height} is too small; a picture needs at least {MIN_SIDE} pixels on a side")
-    if max(width, height) > MAX_ASPECT * min(width, height):
+    if max(width, height) > MAX_ASPECT * min(width, height) and not how.any_shape:
         raise ImageError(
             f"{name}: {width}x{height} is too long and thin (over {MAX_ASPECT}:1); cut out the part you ask about"
         )
     if image.format in _MOVING and getattr(image, "is_animated", False):
-        raise ImageError(f"{name}: an animation of {image.n_frames} frames; extract one frame and give that")
+        raise ImageError(f"{name}: an animation of {image.n_frames} frames; give one frame, or use it as a video")
     image.load()
-    return _to_rgb(_upright(image))
+    return image.convert("RGB") if how.official else _to_rgb(_upright(image))
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -55,12 +55,24 @@ def grid_of(width: int, height: int, vision: VisionConfig, tiles: TilesConfig) -
     return Grid(columns=columns, rows=rows, width=width, height=height)
 
 
+def for_several(tiles: TilesConfig, *, official: bool = False) -> TilesConfig:
+    """Tiles of a picture that is one of several in a prompt: a single view on a grey square, as in training.
+
+    `official` leaves out pooling and newline too, as the published evaluation does. A model that stretches its
+    pictures (lavida-mini) was never shown several and tiles each as usual.
+    """
+    if not tiles.keep_aspect:
+        return tiles
+    one = replace(tiles, pinpoints=(), square=True)
+    return replace(one, pool=False, unpad=False) if official else one
+
+
 def views(image: Image.Image, vision: VisionConfig, tiles: TilesConfig) -> tuple[Tensor, Grid]:
     """Views [V, 3, S, S] of a picture, normalised for the tower: the global view, then the tiles row by row."""
     image = image if image.mode == "RGB" else image.convert("RGB")
     side = vision.image_size
     grid = grid_of(*image.size, vision, tiles)
-    cuts = [image.resize((side, side))]
+    cuts = [(_on_square(image, vision) if tiles.square else image).resize((side, side))]
     if grid.columns:
         canvas = (grid.columns * side, grid.rows * side)
         laid = _fit(image, canvas) if tiles.keep_aspect else image.resize(canvas)
@@ -73,6 +85,19 @@ def views(image: Image.Image, vision: VisionConfig, tiles: TilesConfig) -> tuple
 def normalise(pixels: Tensor, vision: VisionConfig) -> Tensor:
     """(u8 / 255 - mean) / std."""
     return (pixels.float() / 255 - vision.mean) / vision.std
+
+
+def frame_views(frames: Sequence[Image.Image], vision: VisionConfig) -> Tensor:
+    """One view [F, 3, S, S] of each frame of a video, squashed to the tower's square."""
+    whole = TilesConfig()
+    return torch.cat([views(frame, vision, whole)[0] for frame in frames])
+
+
+def _on_square(image: Image.Image, vision: VisionConfig) -> Image.Image:
+    (width, height), side = image.size, max(image.size)
+    laid = Image.new("RGB", (side, side), (int(vision.mean * 255),) * 3)
+    laid.paste(image, ((side - width) // 2, (side - height) // 2))
+    return laid
 
 
 def _fit(image: Image.Image, canvas: tuple[int, int]) -> Image.Image:

@@ -96,6 +96,16 @@ def arrange(x: Tensor, grid: Grid, tiles: TilesConfig, newline: Tensor | None) -
     return torch.cat((base, torch.cat((tiled, ends), -2).flatten(-3, -2)), -2)
 
 
+def arrange_frames(x: Tensor, newline: Tensor | None) -> Tensor:
+    """Tokens [T, D] of a video's projected and pooled frames [F, n, D]: each of their rows ends with `newline`."""
+    if newline is None:  # low-resolution and first-stage models have none
+        return x.flatten(0, 1)
+    side = math.isqrt(x.shape[-2])
+    rows = x.unflatten(-2, (side, side))
+    ends = newline.to(x.dtype).expand(*rows.shape[:2], 1, -1)
+    return torch.cat((rows, ends), -2).flatten(0, 2)
+
+
 def token_centres(grid: Grid, tiles: TilesConfig, side: int) -> tuple[Tensor, Tensor, Tensor]:
     """Centres [T, 2] (x, y in 0..1) of the tokens that `arrange` gives, and two flags [T]: global view, newline."""
 

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from lavida.cache.prefix import PrefixCache
-from lavida.config import VisionConfig, VLMConfig
+from lavida.config import TilesConfig, VisionConfig, VLMConfig
 from lavida.errors import ConfigError, RequestError
 from lavida.image.tiles import Grid
 from lavida.model.denoiser import Denoiser
 from lavida.model.efficientnet import EfficientNetLite0
-from lavida.model.projector import CellPositions, Projector, arrange, pool
+from lavida.model.projector import CellPositions, Projector, arrange, arrange_frames, pool
 
 IMAGE_ID = -200  # stands for a picture in a list of token ids
 
@@ -53,16 +53,20 @@ class VLM(nn.Module):
                     std = 0.007 if part is self.positions else p.shape[1] ** -0.5
                     p.normal_(0.0, std, generator=generator)
 
-    def image_tokens(self, features: Tensor, grid: Grid) -> Tensor:
-        """Image tokens [..., T, D] of tower features [..., V, n, C]; every picture of a batch has the same grid."""
+    def image_tokens(self, features: Tensor, grid: Grid, tiles: TilesConfig | None = None) -> Tensor:
+        """Image tokens [..., T, D] of tower features [..., V, n, C]; every picture of a batch has the same grid.
+
+        `tiles` are those that the views were cut by, if not the model's own.
+        """
         if self.projector is None:
             raise ConfigError("this model reads text only; load one with a vision tower to ask about a picture")
+        tiles = tiles or self.config.tiles
         x = self.projector(features)
-        if self.config.tiles.pool:
+        if tiles.pool:
             x = pool(x)
-        tokens = arrange(x, grid, self.config.tiles, self.newline)
+        tokens = arrange(x, grid, tiles, self.newline)
         if self.positions is not None:
-            tokens = tokens + self.positions(grid, self.config.tiles, round(x.shape[-2] ** 0.5)).to(tokens.dtype)
+            tokens = tokens + self.positions(grid, tiles, round(x.shape[-2] ** 0.5)).to(tokens.dtype)
         return tokens
 
     def look(self, views: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -71,6 +75,12 @@ class VLM(nn.Module):
             return self.tower(views), None
         maps = self.tower.trunk(views)
         return self.tower.features(maps), self.tower.classify(maps[:1])
+
+    def video_tokens(self, features: Tensor) -> Tensor:
+        """Tokens [T, D] of a video's frames, tower features [F, n, C]; they are pooled even where pictures are not."""
+        if self.projector is None:
+            raise ConfigError("this model reads text only; load one with a vision tower to ask about a video")
+        return arrange_frames(pool(self.projector(features)), self.newline)
 
     def encode_image(self, views: Tensor, grid: Grid) -> Tensor:
         """Image tokens [T, D] of one picture's views [V, 3, S, S]."""

@@ -1,8 +1,9 @@
-"""The byte-level BPE of lavida-mini and a thin face over any `tokenizer.json`."""
+"""A thin face over a tokenizer, and the byte-level BPE of lavida-mini."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from itertools import takewhile
 from pathlib import Path
 
 from tokenizers import Tokenizer as _Tokenizer
@@ -17,13 +18,48 @@ HINTS = ("<|hint:sure|>", "<|hint:maybe|>", "<|hint:guess|>")
 SPECIAL = (EOS, MASK, USER, ASSISTANT, NOTHING, FIM, SPAN, *HINTS, *(f"<|spare{i}|>" for i in range(6)))
 
 
-class Tokenizer:
-    """Text to ids and back; every text is read as if a space stood before it, so that a word is one token anywhere."""
+class Vocabulary:
+    """Text to ids and back; what any tokenizer of ours can do."""
+
+    def __init__(self, backend: _Tokenizer, *, end_ids: Collection[int] = ()) -> None:
+        self._backend = backend
+        self.size = max(backend.get_vocab().values(), default=-1) + 1  # ids from here on stand for nothing
+        self.end_ids = tuple(end_ids)  # a text ends at the first of them
+
+    def save(self, folder: str | Path) -> None:
+        """Write `tokenizer.json`."""
+        self._backend.save(str(Path(folder) / "tokenizer.json"))
+
+    def id_of(self, token: str) -> int:
+        """The id of a token by its exact spelling. Raises CheckpointError if there is none."""
+        i = self._backend.token_to_id(token)
+        if i is None:
+            raise CheckpointError(
+                f"the tokenizer has no token {token!r}; take the tokenizer.json that belongs to the model"
+            )
+        return i
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of a text."""
+        return self._backend.encode(text, add_special_tokens=False).ids
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text up to the first end token, special tokens left out."""
+        kept = [int(i) for i in takewhile(lambda i: i not in self.end_ids, ids)]
+        return self._backend.decode(kept, skip_special_tokens=True).strip()
+
+    def token(self, i: int) -> str:
+        """The text of one id, special tokens spelled out."""
+        return self._backend.decode([int(i)], skip_special_tokens=False)
+
+
+class Tokenizer(Vocabulary):
+    """That of lavida-mini: every text is read as if a space stood before it, so that a word is one token anywhere."""
 
     def __init__(self, backend: _Tokenizer) -> None:
-        self._backend = backend
-        self.size = backend.get_vocab_size()
+        super().__init__(backend)
         self.eos_id, self.mask_id = self.id_of(EOS), self.id_of(MASK)
+        self.end_ids = (self.eos_id,)
 
     @classmethod
     def load(cls, folder: str | Path) -> Tokenizer:
@@ -55,30 +91,6 @@ class Tokenizer:
         backend.train_from_iterator((" " + t for t in texts), trainer)
         return cls(backend)
 
-    def save(self, folder: str | Path) -> None:
-        self._backend.save(str(Path(folder) / "tokenizer.json"))
-
-    def id_of(self, token: str) -> int:
-        """The id of a token by its exact spelling. Raises CheckpointError if there is none."""
-        i = self._backend.token_to_id(token)
-        if i is None:
-            raise CheckpointError(
-                f"the tokenizer has no token {token!r}; take the tokenizer.json that belongs to the model"
-            )
-        return i
-
     def encode(self, text: str) -> list[int]:
-        return self._backend.encode(" " + text, add_special_tokens=False).ids
-
-    def decode(self, ids: Iterable[int]) -> str:
-        """The text up to the first end token, special tokens left out."""
-        kept = []
-        for i in ids:
-            if i == self.eos_id:
-                break
-            kept.append(int(i))
-        return self._backend.decode(kept, skip_special_tokens=True).strip()
-
-    def token(self, i: int) -> str:
-        """The text of one id, special tokens spelled out."""
-        return self._backend.decode([int(i)], skip_special_tokens=False)
+        """Ids of a text, a space before it."""
+        return super().encode(" " + text)

@@ -140,6 +140,25 @@ def test_record_writes_a_well_formed_animation(photo: Path, tmp_path: Path, caps
     assert code == 2 and "--record takes one picture, got 2" in err
 
 
+def test_one_question_about_all_pictures_together(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = run(["ask", str(photo), str(photo), "What differs?", "--together", "--json", *FEW], capsys)
+    assert code == 0 and [r["image"] for r in records(out)] == [f"{photo}, {photo}"]
+    code, out, err = run(["ask", str(photo), "no.png", "What differs?", "--together", *FEW], capsys)
+    assert code == 2 and out == "" and "no.png: no such file" in err
+    record = ["--record", str(tmp_path / "a.svg")]
+    code, _, err = run(["ask", str(photo), str(photo), "What?", "--together", *record, *FEW], capsys)
+    assert code == 2 and "--record shows one picture" in err
+
+
+def test_a_video_is_one_more_thing_to_ask_about(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(["describe", "--video", "no.mp4", *FEW], capsys)
+    assert code == 2 and out == "" and err.count("\n") == 1 and "was not taught on videos" in err
+    code, out, err = run(["ask", str(photo), "What?", "--frames", "4", *FEW], capsys)
+    assert code == 2 and "--frames goes with --video" in err
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_no_disk_space(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = run(["describe", str(photo), "--record", "/dev/full", *FEW], capsys)

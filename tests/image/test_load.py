@@ -36,6 +36,11 @@ def test_bytes_name_and_a_real_200_megapixel_file(tmp_path: Path) -> None:
         open_image(b"")
 
 
+def test_what_is_no_picture_at_all() -> None:
+    with pytest.raises(ImageError, match="cannot open a picture from int; give a path"):
+        open_image(7)
+
+
 def test_a_path_that_cannot_be_a_path() -> None:
     with pytest.raises(ImageError, match="cannot read the file"):
         open_image("nul\0in the path.png")
@@ -99,6 +104,34 @@ def test_floating_point_grey() -> None:
     ramp = np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64)
     grey = np.asarray(open_image(Image.fromarray(ramp)))[..., 0]
     assert grey.min() == 0 and grey.max() == 255
+
+
+@pytest.mark.parametrize(
+    ("size", "mode", "colour", "seen"),
+    [
+        ((40, 30), "RGBA", (200, 0, 0, 0), (255, 255, 255)),
+        ((40, 30), "RGBA", (200, 0, 0, 255), (200, 0, 0)),
+        ((40, 30), "LA", (90, 255), (90, 90, 90)),
+        ((40, 30), "L", 90, (90, 90, 90)),
+        ((40, 30), "1", 1, (255, 255, 255)),
+        ((40, 30), "CMYK", (0, 255, 255, 0), (255, 0, 0)),
+        ((40, 30), "I;16", 128 * 257, (128, 128, 128)),
+        ((1, 1), "RGB", (1, 2, 3), (1, 2, 3)),
+        ((9000, 2), "RGB", (1, 2, 3), (1, 2, 3)),
+    ],
+)
+def test_colours_of_each_mode_and_pictures_of_any_shape(size: tuple, mode: str, colour: object, seen: tuple) -> None:
+    opened = open_image(Image.new(mode, size, colour), any_shape=True)
+    assert opened.mode == "RGB" and opened.size == size and opened.getpixel((0, 0)) == seen
+
+
+def test_the_official_way_leaves_conversion_to_pillow(tmp_path: Path) -> None:
+    clear = Image.new("RGBA", (16, 16), (10, 20, 30, 0))
+    assert open_image(clear, official=True).getpixel((0, 0)) == (10, 20, 30)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    gradient().save(tmp_path / "a.png", exif=exif)
+    assert open_image(tmp_path / "a.png", official=True).size == (64, 48)
 
 
 def test_a_still_gif_and_a_phone_picture_with_a_second_image_pass(tmp_path: Path) -> None:

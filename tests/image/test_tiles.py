@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from lavida.config import TilesConfig, VisionConfig
-from lavida.image.tiles import best_pinpoint, grid_of, views
+from lavida.image.tiles import best_pinpoint, for_several, frame_views, grid_of, views
 
 PINPOINTS = ((384, 768), (768, 384), (768, 768), (1152, 384), (384, 1152))
 VISION = VisionConfig(kind="siglip", hidden_size=8, image_size=384, cells=27)
@@ -70,3 +70,23 @@ def test_extreme_pictures_still_give_views(size: tuple[int, int]) -> None:
     got, grid = views(Image.new("RGB", size), VISION, TilesConfig(pinpoints=PINPOINTS))
     assert len(got) == grid.n_views
     assert got.isfinite().all()
+
+
+def test_one_of_several_pictures_lies_on_a_grey_square() -> None:
+    several = for_several(TilesConfig(pinpoints=PINPOINTS))
+    got, grid = views(Image.new("RGB", (768, 384), "white"), VISION, several)
+    assert grid.n_views == 1 and got.shape == (1, 3, 384, 384)
+    grey = (127 / 255 - 0.5) / 0.5
+    assert torch.allclose(got[0, :, :90], torch.tensor(grey)) and torch.allclose(got[0, :, -90:], torch.tensor(grey))
+    assert (got[0, :, 100:280] == 1).all()
+
+
+def test_a_model_that_stretches_its_pictures_tiles_several_as_it_does_one() -> None:
+    tiles = TilesConfig(pinpoints=((448, 448),), keep_aspect=False)
+    assert for_several(tiles) is tiles
+
+
+def test_each_frame_of_a_video_is_one_squashed_view() -> None:
+    frames = [Image.new("RGB", size, level) for size, level in (((90, 60), "white"), ((20, 80), "black"))]
+    got = frame_views(frames, VISION)
+    assert got.shape == (2, 3, 384, 384) and (got[0] == 1).all() and (got[1] == -1).all()

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from lavida.config import TilesConfig, VisionConfig
-from lavida.image.tiles import Grid, grid_of
-from lavida.model.projector import CellPositions, arrange, pool, token_centres
+from lavida.image.tiles import Grid, for_several, grid_of
+from lavida.model.projector import CellPositions, arrange, arrange_frames, pool, token_centres
 
 LAVIDA = TilesConfig(pinpoints=((384, 768), (768, 384), (768, 768), (1152, 384), (384, 1152)))
 LLADA_V = TilesConfig(
@@ -86,3 +86,18 @@ def test_positions_tell_cells_apart_and_leave_newlines_alone() -> None:
     assert (added[is_newline] == 0).all()
     cells = added[~is_newline]
     assert torch.cdist(cells, cells).fill_diagonal_(1).min() > 1e-3
+
+
+@pytest.mark.parametrize(("tiles", "trained"), [(LAVIDA, 14 * 14 + 1), (LLADA_V, 27 * 27 + 1)])
+def test_token_counts_of_one_of_several_pictures(tiles: TilesConfig, trained: int) -> None:
+    assert _tokens((640, 480), for_several(tiles)) == trained
+    assert _tokens((640, 480), for_several(tiles, official=True)) == 27 * 27
+
+
+def test_frames_of_a_video_end_their_rows_with_a_newline() -> None:
+    x, newline = torch.randn(32, 14 * 14, 2), torch.full((2,), 7.0)
+    tokens = arrange_frames(x, newline)
+    assert len(tokens) == 6720  # LLaDA-V: 210 a frame
+    rows = tokens.view(32, 14, 15, 2)
+    assert (rows[:, :, 14] == newline).all() and torch.equal(rows[:, :, :14].flatten(1, 2), x)
+    assert torch.equal(arrange_frames(x, None), x.flatten(0, 1))

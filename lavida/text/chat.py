@@ -1,0 +1,170 @@
+"""Dialogues as each family writes them: a table of templates, and pure functions from turns to token ids.
+
+Text that a user brings is never read as a special token. LaViDa section 2.3, LLaDA-V's conversation templates.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from lavida.errors import CheckpointError, RequestError
+from lavida.model.vlm import IMAGE_ID
+from lavida.text.messages import ROLES, Part, Turn, pictures_of
+
+_SPECIAL = re.compile(r"(<\|[^<>|]+\|>|<image>)")
+
+
+class Token(str):
+    """One token by its exact spelling; `IMAGE` is the place of a picture."""
+
+    __slots__ = ()
+
+
+IMAGE = Token("<image>")
+
+
+class Words(Protocol):
+    """What is asked of a tokenizer here."""
+
+    def id_of(self, token: str) -> int: ...
+
+    def encode(self, text: str) -> list[int]: ...
+
+    def token(self, i: int) -> str: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChatTemplate:
+    """How one family writes a dialogue; each `<|...|>` in its strings is one token."""
+
+    turns: Mapping[str, tuple[str, str]]  # role -> what opens its turn and what closes it
+    opening: str = ""  # once, before everything
+    system: str | None = None  # the system message of a dialogue that brings none
+    trim: bool = False  # white space around a turn's content is cut off
+    pictures_first: bool = False  # before everything, wherever in the dialogue they stand
+    between_images: str = " "  # in one turn; a newline stands between a picture and the text that follows it
+    # The published splitter drops the first token behind a picture, as a rule that newline; training keeps it.
+    drops_newline: bool = False
+
+    def tokens(self) -> set[str]:
+        """The special tokens that the tokenizer must have."""
+        written = [self.opening, *(text for turn in self.turns.values() for text in turn)]
+        return {piece for text in written for piece in split(text) if isinstance(piece, Token)}
+
+
+_HELPFUL = (
+    "You are a helpful language and vision assistant. You are able to understand the visual content that the user "
+    "provides, and assist the user with a variety of tasks using natural language."
+)
+_LLADA_TURNS = {role: (f"<|start_header_id|>{role}<|end_header_id|>\n\n", "<|eot_id|>") for role in ROLES}
+_CHATML_TURNS = {role: (f"<|im_start|>{role}\n", "<|im_end|>\n") for role in ROLES}
+_LLADA = ChatTemplate(opening="<|startoftext|>", turns=_LLADA_TURNS, trim=True)
+_LLADA_SEES = replace(_LLADA, system=_HELPFUL, between_images="\n", drops_newline=True)
+
+# By family, and "plain" for models that were never taught to talk: base models and the first stage of training.
+TEMPLATES: dict[str, ChatTemplate] = {
+    "lavida-mini": ChatTemplate(
+        turns={"user": ("<|user|>", ""), "assistant": ("<|assistant|>", "<|eos|>")},
+        trim=True,
+        pictures_first=True,
+    ),
+    "lavida-llada": _LLADA_SEES,
+    "lavida-dream": ChatTemplate(turns=_CHATML_TURNS, system=_HELPFUL),
+    "llada-v": _LLADA_SEES,
+    "llada": _LLADA,
+    "dream": ChatTemplate(turns=_CHATML_TURNS, system="You are a helpful assistant."),
+    "plain": ChatTemplate(turns={"user": ("", ""), "assistant": ("", "\n")}),
+}
+
+
+def find_template(name: str) -> ChatTemplate:
+    """A template by the name of its family. Raises RequestError for an unknown name."""
+    if name not in TEMPLATES:
+        raise RequestError(f"unknown template {name!r}; choose one of {', '.join(TEMPLATES)}")
+    return TEMPLATES[name]
+
+
+def check_tokens(template: ChatTemplate, tokenizer: Words) -> None:
+    """Raise CheckpointError if the tokenizer lacks a token of the template."""
+    for token in sorted(template.tokens()):
+        try:
+            tokenizer.id_of(token)
+        except CheckpointError as error:
+            raise CheckpointError(f"{error}; or choose another template ({', '.join(TEMPLATES)})") from None
+
+
+def split(text: str) -> list[str]:
+    """Text that may be trusted, such as a rendered prompt, cut at its special tokens and `<image>`."""
+    pieces = _SPECIAL.split(text)
+    return [Token(piece) if i % 2 else piece for i, piece in enumerate(pieces) if piece]
+
+
+def render(turns: Sequence[Turn], template: ChatTemplate) -> list[str]:
+    """The dialogue as pieces, opened for the assistant's answer; joined they are the prompt as a string.
+
+    Each special token and each picture (`IMAGE`) is a `Token`. Raises RequestError for a role that the family lacks.
+    """
+    pieces = split(template.opening)
+    if template.pictures_first:
+        pieces = [IMAGE for _ in pictures_of(turns)] + pieces
+    if turns[0].role != "system" and template.system is not None:
+        turns = [Turn(role="system", parts=(Part(kind="text", value=template.system),)), *turns]
+    for turn in turns:
+        if turn.role not in template.turns:
+            raise RequestError(f"this model takes no {turn.role} message; leave it out")
+        opened, closed = template.turns[turn.role]
+        pieces += [*split(opened), *_content(turn, template), *split(closed)]
+    return pieces + split(template.turns["assistant"][0])
+
+
+def prompt_ids(turns: Sequence[Turn], template: ChatTemplate, tokenizer: Words, *, official: bool = False) -> list[int]:
+    """Token ids of the dialogue, -200 where a picture stands; `official` as in `piece_ids`."""
+    return piece_ids(render(turns, template), template, tokenizer, official=official)
+
+
+def piece_ids(pieces: Iterable[str], template: ChatTemplate, tokenizer: Words, *, official: bool = False) -> list[int]:
+    """Token ids of the pieces of `render` or `split`, -200 where a picture stands.
+
+    Where the family drops the newline behind a picture, `official` drops the first token whatever it is, as the
+    published code does.
+    """
+    ids: list[int] = []
+    behind_image = False
+    for piece in _joined(pieces):
+        if isinstance(piece, Token) and piece == IMAGE:
+            ids.append(IMAGE_ID)
+            behind_image = True
+            continue
+        new = [tokenizer.id_of(piece)] if isinstance(piece, Token) else tokenizer.encode(piece)
+        dropped = template.drops_newline and behind_image and (official or tokenizer.token(new[0]) == "\n")
+        ids += new[1:] if dropped else new
+        behind_image = False
+    return ids
+
+
+def _content(turn: Turn, template: ChatTemplate) -> list[str]:
+    pieces: list[str] = []
+    for part in turn.parts:
+        if part.kind == "text":
+            pieces += ["\n", part.value] if pieces else [part.value]
+        elif not template.pictures_first:
+            pieces += [template.between_images, IMAGE] if pieces and pieces[-1] is IMAGE else [IMAGE]
+    if template.trim and pieces and pieces[0] is not IMAGE:
+        pieces[0] = pieces[0].lstrip()
+    if template.trim and pieces and pieces[-1] is not IMAGE:
+        pieces[-1] = pieces[-1].rstrip()
+    return pieces
+
+
+def _joined(pieces: Iterable[str]) -> list[str]:
+    """Neighbouring texts as one, since a tokenizer may merge across their border; empty ones left out."""
+    out: list[str] = []
+    for piece in pieces:
+        if out and not isinstance(piece, Token) and not isinstance(out[-1], Token):
+            out[-1] += piece
+        elif piece:
+            out.append(piece)
+    return out
