@@ -16,21 +16,20 @@ from typing import Any
 
 import torch
 from PIL import Image
-from torch import Tensor
 
-from lavida.cache.prefix import PrefixCache
 from lavida.checkpoint.hub import find_checkpoint
 from lavida.checkpoint.io import load_checkpoint
+from lavida.config import VLMConfig
 from lavida.decode.answer import answer_steps
 from lavida.decode.defaults import family_options
 from lavida.decode.loop import Step
 from lavida.decode.options import DecodeOptions
 from lavida.errors import CheckpointError, RequestError
 from lavida.image.load import open_image
-from lavida.image.tiles import for_several
+from lavida.image.tiles import tiles_among
 from lavida.image.video import FRAMES, Video, open_video
-from lavida.model.sight import Seen, Sight
-from lavida.model.vlm import IMAGE_ID, VLM
+from lavida.model.sight import Sight
+from lavida.model.vlm import VLM
 from lavida.text.chat import check_tokens, find_template, prompt_ids
 from lavida.text.messages import Part, Turn, pictures_of, question_turns, read_messages, without_history
 from lavida.text.pretrained import load_tokenizer
@@ -93,16 +92,23 @@ def load(
             raise RequestError(f"threads must be at least 1, got {threads}")
         torch.set_num_threads(threads)
     folder = find_model(path)
-    net, config = load_checkpoint(
-        folder, dtype=DTYPES[dtype] if dtype else None, device=device, quantize=quantize, offload=offload
-    )
+    net = load_net(folder, dtype=DTYPES[dtype] if dtype else None, device=device, quantize=quantize, offload=offload)
+    tokenizer = tokenizer_of(folder, net.config)
+    return Model(net, tokenizer, labels=read_labels(folder), name=str(path or DEFAULT_MODEL), template=template)
+
+
+def load_net(folder: Path, *, dtype: torch.dtype | None = None, **placed: Any) -> VLM:
+    """The network of a folder, in eval mode; arguments and errors are those of `load_checkpoint`."""
+    net, config = load_checkpoint(folder, dtype=dtype, **placed)
     if dtype is None and config.family == "lavida-mini":  # stored in half precision to be small
         net = net.float()
-    tokenizer = load_tokenizer(
-        folder, family=config.family, end_ids=config.denoiser.eos_ids, rows=config.denoiser.vocab_size
-    )
-    labels, name = _read_labels(folder), str(path or DEFAULT_MODEL)
-    return Model(net.eval(), tokenizer, labels=labels, name=name, template=template)
+    return net.eval()
+
+
+def tokenizer_of(folder: Path, config: VLMConfig) -> Vocabulary:
+    """The tokenizer of a folder, as its model needs it. Raises CheckpointError."""
+    denoiser = config.denoiser
+    return load_tokenizer(folder, family=config.family, end_ids=denoiser.eos_ids, rows=denoiser.vocab_size)
 
 
 def find_model(path: str | Path | None) -> Path:
@@ -184,29 +190,23 @@ class Model:
 
     def open(self, image: Picture, *, name: str | None = None, official: bool = False) -> Image.Image:
         """A picture that this model can look at. Raises ImageError; lavida-mini refuses tiny and very long ones."""
-        any_shape = self.net.config.family != "lavida-mini"
-        return open_image(image, name=name, any_shape=any_shape, official=official)
+        return open_picture(self.net.config, image, name=name, official=official)
 
     def answer(self, draft: Draft, *, image: str, question: str, seconds: float) -> Answer:
         """The answer that a last draft amounts to."""
         ids = tuple(draft.step.canvas.tolist())
-        ends = [i for i, token in enumerate(ids) if token in self.net.config.denoiser.eos_ids]
-        written = ends[0] + 1 if ends else len(ids)
         return Answer(
             image=image,
             prompt=question,
             text=draft.text,
             steps=draft.step.forwards,
             seconds=seconds,
-            tokens_per_forward=written / draft.step.forwards,
+            tokens_per_forward=tokens_per_forward(draft.step, self.net.config),
             ids=ids,
         )
 
     def _options(self, options: dict[str, Any]) -> DecodeOptions:
-        """The caller's options over the family's; rows of the embedding that no token stands for are never written."""
-        family = family_options(self.net.config, options.get("compat"))
-        unused = range(self.tokenizer.size, self.net.config.denoiser.vocab_size)
-        return decode_options(options, {**family, "banned": (*family.get("banned", ()), *unused)})
+        return model_options(self.net.config, self.tokenizer.size, options)
 
     def _start(self, turns: list[Turn], options: DecodeOptions) -> Iterator[Draft]:
         """All that can be wrong with a dialogue is told here; the drafts are made as they are asked for."""
@@ -233,25 +233,15 @@ class Model:
     def _drafts(
         self, ids: list[int], shown: list[Image.Image | list[Image.Image]], options: DecodeOptions
     ) -> Iterator[Draft]:
-        tiles = self.net.config.tiles
-        if sum(isinstance(one, Image.Image) for one in shown) > 1:
-            tiles = for_several(tiles, official=options.compat == "official")
+        official = options.compat == "official"
+        pictures = sum(isinstance(one, Image.Image) for one in shown)
+        tiles = tiles_among(self.net.config.tiles, pictures, official=official)
         look, watch = self.sight.look, self.sight.watch
         seen = [look(one, tiles) if isinstance(one, Image.Image) else watch(one) for one in shown]
-        segments, cache = self._prefix(ids, seen, options.cache)
+        prompt = torch.tensor(ids, device=self.net.denoiser.embedding.weight.device)
+        segments, cache = self.sight.prompt(prompt, seen, cache=options.cache)
         for step in answer_steps(self.net, segments, options, cache=cache):
             yield self._draft(step)
-
-    def _prefix(self, ids: list[int], seen: list[Seen], cache: str) -> tuple[list[Tensor], PrefixCache | None]:
-        """The prompt as pieces [1, P_i, D], or as keys and values where the picture's are kept from the last time."""
-        prompt = torch.tensor(ids, device=self.net.denoiser.embedding.weight.device)
-        if not (self.net.config.shared_image and len(seen) == 1 and cache == "prefix"):
-            return self.net.segments(prompt, [one.tokens for one in seen]), None
-        (one,) = seen
-        if one.cache is None:
-            one.cache = self.net.prefill([one.tokens[None]])
-        words = self.net.denoiser.embed(prompt[prompt != IMAGE_ID])[None]
-        return [], self.net.prefill([words], one.cache.fork())
 
     def _draft(self, step: Step) -> Draft:
         denoiser = self.net.config.denoiser
@@ -260,6 +250,28 @@ class Model:
             None if i == denoiser.mask_id else "" if i in denoiser.eos_ids else self.tokenizer.token(i) for i in ids
         )
         return Draft(step=step, pieces=pieces, text=self.tokenizer.decode(i for i in ids if i != denoiser.mask_id))
+
+
+def model_options(config: VLMConfig, known: int, options: Mapping[str, Any]) -> DecodeOptions:
+    """Options over those of the model's family. Ids from `known` on, which stand for no token, are never written.
+
+    Raises RequestError for an unknown name or a value out of range.
+    """
+    family = family_options(config, options.get("compat"))
+    unused = range(known, config.denoiser.vocab_size)
+    return decode_options(options, {**family, "banned": (*family.get("banned", ()), *unused)})
+
+
+def open_picture(config: VLMConfig, image: Picture, *, name: str | None = None, official: bool = False) -> Image.Image:
+    """A picture for a model of this configuration. Raises ImageError; lavida-mini refuses tiny and very long ones."""
+    return open_image(image, name=name, any_shape=config.family != "lavida-mini", official=official)
+
+
+def tokens_per_forward(last: Step, config: VLMConfig) -> float:
+    """Tokens of a finished answer, the end token included, by forward pass."""
+    ids = last.canvas.tolist()
+    ends = [i for i, token in enumerate(ids) if token in config.denoiser.eos_ids]
+    return (ends[0] + 1 if ends else len(ids)) / last.forwards
 
 
 def decode_options(options: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> DecodeOptions:
@@ -300,7 +312,7 @@ def _name(image: Any) -> str:
     return "bytes" if isinstance(image, bytes) else str(image)
 
 
-def _read_labels(folder: Path) -> list[str] | None:
+def read_labels(folder: Path) -> list[str] | None:
     """Names of the tower's classes, a JSON list in `labels.json`; None if the model has none."""
     path = folder / "labels.json"
     if not path.is_file():

@@ -67,6 +67,11 @@ def for_several(tiles: TilesConfig, *, official: bool = False) -> TilesConfig:
     return replace(one, pool=False, unpad=False) if official else one
 
 
+def tiles_among(tiles: TilesConfig, pictures: int, *, official: bool = False) -> TilesConfig:
+    """Tiles of each of so many pictures in one prompt; `official` as in `for_several`."""
+    return for_several(tiles, official=official) if pictures > 1 else tiles
+
+
 def views(image: Image.Image, vision: VisionConfig, tiles: TilesConfig) -> tuple[Tensor, Grid]:
     """Views [V, 3, S, S] of a picture, normalised for the tower: the global view, then the tiles row by row."""
     image = image if image.mode == "RGB" else image.convert("RGB")

@@ -14,8 +14,8 @@ from torch import Tensor
 from lavida.cache.prefix import PrefixCache
 from lavida.config import TilesConfig, VisionConfig
 from lavida.errors import ImageError
-from lavida.image.tiles import frame_views, views
-from lavida.model.vlm import VLM
+from lavida.image.tiles import Grid, frame_views, views
+from lavida.model.vlm import IMAGE_ID, VLM
 from lavida.text.prompt import hint_ids
 from lavida.text.tokenizer import Tokenizer, Vocabulary
 
@@ -32,7 +32,7 @@ class Sight:
     """The eyes of a model; `labels` are the names of the tower's own classes, for the hint of lavida-mini."""
 
     def __init__(
-        self, net: VLM, tokenizer: Vocabulary, *, labels: list[str] | None, name: str, remember: int = 8
+        self, net: VLM, tokenizer: Vocabulary | None, *, labels: list[str] | None, name: str, remember: int = 8
     ) -> None:
         self._net, self._tokenizer, self._labels, self._name = net, tokenizer, labels, name
         self._seen: OrderedDict[bytes, Seen] = OrderedDict()
@@ -54,6 +54,10 @@ class Sight:
     def look(self, picture: Image.Image, tiles: TilesConfig) -> Seen:
         """Tokens of a picture cut by `tiles`, from memory if it was seen lately."""
         pixels, grid = views(picture, self.require(), tiles)
+        return self.look_at(pixels, grid, tiles)
+
+    def look_at(self, pixels: Tensor, grid: Grid, tiles: TilesConfig) -> Seen:
+        """The same of views [V, 3, S, S] in float32 that are cut already."""
 
         def tokens() -> Tensor:
             features, classes = self._eyes(pixels)
@@ -67,6 +71,20 @@ class Sight:
         pixels = frame_views(frames, self.require())
         weight = self._net.denoiser.embedding.weight
         return self._kept(pixels, "video", lambda: self._net.video_tokens(self._eyes(pixels)[0]).to(weight))
+
+    def prompt(self, ids: Tensor, seen: Sequence[Seen], *, cache: str) -> tuple[list[Tensor], PrefixCache | None]:
+        """The prompt of ids [P] as pieces [1, P_i, D], or as keys and values where the picture's are kept.
+
+        `cache` is that of `DecodeOptions`. Raises RequestError unless each -200 has its picture or video.
+        """
+        net = self._net
+        if not (net.config.shared_image and len(seen) == 1 and cache == "prefix"):
+            return net.segments(ids, [one.tokens for one in seen]), None
+        (one,) = seen
+        if one.cache is None:
+            one.cache = net.prefill([one.tokens[None]])
+        words = net.denoiser.embed(ids[ids != IMAGE_ID])[None]
+        return [], net.prefill([words], one.cache.fork())
 
     def frame_tokens(self) -> int:
         """Tokens that one frame of a video takes."""
