@@ -30,6 +30,10 @@ class Vocabulary:
         """Write `tokenizer.json`."""
         self._backend.save(str(Path(folder) / "tokenizer.json"))
 
+    def backend(self) -> _Tokenizer:
+        """A copy for code that works on `tokenizers` itself."""
+        return _Tokenizer.from_str(self._backend.to_str())
+
     def id_of(self, token: str) -> int:
         """The id of a token by its exact spelling. Raises CheckpointError if there is none."""
         i = self._backend.token_to_id(token)

@@ -1,0 +1,90 @@
+"""`VLMConfig` as a configuration of transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Self
+
+from transformers import PretrainedConfig
+
+from lavida.api import find_model
+from lavida.checkpoint.contents import CONFIG, read_json, survey
+from lavida.checkpoint.match import read_config
+from lavida.config import VLMConfig
+from lavida.errors import CheckpointError, RequestError
+
+_OWN = tuple(f.name for f in fields(VLMConfig))
+# What the Auto classes hand on and nothing here depends on: no code of a checkpoint is run, whoever trusts it.
+_INNER = ("_from_auto", "_from_pipeline", "adapter_kwargs", "code_revision", "config", "trust_remote_code")
+# Where and how to look on the hub; of no account for a folder.
+_HUB = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
+
+
+def folder_of(path: str | Path, given: Mapping[str, Any]) -> Path:
+    """The folder of a model by path, hub id or name, as `lavida.load` finds it.
+
+    `given` are the other arguments of a `from_pretrained`. Raises RequestError for one that would have been ignored.
+    """
+    here = Path(path).is_dir()
+    for name, value in given.items():
+        if name in _INNER or value is None or value is False or (name, value) == ("revision", "main"):
+            continue
+        if name not in _HUB:
+            raise RequestError(f"from_pretrained takes no argument {name!r}; leave it out")
+        if not here or name == "subfolder":
+            raise RequestError(
+                f"from_pretrained takes no {name!r}; download by huggingface_hub.snapshot_download, give the folder"
+            )
+    return find_model(path)
+
+
+class LavidaConfig(PretrainedConfig):
+    """`vlm` holds everything; written as the `config.json` that `lavida.load` reads.
+
+    What a published checkpoint is made of is told by its tensors too, so the whole of it is fetched from the hub.
+    """
+
+    model_type = "lavida"
+    has_no_defaults_at_init = True
+
+    def __init__(self, **given: Any) -> None:
+        self.vlm = VLMConfig.from_json({name: given.pop(name) for name in _OWN if name in given})
+        super().__init__(**given)
+
+    @classmethod
+    def of(cls, vlm: VLMConfig, **given: Any) -> Self:
+        """The configuration that wraps `vlm`."""
+        return cls(**{name: value for name, value in vlm.to_json().items() if name in _OWN}, **given)
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path, **given: Any) -> Self:
+        """Read a model by folder, hub id or name. Raises CheckpointError, ConfigError, RequestError."""
+        folder = folder_of(path, given)
+        return cls.from_dict(read_json(folder / CONFIG), name_or_path=str(folder))
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **given: Any) -> Any:
+        """Read our fields, or for another `model_type` the published checkpoint `name_or_path` that they are of.
+
+        With `return_unused_kwargs` a pair, as in transformers. Raises CheckpointError, ConfigError.
+        """
+        both, name = given.pop("return_unused_kwargs", False), given.pop("name_or_path", "")
+        if config_dict.get("model_type") == cls.model_type:
+            vlm = VLMConfig.from_json(config_dict)
+        else:
+            contents = survey(find_model(name))
+            if contents.data != config_dict:
+                raise CheckpointError(f"{contents.folder / CONFIG} is not what was read; give the folder of one model")
+            vlm = read_config(contents)
+        config = cls.of(vlm, name_or_path=name)
+        return (config, {n: v for n, v in given.items() if n not in _INNER}) if both else config
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields of `VLMConfig` and nothing else."""
+        return self.vlm.to_json()
+
+    def to_diff_dict(self) -> dict[str, Any]:
+        """The same: no field is left out for having its default."""
+        return self.to_dict()

@@ -1,0 +1,203 @@
+"""The network as a model of transformers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+from transformers.modeling_outputs import MaskedLMOutput
+
+from lavida.api import DTYPES, load_net, model_options, read_labels, tokenizer_of, tokens_per_forward
+from lavida.checkpoint.io import save_checkpoint
+from lavida.decode.answer import answer_hidden, answer_steps
+from lavida.decode.loop import Step
+from lavida.errors import RequestError
+from lavida.hf.config import LavidaConfig, folder_of
+from lavida.hf.generation import DiffusionGenerationConfig, DiffusionOutput, Streamer, followed
+from lavida.image.tiles import Grid, tiles_among
+from lavida.model.sight import Seen, Sight
+from lavida.model.vlm import IMAGE_ID, VLM
+from lavida.text.pretrained import FAST, SLOW
+from lavida.text.tokenizer import Vocabulary
+
+
+class LavidaForMaskedDiffusion(PreTrainedModel):
+    """A vision-language model of masked diffusion, or a text-only one; the network itself is `net`.
+
+    `tokenizer` and `labels` are what the network needs of them: which ids stand for nothing, and the hint of
+    lavida-mini.
+    """
+
+    config_class = LavidaConfig
+    base_model_prefix = "net"
+    main_input_name = "input_ids"
+    _supports_sdpa = True
+
+    def __init__(
+        self,
+        config: LavidaConfig,
+        *,
+        net: VLM | None = None,
+        tokenizer: Vocabulary | None = None,
+        labels: list[str] | None = None,
+    ) -> None:
+        super().__init__(config)
+        self.net = VLM(config.vlm) if net is None else net
+        self.tokenizer, self.labels = tokenizer, labels
+        self.generation_config = DiffusionGenerationConfig()
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        path: str | Path,
+        *,
+        dtype: torch.dtype | str | None = None,
+        device_map: str | torch.device | dict[str, Any] | None = None,
+        quantize: str | None = None,
+        offload: bool = False,
+        **given: Any,
+    ) -> Self:
+        """Load a model by folder, hub id or name, in our layout or a published one, in eval mode.
+
+        This is `lavida.checkpoint.io.load_checkpoint`, not the loader of transformers: every tensor is accounted for
+        and no code of a checkpoint is run, with `trust_remote_code` or without. `device_map` is one device or "auto".
+        Raises CheckpointError for a broken model, RequestError for an argument that cannot be had.
+        """
+        folder = folder_of(path, given)
+        device = _device(device_map)
+        net = load_net(folder, dtype=_dtype(dtype), device=device, quantize=quantize, offload=offload)
+        known = any((folder / name).is_file() for name in (FAST, *SLOW))
+        tokenizer = tokenizer_of(folder, net.config) if known else None
+        config = LavidaConfig.of(net.config, name_or_path=str(path))
+        return cls(config, net=net, tokenizer=tokenizer, labels=read_labels(folder)).eval()
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the model in our own layout, for `from_pretrained` and `lavida.load`. Raises CheckpointError."""
+        save_checkpoint(self.net, folder)
+        if self.tokenizer is not None:
+            self.tokenizer.save(folder)
+        if self.labels is not None:
+            (Path(folder) / "labels.json").write_text(json.dumps(self.labels), "utf-8")
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        canvas: Tensor,
+        attention_mask: Tensor | None = None,
+        pixel_values: Tensor | None = None,
+        image_grids: Tensor | None = None,
+    ) -> MaskedLMOutput:
+        """Logits [B, L, V] of canvases [B, L] behind prompts [B, P]; each speaks of the token at its own position."""
+        sight, logits = self._sight(), []
+        rows = self._rows(input_ids, attention_mask, pixel_values, image_grids, False, sight)
+        for (ids, seen), ours in zip(rows, canvas, strict=True):
+            segments, _ = sight.prompt(ids, seen, cache="none")
+            logits.append(self.net.denoiser.head(answer_hidden(self.net, segments, "none")(ours[None])[0]))
+        return MaskedLMOutput(logits=torch.stack(logits))
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        pixel_values: Tensor | None = None,
+        image_grids: Tensor | None = None,
+        generation_config: DiffusionGenerationConfig | None = None,
+        streamer: Streamer | None = None,
+        **options: Any,
+    ) -> DiffusionOutput:
+        """Answer prompts [B, P], one after the other, as if each came alone; inputs are those of `LavidaProcessor`.
+
+        `options` are the fields of `DiffusionGenerationConfig` and win over `generation_config`, which is the model's
+        own if not given. A streamer follows one row (`generation.followed`). Raises RequestError for an unknown
+        argument, a value out of range, or pictures that do not fit the prompt.
+        """
+        if generation_config is not None and not isinstance(generation_config, DiffusionGenerationConfig):
+            raise RequestError(
+                f"generation_config is a {type(generation_config).__name__}; give a DiffusionGenerationConfig"
+            )
+        chosen = (generation_config or self.generation_config).updated(options).to_dict()
+        known = self.config.vlm.denoiser.vocab_size if self.tokenizer is None else self.tokenizer.size
+        decode = model_options(self.config.vlm, known, chosen)
+        if streamer is not None and len(input_ids) != 1:
+            raise RequestError(f"a streamer follows one row and there are {len(input_ids)}; give one prompt at a time")
+        sight, official = self._sight(), decode.compat == "official"
+        last: list[Step] = []
+        for ids, seen in self._rows(input_ids, attention_mask, pixel_values, image_grids, official, sight):
+            segments, cache = sight.prompt(ids, seen, cache=decode.cache)
+            steps: Iterator[Step] = answer_steps(self.net, segments, decode, cache=cache)
+            if streamer is not None:
+                words = ids[ids != IMAGE_ID].cpu()  # a streamer decodes them
+                steps = followed(steps, streamer, words, self.config.vlm.denoiser.mask_id)
+            *_, end = steps
+            last.append(end)
+        answers = torch.stack([step.canvas for step in last]).to(input_ids.device)
+        return DiffusionOutput(
+            sequences=torch.cat((input_ids, answers), 1),
+            tokens_per_forward=torch.tensor([tokens_per_forward(step, self.config.vlm) for step in last]),
+            steps=torch.tensor([step.forwards for step in last]),
+        )
+
+    def _sight(self) -> Sight:
+        """Eyes for one call: nothing is kept for the next, before which the weights may have changed or moved."""
+        return Sight(self.net, self.tokenizer, labels=self.labels, name=self.name_or_path or "it")
+
+    def _rows(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None,
+        pixel_values: Tensor | None,
+        image_grids: Tensor | None,
+        official: bool,
+        sight: Sight,
+    ) -> Iterator[tuple[Tensor, list[Seen]]]:
+        """The ids [P] of each prompt without padding, and what is seen of its pictures."""
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        prompts = [ids[kept.bool()] for ids, kept in zip(input_ids, mask, strict=True)]
+        shown = _pictures(pixel_values, image_grids)
+        places = sum(int((ids == IMAGE_ID).sum()) for ids in prompts)
+        if places != len(shown):
+            raise RequestError(f"the prompts have {places} places for a picture and {len(shown)} were given")
+        for ids in prompts:
+            count = int((ids == IMAGE_ID).sum())
+            tiles = tiles_among(self.config.vlm.tiles, count, official=official)
+            mine, shown = shown[:count], shown[count:]
+            if mine:
+                sight.require()
+            yield ids.to(self.device), [sight.look_at(pixels, grid, tiles) for pixels, grid in mine]
+
+
+def _pictures(pixel_values: Tensor | None, image_grids: Tensor | None) -> list[tuple[Tensor, Grid]]:
+    """The views [V_i, 3, S, S] and grid of each picture."""
+    if pixel_values is None or image_grids is None:
+        if pixel_values is not image_grids:
+            raise RequestError("pixel_values and image_grids go together; give both as the processor returns them")
+        return []
+    grids = [Grid(columns=c, rows=r, width=w, height=h) for c, r, w, h in image_grids.tolist()]
+    counts = [grid.n_views for grid in grids]
+    if sum(counts) != len(pixel_values):
+        raise RequestError(f"image_grids tells of {sum(counts)} views and pixel_values holds {len(pixel_values)}")
+    return list(zip(pixel_values.float().cpu().split(counts), grids, strict=True))
+
+
+def _dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
+    if dtype is None or dtype == "auto" or isinstance(dtype, torch.dtype):
+        return None if dtype == "auto" else dtype
+    if dtype not in DTYPES:
+        raise RequestError(f"unknown dtype {dtype!r}; choose one of auto, {', '.join(DTYPES)}")
+    return DTYPES[dtype]
+
+
+def _device(device_map: Any) -> torch.device | str:
+    if isinstance(device_map, dict) and list(device_map) == [""]:
+        device_map = device_map[""]
+    if isinstance(device_map, dict):
+        raise RequestError("device_map must be one device; give its name, and offload=True for a model that is too big")
+    if device_map == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return "cpu" if device_map is None else device_map

@@ -1,0 +1,214 @@
+"""Dialogues and pictures become the tensors that the model takes; ids become text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from PIL import Image
+from torch import Tensor
+from transformers import BatchFeature, PreTrainedTokenizerFast
+from transformers.processing_utils import ProcessorMixin
+
+from lavida.api import Picture, open_picture, tokenizer_of
+from lavida.checkpoint.contents import read_json
+from lavida.config import VLMConfig
+from lavida.decode.options import COMPAT
+from lavida.errors import CheckpointError, RequestError
+from lavida.hf.config import LavidaConfig, folder_of
+from lavida.image.tiles import tiles_among, views
+from lavida.model.vlm import IMAGE_ID
+from lavida.text.chat import check_tokens, find_template, piece_ids, prompt_ids, render, split
+from lavida.text.messages import Turn, pictures_of, read_messages, without_history
+from lavida.text.tokenizer import Vocabulary
+
+PROCESSOR = "processor_config.json"
+_PLACES = ("path", "url")  # what transformers calls a picture's value besides "image"
+
+
+class LavidaProcessor(ProcessorMixin):
+    """The prompts and pictures of one model; `template` is that of `lavida.load`.
+
+    Pictures are local: paths, bytes or PIL images. Nothing is fetched from the network.
+    """
+
+    def __init__(self, config: VLMConfig, vocabulary: Vocabulary, *, template: str | None = None) -> None:
+        self.config, self.vocabulary, self.template = config, vocabulary, template or config.family
+        check_tokens(find_template(self.template), vocabulary)
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path, *, template: str | None = None, **given: Any) -> Self:
+        """The processor of a model by folder, hub id or name, or one that was saved.
+
+        Raises CheckpointError for a broken one, RequestError for an unknown argument.
+        """
+        folder = folder_of(path, given)
+        if (folder / PROCESSOR).is_file():
+            saved = read_json(folder / PROCESSOR)
+            if saved.get("processor_class") != cls.__name__ or not isinstance(saved.get("model"), dict):
+                raise CheckpointError(f"{folder / PROCESSOR} is not one of {cls.__name__}; remove it")
+            config, template = VLMConfig.from_json(saved["model"]), template or saved.get("template")
+        else:
+            config = LavidaConfig.from_pretrained(folder).vlm
+        return cls(config, tokenizer_of(folder, config), template=template)
+
+    def save_pretrained(self, folder: str | Path) -> list[str]:
+        """Write `processor_config.json` and `tokenizer.json`; the paths of both."""
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        self.vocabulary.save(folder)
+        path = Path(folder) / PROCESSOR
+        path.write_text(json.dumps(self.to_dict(), indent=1) + "\n", "utf-8")
+        return [str(path), str(Path(folder) / "tokenizer.json")]
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `processor_config.json` holds."""
+        return {"processor_class": type(self).__name__, "template": self.template, "model": self.config.to_json()}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(family={self.config.family!r}, template={self.template!r})"
+
+    @property
+    def model_input_names(self) -> list[str]:
+        """Names of what a call returns."""
+        return ["input_ids", "attention_mask", "pixel_values", "image_grids"]
+
+    @cached_property
+    def tokenizer(self) -> PreTrainedTokenizerFast:
+        """The vocabulary for streamers and other readers of ids; prompts are written by `apply_chat_template`."""
+        backend = self.vocabulary.backend()
+        return PreTrainedTokenizerFast(tokenizer_object=backend, clean_up_tokenization_spaces=False)
+
+    def apply_chat_template(
+        self,
+        conversation: Sequence[Any],
+        *,
+        add_generation_prompt: bool = True,
+        tokenize: bool = False,
+        return_dict: bool = False,
+        return_tensors: str | None = "pt",
+        compat: str | None = None,
+    ) -> str | list[str] | Tensor | BatchFeature:
+        """A dialogue (its form: `lavida.text.messages`), or a list of dialogues, as a prompt that opens the answer.
+
+        With `tokenize` its ids [B, P], with `return_dict` too what a call returns, pictures included. Text in the
+        messages is never read as a special token; in the string, which a call reads back, it is. `compat` "official"
+        is that of `DecodeOptions`. Raises RequestError, ImageError.
+        """
+        if not add_generation_prompt:
+            raise RequestError("a prompt always opens the answer; leave add_generation_prompt True")
+        _check_tensors(return_tensors)
+        official = _is_official(compat)
+        several = bool(conversation) and not isinstance(conversation[0], Mapping)
+        turns = [_turns(one, official) for one in (conversation if several else [conversation])]
+        template = find_template(self.template)
+        if not tokenize:
+            texts = ["".join(render(one, template)) for one in turns]
+            return texts if several else texts[0]
+        ids = [prompt_ids(one, template, self.vocabulary, official=official) for one in turns]
+        shown = [[part.value for part in pictures_of(one)] for one in turns] if return_dict else [[] for _ in turns]
+        batch = self._batch(ids, shown, official)
+        return batch if return_dict else batch["input_ids"]
+
+    def __call__(
+        self,
+        images: Any = None,
+        text: str | Sequence[str] | None = None,
+        *,
+        return_tensors: str | None = "pt",
+        compat: str | None = None,
+    ) -> BatchFeature:
+        """Rendered prompts, `<image>` where a picture stands, and their pictures in order, as tensors.
+
+        input_ids [B, P] with -200 for a picture, shorter rows filled up on the left; attention_mask [B, P];
+        pixel_values [V, 3, S, S], the views of all pictures one after the other; image_grids [N, 4], each picture's
+        columns, rows, width and height. Raises RequestError, ImageError.
+        """
+        _check_tensors(return_tensors)
+        texts = [text] if isinstance(text, str) else list(text or ())
+        if not texts:
+            raise RequestError("give a text: what apply_chat_template returns")
+        official, template = _is_official(compat), find_template(self.template)
+        ids = [piece_ids(split(one), template, self.vocabulary, official=official) for one in texts]
+        pictures = iter(_flat(images))
+        shown = [[one for _, one in zip(range(row.count(IMAGE_ID)), pictures)] for row in ids]
+        if [len(row) for row in shown] != [row.count(IMAGE_ID) for row in ids] or next(pictures, None) is not None:
+            given, places = len(_flat(images)), sum(row.count(IMAGE_ID) for row in ids)
+            raise RequestError(f"the text has {places} places for a picture and {given} were given; make them equal")
+        return self._batch(ids, shown, official)
+
+    def decode(self, ids: Iterable[int] | Tensor, skip_special_tokens: bool = False) -> str:
+        """The text of ids, places of pictures left out."""
+        kept = [int(i) for i in ids if int(i) >= 0]
+        return self.tokenizer.decode(kept, skip_special_tokens=skip_special_tokens)
+
+    def batch_decode(self, sequences: Iterable[Iterable[int]] | Tensor, skip_special_tokens: bool = False) -> list[str]:
+        """The texts of rows of ids."""
+        return [self.decode(ids, skip_special_tokens) for ids in sequences]
+
+    def _batch(self, ids: list[list[int]], shown: list[list[Picture]], official: bool) -> BatchFeature:
+        widest, fill = max(map(len, ids)), self.config.denoiser.eos_ids[0]
+        data = {
+            "input_ids": torch.tensor([[fill] * (widest - len(row)) + row for row in ids]),
+            "attention_mask": torch.tensor([[0] * (widest - len(row)) + [1] * len(row) for row in ids]),
+        }
+        seen = [self._views(picture, len(row), official) for row in shown for picture in row]
+        if seen:
+            data["pixel_values"] = torch.cat([pixels for pixels, _ in seen])
+            data["image_grids"] = torch.tensor([grid for _, grid in seen])
+        return BatchFeature(data)
+
+    def _views(self, picture: Picture, among: int, official: bool) -> tuple[Tensor, tuple[int, int, int, int]]:
+        if self.config.vision is None:
+            raise RequestError("this model reads text only; leave the pictures out")
+        if picture is None:
+            raise RequestError("a part of type 'image' is empty; give a path, bytes or a picture")
+        tiles = tiles_among(self.config.tiles, among, official=official)
+        image = open_picture(self.config, picture, official=official)
+        pixels, grid = views(image, self.config.vision, tiles)
+        return pixels, (grid.columns, grid.rows, grid.width, grid.height)
+
+
+def _turns(conversation: Sequence[Any], official: bool) -> list[Turn]:
+    turns = read_messages([_with_images(message) for message in conversation])
+    if any(part.kind == "video" for part in pictures_of(turns)):
+        raise RequestError("this processor takes no videos; give frames as pictures, or use lavida.load")
+    return without_history(turns) if official else turns
+
+
+def _with_images(message: Any) -> Any:
+    """The message with each picture under "image", wherever transformers lets it stand."""
+    if not isinstance(message, Mapping) or not isinstance(message.get("content"), (list, tuple)):
+        return message
+    return {**message, "content": [_part(part) for part in message["content"]]}
+
+
+def _part(part: Any) -> Any:
+    if not isinstance(part, Mapping) or part.get("type") != "image":
+        return part
+    part = {"image" if name in _PLACES else name: value for name, value in part.items()}
+    if isinstance(part.get("image"), str) and part["image"].startswith(("http://", "https://", "data:")):
+        raise RequestError("pictures are not fetched from addresses; download it and give its path")
+    return part
+
+
+def _flat(images: Any) -> list[Picture]:
+    if images is None:
+        return []
+    if isinstance(images, (str, bytes, Path, Image.Image)):
+        return [images]
+    return [picture for one in images for picture in _flat(one)]
+
+
+def _is_official(compat: str | None) -> bool:
+    if compat not in COMPAT:
+        raise RequestError(f"unknown compat {compat!r}; choose one of {', '.join(map(str, COMPAT))}")
+    return compat == "official"
+
+
+def _check_tensors(kind: str | None) -> None:
+    if kind not in (None, "pt"):
+        raise RequestError(f"unknown return_tensors {kind!r}; only 'pt' is returned")
