@@ -16,6 +16,7 @@ LAYERS = (
     {"diffusion"},
     {"decode", "data"},
     {"train", "eval", "api"},
+    {"hf"},
     {"cli"},
 )
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
@@ -44,6 +45,11 @@ def test_imports_go_downwards(path: Path) -> None:
     for part in imported_parts(path.read_text(encoding="utf-8")):
         if part in LEVEL:
             assert LEVEL[part] <= LEVEL[own], f"lavida/{own} imports upwards from lavida/{part}"
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if "hf" not in p.parts], ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_nothing_of_ours_is_built_on_hf(path: Path) -> None:
+    assert "hf" not in imported_parts(path.read_text(encoding="utf-8"))
 
 
 def test_an_upward_import_is_seen() -> None:

@@ -124,7 +124,7 @@ class LavidaForMaskedDiffusion(PreTrainedModel):
         chosen = (generation_config or self.generation_config).updated(options).to_dict()
         known = self.config.vlm.denoiser.vocab_size if self.tokenizer is None else self.tokenizer.size
         decode = model_options(self.config.vlm, known, chosen)
-        if streamer is not None and len(input_ids) != 1:
+        if streamer is not None and len(input_ids) > 1:
             raise RequestError(f"a streamer follows one row and there are {len(input_ids)}; give one prompt at a time")
         sight, official = self._sight(), decode.compat == "official"
         last: list[Step] = []
@@ -145,7 +145,7 @@ class LavidaForMaskedDiffusion(PreTrainedModel):
 
     def _sight(self) -> Sight:
         """Eyes for one call: nothing is kept for the next, before which the weights may have changed or moved."""
-        return Sight(self.net, self.tokenizer, labels=self.labels, name=self.name_or_path or "it")
+        return Sight(self.net, self.tokenizer, labels=self.labels, name=self.name_or_path or self.config.vlm.family)
 
     def _rows(
         self,
@@ -158,11 +158,17 @@ class LavidaForMaskedDiffusion(PreTrainedModel):
     ) -> Iterator[tuple[Tensor, list[Seen]]]:
         """The ids [P] of each prompt without padding, and what is seen of its pictures."""
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        if input_ids.dim() != 2 or not len(input_ids) or mask.shape != input_ids.shape:
+            raise RequestError(
+                "input_ids and attention_mask must be [B, P] alike; give both as the processor made them"
+            )
         prompts = [ids[kept.bool()] for ids, kept in zip(input_ids, mask, strict=True)]
         shown = _pictures(pixel_values, image_grids)
         places = sum(int((ids == IMAGE_ID).sum()) for ids in prompts)
         if places != len(shown):
-            raise RequestError(f"the prompts have {places} places for a picture and {len(shown)} were given")
+            raise RequestError(
+                f"the prompts have {places} places for a picture and {len(shown)} were given; make them equal"
+            )
         for ids in prompts:
             count = int((ids == IMAGE_ID).sum())
             tiles = tiles_among(self.config.vlm.tiles, count, official=official)
