@@ -75,7 +75,7 @@ class LavidaConfig(PretrainedConfig):
             vlm = VLMConfig.from_json(config_dict)
         else:
             contents = survey(find_model(name))
-            if contents.data != config_dict:
+            if any(config_dict.get(name) != value for name, value in contents.data.items()):
                 raise CheckpointError(f"{contents.folder / CONFIG} is not what was read; give the folder of one model")
             vlm = read_config(contents)
         config = cls.of(vlm, name_or_path=name)
