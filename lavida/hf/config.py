@@ -71,11 +71,12 @@ class LavidaConfig(PretrainedConfig):
         With `return_unused_kwargs` a pair, as in transformers. Raises CheckpointError, ConfigError.
         """
         both, name = given.pop("return_unused_kwargs", False), given.pop("name_or_path", "")
+        config_dict = {n: v for n, v in config_dict.items() if n != "_commit_hash"}  # transformers 5.0 puts it there
         if config_dict.get("model_type") == cls.model_type:
             vlm = VLMConfig.from_json(config_dict)
         else:
             contents = survey(find_model(name))
-            if any(config_dict.get(name) != value for name, value in contents.data.items()):
+            if contents.data != config_dict:
                 raise CheckpointError(f"{contents.folder / CONFIG} is not what was read; give the folder of one model")
             vlm = read_config(contents)
         config = cls.of(vlm, name_or_path=name)
