@@ -7,7 +7,6 @@ for draft in model.stream("photo.jpg", "What is this?", steps=8):
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -31,6 +30,7 @@ from lavida.image.video import FRAMES, Video, open_video
 from lavida.model.sight import Sight
 from lavida.model.vlm import VLM
 from lavida.text.chat import check_tokens, find_template, prompt_ids
+from lavida.text.labels import Label, load_labels
 from lavida.text.messages import Part, Turn, pictures_of, question_turns, read_messages, without_history
 from lavida.text.pretrained import load_tokenizer
 from lavida.text.tokenizer import Vocabulary
@@ -94,7 +94,7 @@ def load(
     folder = find_model(path)
     net = load_net(folder, dtype=DTYPES[dtype] if dtype else None, device=device, quantize=quantize, offload=offload)
     tokenizer = tokenizer_of(folder, net.config)
-    return Model(net, tokenizer, labels=read_labels(folder), name=str(path or DEFAULT_MODEL), template=template)
+    return Model(net, tokenizer, labels=load_labels(folder), name=str(path or DEFAULT_MODEL), template=template)
 
 
 def load_net(folder: Path, *, dtype: torch.dtype | None = None, **placed: Any) -> VLM:
@@ -136,7 +136,7 @@ class Model:
         net: VLM,
         tokenizer: Vocabulary,
         *,
-        labels: list[str] | None = None,
+        labels: list[Label] | None = None,
         name: str = "",
         remember: int = 8,
         template: str | None = None,
@@ -310,17 +310,3 @@ def _name(image: Any) -> str:
     if isinstance(image, Image.Image):
         return getattr(image, "filename", "") or "image"
     return "bytes" if isinstance(image, bytes) else str(image)
-
-
-def read_labels(folder: Path) -> list[str] | None:
-    """Names of the tower's classes, a JSON list in `labels.json`; None if the model has none."""
-    path = folder / "labels.json"
-    if not path.is_file():
-        return None
-    try:
-        labels = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"cannot read {path}: {error}; take the file that belongs to the model") from None
-    if not (isinstance(labels, list) and all(isinstance(name, str) for name in labels)):
-        raise CheckpointError(f"{path} must hold a list of names; take the file that belongs to the model")
-    return labels

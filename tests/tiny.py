@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
@@ -11,10 +10,11 @@ from lavida.api import Model
 from lavida.checkpoint.io import save_checkpoint
 from lavida.config import DenoiserConfig, TilesConfig, VisionConfig, VLMConfig
 from lavida.model.vlm import VLM
+from lavida.text.labels import Label, save_labels
 from lavida.text.tokenizer import Tokenizer
 
 WORDS = ("a cat and a dog", "What is this? Describe the image.", "one red ball on the left", '{"cat": 2, "dog": 1}')
-LABELS = [f"thing {i}" for i in range(1000)]
+LABELS = [Label(name=f"thing {i}", kinds=("thing",)) for i in range(1000)]
 
 
 def tiny_tokenizer() -> Tokenizer:
@@ -65,5 +65,5 @@ def save_tiny(folder: Path) -> Path:
     tokenizer = tiny_tokenizer()
     save_checkpoint(tiny_net(tiny_config(tokenizer)), folder)
     tokenizer.save(folder)
-    (folder / "labels.json").write_text(json.dumps(LABELS))
+    save_labels(LABELS, folder)
     return folder

@@ -16,7 +16,7 @@ def train(
     data: Annotated[Path, typer.Option(help="What `lavida data build mini` made.")] = Path("build/mini"),
     out: Annotated[Path, typer.Option(help="Folder of the run; a checkpoint in it is resumed.")] = Path("runs/mini"),
     minutes: Annotated[float | None, typer.Option(help="Stop after so long, with a checkpoint.")] = None,
-    scenes: Annotated[int, typer.Option(help="Drawn scenes for training.")] = 7000,
+    scenes: Annotated[int, typer.Option(help="Drawn scenes for training.")] = 14000,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     start: Annotated[

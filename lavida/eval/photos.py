@@ -77,8 +77,8 @@ def _both(model: Reader, maps: Tensor, truths: list[Truth], decoding: Decoding) 
 
 def judge_photos(model: Reader, photos: Sequence[Photo], maps: Tensor, truths: list[Truth]) -> dict:
     """Figures of the photographs, with the tower's hint and without, beside the tower's head alone."""
-    labels = frozenset(model.labels or ())
-    tower = [model.labels[t.label] if model.labels else "" for t in truths]
+    labels = frozenset(label.name for label in model.labels or ())
+    tower = [model.labels[t.label].name if model.labels else "" for t in truths]
     result: dict = {"n": len(photos), "tower": sum(mentions(t, p.names) for t, p in zip(tower, photos, strict=True))}
     for key, hints in (("with_hints", True), ("without_hints", False)):
         decoding = Decoding(short=NAME_CANVAS, hints=hints)

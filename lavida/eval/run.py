@@ -18,6 +18,7 @@ from lavida.eval.metrics import Cider, exact, noun_scores
 from lavida.eval.sets import KINDS, Asked, question_set
 from lavida.image.tiles import grid_of
 from lavida.model.vlm import VLM
+from lavida.text.labels import Label
 from lavida.text.prompt import hint_ids, question_ids
 from lavida.text.tokenizer import Tokenizer
 
@@ -30,7 +31,7 @@ class Reader(Protocol):
 
     net: VLM
     tokenizer: Tokenizer
-    labels: list[str] | None
+    labels: list[Label] | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -12,7 +11,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import MaskedLMOutput
 
-from lavida.api import DTYPES, load_net, model_options, read_labels, tokenizer_of, tokens_per_forward
+from lavida.api import DTYPES, load_net, model_options, tokenizer_of, tokens_per_forward
 from lavida.checkpoint.io import save_checkpoint
 from lavida.decode.answer import answer_hidden, answer_steps
 from lavida.decode.loop import Step
@@ -22,6 +21,7 @@ from lavida.hf.generation import DiffusionGenerationConfig, DiffusionOutput, Str
 from lavida.image.tiles import Grid, tiles_among
 from lavida.model.sight import Seen, Sight
 from lavida.model.vlm import IMAGE_ID, VLM
+from lavida.text.labels import Label, load_labels, save_labels
 from lavida.text.pretrained import FAST, SLOW
 from lavida.text.tokenizer import Vocabulary
 
@@ -44,7 +44,7 @@ class LavidaForMaskedDiffusion(PreTrainedModel):
         *,
         net: VLM | None = None,
         tokenizer: Vocabulary | None = None,
-        labels: list[str] | None = None,
+        labels: list[Label] | None = None,
     ) -> None:
         super().__init__(config)
         self.net = VLM(config.vlm) if net is None else net
@@ -74,7 +74,7 @@ class LavidaForMaskedDiffusion(PreTrainedModel):
         known = any((folder / name).is_file() for name in (FAST, *SLOW))
         tokenizer = tokenizer_of(folder, net.config) if known else None
         config = LavidaConfig.of(net.config, name_or_path=str(path))
-        return cls(config, net=net, tokenizer=tokenizer, labels=read_labels(folder)).eval()
+        return cls(config, net=net, tokenizer=tokenizer, labels=load_labels(folder)).eval()
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the model in our own layout, for `from_pretrained` and `lavida.load`. Raises CheckpointError."""
@@ -82,7 +82,7 @@ class LavidaForMaskedDiffusion(PreTrainedModel):
         if self.tokenizer is not None:
             self.tokenizer.save(folder)
         if self.labels is not None:
-            (Path(folder) / "labels.json").write_text(json.dumps(self.labels), "utf-8")
+            save_labels(self.labels, Path(folder))
 
     def forward(
         self,

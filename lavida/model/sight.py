@@ -16,6 +16,7 @@ from lavida.config import TilesConfig, VisionConfig
 from lavida.errors import ImageError
 from lavida.image.tiles import Grid, frame_views, views
 from lavida.model.vlm import IMAGE_ID, VLM
+from lavida.text.labels import Label
 from lavida.text.prompt import hint_ids
 from lavida.text.tokenizer import Tokenizer, Vocabulary
 
@@ -29,10 +30,10 @@ class Seen:
 
 
 class Sight:
-    """The eyes of a model; `labels` are the names of the tower's own classes, for the hint of lavida-mini."""
+    """The eyes of a model; `labels` are the tower's own classes, for the hint of lavida-mini."""
 
     def __init__(
-        self, net: VLM, tokenizer: Vocabulary | None, *, labels: list[str] | None, name: str, remember: int = 8
+        self, net: VLM, tokenizer: Vocabulary | None, *, labels: list[Label] | None, name: str, remember: int = 8
     ) -> None:
         self._net, self._tokenizer, self._labels, self._name = net, tokenizer, labels, name
         self._seen: OrderedDict[bytes, Seen] = OrderedDict()

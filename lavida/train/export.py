@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from lavida.checkpoint.io import save_checkpoint
-from lavida.data.labels import Label
 from lavida.model.vlm import VLM
+from lavida.text.labels import Label, save_labels
 from lavida.text.tokenizer import Tokenizer
 
 
@@ -18,4 +17,4 @@ def export(vlm: VLM, tokenizer: Tokenizer, labels: Sequence[Label], out: Path) -
     """Write what `lavida.load` reads."""
     save_checkpoint(vlm, out, dtype=torch.bfloat16)
     tokenizer.save(out)
-    (out / "labels.json").write_text(json.dumps([label.name for label in labels]) + "\n", encoding="utf-8")
+    save_labels(list(labels), out)

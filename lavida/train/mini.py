@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lavida.data.corpus import VOCABULARY, corpus
-from lavida.data.prepare import load_labels, load_tower, prepare
+from lavida.data.prepare import load_tower, prepare
+from lavida.errors import DataError
+from lavida.text.labels import load_labels
 from lavida.text.tokenizer import Tokenizer
 from lavida.train.export import export
 from lavida.train.rows import Feed
@@ -19,7 +21,7 @@ def train_mini(
     out: Path,
     *,
     minutes: float | None = None,
-    scenes: int = 7000,
+    scenes: int = 14000,
     seed: int = 0,
     device: str = "cpu",
     start: Path | None = None,
@@ -35,6 +37,8 @@ def train_mini(
     """
     out.mkdir(parents=True, exist_ok=True)
     labels = load_labels(data)
+    if labels is None:
+        raise DataError(f"no labels.json in {data}: build the data first (lavida data build mini)")
     stages = stages or (mini() if start is None else mini()[-1:])
     if start is not None:
         Tokenizer.load(start).save(out)

@@ -16,18 +16,18 @@ from torch import Tensor
 from lavida.data.cells import IMAGE_TOKENS, CellWords
 from lavida.data.concepts import COLOURS, CONCEPTS
 from lavida.data.features import Features
-from lavida.data.labels import Label
 from lavida.data.packing import Batch, Packer
 from lavida.data.questions import Question, ask, ask_photo
 from lavida.data.scenes import Scene
 from lavida.data.worlds import World
+from lavida.text.labels import Label
 from lavida.text.prompt import hint_ids
 from lavida.text.tokenizer import Tokenizer
 
 # How often each kind of question is drawn.
 SCENE_KINDS = {
-    "name": 2.5, "name_at": 2.2, "where": 1.2, "count": 2, "total": 0.8, "colour": 2.2, "presence": 1.8, "side": 1.2,
-    "side_yes_no": 1, "next_to": 1, "kind": 0.6, "caption": 2.2, "detailed": 0.6, "list": 0.3, "json": 0.3,
+    "name": 3, "name_at": 1.8, "where": 0.7, "count": 4.5, "total": 1, "colour": 3.5, "presence": 0.8, "side": 0.5,
+    "side_yes_no": 0.6, "next_to": 1.8, "kind": 0.8, "caption": 3, "detailed": 0.8, "list": 0.3, "json": 0.3,
 }  # fmt: skip
 PHOTO_KINDS = {"caption": 3, "name": 3, "kind": 1, "presence": 1}
 
@@ -152,7 +152,7 @@ class Feed:
         return Views(maps=torch.stack(maps), words=torch.stack(words))
 
     def _hint(self, label: Label, probability: float) -> list[int]:
-        return hint_ids(self.tokenizer, label.name, probability)
+        return hint_ids(self.tokenizer, label, probability)
 
     def _questions(self, scene: Scene, rng: random.Random) -> list[Question]:
         kinds = rng.choices(list(SCENE_KINDS), list(SCENE_KINDS.values()), k=16)

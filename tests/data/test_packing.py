@@ -11,9 +11,11 @@ from lavida.data.packing import CANVAS_LENGTHS, Packer
 from lavida.data.questions import Question
 from lavida.data.scenes import Placed, Scene
 from lavida.nn.attention import segment_mask
+from lavida.text.labels import Label
 from lavida.text.prompt import HINT_TOKENS, hint_ids
 from tests.tiny import tiny_tokenizer
 
+CAT = Label(name="cat", kinds=("animal",))
 QUESTIONS = [
     Question(kind="name", prompt="What is this?", answer="a cat"),
     Question(kind="presence", prompt="Is there a dog?", answer="no", asked=("dog",)),
@@ -24,7 +26,9 @@ def packed(row=256, seed=0):
     tokenizer = tiny_tokenizer()
     packer = Packer(tokenizer, image_tokens=IMAGE_TOKENS, row=row)
     return tokenizer, packer.pack(
-        [(hint_ids(tokenizer, "cat", 0.9), QUESTIONS)], random.Random(seed), torch.Generator().manual_seed(seed)
+        [(hint_ids(tokenizer, CAT, 0.9), QUESTIONS)],
+        random.Random(seed),
+        torch.Generator().manual_seed(seed),
     )
 
 
@@ -69,7 +73,8 @@ def test_what_does_not_fit_is_left_out_and_names_are_found():
 
 def test_hint_has_always_the_same_length():
     tokenizer = tiny_tokenizer()
-    assert {len(hint_ids(tokenizer, name, 0.1)) for name in ("cat", "a very long name of a thing")} == {HINT_TOKENS}
+    labels = [Label(name=name, kinds=("thing",)) for name in ("cat", "a very long name of a thing")]
+    assert {len(hint_ids(tokenizer, label, 0.1)) for label in labels} == {HINT_TOKENS}
 
 
 def test_cells_show_the_topmost_object_and_small_ones_get_the_nearest_cell():

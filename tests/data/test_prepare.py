@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lavida.data import prepare as module
-from lavida.data.prepare import drawn_scenes, load_labels, load_tower, photo_crops, prepare
+from lavida.data.prepare import drawn_scenes, load_tower, photo_crops, prepare
 from lavida.errors import DataError
 from tests.data.atlases import tiny_atlas
 from tests.train.test_trainer import NoTower
@@ -37,8 +37,7 @@ def test_crops_are_whole_first_and_have_the_size_of_a_scene(tmp_path):
 
 
 def test_what_is_missing_is_told(tmp_path):
-    for load in (load_labels, load_tower):
-        with pytest.raises(DataError, match="build the data first"):
-            load(tmp_path)
+    with pytest.raises(DataError, match="build the data first"):
+        load_tower(tmp_path)
     with pytest.raises(DataError, match="has no cut-outs of the split nowhere"):
         next(drawn_scenes(tiny_atlas(tmp_path), "nowhere", 0, (1,)))

@@ -6,10 +6,10 @@ import json
 import random
 
 from lavida.data.concepts import CONCEPTS
-from lavida.data.labels import Label
 from lavida.data.questions import KINDS_OF_QUESTION, NUMBERS, ask, ask_photo, caption, detailed, place, references
 from lavida.data.scenes import Placed, Scene
 from lavida.data.worlds import World
+from lavida.text.labels import Label
 
 
 def thing(name, x, y, colour="red"):

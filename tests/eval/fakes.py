@@ -11,9 +11,10 @@ from lavida.data.concepts import COLOURS, CONCEPTS
 from lavida.data.features import Truth
 from lavida.data.worlds import World
 from lavida.model.vlm import VLM
+from lavida.text.labels import Label
 from lavida.text.tokenizer import Tokenizer
 
-LABELS = ["tabby", "sports car", "pig bank"]
+LABELS = [Label(name=n, kinds=(k,)) for n, k in (("tabby", "cat"), ("sports car", "car"), ("pig bank", "thing"))]
 
 
 def tiny_model(seed: int = 0) -> SimpleNamespace:

@@ -4,10 +4,10 @@ import random
 
 import pytest
 
-from lavida.data.labels import Label
 from lavida.data.questions import ask_photo, caption
 from lavida.data.worlds import World
 from lavida.eval.grammar import caption_is_whole, name_is_whole, photo_caption, scene_caption
+from lavida.text.labels import Label
 
 
 def test_every_caption_of_ours_is_whole():

@@ -18,7 +18,7 @@ from lavida.eval.sets import question_set
 from lavida.image.tiles import grid_of
 from lavida.text.prompt import hint_ids, question_ids
 
-from .fakes import photo_list, tiny_features, tiny_model
+from .fakes import LABELS, photo_list, tiny_features, tiny_model
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def test_batches_equal_the_loop(model, length, steps):
     with torch.no_grad():
         features = net.tower.features(tiny_features(3).maps)
     grid = grid_of(448, 448, net.config.vision, net.config.tiles)
-    hints = [hint_ids(tokenizer, "tabby", 0.9), [], hint_ids(tokenizer, "sports car", 0.1)]
+    hints = [hint_ids(tokenizer, LABELS[0], 0.9), [], hint_ids(tokenizer, LABELS[1], 0.1)]
     asked = [(i, question_ids(tokenizer, q)) for i in (2, 0, 1) for q in ("What is this?", "Is there a cat in it?")]
     rows, prompts = zip(*asked, strict=True)
     prefixes = encode_pictures(net, features, grid, hints)

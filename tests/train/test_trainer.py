@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from lavida.data.features import Features, write_features
-from lavida.data.labels import Label
 from lavida.data.worlds import Cutout, World
 from lavida.errors import CheckpointError, ConfigError, DataError
 from lavida.model.efficientnet import EfficientNetLite0
+from lavida.text.labels import Label
 from lavida.train.export import export
 from lavida.train.rows import Feed
 from lavida.train.stages import Stage
