@@ -19,25 +19,30 @@ from PIL import Image
 from torch import Tensor
 
 from lavida.cache.prefix import PrefixCache
+from lavida.checkpoint.contents import survey
 from lavida.checkpoint.hub import find_checkpoint
 from lavida.checkpoint.io import load_checkpoint
+from lavida.checkpoint.match import read_config
 from lavida.decode.answer import answer_steps
+from lavida.decode.canvas import find_stop
 from lavida.decode.defaults import family_options
 from lavida.decode.loop import Step
 from lavida.decode.options import DecodeOptions
 from lavida.errors import CheckpointError, RequestError
+from lavida.eval.likelihood import Choice, Likelihood, choose, log_likelihood
 from lavida.image.load import open_image
 from lavida.image.tiles import for_several
 from lavida.image.video import FRAMES, Video, open_video
 from lavida.model.sight import Seen, Sight
 from lavida.model.vlm import IMAGE_ID, VLM
-from lavida.text.chat import check_tokens, find_template, prompt_ids
+from lavida.text.chat import check_tokens, find_template, last_token, prompt_ids
 from lavida.text.messages import Part, Turn, pictures_of, question_turns, read_messages, without_history
 from lavida.text.pretrained import load_tokenizer
 from lavida.text.tokenizer import Vocabulary
 
 Picture = str | Path | bytes | Image.Image
 Shown = Picture | Video | Sequence[Picture | Video] | None  # what a question is about; None = nothing but words
+Opened = Image.Image | list[Image.Image]  # a picture, or the frames of a video
 
 DESCRIBE = "Describe the image."
 LENGTH = 16  # tokens of an answer's canvas unless asked otherwise: what lavida-mini was mostly taught on
@@ -122,6 +127,15 @@ def find_model(path: str | Path | None) -> Path:
     return find_checkpoint(path)
 
 
+def check_options(path: str | Path | None, options: Mapping[str, Any]) -> None:
+    """Raise what a model would make of decoding options, from its configuration and before its weights are read.
+
+    RequestError for an option that is unknown or out of range, CheckpointError if there is no such model.
+    """
+    config = read_config(survey(find_model(path)))
+    decode_options(options, family_options(config, options.get("compat")))
+
+
 class Model:
     """A network with its tokenizer; keeps what it computed of the last few pictures."""
 
@@ -167,9 +181,7 @@ class Model:
         Raises RequestError at once for an option that is unknown or out of range, ImageError for a bad picture.
         """
         chosen = self._options(options)
-        if not question.strip():
-            raise RequestError("the question is empty; ask something about the picture")
-        return self._start(question_turns(question, _parts(image)), chosen)
+        return self._start(_turns(image, question), chosen)
 
     def stream_chat(self, messages: Sequence[Mapping[str, Any]], **options: Any) -> Iterator[Draft]:
         """The drafts of the answer to a dialogue; arguments and errors as in `chat` and `stream`.
@@ -177,6 +189,34 @@ class Model:
         The whole dialogue is read. With `compat="official"` only its last question is, as LaViDa's own code does.
         """
         return self._start(read_messages(messages), self._options(options))
+
+    def log_likelihood(
+        self, image: Shown, question: str, answer: str, *, end: bool = True, cache: str | None = None, **options: Any
+    ) -> Likelihood:
+        """Bound on log p(answer | picture, question), estimated; `options` of `lavida.eval.likelihood.log_likelihood`.
+
+        With `end` the token that ends an answer is part of it. Raises RequestError.
+        """
+        segments, held = self._question(image, question, cache)
+        return log_likelihood(self.net, segments, self._answer_ids(answer, end), cache=held, **options)
+
+    def choose(
+        self,
+        image: Shown,
+        question: str,
+        answers: Sequence[str],
+        *,
+        end: bool = True,
+        cache: str | None = None,
+        **options: Any,
+    ) -> Choice:
+        """Which of several answers is likeliest, and how sure that is; `options` of `lavida.eval.likelihood.choose`.
+
+        `end` as in `log_likelihood`. Raises RequestError.
+        """
+        ids = [self._answer_ids(answer, end) for answer in answers]
+        segments, held = self._question(image, question, cache)
+        return choose(self.net, segments, ids, cache=held, **options)
 
     def forget(self) -> None:
         """Drop what was kept of the pictures seen."""
@@ -211,12 +251,15 @@ class Model:
     def _start(self, turns: list[Turn], options: DecodeOptions) -> Iterator[Draft]:
         """All that can be wrong with a dialogue is told here; the drafts are made as they are asked for."""
         official = options.compat == "official"
-        turns = without_history(turns) if official else turns
-        ids = prompt_ids(turns, self.template, self.tokenizer, official=official)
-        shown = [self._open(part, official) for part in pictures_of(turns)]
+        ids, shown = self._read(without_history(turns) if official else turns, official)
         return self._drafts(ids, shown, options)
 
-    def _open(self, part: Part, official: bool) -> Image.Image | list[Image.Image]:
+    def _read(self, turns: list[Turn], official: bool) -> tuple[list[int], list[Opened]]:
+        """Token ids of a dialogue and its pictures, opened."""
+        ids = prompt_ids(turns, self.template, self.tokenizer, official=official)
+        return ids, [self._open(part, official) for part in pictures_of(turns)]
+
+    def _open(self, part: Part, official: bool) -> Opened:
         self.sight.require()
         if part.value is None:
             raise RequestError(f"a part of type {part.kind!r} is empty; give a path, bytes or a picture")
@@ -230,17 +273,35 @@ class Model:
         return open_video(video, most=max(1, min(FRAMES, room)))
 
     @torch.inference_mode()
-    def _drafts(
-        self, ids: list[int], shown: list[Image.Image | list[Image.Image]], options: DecodeOptions
-    ) -> Iterator[Draft]:
-        tiles = self.net.config.tiles
-        if sum(isinstance(one, Image.Image) for one in shown) > 1:
-            tiles = for_several(tiles, official=options.compat == "official")
-        look, watch = self.sight.look, self.sight.watch
-        seen = [look(one, tiles) if isinstance(one, Image.Image) else watch(one) for one in shown]
+    def _drafts(self, ids: list[int], shown: list[Opened], options: DecodeOptions) -> Iterator[Draft]:
+        seen = self._look(shown, official=options.compat == "official")
         segments, cache = self._prefix(ids, seen, options.cache)
         for step in answer_steps(self.net, segments, options, cache=cache):
-            yield self._draft(step)
+            yield self._draft(step, options.stops)
+
+    @torch.inference_mode()
+    def _question(self, image: Shown, question: str, cache: str | None) -> tuple[list[Tensor], str | PrefixCache]:
+        """The prompt as pieces [1, P_i, D], and what likelihoods take as `cache`."""
+        cache = cache or self._options({}).cache
+        if cache not in ("prefix", "none"):
+            raise RequestError(f"the cache of a likelihood is prefix or none, got {cache!r}")
+        ids, shown = self._read(_turns(image, question), official=False)
+        segments, held = self._prefix(ids, self._look(shown, official=False), cache)
+        return segments, held or cache
+
+    def _answer_ids(self, answer: str, end: bool) -> Tensor:
+        ids = self.tokenizer.encode(answer) if answer.strip() else []
+        if not ids:
+            raise RequestError("an answer is empty; give at least one word")
+        last = last_token(self.template) if end else None
+        return torch.tensor(ids + ([self.tokenizer.id_of(last)] if last else []))
+
+    def _look(self, shown: list[Opened], *, official: bool) -> list[Seen]:
+        tiles = self.net.config.tiles
+        if sum(isinstance(one, Image.Image) for one in shown) > 1:
+            tiles = for_several(tiles, official=official)
+        look, watch = self.sight.look, self.sight.watch
+        return [look(one, tiles) if isinstance(one, Image.Image) else watch(one) for one in shown]
 
     def _prefix(self, ids: list[int], seen: list[Seen], cache: str) -> tuple[list[Tensor], PrefixCache | None]:
         """The prompt as pieces [1, P_i, D], or as keys and values where the picture's are kept from the last time."""
@@ -253,13 +314,14 @@ class Model:
         words = self.net.denoiser.embed(prompt[prompt != IMAGE_ID])[None]
         return [], self.net.prefill([words], one.cache.fork())
 
-    def _draft(self, step: Step) -> Draft:
+    def _draft(self, step: Step, stops: Sequence[Sequence[int]]) -> Draft:
         denoiser = self.net.config.denoiser
         ids = step.canvas.tolist()
         pieces = tuple(
             None if i == denoiser.mask_id else "" if i in denoiser.eos_ids else self.tokenizer.token(i) for i in ids
         )
-        return Draft(step=step, pieces=pieces, text=self.tokenizer.decode(i for i in ids if i != denoiser.mask_id))
+        said = ids[: find_stop(step.canvas, stops)]
+        return Draft(step=step, pieces=pieces, text=self.tokenizer.decode(i for i in said if i != denoiser.mask_id))
 
 
 def decode_options(options: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> DecodeOptions:
@@ -281,6 +343,12 @@ def decode_options(options: Mapping[str, Any], defaults: Mapping[str, Any] | Non
         chosen["block"] = block if -(-chosen["length"] // block) <= (chosen.get("steps") or chosen["length"]) else None
     chosen["banned"] = (*given.get("banned", ()), *(defaults or {}).get("banned", ()))
     return DecodeOptions(**chosen)
+
+
+def _turns(image: Shown, question: str) -> list[Turn]:
+    if not question.strip():
+        raise RequestError("the question is empty; ask something about the picture")
+    return question_turns(question, _parts(image))
 
 
 def _parts(image: Shown) -> list[Part]:
