@@ -47,6 +47,7 @@ Opened = Image.Image | list[Image.Image]  # a picture, or the frames of a video
 DESCRIBE = "Describe the image."
 LENGTH = 16  # tokens of an answer's canvas unless asked otherwise: what lavida-mini was mostly taught on
 LONGEST = 64  # the longest canvas it was taught on
+MAX_THREADS = 1024  # more of them take minutes to start
 MODELS = {"lavida-mini": Path(__file__).parent / "assets" / "mini"}
 DEFAULT_MODEL = "lavida-mini"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -94,8 +95,8 @@ def load(
     if dtype is not None and dtype not in DTYPES:
         raise RequestError(f"unknown dtype {dtype!r}; choose one of {', '.join(DTYPES)}")
     if threads is not None:
-        if threads < 1:
-            raise RequestError(f"threads must be at least 1, got {threads}")
+        if not 1 <= threads <= MAX_THREADS:
+            raise RequestError(f"threads must be at least 1 and at most {MAX_THREADS}, got {threads}")
         torch.set_num_threads(threads)
     folder = find_model(path)
     net, config = load_checkpoint(

@@ -121,6 +121,8 @@ def test_wrong_options_are_refused_before_anything_is_computed(model: Model, opt
 def test_wrong_question_and_picture(model: Model) -> None:
     with pytest.raises(RequestError, match="question is empty"):
         model.ask(gradient(), "  ")
+    with pytest.raises(RequestError, match="not valid Unicode"):
+        model.ask(gradient(), "What\udc80?")
     with pytest.raises(ImageError, match="no such file"):
         model.describe("nowhere.png")
     with pytest.raises(RequestError, match="prompt and answer take"):

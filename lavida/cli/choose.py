@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_text
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -67,6 +68,8 @@ def choose(
 
 def split(words: list[str], *, sees: bool) -> tuple[str | None, str, list[str]]:
     """(picture, question, answers). Raises RequestError if anything is missing."""
+    if not sees and Path(words[0]).is_file():
+        raise RequestError(f"the model reads text only; leave {words[0]} out, or load one with a vision tower")
     image, rest = (words[0], words[1:]) if sees else (None, words)
     if len(rest) < 3:
         usage = f'lavida choose {"photo.jpg " * sees}"What is it?" "A cat." "A dog."'

@@ -24,7 +24,7 @@ from torch import Tensor
 from lavida.cache.prefix import PrefixCache
 from lavida.decode.answer import HiddenOf, answer_hidden
 from lavida.diffusion.masking import apply_mask
-from lavida.errors import RequestError
+from lavida.errors import RequestError, check_seed
 from lavida.model.vlm import VLM
 
 ESTIMATORS = ("pairs", "single")
@@ -75,6 +75,7 @@ def log_likelihood(
         raise RequestError(f"rounds must be at least 2 and batch even, got {rounds} and {batch}")
     if answer.dim() != 1 or not len(answer):
         raise RequestError("the answer holds no token; give a row of at least one id")
+    check_seed(seed)
     n, generator = len(answer), torch.Generator().manual_seed(seed)
     losses = partial(_losses, model, answer_hidden(model, segments, cache), answer)
     if 2**n - 1 <= rounds * batch:

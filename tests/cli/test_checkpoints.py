@@ -119,6 +119,7 @@ def test_convert_and_make_random(tmp_path: Path, capsys: pytest.CaptureFixture[s
         ),
         (["convert", str(made), str(tmp_path / "x")], "--to"),
         (["make-random", "--family", "gpt", str(tmp_path / "x")], "unknown family 'gpt'"),
+        (["make-random", "--family", "llada", "--seed", str(2**64), str(tmp_path / "x")], "a seed has at most 64 bits"),
         (["make-random", "--family", "llada", "--scale", "1b", str(tmp_path / "x")], "unknown scale '1b'"),
     ):
         capsys.readouterr()

@@ -29,6 +29,8 @@ def test_answers_are_ranked_and_told_as_json(
 def test_a_text_model_takes_no_picture(random_folders: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["choose", "Who are you?", "a cat", "a dog", "--model", str(random_folders["dream"])]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 2
+    assert main(["choose", __file__, "Who?", "a cat", "a dog", "--model", str(random_folders["dream"])]) == 2
+    assert "the model reads text only; leave" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -41,6 +43,8 @@ def test_a_text_model_takes_no_picture(random_folders: dict[str, Path], capsys: 
         (["PHOTO", "What?", "a", ""], "an answer is empty"),
         (["PHOTO", "What?", "a", "b", "--estimator", "triples"], "unknown estimator 'triples'"),
         (["PHOTO", "What?", "a", "b", "--rounds", "1"], "rounds must be at least 2"),
+        (["PHOTO", "What?", "a", "b", "--seed", str(2**64)], "a seed has at most 64 bits"),
+        (["PHOTO", "What?", "a", "b", "--threads", "100000"], "threads must be at least 1 and at most 1024"),
         (["PHOTO", "What?", "a", "b", "--cache", "dual"], "the cache of a likelihood is prefix or none, got 'dual'"),
         (["PHOTO", "What?", "a", "b" * 900], "prompt and answer take"),
         (["PHOTO", "What?", "a", "b", "--quantize", "int2"], "unknown quantize 'int2'"),

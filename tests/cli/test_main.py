@@ -68,6 +68,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["describe", "a.png", "--top-p", ".9"], "top_p and top_k change nothing at temperature 0"),
         (["describe", "a.png", "--top-k", "0", "--temperature", "1"], "top_k must be at least 1, got 0"),
         (["ask", "a.png", "What?", "--guidance", "-1"], "guidance must be 0 to 10, got -1.0"),
+        (["describe", "a.png", "--seed", str(2**64)], "a seed has at most 64 bits"),
         (["describe", "a.png", "--model", "nowhere"], "unknown model 'nowhere'"),
         (["ask", __file__], "no question for"),
         (["ask", "-"], "no question for -"),
