@@ -15,21 +15,27 @@ from typing import Any
 
 import torch
 from PIL import Image
+from torch import Tensor
 
+from lavida.cache.prefix import PrefixCache
+from lavida.checkpoint.contents import survey
 from lavida.checkpoint.hub import find_checkpoint
 from lavida.checkpoint.io import load_checkpoint
+from lavida.checkpoint.match import read_config
 from lavida.config import VLMConfig
 from lavida.decode.answer import answer_steps
+from lavida.decode.canvas import find_stop
 from lavida.decode.defaults import family_options
 from lavida.decode.loop import Step
 from lavida.decode.options import DecodeOptions
 from lavida.errors import CheckpointError, RequestError
+from lavida.eval.likelihood import Choice, Likelihood, choose, log_likelihood
 from lavida.image.load import open_image
 from lavida.image.tiles import tiles_among
 from lavida.image.video import FRAMES, Video, open_video
-from lavida.model.sight import Sight
+from lavida.model.sight import Seen, Sight
 from lavida.model.vlm import VLM
-from lavida.text.chat import check_tokens, find_template, prompt_ids
+from lavida.text.chat import check_tokens, find_template, last_token, prompt_ids
 from lavida.text.labels import Label, load_labels
 from lavida.text.messages import Part, Turn, pictures_of, question_turns, read_messages, without_history
 from lavida.text.pretrained import load_tokenizer
@@ -37,10 +43,12 @@ from lavida.text.tokenizer import Vocabulary
 
 Picture = str | Path | bytes | Image.Image
 Shown = Picture | Video | Sequence[Picture | Video] | None  # what a question is about; None = nothing but words
+Opened = Image.Image | list[Image.Image]  # a picture, or the frames of a video
 
 DESCRIBE = "Describe the image."
 LENGTH = 16  # tokens of an answer's canvas unless asked otherwise: what lavida-mini was mostly taught on
 LONGEST = 64  # the longest canvas it was taught on
+MAX_THREADS = 1024  # more of them take minutes to start
 MODELS = {"lavida-mini": Path(__file__).parent / "assets" / "mini"}
 DEFAULT_MODEL = "lavida-mini"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -88,8 +96,8 @@ def load(
     if dtype is not None and dtype not in DTYPES:
         raise RequestError(f"unknown dtype {dtype!r}; choose one of {', '.join(DTYPES)}")
     if threads is not None:
-        if threads < 1:
-            raise RequestError(f"threads must be at least 1, got {threads}")
+        if not 1 <= threads <= MAX_THREADS:
+            raise RequestError(f"threads must be at least 1 and at most {MAX_THREADS}, got {threads}")
         torch.set_num_threads(threads)
     folder = find_model(path)
     net = load_net(folder, dtype=DTYPES[dtype] if dtype else None, device=device, quantize=quantize, offload=offload)
@@ -126,6 +134,15 @@ def find_model(path: str | Path | None) -> Path:
             f"unknown model {name!r}; give a folder with config.json, the hub's owner/name, or {', '.join(MODELS)}"
         )
     return find_checkpoint(path)
+
+
+def check_options(path: str | Path | None, options: Mapping[str, Any]) -> None:
+    """Raise what a model would make of decoding options, from its configuration and before its weights are read.
+
+    RequestError for an option that is unknown or out of range, CheckpointError if there is no such model.
+    """
+    config = read_config(survey(find_model(path)))
+    decode_options(options, family_options(config, options.get("compat")))
 
 
 class Model:
@@ -173,9 +190,7 @@ class Model:
         Raises RequestError at once for an option that is unknown or out of range, ImageError for a bad picture.
         """
         chosen = self._options(options)
-        if not question.strip():
-            raise RequestError("the question is empty; ask something about the picture")
-        return self._start(question_turns(question, _parts(image)), chosen)
+        return self._start(_turns(image, question), chosen)
 
     def stream_chat(self, messages: Sequence[Mapping[str, Any]], **options: Any) -> Iterator[Draft]:
         """The drafts of the answer to a dialogue; arguments and errors as in `chat` and `stream`.
@@ -183,6 +198,34 @@ class Model:
         The whole dialogue is read. With `compat="official"` only its last question is, as LaViDa's own code does.
         """
         return self._start(read_messages(messages), self._options(options))
+
+    def log_likelihood(
+        self, image: Shown, question: str, answer: str, *, end: bool = True, cache: str | None = None, **options: Any
+    ) -> Likelihood:
+        """Bound on log p(answer | picture, question), estimated; `options` of `lavida.eval.likelihood.log_likelihood`.
+
+        With `end` the token that ends an answer is part of it. Raises RequestError.
+        """
+        segments, held = self._question(image, question, cache)
+        return log_likelihood(self.net, segments, self._answer_ids(answer, end), cache=held, **options)
+
+    def choose(
+        self,
+        image: Shown,
+        question: str,
+        answers: Sequence[str],
+        *,
+        end: bool = True,
+        cache: str | None = None,
+        **options: Any,
+    ) -> Choice:
+        """Which of several answers is likeliest, and how sure that is; `options` of `lavida.eval.likelihood.choose`.
+
+        `end` as in `log_likelihood`. Raises RequestError.
+        """
+        ids = [self._answer_ids(answer, end) for answer in answers]
+        segments, held = self._question(image, question, cache)
+        return choose(self.net, segments, ids, cache=held, **options)
 
     def forget(self) -> None:
         """Drop what was kept of the pictures seen."""
@@ -211,12 +254,15 @@ class Model:
     def _start(self, turns: list[Turn], options: DecodeOptions) -> Iterator[Draft]:
         """All that can be wrong with a dialogue is told here; the drafts are made as they are asked for."""
         official = options.compat == "official"
-        turns = without_history(turns) if official else turns
-        ids = prompt_ids(turns, self.template, self.tokenizer, official=official)
-        shown = [self._open(part, official) for part in pictures_of(turns)]
+        ids, shown = self._read(without_history(turns) if official else turns, official)
         return self._drafts(ids, shown, options)
 
-    def _open(self, part: Part, official: bool) -> Image.Image | list[Image.Image]:
+    def _read(self, turns: list[Turn], official: bool) -> tuple[list[int], list[Opened]]:
+        """Token ids of a dialogue and its pictures, opened."""
+        ids = prompt_ids(turns, self.template, self.tokenizer, official=official)
+        return ids, [self._open(part, official) for part in pictures_of(turns)]
+
+    def _open(self, part: Part, official: bool) -> Opened:
         self.sight.require()
         if part.value is None:
             raise RequestError(f"a part of type {part.kind!r} is empty; give a path, bytes or a picture")
@@ -230,26 +276,47 @@ class Model:
         return open_video(video, most=max(1, min(FRAMES, room)))
 
     @torch.inference_mode()
-    def _drafts(
-        self, ids: list[int], shown: list[Image.Image | list[Image.Image]], options: DecodeOptions
-    ) -> Iterator[Draft]:
-        official = options.compat == "official"
+    def _drafts(self, ids: list[int], shown: list[Opened], options: DecodeOptions) -> Iterator[Draft]:
+        seen = self._look(shown, official=options.compat == "official")
+        segments, cache = self._prefix(ids, seen, options.cache)
+        for step in answer_steps(self.net, segments, options, cache=cache):
+            yield self._draft(step, options.stops)
+
+    @torch.inference_mode()
+    def _question(self, image: Shown, question: str, cache: str | None) -> tuple[list[Tensor], str | PrefixCache]:
+        """The prompt as pieces [1, P_i, D], and what likelihoods take as `cache`."""
+        cache = cache or self._options({}).cache
+        if cache not in ("prefix", "none"):
+            raise RequestError(f"the cache of a likelihood is prefix or none, got {cache!r}")
+        ids, shown = self._read(_turns(image, question), official=False)
+        segments, held = self._prefix(ids, self._look(shown, official=False), cache)
+        return segments, held or cache
+
+    def _answer_ids(self, answer: str, end: bool) -> Tensor:
+        ids = self.tokenizer.encode(answer) if answer.strip() else []
+        if not ids:
+            raise RequestError("an answer is empty; give at least one word")
+        last = last_token(self.template) if end else None
+        return torch.tensor(ids + ([self.tokenizer.id_of(last)] if last else []))
+
+    def _look(self, shown: list[Opened], *, official: bool) -> list[Seen]:
         pictures = sum(isinstance(one, Image.Image) for one in shown)
         tiles = tiles_among(self.net.config.tiles, pictures, official=official)
         look, watch = self.sight.look, self.sight.watch
-        seen = [look(one, tiles) if isinstance(one, Image.Image) else watch(one) for one in shown]
-        prompt = torch.tensor(ids, device=self.net.denoiser.embedding.weight.device)
-        segments, cache = self.sight.prompt(prompt, seen, cache=options.cache)
-        for step in answer_steps(self.net, segments, options, cache=cache):
-            yield self._draft(step)
+        return [look(one, tiles) if isinstance(one, Image.Image) else watch(one) for one in shown]
 
-    def _draft(self, step: Step) -> Draft:
+    def _prefix(self, ids: list[int], seen: list[Seen], cache: str) -> tuple[list[Tensor], PrefixCache | None]:
+        prompt = torch.tensor(ids, device=self.net.denoiser.embedding.weight.device)
+        return self.sight.prompt(prompt, seen, cache=cache)
+
+    def _draft(self, step: Step, stops: Sequence[Sequence[int]]) -> Draft:
         denoiser = self.net.config.denoiser
         ids = step.canvas.tolist()
         pieces = tuple(
             None if i == denoiser.mask_id else "" if i in denoiser.eos_ids else self.tokenizer.token(i) for i in ids
         )
-        return Draft(step=step, pieces=pieces, text=self.tokenizer.decode(i for i in ids if i != denoiser.mask_id))
+        said = ids[: find_stop(step.canvas, stops)]
+        return Draft(step=step, pieces=pieces, text=self.tokenizer.decode(i for i in said if i != denoiser.mask_id))
 
 
 def model_options(config: VLMConfig, known: int, options: Mapping[str, Any]) -> DecodeOptions:
@@ -293,6 +360,12 @@ def decode_options(options: Mapping[str, Any], defaults: Mapping[str, Any] | Non
         chosen["block"] = block if -(-chosen["length"] // block) <= (chosen.get("steps") or chosen["length"]) else None
     chosen["banned"] = (*given.get("banned", ()), *(defaults or {}).get("banned", ()))
     return DecodeOptions(**chosen)
+
+
+def _turns(image: Shown, question: str) -> list[Turn]:
+    if not question.strip():
+        raise RequestError("the question is empty; ask something about the picture")
+    return question_turns(question, _parts(image))
 
 
 def _parts(image: Shown) -> list[Part]:

@@ -25,3 +25,9 @@ class RequestError(LavidaError):
 
 class DataError(LavidaError):
     """A data set or one of the packages it is built from is missing or broken."""
+
+
+def check_seed(seed: int) -> None:
+    """Raises RequestError for a seed that no random generator takes."""
+    if not -(2**63) <= seed < 2**64:
+        raise RequestError(f"a seed has at most 64 bits, got {seed}; take a smaller number")

@@ -121,10 +121,34 @@ def test_wrong_options_are_refused_before_anything_is_computed(model: Model, opt
 def test_wrong_question_and_picture(model: Model) -> None:
     with pytest.raises(RequestError, match="question is empty"):
         model.ask(gradient(), "  ")
+    with pytest.raises(RequestError, match="not valid Unicode"):
+        model.ask(gradient(), "What\udc80?")
     with pytest.raises(ImageError, match="no such file"):
         model.describe("nowhere.png")
     with pytest.raises(RequestError, match="prompt and answer take"):
         model.ask(gradient(), "why " * 600)
+
+
+@pytest.mark.parametrize("cache", ["prefix", "none"])
+def test_answers_are_compared_by_their_likelihoods(model: Model, cache: str) -> None:
+    answers = ["a cat", "one red ball on the left and a cat", "a"]
+    found = [model.log_likelihood(gradient(), "What is this?", answer, cache=cache, seed=3) for answer in answers]
+    lengths = [len(model.tokenizer.encode(answer)) + 1 for answer in answers]
+    assert [one.tokens for one in found] == lengths and all(one.value < 0 for one in found)
+    bare = model.log_likelihood(gradient(), "What is this?", answers[0], end=False, cache=cache)
+    assert bare.tokens == lengths[0] - 1
+    choice = model.choose(gradient(), "What is this?", answers, cache=cache, seed=3)
+    assert [one.value for one in choice.likelihoods] == pytest.approx([one.value for one in found], rel=1e-5)
+    assert sum(choice.probabilities) == pytest.approx(1) and choice.best == max(range(3), key=lambda i: found[i].value)
+
+
+def test_wrong_likelihoods_are_refused(model: Model) -> None:
+    with pytest.raises(RequestError, match="an answer is empty"):
+        model.log_likelihood(gradient(), "What?", " ")
+    with pytest.raises(RequestError, match="no answer to choose from"):
+        model.choose(gradient(), "What?", [])
+    with pytest.raises(RequestError, match="prefix or none, got 'dual'"):
+        model.choose(gradient(), "What?", ["a"], cache="dual")
 
 
 def test_load_reads_a_folder(tiny_folder: Path) -> None:
@@ -133,6 +157,16 @@ def test_load_reads_a_folder(tiny_folder: Path) -> None:
     assert model.ask(gradient(), "What?", **NOISY).ids == tiny_model().ask(gradient(), "What?", **NOISY).ids
     half = lavida.load(tiny_folder, dtype="bfloat16")
     assert half.describe(gradient(), length=4).steps >= 1
+
+
+def test_load_packs_and_offloads(random_folders: dict[str, Path]) -> None:
+    models = [lavida.load(random_folders["dream"], **how) for how in ({}, {"quantize": "int8"}, {"offload": True})]
+    sizes = [sum(t.nbytes for t in model.net.denoiser.blocks.state_dict().values()) for model in models]
+    assert sizes[1] < 0.6 * sizes[0] and sizes[2] == sizes[0]
+    plain, packed, offloaded = (model.ask(None, "Who are you?", length=4) for model in models)
+    assert plain.ids == offloaded.ids and len(packed.ids) == 4
+    values = [model.log_likelihood(None, "Who are you?", "a cat").value for model in models]
+    assert values[0] == values[2] and values[1] == pytest.approx(values[0], rel=0.05) and values[1] != values[0]
 
 
 def test_load_refuses(tiny_folder: Path, tmp_path: Path) -> None:
@@ -164,3 +198,10 @@ def test_import_is_light_and_names_are_public() -> None:
     assert not heavy and version and set(lavida.__all__) <= set(names)
     with pytest.raises(AttributeError):
         lavida.nothing  # noqa: B018
+
+
+def test_a_stop_ends_the_text(model: Model) -> None:
+    stop = model.ask(gradient(), "What?", **NOISY).ids[4]
+    answer = model.ask(gradient(), "What?", stops=[[stop]], **NOISY)
+    at = answer.ids.index(stop)
+    assert answer.text == model.tokenizer.decode(answer.ids[:at]) != model.tokenizer.decode(answer.ids)

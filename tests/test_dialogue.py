@@ -86,6 +86,22 @@ def test_a_video_is_looked_at_frame_by_frame(kind: str, models: dict[str, Model]
     assert seen == [3, 5] and answer.image == "5 frames" and len(again.ids) == 6
 
 
+@pytest.mark.parametrize("kind", SEES | READS)
+def test_answers_are_compared_as_the_family_is_asked(kind: str, models: dict[str, Model]) -> None:
+    model, shown = models[kind], gradient() if kind in SEES else None
+    answers = ["a cat", "a dog"]
+    choice = model.choose(shown, "What?", answers, estimator="single", rounds=2, batch=4)
+    cache = "prefix" if kind.startswith("lavida") else "none"
+    again = model.choose(shown, "What?", answers, estimator="single", rounds=2, batch=4, cache=cache)
+    assert choice == again and sum(choice.probabilities) == pytest.approx(1)
+    end = model.net.config.denoiser.eos_ids[1]  # the end of a turn
+    assert [one.tokens for one in choice.likelihoods] == [len(model.tokenizer.encode(a)) + 1 for a in answers]
+    assert model._answer_ids("a cat", end=True)[-1] == end
+    for prompt in ((shown, "Who?"), (gradient().rotate(180), "What?"))[: 1 + (kind in SEES)]:
+        other = model.choose(*prompt, answers, estimator="single", rounds=2, batch=4)
+        assert other.likelihoods[0].value != choice.likelihoods[0].value  # question and picture are both read
+
+
 @pytest.mark.parametrize("kind", READS)
 def test_a_model_without_eyes_says_so(kind: str, models: dict[str, Model]) -> None:
     for shown in (gradient(), [gradient()], Video(source=[gradient()])):

@@ -48,3 +48,8 @@ def test_steps_are_counted_and_everything_is_written(model):
     for steps in (4, 16):
         answer = model.describe(DEMO, steps=steps, early_stop=False)
         assert answer.steps == steps and model.net.config.denoiser.mask_id not in answer.ids
+
+
+def test_the_likelier_answer_about_the_demo_photograph(model):
+    choice = model.choose(DEMO, "What is this?", ["a car", "a cat"])
+    assert choice.best == 1 and choice.probabilities[1] > 0.9 and choice.errors == (0, 0)

@@ -218,21 +218,23 @@ def _vision(tower: dict[str, Any], names: Collection[str]) -> VisionConfig:
 
 def _tiles(data: dict[str, Any], *, pool: bool) -> TilesConfig:
     aspect = str(data.get("image_aspect_ratio") or "square")
-    kind = re.fullmatch(r"square|anyres(?:_max_(\d+))?", aspect)
+    kind = re.fullmatch(r"(square|pad)|anyres(?:_max_(\d+))?", aspect)
     if not kind:
         raise CheckpointError(
-            f"config.json has image_aspect_ratio = {aspect!r}, and only square, anyres and anyres_max_N are supported"
+            f"config.json has image_aspect_ratio = {aspect!r}, "
+            "and only square, pad, anyres and anyres_max_N are supported"
         )
-    tiled, unpad = aspect != "square", data.get("mm_patch_merge_type") == "spatial_unpad"
+    tiled, unpad = kind[1] is None, data.get("mm_patch_merge_type") == "spatial_unpad"
     if tiled and not unpad:
         raise CheckpointError("config.json tiles pictures and merges them flat; only spatial_unpad is supported")
     pool = pool and tiled  # the low-resolution and stage-1 models keep the 729 cells of their one view
     _check_fixed(data, _FIXED_POOL if pool else {})
     return TilesConfig(
         pinpoints=_pinpoints(data.get("image_grid_pinpoints")) if tiled else (),
+        square=aspect == "pad",
         pool=pool,
         unpad=unpad,
-        max_tiles=int(kind[1] or 0),
+        max_tiles=int(kind[2] or 0),
     )
 
 

@@ -17,7 +17,7 @@ from lavida.checkpoint.published import FORMS, write_official
 from lavida.checkpoint.standin import DREAM, LLADA, Vocabulary, special_ids, write_tokenizer
 from lavida.checkpoint.writing import new_folder, shard_names, write_index, write_json, write_shard
 from lavida.config import DenoiserConfig, TilesConfig, VisionConfig, VLMConfig
-from lavida.errors import RequestError
+from lavida.errors import RequestError, check_seed
 
 SCALES = ("tiny", "8b")
 SHARD = 2_000_000_000  # bytes, and about the memory that writing takes
@@ -86,6 +86,7 @@ def make_random(family: str, scale: str, out: str | Path, *, seed: int = 0) -> N
 
     Raises RequestError for an unknown family or scale, CheckpointError if `out` exists or cannot be written.
     """
+    check_seed(seed)
     if family not in RECIPES:
         raise RequestError(f"unknown family {family!r}; choose one of {', '.join(RECIPES)}")
     if scale not in SCALES:

@@ -225,9 +225,9 @@ def _ids(denoiser: DenoiserConfig, form: Form) -> dict[str, Any]:
 
 
 def _tiles(tiles: TilesConfig) -> dict[str, Any]:
-    aspect = "square" if not tiles.pinpoints else f"anyres_max_{tiles.max_tiles}" if tiles.max_tiles else "anyres"
+    whole, tiled = "pad" if tiles.square else "square", f"anyres_max_{tiles.max_tiles}" if tiles.max_tiles else "anyres"
     return {
-        "image_aspect_ratio": aspect,
+        "image_aspect_ratio": tiled if tiles.pinpoints else whole,
         "image_grid_pinpoints": [list(pair) for pair in tiles.pinpoints] or None,
         "mm_patch_merge_type": "spatial_unpad" if tiles.unpad else "flat",
     }

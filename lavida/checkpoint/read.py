@@ -13,7 +13,7 @@ from lavida.checkpoint.contents import PROJECTOR, Stored, load_projector, open_w
 from lavida.nn.quant import QuantLinear
 
 BATCH = 64 << 20  # bytes of a file that are turned into something else before its mapping is dropped
-_WORDS = {torch.float64: "F64", torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}
+DTYPES = {torch.float64: "F64", torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}  # as stored
 _INTEGERS = ("I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL")
 
 
@@ -28,7 +28,7 @@ class Target:
 
     def keeps(self, name: str, stored: Stored) -> bool:
         """Whether the tensor can be used as it lies in the file."""
-        same = self.dtype is None or stored.dtype in (_WORDS[self.dtype], *_INTEGERS)
+        same = self.dtype is None or stored.dtype in (DTYPES[self.dtype], *_INTEGERS)
         return same and self._device(name).type == "cpu" and name.removesuffix(".weight") not in self.packed
 
     def place(self, name: str, tensor: Tensor) -> dict[str, Tensor]:

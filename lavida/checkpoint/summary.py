@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import torch
+
 from lavida.checkpoint.contents import Contents, Stored
-from lavida.checkpoint.match import Match
+from lavida.checkpoint.match import Match, blueprint
+from lavida.checkpoint.read import DTYPES, Target
 from lavida.config import VLMConfig
+from lavida.errors import ConfigError
+from lavida.model import placement
+from lavida.nn.quant import QuantLinear
 
 # What a tensor's name begins with -> the part of the model that it is counted to
 _PARTS = {
@@ -63,13 +69,35 @@ def _picture(config: VLMConfig) -> dict[str, Any] | None:
     return {"tower": config.vision.kind, "view": size, "tiles_at_most": most, "pooled": tiles.pool}
 
 
-def _memory(config: VLMConfig, tensors: dict[str, Stored]) -> dict[str, int]:
-    """Bytes of the weights, as they are stored and in float32, and of keys and values for 1000 tokens of a prompt."""
+def _memory(config: VLMConfig, tensors: dict[str, Stored]) -> dict[str, int | None]:
+    """Bytes of the weights, as stored, in float32 and packed, and of keys and values for 1000 tokens of a prompt.
+
+    None for packed weights that the sizes of the model do not allow.
+    """
     denoiser = config.denoiser
     keys_and_values = 2 * denoiser.n_layers * denoiser.n_kv_heads * denoiser.head_dim
     stored, count = sum(s.n_bytes for s in tensors.values()), sum(s.count for s in tensors.values())
     width = stored / count if count else 0
-    return {"as_stored": stored, "float32": 4 * count, "prompt_of_1000": round(1000 * keys_and_values * width)}
+    layers = placement.quantize(blueprint(config, tensors), "int8")  # the same for every kind
+    packed = {name: _packed(tensors, dict.fromkeys(layers, kind)) for name, kind in placement.KINDS.items()}
+    prompt = round(1000 * keys_and_values * width)
+    return {"as_stored": stored, "float32": 4 * count, **packed, "prompt_of_1000": prompt}
+
+
+def _packed(tensors: dict[str, Stored], layers: dict[str, type[QuantLinear]]) -> int | None:
+    """Bytes of the tensors as stored, but for the layers that are packed as they are read."""
+    target, dtypes = Target(packed=layers, device=torch.device("meta")), {word: dtype for dtype, word in DTYPES.items()}
+    total = 0
+    for name, stored in tensors.items():
+        if name.removesuffix(".weight") not in layers or stored.dtype not in dtypes:
+            total += stored.n_bytes
+            continue
+        try:
+            pieces = target.place(name, torch.empty(stored.shape, dtype=dtypes[stored.dtype], device="meta"))
+        except ConfigError:  # rows of odd length in 4 bits
+            return None
+        total += sum(piece.nbytes for piece in pieces.values())
+    return total
 
 
 def _code(contents: Contents) -> list[str]:

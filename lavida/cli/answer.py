@@ -27,8 +27,7 @@ def answer_all(images: list[str], question: str | None, request: Request) -> int
     """Answer `question` (None = describe) for every picture; one bad picture does not stop the others."""
     from lavida import api
 
-    api.decode_options(request.decode)  # a wrong option is told before a model is loaded or a picture read
-    api.find_model(request.model)
+    api.check_options(request.model, request.decode)  # told before a model is loaded or a picture read
     model = None
     if images or request.video:
         groups = _groups(images, request)

@@ -51,7 +51,8 @@ def as_text(facts: dict[str, Any]) -> str:
         "length": f"at most {canvas['max_length']:,} tokens",
         "tensors": _tensors(tensors),
         "memory": f"{_size(memory['as_stored'])} as stored, {_size(memory['float32'])} in float32, "
-        f"and {_size(memory['prompt_of_1000'])} for each 1000 tokens of a prompt",
+        + "".join(f"{_size(memory[kind])} in {kind}, " for kind in ("int8", "int4") if memory[kind] is not None)
+        + f"and {_size(memory['prompt_of_1000'])} for each 1000 tokens of a prompt",
     }
     if facts["code_never_run"]:
         lines["code"] = f"never run: {', '.join(facts['code_never_run'])}"

@@ -31,10 +31,25 @@ Remasking = Annotated[
     typer.Option(help="What is committed first: confidence, margin, entropy or random. Default: confidence."),
 ]
 Cache = Annotated[
-    str | None, typer.Option(help="prefix computes picture and prompt once, none at every step. Default: prefix.")
+    str | None,
+    typer.Option(
+        help="prefix computes picture and prompt once, none at every step; block and dual, in between, "
+        "approximate none. Default: that of the model's family."
+    ),
 ]
 Temperature = Annotated[
     float | None, typer.Option(help="Of the Gumbel noise; 0 always takes the likeliest word. Default: 0.")
+]
+TopP = Annotated[
+    float | None, typer.Option(help="Sample among the likeliest words of this total probability, above 0 to 1.")
+]
+TopK = Annotated[int | None, typer.Option(help="Sample among so many of the likeliest words.")]
+Threshold = Annotated[
+    float | None, typer.Option(help="At each step commit besides whatever is at least so sure, above 0 to 1.")
+]
+Guidance = Annotated[
+    float | None,
+    typer.Option(help="Away from what would be written without the prompt; two passes a step. Default: 0."),
 ]
 Seed = Annotated[int | None, typer.Option(help="Of the noise; the same seed gives the same text. Default: 0.")]
 Compat = Annotated[str | None, typer.Option(help="official does as the published code did, oddities included.")]

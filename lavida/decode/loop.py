@@ -64,7 +64,7 @@ def denoise(
             look = Look(ids=canvas.ids, rows=rows, block=slice(start, end), fresh=turn == 0)
             logits = forbid(logits_of(look), options.banned)  # [n, V]
             # 3. Propose a token for each open position and say how sure it is.
-            likely = narrow(logits, options.temperature, options.top_p, options.top_k)
+            likely = narrow(logits, options.temperature, options.top_p, options.top_k, mask_id=mask_id)
             candidates = propose(likely, mask_id, options.temperature, generator)
             measured = likely / (options.temperature or 1) if options.sharp_confidence else logits
             sure[rows] = confidence(measured, candidates, options.remasking, generator).to(sure)

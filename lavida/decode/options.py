@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from lavida.diffusion.schedule import DEFAULT_SHIFT, SCHEDULES, unmask_counts
-from lavida.errors import RequestError
+from lavida.errors import RequestError, check_seed
 
 REMASKING = ("confidence", "margin", "entropy", "random")
 CACHES = ("prefix", "none", "block", "dual")
@@ -57,6 +57,7 @@ class DecodeOptions:
             value = getattr(self, name)
             whole = isinstance(value, int) and not isinstance(value, bool)
             _require(whole or (value is None and name not in ("length", "seed")), f"{name} must be a whole number")
+        check_seed(self.seed)
         self._check_canvas()
         known = {"schedule": SCHEDULES, "remasking": REMASKING, "cache": CACHES, "compat": COMPAT}
         for name, names in known.items():

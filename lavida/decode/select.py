@@ -20,11 +20,17 @@ def forbid(logits: Tensor, ids: Sequence[int]) -> Tensor:
     return logits.index_fill(-1, torch.tensor(ids, device=logits.device), -torch.inf)
 
 
-def narrow(logits: Tensor, temperature: float, top_p: float | None, top_k: int | None) -> Tensor:
+def narrow(
+    logits: Tensor, temperature: float, top_p: float | None, top_k: int | None, *, mask_id: int | None = None
+) -> Tensor:
     """Logits [n, V] with -inf for all but the likeliest tokens of softmax(logits / temperature); 0 counts as 1.
 
     `top_p` keeps the fewest tokens whose total probability exceeds it; `top_k` keeps so many, and equals of the last.
+    The likeliest token that is not the mask, which is never written, is kept in any case.
     """
+    if top_p is None and top_k is None:
+        return logits
+    whole = logits
     if top_p is not None:
         ordered, order = logits.sort(descending=True)
         before = (ordered / (temperature or 1)).softmax(-1).cumsum(-1).roll(1, -1)  # probability of all likelier tokens
@@ -35,6 +41,9 @@ def narrow(logits: Tensor, temperature: float, top_p: float | None, top_k: int |
     if top_k is not None:
         last = logits.topk(min(top_k, logits.shape[-1])).values[:, -1:]
         logits = logits.masked_fill(logits < last, -torch.inf)
+    if mask_id is not None:
+        best = whole.index_fill(-1, torch.tensor([mask_id], device=whole.device), -torch.inf).argmax(-1, keepdim=True)
+        logits = logits.scatter(-1, best, whole.gather(-1, best))
     return logits
 
 

@@ -15,6 +15,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +24,7 @@ from torch import Tensor
 from lavida.cache.prefix import PrefixCache
 from lavida.decode.answer import HiddenOf, answer_hidden
 from lavida.diffusion.masking import apply_mask
-from lavida.errors import RequestError
+from lavida.errors import RequestError, check_seed
 from lavida.model.vlm import VLM
 
 ESTIMATORS = ("pairs", "single")
@@ -37,6 +38,16 @@ class Likelihood:
     error: float
     tokens: int  # of the answer
     passes: int  # canvases that went through the denoiser
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """Several answers to one prompt, compared; `probabilities` add up to 1, as if there were no other answer."""
+
+    best: int  # index of the likeliest
+    likelihoods: tuple[Likelihood, ...]
+    probabilities: tuple[float, ...]
+    errors: tuple[float, ...]  # standard errors of the probabilities
 
 
 @torch.no_grad()
@@ -64,6 +75,7 @@ def log_likelihood(
         raise RequestError(f"rounds must be at least 2 and batch even, got {rounds} and {batch}")
     if answer.dim() != 1 or not len(answer):
         raise RequestError("the answer holds no token; give a row of at least one id")
+    check_seed(seed)
     n, generator = len(answer), torch.Generator().manual_seed(seed)
     losses = partial(_losses, model, answer_hidden(model, segments, cache), answer)
     if 2**n - 1 <= rounds * batch:
@@ -79,9 +91,9 @@ def log_likelihood(
 
 
 def choose(
-    model: VLM, segments: list[Tensor], answers: Sequence[Tensor], *, by_token: bool = False, **options: object
-) -> tuple[int, list[Likelihood]]:
-    """Index of the likeliest of several answers [n_i], and the likelihood of each; `options` of `log_likelihood`.
+    model: VLM, segments: list[Tensor], answers: Sequence[Tensor], *, by_token: bool = False, **options: Any
+) -> Choice:
+    """Compare several answers [n_i] by their likelihoods; `options` of `log_likelihood`. Raises RequestError.
 
     `by_token` divides by the answers' lengths. With a prefix cache the prompt is computed once for all of them.
     """
@@ -89,9 +101,16 @@ def choose(
         raise RequestError("there is no answer to choose from; give at least one")
     if options.get("cache", "prefix") == "prefix":
         options["cache"] = model.prefill(segments)
-    found = [log_likelihood(model, segments, answer, **options) for answer in answers]
-    scores = [one.value / (one.tokens if by_token else 1) for one in found]
-    return max(range(len(scores)), key=scores.__getitem__), found
+    found = tuple(log_likelihood(model, segments, answer, **options) for answer in answers)
+    lengths = torch.tensor([one.tokens if by_token else 1 for one in found])
+    scores = torch.tensor([one.value for one in found], dtype=torch.float64) / lengths
+    p = scores.softmax(0)
+    # To first order dp_i = p_i (ds_i - sum_j p_j ds_j), the estimates taken as independent.
+    slopes = p[:, None] * (torch.eye(len(p)) - p)
+    errors = slopes.mul(torch.tensor([one.error for one in found]) / lengths).norm(dim=1)
+    return Choice(
+        best=int(scores.argmax()), likelihoods=found, probabilities=tuple(p.tolist()), errors=tuple(errors.tolist())
+    )
 
 
 def stratified_sizes(most: int, count: int, generator: torch.Generator) -> Tensor:

@@ -87,6 +87,11 @@ def find_template(name: str) -> ChatTemplate:
     return TEMPLATES[name]
 
 
+def last_token(template: ChatTemplate) -> str | None:
+    """The token that ends an answer; None if the template has none."""
+    return next((piece for piece in split(template.turns["assistant"][1]) if isinstance(piece, Token)), None)
+
+
 def check_tokens(template: ChatTemplate, tokenizer: Words) -> None:
     """Raise CheckpointError if the tokenizer lacks a token of the template."""
     for token in sorted(template.tokens()):

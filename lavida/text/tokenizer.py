@@ -9,7 +9,7 @@ from pathlib import Path
 from tokenizers import Tokenizer as _Tokenizer
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
-from lavida.errors import CheckpointError
+from lavida.errors import CheckpointError, RequestError
 
 EOS, MASK, USER, ASSISTANT, NOTHING = "<|eos|>", "<|mask|>", "<|user|>", "<|assistant|>", "<|nothing|>"
 FIM, SPAN = "<|fim|>", "<|span|>"
@@ -44,8 +44,11 @@ class Vocabulary:
         return i
 
     def encode(self, text: str) -> list[int]:
-        """Ids of a text."""
-        return self._backend.encode(text, add_special_tokens=False).ids
+        """Ids of a text. Raises RequestError for what is no Unicode, such as bytes of another encoding."""
+        try:
+            return self._backend.encode(text, add_special_tokens=False).ids
+        except TypeError:
+            raise RequestError("the text is not valid Unicode; write it in UTF-8") from None
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text up to the first end token, special tokens left out."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,6 +77,16 @@ def test_without_the_published_config_an_equal_one_is_written(random_folders: Fo
         (ours / "vision_config.json").unlink(missing_ok=True)
         convert(ours, back, "hf")
         assert read_config(survey(back)) == random_config(family, "tiny")
+
+
+def test_a_picture_padded_to_a_square_comes_back(random_folders: Folders, tmp_path: Path) -> None:
+    shutil.copytree(random_folders["lavida-lowres"], tmp_path / "padded")
+    data = json.loads((tmp_path / "padded" / "config.json").read_text())
+    assert data["image_aspect_ratio"] == "square"
+    (tmp_path / "padded" / "config.json").write_text(json.dumps(data | {"image_aspect_ratio": "pad"}))
+    config, plain = (read_config(survey(folder)) for folder in (tmp_path / "padded", random_folders["lavida-lowres"]))
+    assert config == replace(plain, tiles=replace(plain.tiles, square=True)) and not plain.tiles.square
+    assert write_official(config)[0]["image_aspect_ratio"] == "pad"
 
 
 def test_shards_keep_their_tensors(random_folders: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,9 +24,9 @@ def model() -> api.Model:
 
 
 @pytest.fixture(autouse=True)
-def _tiny(model: api.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+def _tiny(model: api.Model, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api, "load", lambda *args, **kwargs: model)
-    monkeypatch.setattr(api, "find_model", lambda path: Path())
+    monkeypatch.setattr(api, "find_model", lambda path: tiny_folder)
 
 
 @pytest.fixture
@@ -75,6 +75,20 @@ def test_json_is_one_object_a_line(photo: Path, capsys: pytest.CaptureFixture[st
     assert list(record) == ["image", "prompt", "text", "steps", "seconds", "tokens_per_forward"]
     assert record["image"] == str(photo) and record["prompt"] == "What is this?"
     assert 1 <= record["steps"] <= 2 and record["seconds"] > 0 and 0 < record["tokens_per_forward"] <= 4
+
+
+def test_options_of_sampling_reach_the_answer(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    many = ["ask", str(photo), "What?", "--json", "--model", "tiny", "--length", "8"]
+    noisy = ["--temperature", "3", "--seed", "5"]
+
+    def text(*options: str) -> str:
+        code, out, err = run([*many, *options], capsys)
+        assert code == 0 and err == ""
+        return records(out)[0]["text"]
+
+    assert text(*noisy, "--top-k", "1") == text(*noisy, "--top-p", "1e-9") == text() != text(*noisy)
+    assert text("--guidance", "3") != text()
+    assert records(run([*many, "--threshold", "1e-9"], capsys)[1])[0]["steps"] == 1
 
 
 def test_plain_text_names_the_picture_only_among_several(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:

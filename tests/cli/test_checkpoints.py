@@ -62,6 +62,8 @@ def test_inspect_every_family(
     assert facts["family"] == RECIPES[family].family
     assert facts["parameters"]["total"] == loaded
     assert facts["memory"]["as_stored"] == 2 * loaded
+    sizes = [facts["memory"][kind] for kind in ("int4", "int8", "as_stored", "float32")]
+    assert sizes == sorted(set(sizes))
     assert facts["tensors"]["missing"] == facts["tensors"]["unexpected"] == []
     assert facts["tensors"]["matched"] + len(facts["tensors"]["unused"]) == len(state)
     assert facts["code_never_run"] == (["auto_map"] if family in ("llada", "dream") else [])
@@ -70,10 +72,35 @@ def test_inspect_every_family(
     assert f"{loaded:,}" in text and f"mask {facts['canvas']['mask_id']}" in text and "BF16 (100%)" in text
 
 
+@pytest.mark.parametrize("kind", ["int8", "int4"])
+def test_the_memory_of_packed_weights_is_what_they_take(
+    kind: str, random_folders: Folders, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["inspect", str(random_folders["llada-v"]), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["memory"][kind]
+    model, _ = load_checkpoint(random_folders["llada-v"], quantize=kind)
+    assert told == sum(t.nbytes for t in model.state_dict().values())
+
+
 def test_inspect_our_own(capsys: pytest.CaptureFixture[str], tiny_folder: Path) -> None:
     assert main(["inspect", str(tiny_folder)]) == 0
     out = capsys.readouterr().out
     assert "lavida-mini, tensors named as in lavida" in out and "efficientnet-lite0, one view of 224 x 224" in out
+
+
+@pytest.mark.parametrize("family", RECIPES)
+def test_ask_every_family_without_a_network(
+    family: str, random_folders: Folders, photo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = [] if family in ("llada", "dream") else [str(photo)]
+    asked = ["ask", *shown, "What is this?", "--model", str(random_folders[family]), "--length", "4", "--json"]
+    canvases = []
+    for options in ([], ["--quantize", "int8"], ["--offload"]):
+        assert main([*asked, *options]) == 0
+        out, err = capsys.readouterr()
+        canvases.append(json.loads(out)["text"])
+        assert err == "" and json.loads(out)["prompt"] == "What is this?"
+    assert canvases[0] == canvases[2]  # on a CPU offloading changes nothing
 
 
 def test_convert_and_make_random(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,6 +119,7 @@ def test_convert_and_make_random(tmp_path: Path, capsys: pytest.CaptureFixture[s
         ),
         (["convert", str(made), str(tmp_path / "x")], "--to"),
         (["make-random", "--family", "gpt", str(tmp_path / "x")], "unknown family 'gpt'"),
+        (["make-random", "--family", "llada", "--seed", str(2**64), str(tmp_path / "x")], "a seed has at most 64 bits"),
         (["make-random", "--family", "llada", "--scale", "1b", str(tmp_path / "x")], "unknown scale '1b'"),
     ):
         capsys.readouterr()

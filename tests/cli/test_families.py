@@ -47,6 +47,17 @@ def test_a_picture_and_a_video(
     assert names == [str(photo), film, f"{photo}, {film}"]
 
 
+def test_options_are_held_against_the_defaults_of_the_family(
+    folders: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    dream = ["ask", "Who are you?", "--model", folders["dream"], "--length", "4"]
+    assert main([*dream, "--top-p", "0.9"]) == 0  # Dream's certainty is that of the tokens left
+    assert main(["ask", "no.png", "What?", "--model", folders["llada-v"], "--steps", "128"]) == 2
+    assert "no such file" in capsys.readouterr().err  # 128 steps fill its canvas
+    assert main(["ask", "no.png", "What?", "--model", folders["llada-v"], "--steps", "129"]) == 2
+    assert "steps must be 1 to length (128), got 129" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -83,3 +83,11 @@ def test_narrow_keeps_the_likeliest_tokens() -> None:
     assert kept(top_p=0.6, temperature=0.5) == [[0], [3]]  # squared and normalised, the first alone has .68
     assert kept(top_k=3) == [[0, 1, 2], [1, 2, 3]]
     assert kept(top_k=9) == [[0, 1, 2, 3]] * 2
+
+
+def test_narrowing_leaves_something_to_write_beside_the_mask() -> None:
+    logits = torch.tensor([[0.0, 2.0, 5.0, 1.0], [0.0, 5.0, 2.0, 1.0]])  # the mask, 2, is the likeliest of the first
+    for options in ((0.0, None, 1), (0.0, 0.5, None), (1.0, 0.5, 1)):
+        likely = narrow(logits, *options, mask_id=2)
+        assert propose(likely, 2, options[0], torch.Generator().manual_seed(0)).tolist() == [1, 1]
+        assert likely[1].isfinite().tolist() == [False, True, False, False]

@@ -107,12 +107,25 @@ def test_sizes_are_uniform_and_sets_as_large_as_asked() -> None:
 def test_the_likeliest_answer_is_chosen() -> None:
     model = tiny_model(tiny_config(None))
     answers = [torch.tensor([4, 9]), torch.tensor([30]), torch.tensor([7, 8, 9])]
-    best, found = choose(model, _prompt(model), answers)
+    choice = choose(model, _prompt(model), answers)
     values = [log_likelihood(model, _prompt(model), a).value for a in answers]
-    assert [one.value for one in found] == pytest.approx(values)
-    assert best == max(range(3), key=lambda i: values[i])
-    by_token, _ = choose(model, _prompt(model), answers, by_token=True)
-    assert by_token == max(range(3), key=lambda i: values[i] / len(answers[i]))
+    assert [one.value for one in choice.likelihoods] == pytest.approx(values)
+    assert choice.best == max(range(3), key=lambda i: values[i])
+    total = sum(map(math.exp, values))
+    assert choice.probabilities == pytest.approx([math.exp(v) / total for v in values]) and choice.errors == (0, 0, 0)
+    by_token = choose(model, _prompt(model), answers, by_token=True)
+    assert by_token.best == max(range(3), key=lambda i: values[i] / len(answers[i]))
+
+
+def test_the_error_of_a_probability_is_its_spread_over_seeds() -> None:
+    model = tiny_model(tiny_config(None))
+    for p in model.denoiser.parameters():
+        p.data.mul_(0.3)  # milder, so that no answer is all but certain
+    answers = [torch.arange(8) + 3, torch.arange(9) + 20]
+    runs = [choose(model, _prompt(model), answers, rounds=8, batch=4, seed=s) for s in range(24)]
+    spread = torch.tensor([run.probabilities[0] for run in runs]).std().item()
+    told = torch.tensor([run.errors for run in runs]).mean(0)
+    assert told[0] == pytest.approx(told[1]) and spread / 2 < told[0] < 2 * spread
 
 
 @pytest.mark.parametrize(
