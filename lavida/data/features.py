@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from lavida.data.scenes import Placed, Scene
+from lavida.errors import DataError
 from lavida.model.efficientnet import TRUNK_SIDE, TRUNK_WIDTH
 
 VIEWS, CELLS, CHANNELS = 5, TRUNK_SIDE**2, TRUNK_WIDTH
@@ -106,6 +107,8 @@ class Features:
     """A folder of maps, mapped from disk."""
 
     def __init__(self, folder: Path) -> None:
+        if not (folder / "maps.bf16").is_file():
+            raise DataError(f"{folder} has no maps.bf16: an older version; delete it and run the command again")
         self.truths = [Truth.from_json(line) for line in open(folder / "truth.jsonl")]
         flat = torch.from_file(
             str(folder / "maps.bf16"), dtype=torch.bfloat16, size=(folder / "maps.bf16").stat().st_size // 2

@@ -79,7 +79,8 @@ class ConvNorm(nn.Module):
             x = F.pad(x, [side for pad in pads for side in (pad // 2, pad - pad // 2)])
             padding = (0, 0)
         weight, bias = self.conv.weight, self.conv.bias
-        if self.depthwise and bias is not None and bias.requires_grad and not weight.requires_grad:
+        frozen = self.depthwise and bias is not None and bias.requires_grad and not weight.requires_grad
+        if frozen and torch.is_grad_enabled():  # in training only; answers take the plain convolution
             weight, bias = weight.to(x.dtype), bias.to(x.dtype)  # autocast does not reach into a function of our own
             x = _FrozenDepthwise.apply(x, weight, bias, stride, padding[0])
         else:

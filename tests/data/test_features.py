@@ -1,8 +1,10 @@
 """Features on disk survive an interruption."""
 
+import pytest
 import torch
 
 from lavida.data.features import Features, five_views, write_features
+from lavida.errors import DataError
 from tests.train.test_trainer import NoTower
 
 PICTURE = torch.arange(448, dtype=torch.uint8).expand(3, 448, 448)
@@ -27,3 +29,6 @@ def test_a_torn_write_is_cut_off(tmp_path):
     features = Features(tmp_path)
     assert [t.source for t in features.truths] == ["photo 0", "photo 1", "photo 2", "photo 0"]
     assert features.maps.shape == (4, 5, 196, 80)
+    (tmp_path / "maps.bf16").unlink()
+    with pytest.raises(DataError, match="older version; delete it"):
+        Features(tmp_path)
