@@ -31,8 +31,14 @@ def cell_objects(scene: Scene, side: int) -> list[int]:
     return cells
 
 
+def centre_cells(scene: Scene, side: int) -> list[bool]:
+    """Which cells of a side x side grid, row by row, hold the centre of an object: one an object, unless two share it."""
+    held = {min(side - 1, int(o.y * side)) * side + min(side - 1, int(o.x * side)) for o in scene.objects}
+    return [i in held for i in range(side * side)]
+
+
 class CellWords:
-    """Name and colour ids of each cell of a scene: global cells first, then the map of tiles."""
+    """What each cell of a scene shows, in ids: global cells first, then the map of tiles."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
@@ -46,8 +52,9 @@ class CellWords:
         return self._ids[word]
 
     def __call__(self, scene: Scene) -> Tensor:
-        """[80, 2]: the first token of the name (or "nothing") and of the colour (or -1)."""
+        """[80, 3]: the first token of the name (or "nothing") and of the colour (or -1); 1 where an object's centre is."""
         words = [(self.id_of(o.name), self.id_of(o.colour) if o.colour else -1) for o in scene.objects]
         words.append((self.nothing, -1))
         cells = cell_objects(scene, GLOBAL) + cell_objects(scene, TILES)
-        return torch.tensor([words[i] for i in cells], dtype=torch.long)
+        centres = centre_cells(scene, GLOBAL) + centre_cells(scene, TILES)
+        return torch.tensor([(*words[i], c) for i, c in zip(cells, centres, strict=True)], dtype=torch.long)

@@ -21,15 +21,15 @@ from lavida.data.questions import Question, ask, ask_photo
 from lavida.data.scenes import Scene
 from lavida.data.worlds import World
 from lavida.text.labels import Label
-from lavida.text.prompt import hint_ids
+from lavida.text.prompt import hint_ids, with_article
 from lavida.text.tokenizer import Tokenizer
 
 # How often each kind of question is drawn.
 SCENE_KINDS = {
-    "name": 3, "name_at": 1.8, "where": 0.7, "count": 4.5, "total": 1, "colour": 3.5, "presence": 0.8, "side": 0.5,
-    "side_yes_no": 0.6, "next_to": 1.8, "kind": 0.8, "caption": 3, "detailed": 0.8, "list": 0.3, "json": 0.3,
+    "name": 3, "name_at": 1.8, "where": 0.4, "count": 6, "total": 0.7, "colour": 5, "presence": 0.6, "side": 0.3,
+    "side_yes_no": 0.4, "next_to": 2, "kind": 0.8, "caption": 3, "detailed": 0.6, "list": 0.2, "json": 0.2,
 }  # fmt: skip
-PHOTO_KINDS = {"caption": 3, "name": 3, "kind": 1, "presence": 1}
+PHOTO_KINDS = {"caption": 4, "name": 3, "kind": 0.5, "presence": 0.7}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +49,8 @@ class Rows:
     """B packed rows and their pictures."""
 
     batch: Batch
-    words: Tensor  # [B, 80, 2] name and colour of each cell
-    heard: Tensor  # [B, 80, 2] the same with some cells lost
+    words: Tensor  # [B, 80, 3] name, colour and centre of each cell (`data.cells.CellWords`)
+    heard: Tensor  # [B, 80, 3] the same with some cells lost
     noise: Tensor  # [B, 80, D]
     maps: Tensor | None  # [S, 5, 196, 80] maps of the tower's trunk of the rows that have a picture
     pictured: Tensor  # [S] which rows
@@ -65,7 +65,7 @@ class Rows:
 
 @dataclass(frozen=True, kw_only=True)
 class Views:
-    """Single views for the dense loss: maps [N, 196, 80], words [N, 16, 2]."""
+    """Single views for the dense loss: maps [N, 196, 80], words [N, 16, 3]."""
 
     maps: Tensor
     words: Tensor
@@ -91,6 +91,8 @@ class Feed:
         self.drawn = [(f, i) for f in scenes for i in range(len(f))]
         self.words = CellWords(tokenizer)
         self.world = World.symbolic()
+        self.empty = torch.tensor([self.words.nothing, -1, 0])
+        self.long = [lab for lab in labels if len(tokenizer.encode(with_article(lab.name))) > 2] or list(labels)
         self.packer = Packer(tokenizer, image_tokens=IMAGE_TOKENS, row=row)
         said = sorted({self.words.id_of(w) for w in (*CONCEPTS, *COLOURS)} | {self.words.nothing})
         index_of = torch.full((tokenizer.size,), -1)
@@ -110,7 +112,7 @@ class Feed:
             elif u < symbolic + photos and self.photos is not None:
                 i = rng.randrange(len(self.photos))
                 packed.append(self._photo_row(i, rng))
-                words.append(torch.tensor([[self.words.nothing, -1]]).expand(80, 2))
+                words.append(self.empty.expand(80, 3))
                 maps.append(self.photos.maps[i])
                 pictured.append(b)
             else:
@@ -128,7 +130,7 @@ class Feed:
         return Rows(
             batch=batch,
             words=table,
-            heard=torch.where(lost[..., None], torch.tensor([self.words.nothing, -1]), table),
+            heard=torch.where(lost[..., None], self.empty, table),
             noise=torch.randn((*table.shape[:2], self.d_model), generator=g),
             maps=torch.stack(maps) if maps else None,
             pictured=torch.tensor(pictured, dtype=torch.long),
@@ -146,7 +148,7 @@ class Feed:
             features, i = rng.choice(self.drawn)
             v = rng.randrange(5)
             table = self.words(features.truths[i].scene)
-            tiles = table[16:].unflatten(0, (2, 4, 2, 4)).transpose(1, 2).reshape(4, 16, 2)
+            tiles = table[16:].unflatten(0, (2, 4, 2, 4)).transpose(1, 2).reshape(4, 16, 3)
             maps.append(features.maps[i, v])
             words.append(table[:16] if v == 0 else tiles[v - 1])
         return Views(maps=torch.stack(maps), words=torch.stack(words))
@@ -159,11 +161,14 @@ class Feed:
         return [q for kind in kinds if (q := ask(scene, kind, rng))]
 
     def _photo_row(self, i: int, rng: random.Random) -> tuple[list[int], list[Question]]:
-        """The tower's own name as the truth; in two rows of five another name, so that hints are read, not learned."""
+        """The tower's own name as the truth; in two rows of five another name, so that hints are read, not learned.
+
+        Those are mostly of several tokens, which are harder to copy whole.
+        """
         truth, u = self.photos.truths[i], rng.random()
         label, probability = self.labels[truth.label], truth.probability
         if 0.5 <= u < 0.9 or (u >= 0.9 and probability < 0.4):
-            label, probability = rng.choice(self.labels), rng.random()
+            label, probability = rng.choice(self.long if rng.random() < 0.7 else self.labels), rng.random()
         hint = self._hint(label, probability) if u < 0.9 or truth.probability < 0.4 else []
         kinds = rng.choices(list(PHOTO_KINDS), list(PHOTO_KINDS.values()), k=8)
         return hint, [q for kind in kinds if (q := ask_photo(label, kind, rng))]

@@ -22,11 +22,12 @@ GROUNDED = 80  # cells that a name can point at: 16 of the global view, 64 of th
 
 
 class Heads(nn.Module):
-    """What training needs beside the model and the shipped model does not: where a word is, how sharp a cell speaks."""
+    """What training needs and the shipped model does not: where a word is, whether a cell is a centre, its sharpness."""
 
     def __init__(self, d_model: int) -> None:
         super().__init__()
         self.ground = nn.Linear(d_model, GROUNDED)
+        self.centre = nn.Linear(d_model, 1)
         self.sharpness = nn.Parameter(torch.tensor(20.0))
 
 
@@ -110,13 +111,14 @@ def answer_loss(denoiser: nn.Module, batch: Batch, image: Tensor) -> tuple[Tenso
 def dense_loss(cells: Tensor, words: Tensor, targets: Targets, vlm: VLM, heads: Heads) -> tuple[Tensor, Tensor]:
     """Each cell must say the name of what it shows, through the tied embedding, and its colour with half the weight.
 
-    cells [..., D] at the projector's output; words [..., 2] (name, colour or -1). A few empty cells must say
+    A linear head must tell which cells hold an object's centre, or things of one name that touch cannot be counted.
+    cells [..., D] at the projector's output; words [..., 3] (name, colour or -1, centre). A few empty cells must say
     "nothing". Returns the loss and the share of object cells whose name is the first guess.
     """
-    name, colour = words.unbind(-1)
+    name, colour, centre = words.unbind(-1)
     busy = name != targets.nothing
     keep = busy | (torch.rand(name.shape, device=name.device) < 0.06)
-    cells, name, colour = cells[keep].float(), name[keep], colour[keep]
+    cells, name, colour, centre = cells[keep].float(), name[keep], colour[keep], centre[keep].float()
     table = vlm.denoiser.embedding.weight
     candidates = F.normalize(table[targets.candidates], dim=-1)
     logits = F.normalize(cells, dim=-1) @ candidates.T * heads.sharpness
@@ -129,6 +131,7 @@ def dense_loss(cells: Tensor, words: Tensor, targets: Targets, vlm: VLM, heads: 
     # the direction of the words that stage "words" has read
     spoken = table[name] + 0.5 * table[colour.clamp(min=0)] * coloured[:, None]
     loss = loss + 0.5 * (1 - F.cosine_similarity(cells, spoken.detach(), dim=-1)).mean()
+    loss = loss + 0.5 * F.binary_cross_entropy_with_logits(heads.centre(cells)[:, 0].float(), centre)
     return loss, (logits.argmax(-1) == target)[name != targets.nothing].float().mean()
 
 
@@ -141,9 +144,9 @@ def grounding_loss(scores: Tensor, shown: Tensor) -> Tensor:
 
 
 def cells_from_words(vlm: VLM, words: Tensor, noise: Tensor) -> Tensor:
-    """Cells [B, 5, 16, D] of scenes told in words [B, 80, 2]: the name's embedding, half the colour's, noise."""
+    """Cells [B, 5, 16, D] of scenes told in words [B, 80, 3]: the name's embedding, half the colour's, noise."""
     table = vlm.denoiser.embedding.weight
-    cells = table[words[..., 0]] + 0.5 * table[words[..., 1].clamp(min=0)] * (words[..., 1:] >= 0)
+    cells = table[words[..., 0]] + 0.5 * table[words[..., 1].clamp(min=0)] * (words[..., 1:2] >= 0)
     cells = cells + 0.35 * cells.norm(dim=-1, keepdim=True) * noise / cells.shape[-1] ** 0.5
     tiles = cells[:, 16:].unflatten(1, (2, 4, 2, 4)).transpose(2, 3).flatten(1, 2).flatten(2, 3)
     return torch.cat((cells[:, None, :16], tiles), 1)

@@ -88,4 +88,5 @@ def test_cells_show_the_topmost_object_and_small_ones_get_the_nearest_cell():
     cells = cell_objects(Scene(objects=(placed("cat", 0.97, 0.01, 0.001),), background=-1), 4)
     assert cells[3] == 0 and cells.count(-1) == 15
     words = CellWords(tiny_tokenizer())(Scene(objects=(placed("cat", 0.5, 0.5, 1.0),), background=-1))
-    assert words.shape == (GLOBAL**2 + TILES**2, 2) and torch.equal(words[:, 1], torch.full((80,), -1))
+    assert words.shape == (GLOBAL**2 + TILES**2, 3) and torch.equal(words[:, 1], torch.full((80,), -1))
+    assert words[:, 2].nonzero()[:, 0].tolist() == [10, 16 + 4 * 8 + 4]  # the centre, in the global view and the map

@@ -1,0 +1,41 @@
+"""What a training step optimises, as data: each ingredient of the papers is one field, so that leaving one out is too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lavida.diffusion.loss import WEIGHTINGS
+from lavida.diffusion.masking import EPS
+from lavida.errors import ConfigError
+
+ATTENTION = ("full", "prefix", "turns", "causal")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective:
+    """Masked diffusion (arXiv 2505.16839, section 3.2) or, for the baseline, next-token prediction.
+
+    `complementary`: each answer is seen twice, under a mask and under its complement, with its picture encoded once;
+    off: two independent masks, likewise of one encoded picture.
+    `weighting`: "mean" over masked tokens (the official code) or "1/t" (the bound on the likelihood, eq. 2).
+    `attention`: "full" (both papers), "prefix" (the Prefix-DLM mask: a prompt does not see the answer), "turns" (a turn
+    sees itself and those before it: LLaDA-V's ablation) or "causal".
+    `autoregressive`: next-token loss instead of the forward process; needs "causal".
+    `eps`: smallest masking probability.
+    """
+
+    complementary: bool = True
+    weighting: str = "mean"
+    attention: str = "full"
+    autoregressive: bool = False
+    eps: float = EPS
+
+    def __post_init__(self) -> None:
+        if self.weighting not in WEIGHTINGS:
+            raise ConfigError(f"unknown loss weighting {self.weighting!r}; choose one of {', '.join(WEIGHTINGS)}")
+        if self.attention not in ATTENTION:
+            raise ConfigError(f"unknown attention {self.attention!r}; choose one of {', '.join(ATTENTION)}")
+        if self.autoregressive != (self.attention == "causal"):
+            raise ConfigError("next-token training needs causal attention and diffusion needs any other")
+        if not 0 < self.eps < 1:
+            raise ConfigError(f"eps must lie between 0 and 1, got {self.eps}")
