@@ -10,10 +10,11 @@ from lavida.data.prepare import load_tower, prepare
 from lavida.errors import DataError
 from lavida.text.labels import load_labels
 from lavida.text.tokenizer import Tokenizer
+from lavida.train.curriculum import Curriculum
 from lavida.train.export import export
 from lavida.train.rows import Feed
 from lavida.train.stages import Stage, mini
-from lavida.train.trainer import Trainer
+from lavida.train.trainer import Habits, Trainer
 
 
 def train_mini(
@@ -49,14 +50,17 @@ def train_mini(
     tokenizer = Tokenizer.load(out)
     drawn, photos = prepare(data, scenes=scenes, say=say)
     feed = Feed(tokenizer, labels, scenes=drawn, photos=photos, d_model=384)
-    trainer = Trainer(feed, tokenizer, load_tower(data), out, seed=seed, device=device, compiled=compiled)
+    task = Curriculum(feed, tokenizer, load_tower(data), stages, seed=seed, device=device)
+    for block in task.vlm.denoiser.blocks if compiled else ():
+        block.compile()
+    trainer = Trainer(task, out, habits=Habits(log=20), device=device, say=say)
     if trainer.resume():
         say(f"going on at stage {trainer.stage}, step {trainer.step}")
     elif start is not None:
-        trainer.start_from(start)
-    if not trainer.run(stages, minutes=minutes or float("inf"), say=say):
+        task.start_from(start)
+    if not trainer.run(minutes=float("inf") if minutes is None else minutes):
         say(f"stopped in time; run the same command again to go on from {out}")
         return False
-    export(trainer.vlm, tokenizer, labels, out / "model")
+    export(task.vlm, tokenizer, labels, out / "model")
     say(f"the model is in {out / 'model'}")
     return True
