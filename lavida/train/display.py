@@ -1,4 +1,4 @@
-"""What is seen of a run at the terminal: a bar with loss, pace and time left; plain lines where there is no terminal."""
+"""What is seen of a run: a bar with loss, pace and time left at a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
