@@ -22,6 +22,7 @@ from lavida.text.messages import Part, Turn
 
 MARK = "<image>"
 CAPTION = "Describe the image."  # the question that a bare caption answers
+PICTURE_SIZE = 4000  # sources count a picture as so many letters: about a thousand tokens
 # What may be wrong with an entry.
 KINDS = ("missing file", "broken picture", "empty answer", "too long", "broken entry")
 _ROLES = {
@@ -156,26 +157,24 @@ def _turns(said: Sequence[Said], pictures: Sequence[Picture]) -> Iterator[Turn]:
         raise _broken(f"{marks} places for a picture and {len(pictures)} pictures")
     if any("<video>" in words for role, words in said if role == "user"):
         raise _broken("the dialogue has a place for a video; give frames of it as pictures")
-    left = [Part(kind="image", value=one) for one in pictures]
-    first = True
-    for role, words in said:
-        texts = words.split(MARK) if role == "user" else [words]
-        here = [left.pop(0) for _ in texts[1:]]
-        if role == "user" and first and not marks:
-            here, left = left, []
-            yield Turn(role=role, parts=(*here, *_words(words)))
-        elif len(pictures) == 1 and here:
-            yield Turn(role=role, parts=(*here, *_words(" ".join(text.strip() for text in texts).strip())))
-        else:
-            parts = list(_words(texts[0].strip() if here else texts[0]))
-            for shown, text in zip(here, texts[1:]):
-                parts += [shown, *_words(text.strip())]
-            yield Turn(role=role, parts=tuple(parts) or (Part(kind="text", value=""),))
-        first = first and role != "user"
-
-
-def _words(text: str) -> tuple[Part, ...]:
-    return (Part(kind="text", value=text),) if text else ()
+    unplaced = 0 if marks else len(pictures)  # they go before the first question
+    left = iter(pictures)
+    for place, (role, words) in enumerate(said):
+        if role != "user":
+            yield Turn(role=role, parts=(Part(kind="text", value=words),))
+            continue
+        texts, unplaced = (MARK * unplaced + words).split(MARK), 0
+        if len(texts) > 1:  # the template writes the white space between pictures and words
+            texts = [text.strip() for text in texts]
+        if len(texts) == 2 and len(pictures) == 1:
+            texts = ["", " ".join(filter(None, texts))]
+        parts = [Part(kind="text", value=texts[0])]
+        for text in texts[1:]:
+            parts += [Part(kind="image", value=next(left)), Part(kind="text", value=text)]
+        parts = [part for part in parts if part.value != ""]
+        if not parts:
+            raise _broken(f"turn {place + 1} is a question without words")
+        yield Turn(role=role, parts=tuple(parts))
 
 
 def _broken(reason: str) -> BrokenSample:
