@@ -97,7 +97,8 @@ def test_the_page_holds_all_and_fetches_nothing(run: Path) -> None:
     page = write_report(run).read_text()
     for words in (
         "answer 500", "answer 1000", "earlier answers", "What is &lt;this&gt;?", "truth: a cat",
-        "gone.png: no such file", "photos.json:17", "17.jpg: no such file &amp; more", "all steps done", "&lt;mini&gt;", "Learning rate",
+        "gone.png: no such file", "photos.json:17", "17.jpg: no such file &amp; more", "all steps done",
+        "&lt;mini&gt;", "Learning rate",
         "33 to 66 % masked", "end of align", "end of finetune", ">ground<", ">right<", "held-out loss",
     ):  # fmt: skip
         assert words in page, words
