@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT = 880, 300
-LEFT, RIGHT, TOP, BOTTOM = 58, 12, 24, 34  # margins, for the labels of the axes
+LEFT, RIGHT, TOP, BOTTOM = 58, 24, 24, 34  # margins, for the labels of the axes
 HUES = (255, 30, 150, 310, 75, 200)  # of curves that are told apart by name
 Point = tuple[float, float]
 

@@ -1,4 +1,4 @@
-"""A run's `log.jsonl` read back: one line of time, however often the run was killed and resumed."""
+"""A run's `log.jsonl` read back. A resumed run has cut it to its checkpoint, so that steps only ever grow."""
 
 from __future__ import annotations
 
@@ -39,24 +39,20 @@ class History:
     evals: list[Event] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)  # name of a sample -> what was wrong with it
     starts: list[Event] = field(default_factory=list)
-    stops: list[Event] = field(default_factory=list)
+    end: Event | None = None  # how it stopped; None while it runs, or if it was killed
 
     def add(self, event: Event) -> None:
-        """Take one more line; a step that was reached before means that the run went back to a checkpoint."""
+        """Take one more line. Raises KeyError or AttributeError if it is none of a training log."""
         kind = event.get("event")
         if kind in ("step", "eval"):
-            step, own, other = int(event["step"]), self.steps, self.evals
-            if kind == "eval":
-                own, other = other, own
-            while own and own[-1]["step"] >= step:
-                own.pop()
-            while other and other[-1]["step"] > step:
-                other.pop()
-            own.append(event)
+            (self.steps if kind == "step" else self.evals).append({**event, "step": int(event["step"])})
         elif kind == "skipped":
             self.skipped[str(event["name"])] = str(event["reason"])
-        elif kind in ("start", "stop"):
-            (self.starts if kind == "start" else self.stops).append(event)
+        elif kind == "start":
+            self.starts.append(event)
+            self.end = None
+        elif kind == "stop":
+            self.end = event
 
     def stages(self) -> list[Stage]:
         """Neighbouring steps of the same stage together."""

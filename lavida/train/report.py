@@ -23,6 +23,8 @@ SMOOTH, FINE = 60, 400  # points of a smoothed curve and of the faint one behind
 PICTURE = 260  # longest side of a picture on the page, pixels
 STYLE = Path(__file__).with_name("report.css")
 PEAK = "share of the machine's measured matmul peak"
+# Why a run stopped, as its log says and as the page does.
+ENDS = {"done": "all stages done", "time": "stopped in time", "broken": "stopped because its loss broke"}
 # Fields of a step that have their own place on the page, or tell when rather than how well.
 PLACED = frozenset("event step stage loss lr samples samples_per_s matmul_share buckets seconds time".split())
 
@@ -67,11 +69,12 @@ def _opening(history: History, name: str) -> str:
 
 def _state(history: History) -> str:
     """How the run stands, in words."""
-    begun = f"started {len(history.starts)} times" if len(history.starts) > 1 else "started once"
-    if len(history.stops) < len(history.starts):
-        return f"{begun}; running still, or killed"
-    reason = history.stops[-1].get("reason", "the end of the recipe") if history.stops else None
-    return f"{begun}; stopped: {reason}" if reason else begun
+    begun = f"Started {len(history.starts)} times" if len(history.starts) > 1 else "Started once"
+    if history.end is None:
+        return f"{begun}; running still, or killed."
+    reason, names = history.end.get("reason"), history.end.get("names")
+    batch = f", in the batch of {', '.join(names)}" if names else ""
+    return f"{begun}; {ENDS.get(reason, reason)} at step {number(history.steps[-1]['step'])}{batch}."
 
 
 def _losses(history: History) -> Iterator[str]:
@@ -97,11 +100,17 @@ def _losses(history: History) -> Iterator[str]:
         "Loss by timestep at the end of each stage (the last quarter of its steps)", by_stage, across="% masked"
     )
     parts = dict.fromkeys(part for s in history.steps for part in s.get("lr") or {})
-    rates = [Curve(label=p, points=thinned(history.curve("lr", p), SMOOTH), hue=h) for p, h in zip(parts, HUES * 9)]
-    yield chart("Learning rate of each part", rates, bands=bands, from_zero=True)
+    rates = [Curve(label=p, points=_above(history.curve("lr", p)), hue=h) for p, h in zip(parts, HUES * len(parts))]
+    yield chart("Learning rate of each part", rates, bands=bands)
     others = dict.fromkeys(k for s in history.steps for k, v in s.items() if k not in PLACED and is_number(v))
     for key in others:
         yield chart(key.replace("_", " "), [Curve(label=key, points=thinned(history.curve(key), SMOOTH))], bands=bands)
+
+
+def _above(rates: Sequence[Point]) -> list[Point]:
+    """Rates for a logarithmic axis: nothing under a thousandth of the highest, for warm-ups begin at zero."""
+    least = max((y for _, y in rates), default=0.0) / 1000
+    return [(x, max(y, least)) for x, y in thinned(rates, SMOOTH)]
 
 
 def _profile(stage: Stage, count: int) -> list[Point]:

@@ -39,22 +39,6 @@ def write(run: Path, events: list[dict], end: str = "\n") -> Path:
     return run
 
 
-def test_what_was_undone_by_a_resume_is_gone(tmp_path: Path) -> None:
-    events = [
-        step(10),
-        captions(10, "a"),
-        step(20, loss=9.0),
-        captions(20, "b"),
-        step(30, loss=9.0),
-        step(20, loss=3.0),
-    ]
-    history = read_history(write(tmp_path / "run", [{"event": "start"}, *events]))
-    assert history.curve("loss") == [(10, 1.0), (20, 3.0)]
-    assert [e["step"] for e in history.evals] == [10, 20]
-    history.add(captions(15, "c"))
-    assert history.curve("loss") == [(10, 1.0)] and history.curve("right", evals=True) == [(10, 0.1), (15, 0.15)]
-
-
 def test_lines_of_a_killed_process_are_passed_over(tmp_path: Path) -> None:
     run = write(
         tmp_path / "run", [step(1), step(2)], end='\n{"event": "step", "st{"event": "start"}\n[1]\n{"event": "st'
@@ -69,6 +53,15 @@ def test_curves_lead_into_lists_and_leave_out_what_is_no_number() -> None:
     history.add(step(9))
     assert history.curve("buckets", 1) == history.curve("lr", "tower") == [(1, 1.5), (6, 2.0)]
     assert history.curve("buckets", 2) == history.curve("nothing") == []
+
+
+def test_how_a_run_ended_is_known_until_it_goes_on() -> None:
+    history = History()
+    for event in ({"event": "start"}, step(5), {"event": "stop", "reason": "time"}):
+        history.add(event)
+    assert history.end["reason"] == "time" and len(history.starts) == 1
+    history.add({"event": "start"})
+    assert history.end is None and len(history.starts) == 2
 
 
 def test_stages_are_told_by_their_name() -> None:
@@ -90,15 +83,15 @@ def run(tmp_path: Path) -> Path:
         if at % 500 == 0:
             events += [captions(at, f"answer {at}", "../cat.png"), captions(at + 1, "lost", "gone.png")]
     events += [{"event": "skipped", "name": "photos.json:17", "reason": "17.jpg: no such file & more"}]
-    return write(tmp_path / "run", [*events, {"event": "stop", "reason": "all steps done"}])
+    return write(tmp_path / "run", [*events, {"event": "stop", "reason": "broken", "names": ["bad.json:3"]}])
 
 
 def test_the_page_holds_all_and_fetches_nothing(run: Path) -> None:
     page = write_report(run).read_text()
     for words in (
         "answer 500", "answer 1000", "earlier answers", "What is &lt;this&gt;?", "truth: a cat",
-        "gone.png: no such file", "photos.json:17", "17.jpg: no such file &amp; more", "all steps done",
-        "&lt;mini&gt;", "Learning rate",
+        "gone.png: no such file", "photos.json:17", "17.jpg: no such file &amp; more",
+        "broke at step 1,000, in the batch of bad.json:3", "&lt;mini&gt;", "Learning rate",
         "33 to 66 % masked", "end of align", "end of finetune", ">ground<", ">right<", "held-out loss",
     ):  # fmt: skip
         assert words in page, words
@@ -112,7 +105,8 @@ def test_the_page_holds_all_and_fetches_nothing(run: Path) -> None:
 
 def test_a_run_of_one_line_has_a_page(tmp_path: Path) -> None:
     page = write_report(write(tmp_path / "run", [step(1)]), tmp_path / "new" / "page.html").read_text()
-    assert "Skipped" not in page and "Held-out captions" not in page and page.count("<svg") == 2
+    assert "running still, or killed" in page and page.count("<svg") == 2
+    assert "Skipped" not in page and "Held-out captions" not in page
 
 
 def test_the_command_tells_where_the_page_is(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
