@@ -23,6 +23,7 @@ VERBS = {
     "make-random": ("lavida.cli.make_random", "Write a random checkpoint of any family, to test with."),
     "data": ("lavida.cli.data", "Build the data set of lavida-mini."),
     "train": ("lavida.cli.train", "Train lavida-mini, or go on with a run."),
+    "train report": ("lavida.cli.report", "Draw a run into one HTML page."),
     "eval": ("lavida.cli.eval", "Figures of lavida-mini and its baselines."),
 }
 
@@ -80,7 +81,8 @@ def _run(args: list[str]) -> int:
         if args[0] != "-" and not Path(args[0]).exists():
             return complain(f"unknown command {args[0]!r} and no such file; choose one of {', '.join(VERBS)}")
         args = ["describe", *args]
-    return _invoke(args[0], args[1:])
+    words = 2 if " ".join(args[:2]) in VERBS else 1
+    return _invoke(" ".join(args[:words]), args[words:])
 
 
 def _invoke(verb: str, args: list[str]) -> int:

@@ -176,7 +176,7 @@ class Trainer:
         self.checkpoints.wait()
         names = [name for part in processes.gathered([n for m in micros for n in m.names]) for name in part]
         told = f"the {broken[0]} is {figures[broken[0]]}" if broken else f"the loss rose from {usual:.2f} to {loss:.2f}"
-        self.log.write("stop", self.total, reason="broken", loss=loss, gradient=figures["gradient"], names=names)
+        self.log.write("stop", self.total, reason="broken", **figures, names=names)
         shown = (
             f"{', '.join(names[:8])}{f' and {len(names) - 8} more' if len(names) > 8 else ''}" if names else "no names"
         )
