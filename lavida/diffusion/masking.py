@@ -28,6 +28,14 @@ def draw_masks(answer: Tensor, p: Tensor, generator: torch.Generator) -> Tensor:
     return answer & (u <= threshold)
 
 
+def masking_odds(p: Tensor, length: int) -> Tensor:
+    """Probability [B] that `draw_masks` hides a given one of `length` answer tokens; p [B] and the forced mask's share.
+
+    Of few tokens the forced one counts: 1 / p alone would weigh it a thousandfold at the smallest p.
+    """
+    return p + (1 - p) ** length / length
+
+
 def complementary(masked: Tensor, answer: Tensor) -> tuple[Tensor, Tensor]:
     """Two masks [B, L] that together cover each answer token exactly once (section 3.3 of arXiv 2505.16839)."""
     return masked & answer, ~masked & answer
