@@ -22,7 +22,7 @@ def _require(ok: bool, message: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class DenoiserConfig:
-    """The bidirectional transformer (LLaDA block; Dream adds q/k/v biases and shifted logits)."""
+    """The transformer (LLaDA block; Dream adds q/k/v biases and shifted logits), bidirectional but for the baseline."""
 
     vocab_size: int  # rows of the embedding, padding rows included
     d_model: int
@@ -37,6 +37,7 @@ class DenoiserConfig:
     qkv_bias: bool = False
     tied_head: bool = False
     logit_shift: bool = False  # Dream: row i predicts token i + 1
+    autoregressive: bool = False  # the baseline: a token sees those before it, text is written left to right
     banned_ids: tuple[int, ...] = ()  # never written into an answer (LLaDA-V: end of text and headers)
     max_length: int = 4096
 
@@ -51,6 +52,10 @@ class DenoiserConfig:
         _require(
             self.n_heads % self.n_kv_heads == 0,
             f"denoiser.n_kv_heads ({self.n_kv_heads}) must divide n_heads ({self.n_heads})",
+        )
+        _require(
+            self.logit_shift or not self.autoregressive,
+            "an autoregressive denoiser predicts the next token; set denoiser.logit_shift too",
         )
         _require(bool(self.eos_ids), "denoiser.eos_ids must name at least one token id")
         for i in (self.mask_id, *self.eos_ids, *self.banned_ids):

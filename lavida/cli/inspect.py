@@ -47,7 +47,8 @@ def as_text(facts: dict[str, Any]) -> str:
         "picture": _picture(picture),
         "canvas": f"{canvas['vocabulary']:,} ids, mask {canvas['mask_id']}, end {_ids(canvas['eos_ids'])}"
         + (f", never written {_ids(canvas['banned_ids'])}" if canvas["banned_ids"] else "")
-        + (", logits shifted by one" if canvas["logit_shift"] else ""),
+        + (", logits shifted by one" if canvas["logit_shift"] else "")
+        + (", written left to right" if canvas["autoregressive"] else ""),
         "length": f"at most {canvas['max_length']:,} tokens",
         "tensors": _tensors(tensors),
         "memory": f"{_size(memory['as_stored'])} as stored, {_size(memory['float32'])} in float32, "

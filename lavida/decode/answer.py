@@ -1,4 +1,4 @@
-"""From a model and a prompt to the steps of an answer: cached, uncached, guided."""
+"""From a model and a prompt to the steps of an answer: cached, uncached, guided; or left to right."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def answer_steps(
     blank = Canvas.blank(options.length, denoiser.mask_id)
     canvas = blank if draft is None else Canvas.draft(draft, denoiser.mask_id)
     alone = int((~canvas.fixed).sum()) == 1
-    if denoiser.logit_shift and options.cache == "prefix" and not canvas.fixed[0] and not alone:
+    if denoiser.autoregressive:
+        _check_left_to_right(canvas, options)
+    elif denoiser.logit_shift and options.cache == "prefix" and not canvas.fixed[0] and not alone:
         _commit_first(logits_of, canvas, options, denoiser.mask_id)
     yield from denoise(logits_of, canvas, options, mask_id=denoiser.mask_id, eos_ids=denoiser.eos_ids)
 
@@ -55,6 +57,8 @@ def answer_logits(model: VLM, segments: list[Tensor], cache: str | PrefixCache =
         return _Blockwise(model, segments, dual=cache == "dual")
     held = model.prefill(segments) if cache == "prefix" else cache
     hidden_of = answer_hidden(model, segments, held)
+    if model.config.denoiser.autoregressive and isinstance(held, PrefixCache):
+        return _NextToken(model, held)
     known = held.tail if isinstance(held, PrefixCache) and model.config.denoiser.logit_shift else None
 
     def logits_of(look: Look) -> Tensor:
@@ -131,6 +135,33 @@ class _Blockwise:
         hidden = denoiser(x[:, start:end], cache=self._cache)[0]
         rows = look.rows.to(hidden.device) + (self._length - shift - start)
         return denoiser.head(hidden[rows]).to(look.ids.device)
+
+
+class _NextToken:
+    """Logits of the first open token alone, from keys and values of the prompt and of all that is written."""
+
+    def __init__(self, model: VLM, held: PrefixCache) -> None:
+        self._model, self._cache, self._read = model, held.fork(), 0
+
+    def __call__(self, look: Look) -> Tensor:
+        denoiser, (row,) = self._model.denoiser, look.rows.tolist()
+        _check_room(self._model, self._cache.length + len(look.ids) - self._read)
+        new = look.ids[self._read : row].to(_device(self._model))
+        if len(new):
+            self._cache.tail = denoiser(denoiser.embed(new[None]), cache=self._cache)[:, -1]
+            self._read = row
+        return denoiser.head(self._cache.tail).to(look.ids.device)
+
+
+def _check_left_to_right(canvas: Canvas, options: DecodeOptions) -> None:
+    if options.block != 1 or options.threshold is not None:
+        raise RequestError("this model writes one token after the other; leave out steps, block, counts and threshold")
+    if options.cache in BLOCK_CACHES:
+        raise RequestError(f'this model writes left to right, without the cache {options.cache!r}; choose "prefix"')
+    if options.guidance:
+        raise RequestError("this model was never shown a prompt of masks; leave out guidance")
+    if canvas.fixed.any():
+        raise RequestError("this model does not see what stands behind a gap; fill a draft in with a diffusion model")
 
 
 def staircase(lengths: list[int], device: torch.device | str = "cpu") -> Tensor:

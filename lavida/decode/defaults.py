@@ -43,8 +43,8 @@ _OFFICIAL: dict[str, dict[str, Any]] = {
 def family_options(config: VLMConfig, compat: str | None = None) -> dict[str, Any]:
     """Fields of `DecodeOptions` that the family wants; with `compat` "official", the defaults of its official code.
 
-    A model that never writes its end of text (LLaDA-V) stops at the other end tokens. Raises RequestError for an
-    unknown `compat`.
+    A model that never writes its end of text (LLaDA-V) stops at the other end tokens, and an autoregressive one writes
+    one token after the other. Raises RequestError for an unknown `compat`.
     """
     if compat not in COMPAT:
         raise RequestError(f"unknown compat {compat!r}; choose one of {', '.join(map(str, COMPAT))}")
@@ -53,6 +53,10 @@ def family_options(config: VLMConfig, compat: str | None = None) -> dict[str, An
     ends, banned = config.denoiser.eos_ids, config.denoiser.banned_ids
     if banned:
         options["banned"] = banned
+    if config.denoiser.autoregressive:
+        options["block"] = 1
+    if config.family == "lavida-mini" and not config.shared_image:  # taught with a prompt that sees the answer
+        options["cache"] = "none"
     if set(ends) & set(banned):
         options["stops"] = tuple((i,) for i in ends if i not in banned)
     return {name: value for name, value in options.items() if value is not None}

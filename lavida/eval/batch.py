@@ -1,7 +1,8 @@
 """Many answers at once: the loop of `decode.loop` in lockstep over rows, without its events.
 
-Pictures are encoded once each and their keys shared by all questions about them, exact under the Prefix-DLM mask. The
-answers are those of `decode.loop.denoise` at temperature 0 (a test holds the two together).
+Pictures are encoded once each and their keys shared by all questions about them, exact under the Prefix-DLM mask and
+under a causal one; under full attention picture and prompt are computed anew with every canvas. The answers are those
+of `decode.answer.answer_steps` at temperature 0 (a test holds the two together).
 """
 
 from __future__ import annotations
@@ -24,14 +25,34 @@ _ROOM = 768  # canvas tokens in one batch: what the float64 probabilities of a w
 
 @dataclass(frozen=True, kw_only=True)
 class Prefixes:
-    """Keys of several pictures or prompts, padded on the right."""
+    """G pictures or prompts, padded on the right."""
 
-    cache: PrefixCache
     real: Tensor  # [G, P] False = padding
-    length: Tensor  # [G] the position of what comes next
+    cache: PrefixCache | None = None  # their keys, if nothing that follows changes them,
+    x: Tensor | None = None  # or else their embeddings [G, P, D]
+
+    @property
+    def length(self) -> Tensor:
+        """Position [G] of what comes next."""
+        return self.real.sum(1)
 
     def select(self, rows: Tensor) -> Prefixes:
-        return Prefixes(cache=self.cache.select(rows), real=self.real[rows], length=self.length[rows])
+        """The prefixes of the given rows [n], in that order; a row may come several times."""
+        cache, x = self.cache and self.cache.select(rows), None if self.x is None else self.x[rows]
+        return Prefixes(real=self.real[rows], cache=cache, x=x)
+
+    def behind(self, net: VLM, ids: Tensor, real: Tensor | None = None) -> Tensor:
+        """Hidden states [G, n, D] of ids [G, n] behind the prefixes; a writing cache takes them up."""
+        x, real = net.denoiser.embed(ids), self.real.new_ones(ids.shape) if real is None else real
+        seen = torch.cat((self.real, real), 1)
+        positions = seen.cumsum(1) - 1  # padding takes no room
+        if self.x is not None:
+            return net.denoiser(torch.cat((self.x, x), 1), positions=positions, mask=_keys(seen))[:, -ids.shape[1] :]
+        return net.denoiser(x, positions=positions[:, -ids.shape[1] :], mask=_keys(seen), cache=self.cache)
+
+
+def _keys(real: Tensor) -> Tensor:
+    return real[:, None, None, :]
 
 
 def _padded(pieces: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
@@ -46,46 +67,43 @@ def _padded(pieces: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
 @torch.inference_mode()
 def encode_pictures(net: VLM, features: Tensor, grid: Grid, hints: Sequence[list[int]]) -> Prefixes:
     """Prefixes of tower features [G, V, n, C], each with the ids of its hint behind the image."""
-    if not net.config.shared_image:
-        raise ConfigError("questions can share a picture only in a model with shared_image; ask them one by one")
     weight = net.denoiser.embedding.weight
     image = net.image_tokens(features.to(weight), grid)
     ids, real = _padded(hints)
     real = torch.cat((real.new_ones(image.shape[:2]), real), 1).to(weight.device)
     x = torch.cat((image, net.denoiser.embed(ids.to(weight.device))), 1)
+    if not (net.config.shared_image or net.config.denoiser.autoregressive):
+        return Prefixes(real=real, x=x)
     cache = PrefixCache(net.config.denoiser.n_layers)
-    net.denoiser(x, mask=real[:, None, None, :], cache=cache)
-    return Prefixes(cache=cache, real=real, length=real.sum(1))
+    net.denoiser(x, mask=_keys(real), cache=cache)
+    return Prefixes(real=real, cache=cache)
 
 
 @torch.inference_mode()
-def _ask(net: VLM, prefixes: Prefixes, rows: Tensor, prompts: Sequence[list[int]]) -> Prefixes:
-    """The prefixes of pictures `rows` [Q] continued by a prompt each."""
-    held = prefixes.select(rows)
+def _ask(net: VLM, held: Prefixes, prompts: Sequence[list[int]]) -> tuple[Prefixes, Tensor | None]:
+    """The prefixes continued by a prompt each, and the hidden state [Q, D] of its last token if there are keys."""
     ids, real = (t.to(held.real.device) for t in _padded(prompts))
-    positions = held.length[:, None] + torch.arange(ids.shape[1], device=ids.device)
     seen = torch.cat((held.real, real), 1)
+    if held.cache is None:
+        return Prefixes(real=seen, x=torch.cat((held.x, net.denoiser.embed(ids)), 1)), None
     held.cache.writing = True
-    net.denoiser(net.denoiser.embed(ids), positions=positions, mask=seen[:, None, None, :], cache=held.cache)
+    hidden = held.behind(net, ids, real)
     held.cache.writing = False
-    return Prefixes(cache=held.cache, real=seen, length=held.length + real.sum(1))
+    return Prefixes(real=seen, cache=held.cache), hidden[torch.arange(len(ids)), real.sum(1) - 1]
 
 
 @torch.inference_mode()
 def _fill(net: VLM, held: Prefixes, length: int, steps: int, schedule: str, shift: float) -> Tensor:
     """Canvases [Q, length] filled surest first; a row whose end token has nothing open before it is finished."""
     denoiser, generator = net.config.denoiser, torch.Generator()
-    done = torch.full((len(held.length), length), denoiser.mask_id, device=held.real.device)
+    done = torch.full((len(held.real), length), denoiser.mask_id, device=held.real.device)
     eos = torch.tensor(denoiser.eos_ids, device=done.device)
     rows = torch.arange(len(done), device=done.device)  # those still being written
     for count in unmask_counts(length, steps, schedule, shift):
         ids = done[rows]
         is_open = ids == denoiser.mask_id
         where = is_open.nonzero()[:, 1].view(len(rows), -1)  # every row has as many masks left
-        positions = held.length[:, None] + torch.arange(length, device=ids.device)
-        mask = torch.cat((held.real, held.real.new_ones(ids.shape)), 1)[:, None, None, :]
-        hidden = net.denoiser(net.denoiser.embed(ids), positions=positions, mask=mask, cache=held.cache)
-        logits = net.denoiser.head(hidden[is_open])
+        logits = net.denoiser.head(held.behind(net, ids)[is_open])
         candidates = propose(logits, denoiser.mask_id, 0.0, generator)
         sure = confidence(logits, candidates, "confidence", generator).view(where.shape)
         best = sure.topk(min(count, where.shape[1]), 1).indices
@@ -97,6 +115,25 @@ def _fill(net: VLM, held: Prefixes, length: int, steps: int, schedule: str, shif
             rows, held = rows[~ended], held.select((~ended).nonzero()[:, 0])
         if not len(rows):
             break
+    return done
+
+
+@torch.inference_mode()
+def _continue(net: VLM, held: Prefixes, hidden: Tensor, length: int) -> Tensor:
+    """Canvases [Q, length] written left to right, the likeliest token each time, from a prompt's last state [Q, D]."""
+    denoiser, generator = net.config.denoiser, torch.Generator()
+    eos = torch.tensor(denoiser.eos_ids, device=hidden.device)
+    done = torch.full((len(hidden), length), denoiser.eos_ids[0], device=hidden.device)
+    ended = torch.zeros(len(hidden), dtype=torch.bool, device=hidden.device)
+    held.cache.writing = True
+    for at in range(length):
+        ids = propose(net.denoiser.head(hidden), denoiser.mask_id, 0.0, generator)
+        done[:, at] = torch.where(ended, done[:, at], ids)
+        ended |= torch.isin(ids, eos)
+        if ended.all() or at == length - 1:
+            break
+        hidden = held.behind(net, ids[:, None])[:, 0]
+        held = Prefixes(real=torch.cat((held.real, held.real.new_ones(len(ids), 1)), 1), cache=held.cache)
     return done
 
 
@@ -113,17 +150,25 @@ def fill_answers(
 ) -> list[list[int]]:
     """The canvas of each prompt about picture `rows[i]`; `steps` None = one token a step.
 
-    Raises RequestError if a prompt and its canvas do not fit into the model.
+    Raises RequestError if a prompt and its canvas do not fit into the model, or for fewer steps than tokens of a model
+    that writes left to right.
     """
-    if net.config.denoiser.logit_shift:
+    denoiser = net.config.denoiser
+    if denoiser.logit_shift and not denoiser.autoregressive:
         raise ConfigError("the batched evaluator knows only models whose logits are not shifted; ask one by one")
+    if denoiser.autoregressive and steps not in (None, length):
+        raise RequestError("this model writes one token after the other; leave out steps")
     longest = int(prefixes.length.max()) + max(map(len, prompts), default=0) + length
-    if longest > net.config.denoiser.max_length:
+    if longest > denoiser.max_length:
         raise RequestError(f"prompt and answer take {longest} tokens and the model holds fewer; shorten one of them")
     device, size = prefixes.real.device, max(1, _ROOM // length)
     canvases: list[list[int]] = []
     for at in range(0, len(prompts), size):
         chosen = torch.tensor(rows[at : at + size], device=device)
-        held = _ask(net, prefixes, chosen, prompts[at : at + size])
-        canvases += _fill(net, held, length, steps or length, schedule, shift).tolist()
+        held, hidden = _ask(net, prefixes.select(chosen), prompts[at : at + size])
+        if denoiser.autoregressive:
+            done = _continue(net, held, hidden, length)
+        else:
+            done = _fill(net, held, length, steps or length, schedule, shift)
+        canvases += done.tolist()
     return canvases

@@ -67,7 +67,7 @@ def log_likelihood(
     Each of `rounds` independent rounds averages `batch` stratified canvases, computed together; the standard error is
     that of the rounds' mean. An answer with no more masks than that is enumerated instead. `cache` as in
     `decode.answer.answer_hidden`: "prefix" for models that are asked with a prefix cache, "none" for full attention.
-    Raises RequestError.
+    Of an autoregressive model it is no bound but the value itself. Raises RequestError.
     """
     if estimator not in ESTIMATORS:
         raise RequestError(f"unknown estimator {estimator!r}; choose one of {', '.join(ESTIMATORS)}")
@@ -76,6 +76,8 @@ def log_likelihood(
     if answer.dim() != 1 or not len(answer):
         raise RequestError("the answer holds no token; give a row of at least one id")
     check_seed(seed)
+    if model.config.denoiser.autoregressive:
+        return _next_tokens(model, segments, answer, cache)
     n, generator = len(answer), torch.Generator().manual_seed(seed)
     losses = partial(_losses, model, answer_hidden(model, segments, cache), answer)
     if 2**n - 1 <= rounds * batch:
@@ -124,6 +126,14 @@ def random_sets(n: int, sizes: Tensor, generator: torch.Generator) -> Tensor:
     """Masks [B, n] with exactly `sizes` [B] random positions each."""
     rank = torch.rand(len(sizes), n, generator=generator).argsort(1).argsort(1)
     return rank < sizes[:, None]
+
+
+def _next_tokens(model: VLM, segments: list[Tensor], answer: Tensor, cache: str | PrefixCache) -> Likelihood:
+    """The log-likelihood itself: each token given those before it, in one pass."""
+    ids = answer.to(model.denoiser.embedding.weight.device)
+    hidden = answer_hidden(model, segments, cache)(ids[None])[0]
+    value = -F.cross_entropy(model.denoiser.head(hidden).float(), ids, reduction="none").double().sum().item()
+    return Likelihood(value=value, error=0.0, tokens=len(ids), passes=1)
 
 
 Losses = Callable[[Tensor], Tensor]  # masks [B, n] -> cross-entropy [B, n] of the masked tokens, 0 elsewhere

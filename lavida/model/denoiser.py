@@ -1,4 +1,7 @@
-"""The denoiser: a bidirectional transformer in the LLaDA block (arXiv 2502.09992); Dream differs by its config only."""
+"""The denoiser: a bidirectional transformer in the LLaDA block (arXiv 2502.09992).
+
+Dream and the autoregressive baseline differ by their config only.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from torch import Tensor, nn
 
 from lavida.cache.base import Cache
 from lavida.config import DenoiserConfig
-from lavida.nn.attention import Attention
+from lavida.nn.attention import Attention, causal_mask
 from lavida.nn.layers import RMSNorm, SwiGLU, rotary_tables
 
 
@@ -59,11 +62,14 @@ class Denoiser(nn.Module):
     ) -> Tensor:
         """Hidden states [B, L, D] of embeddings x [B, L, D], after the last norm.
 
-        `positions` [L] or [B, L] default to those that follow the cache; `mask` as in `Attention.forward`.
+        `positions` [L] or [B, L] default to those that follow the cache; `mask` as in `Attention.forward`. If the model
+        is autoregressive, no token sees a later one whatever the mask says.
         """
         start = cache.length if cache is not None else 0
         if positions is None:
             positions = torch.arange(start, start + x.shape[1], device=x.device)
+        if self.config.autoregressive:
+            mask = causal_mask(x.shape[1], start + x.shape[1], mask, x.device)
         cos, sin = rotary_tables(positions, self.config.head_dim, self.config.rope_theta)
         if cos.dim() == 3:  # positions per row: broadcast over heads
             cos, sin = cos[:, None], sin[:, None]

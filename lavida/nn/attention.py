@@ -59,6 +59,14 @@ def prefix_mask(prefix: Tensor, length: int) -> Tensor:
     return (is_prefix[:, None, :] | ~is_prefix[:, :, None])[:, None]
 
 
+def causal_mask(length: int, keys: int, mask: Tensor | None, device: torch.device) -> Tensor:
+    """`mask` as in `Attention.forward`, or none, less what comes later: the queries are the last `length` of `keys`."""
+    seen = torch.ones(length, keys, dtype=torch.bool, device=device).tril(keys - length)
+    if mask is None:
+        return seen
+    return mask & seen if mask.dtype == torch.bool else mask.masked_fill(~seen, float("-inf"))
+
+
 def segment_mask(segment: Tensor, parent: Tensor) -> Tensor:
     """Packed Prefix-DLM mask [B, 1, L, L].
 

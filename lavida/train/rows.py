@@ -16,10 +16,11 @@ from torch import Tensor
 from lavida.data.cells import IMAGE_TOKENS, CellWords
 from lavida.data.concepts import COLOURS, CONCEPTS
 from lavida.data.features import Features
-from lavida.data.packing import Batch, Packer
+from lavida.data.packing import PREFIX_DLM, Batch, Packer
 from lavida.data.questions import Question, ask, ask_photo
 from lavida.data.scenes import Scene
 from lavida.data.worlds import World
+from lavida.diffusion.objective import Objective
 from lavida.text.labels import Label
 from lavida.text.prompt import hint_ids, with_article
 from lavida.text.tokenizer import Tokenizer
@@ -46,14 +47,14 @@ class Targets:
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """B packed rows and their pictures."""
+    """Packed rows and the N pictures that they show."""
 
     batch: Batch
-    words: Tensor  # [B, 80, 3] name, colour and centre of each cell (`data.cells.CellWords`)
-    heard: Tensor  # [B, 80, 3] the same with some cells lost
-    noise: Tensor  # [B, 80, D]
-    maps: Tensor | None  # [S, 5, 196, 80] maps of the tower's trunk of the rows that have a picture
-    pictured: Tensor  # [S] which rows
+    words: Tensor  # [N, 80, 3] name, colour and centre of each cell (`data.cells.CellWords`)
+    heard: Tensor  # [N, 80, 3] the same with some cells lost
+    noise: Tensor  # [N, 80, D]
+    maps: Tensor | None  # [S, 5, 196, 80] maps of the tower's trunk of those that have pixels
+    pictured: Tensor  # [S] which ones
     scenes: Tensor  # those of them that are drawn scenes, not photographs
     shown: Tensor  # [G, 80] where the names asked about are
     targets: Targets
@@ -75,7 +76,10 @@ class Views:
 
 
 class Feed:
-    """Draws rows and views; everything random comes from the two generators."""
+    """Draws rows and views; everything random comes from the two generators.
+
+    What is asked of which picture is the same under every objective.
+    """
 
     def __init__(
         self,
@@ -86,6 +90,7 @@ class Feed:
         photos: Features | None = None,
         d_model: int,
         row: int = 352,
+        objective: Objective = PREFIX_DLM,
     ) -> None:
         self.tokenizer, self.labels, self.photos, self.d_model = tokenizer, labels, photos, d_model
         self.drawn = [(f, i) for f in scenes for i in range(len(f))]
@@ -93,14 +98,15 @@ class Feed:
         self.world = World.symbolic()
         self.empty = torch.tensor([self.words.nothing, -1, 0])
         self.long = [lab for lab in labels if len(tokenizer.encode(with_article(lab.name))) > 2] or list(labels)
-        self.packer = Packer(tokenizer, image_tokens=IMAGE_TOKENS, row=row)
+        self.objective = objective
+        self.packer = Packer(tokenizer, image_tokens=IMAGE_TOKENS, row=row, objective=objective)
         said = sorted({self.words.id_of(w) for w in (*CONCEPTS, *COLOURS)} | {self.words.nothing})
         index_of = torch.full((tokenizer.size,), -1)
         index_of[said] = torch.arange(len(said))
         self.targets = Targets(candidates=torch.tensor(said), index_of=index_of, nothing=self.words.nothing)
 
     def rows(self, n: int, rng: random.Random, g: torch.Generator, *, symbolic: float, photos: float) -> Rows:
-        """n rows: a share told in words, a share of photographs, the rest drawn scenes."""
+        """Rows of n pictures: a share told in words, a share of photographs, the rest drawn scenes."""
         packed, words, maps, pictured, scenes = [], [], [], [], []
         for b in range(n):
             u = rng.random()

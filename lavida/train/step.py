@@ -87,14 +87,16 @@ def see(vlm: VLM, maps: Tensor) -> Tensor:
 
 
 def answer_loss(denoiser: nn.Module, batch: Batch, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Weighted mean cross-entropy of the masked answer tokens (eq. 3 of arXiv 2505.16839, official weighting).
+    """Weighted mean cross-entropy of the answer tokens to be found (eq. 3 of arXiv 2505.16839, official weighting).
 
-    `image` [B, T, D] fills the first T positions of each row. Returns the loss, that of the content tokens alone,
-    and the hidden states [B * R, D].
+    With `batch.bound` it is the bound on the likelihood instead, in which a token counts 1 / t (eq. 2).
+
+    `image` [N, T, D] of the N pictures fills the first T positions of their rows. Returns the loss, that of the content
+    tokens alone, and the hidden states [B * R, D].
     """
     # 1. embed; the image's vectors take the place of the first ids
     x = denoiser.embed(batch.ids)
-    x = torch.cat((image.to(x.dtype), x[:, image.shape[1] :]), dim=1)
+    x = torch.cat((image.to(x.dtype)[batch.picture], x[:, image.shape[1] :]), dim=1)
     # 2. who sees whom, as an additive mask made once for all layers
     seen = segment_mask(batch.segment, batch.parent)
     mask = torch.zeros(seen.shape, dtype=torch.bfloat16, device=seen.device).masked_fill_(~seen, float("-inf"))
@@ -102,8 +104,10 @@ def answer_loss(denoiser: nn.Module, batch: Batch, image: Tensor) -> tuple[Tenso
     hidden = denoiser(x, positions=batch.positions, mask=mask).flatten(0, 1)
     masked = batch.masked.flatten()
     logits = denoiser.head(hidden[masked])
-    # 4. cross-entropy; every answer token is masked in exactly one of its two copies
+    # 4. cross-entropy; by default every answer token is masked in exactly one of its two copies
     loss, per_token = masked_loss(logits, batch.targets, batch.masked, weights=batch.weights)
+    if batch.bound is not None:
+        loss = (batch.bound * per_token).sum()
     return loss, per_token[batch.masked & (batch.weights == 1)].mean(), hidden
 
 
