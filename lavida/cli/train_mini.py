@@ -21,6 +21,9 @@ def train(
     start: Annotated[
         str | None, typer.Option("--from", help="Model to go on from, by the last stage alone; e.g. lavida-mini.")
     ] = None,
+    objective: Annotated[
+        str, typer.Option(help="default, ar (the autoregressive twin), independent, 1/t or full (ablations).")
+    ] = "default",
     compiled: Annotated[
         bool, typer.Option("--compile", help="torch.compile: half as fast again, needs a C++ compiler.")
     ] = False,
@@ -32,7 +35,10 @@ def train(
     from lavida.train.mini import train_mini
 
     chosen = None if start is None else find_model(start)
-    train_mini(data, out, minutes=minutes, scenes=scenes, seed=seed, device=device, start=chosen, compiled=compiled)
+    train_mini(
+        data, out, minutes=minutes, scenes=scenes, seed=seed, device=device, start=chosen, compiled=compiled,
+        objective=objective,
+    )  # fmt: skip
 
 
 app = application(train)

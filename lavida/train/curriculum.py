@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from lavida.checkpoint.io import load_checkpoint
 from lavida.config import DenoiserConfig, TilesConfig, VisionConfig, VLMConfig
-from lavida.errors import CheckpointError, DataError
+from lavida.errors import CheckpointError, ConfigError, DataError
 from lavida.model.efficientnet import EfficientNetLite0
 from lavida.model.vlm import VLM
 from lavida.text.tokenizer import Tokenizer
+from lavida.train.arms import fitted
 from lavida.train.rows import Feed, Rows, Views
 from lavida.train.stages import Stage
 from lavida.train.step import Heads, Losses, rows_loss, views_loss
@@ -90,7 +91,7 @@ class Curriculum:
         self.plans = [stage.plan for stage in self.stages]
         self.rng, self.g = random.Random(seed), torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)
-        vlm = VLM(mini_config(tokenizer))
+        vlm = VLM(fitted(mini_config(tokenizer), feed.objective))
         vlm.reset(self.g)
         start_matching(vlm, self.g)
         tower.adapt()
@@ -156,17 +157,20 @@ class Curriculum:
 
     def state_dict(self) -> dict[str, Any]:
         version, numbers, gauss = self.rng.getstate()
-        return {"g": self.g.get_state(), "rng": [version, list(numbers), gauss]}
+        objective = asdict(self.feed.objective)
+        return {"g": self.g.get_state(), "rng": [version, list(numbers), gauss], "objective": objective}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        if state["objective"] != asdict(self.feed.objective):
+            raise ConfigError("the run was begun with another objective; go on with the same, or take another folder")
         version, numbers, gauss = state["rng"]
         self.g.set_state(state["g"])
         self.rng.setstate((version, tuple(numbers), gauss))
 
     def start_from(self, folder: Path) -> None:
-        """Take the weights of a model folder. Raises CheckpointError if it has another shape."""
+        """Take the weights of a model folder, whatever its objective was. CheckpointError if it has another shape."""
         other, config = load_checkpoint(folder, dtype=torch.float32)
-        if config != self.vlm.config:
+        if fitted(config, self.feed.objective) != self.vlm.config:
             raise CheckpointError(f"{folder} is not of this recipe's shape; start from lavida-mini or one like it")
         weights = other.state_dict()
         if other.tower.adapted is None:  # a model from before its tower was finetuned

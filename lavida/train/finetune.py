@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from math import ceil
 from pathlib import Path
@@ -62,9 +62,10 @@ class Finetune:
     ) -> None:
         self.model, self.recipe, self.seed = model, recipe, seed
         self.device, self._precision = torch.device(device), precision
-        self.answering = model.net.config  # the configuration that the trained model is saved with
         net, objective = model.net, fitting(model.net.config, recipe)
-        net.config = _seeing(net.config, recipe)
+        self.answering = writing(net.config, objective)  # the configuration that the trained model is saved with
+        net.config = _seeing(self.answering, recipe)
+        net.denoiser.config = net.config.denoiser
         own_memory(net)
         if recipe.rates.tower and isinstance(net.tower, EfficientNetLite0):
             net.tower.adapt()  # the end that learns
@@ -124,11 +125,13 @@ class Finetune:
         return [(f"{one.source}:{one.index}", one.reason) for one in new]
 
     def state_dict(self) -> dict[str, Any]:
-        return {"data": self.loader.state_dict(), "seed": self.seed}
+        return {"data": self.loader.state_dict(), "seed": self.seed, "objective": asdict(self.module.objective)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        if state["seed"] != self.seed:
-            raise ConfigError(f"the run was begun with seed {state['seed']}; go on with the same")
+        now = self.state_dict()
+        changed = next((name for name in ("seed", "objective") if state[name] != now[name]), None)
+        if changed:
+            raise ConfigError(f"the run was begun with another {changed} ({state[changed]}); go on with the same")
         self.loader.load_state_dict(state["data"])
         self._stream = None
 
@@ -200,6 +203,15 @@ def fitting(config: VLMConfig, recipe: Recipe) -> Objective:
     if config.shared_image and recipe.objective.attention == "full":
         return replace(recipe.objective, attention="prefix")
     return recipe.objective
+
+
+def writing(config: VLMConfig, objective: Objective) -> VLMConfig:
+    """The configuration of a model that answers as the objective teaches it. Raises ConfigError for the way back."""
+    if objective.autoregressive:
+        return replace(config, denoiser=replace(config.denoiser, autoregressive=True, logit_shift=True))
+    if config.denoiser.autoregressive:
+        raise ConfigError("this model writes from left to right; train it by the recipe ar, or take another one")
+    return config
 
 
 def thaw(vlm: VLM, parts: set[str]) -> dict[str, list[nn.Parameter]]:

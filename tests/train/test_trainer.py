@@ -54,7 +54,7 @@ class Line:
         return {"loss": 0.5, "captions": [{"image": "a.png", "prompt": "?", "truth": "a", "answer": "b"}]}
 
     def skipped(self):
-        return [("numbers:13", "unlucky")] if self.drawn == 6 else []
+        return [("numbers:13", "unlucky")] if self.drawn == 8 else []
 
     def state_dict(self):
         version, numbers, gauss = self.rng.getstate()
