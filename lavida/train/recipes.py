@@ -169,7 +169,7 @@ def tune() -> Recipe:
     return Recipe(
         name="tune",
         rates=Rates(denoiser=2e-4, projector=1e-4),
-        rule=replace(RULES["dialogue"], end_padding=8),
+        rule=replace(RULES["dialogue"], end_padding=16),
         objective=Objective(attention="prefix"),
         batch=16,
         epochs=12,
@@ -179,7 +179,10 @@ def tune() -> Recipe:
     )
 
 
-_LLADA_V = Objective(weighting="1/t")
+_LLADA_V = Objective(weighting="1/t", complementary=False)
+_ONE_MASK = (
+    "the published trainer shows a dialogue under one mask a visit; here under two drawn apart, its pictures once"
+)
 _MAMMOTH_SI, _MAMMOTH_OV = Portion(name="mammoth-vl-si-10m", of=10_000_000), Portion(name="mammoth-vl-ov-2m")
 _WEB = Portion(name="visualwebinstruct", of=900_000)
 
@@ -200,6 +203,7 @@ def llada_v_single() -> Recipe:
         max_length=8192,
         mixture=(_MAMMOTH_SI,),
         notes=(
+            _ONE_MASK,
             "the paper learns the answers; the code also labels each structural token of the prompt (rule llada-v)",
             "the scripts attend in full; the paper's ablation by turns is Objective(attention='turns')",
         ),

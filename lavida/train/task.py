@@ -90,7 +90,10 @@ class Micro:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """The loss of a micro-batch (a mean, to be differentiated) and what else is logged of it."""
+    """The loss of a micro-batch (a mean, to be differentiated) and what else is logged of it.
+
+    `figures` have the same names in every process.
+    """
 
     loss: Tensor
     figures: Mapping[str, float] = field(default_factory=dict)

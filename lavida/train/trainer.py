@@ -71,7 +71,8 @@ class Trainer:
         self.stage, self.step, self.samples = 0, 0, 0.0
         self.usual: float | None = None  # what the loss has been lately
         self._optimizers: Optimizers | None = None
-        self._peak = self._flops = 0.0
+        self._peak = 0.0
+        self._flops: float | None = None  # of a sample of the present stage
 
     @property
     def total(self) -> int:
@@ -89,17 +90,19 @@ class Trainer:
             self.save()
         self.log.write("start", self.total, **self._facts())
         done = True
-        with self.display:
-            while done and self.stage < len(self.task.plans):
-                done = self._run_stage(self.task.plans[self.stage], end)
-        self.checkpoints.wait()
+        try:
+            with self.display:
+                while done and self.stage < len(self.task.plans):
+                    done = self._run_stage(self.task.plans[self.stage], end)
+        finally:
+            self.checkpoints.wait()
         self.log.write("stop", self.total, reason="done" if done else "time", samples=round(self.samples))
         return done
 
     def _run_stage(self, plan: Plan, end: float) -> bool:
         if self._optimizers is None:
             self._optimizers = Optimizers(self.task.begin(self.stage, fresh=True), plan)
-        self._flops = 0.0
+        self._flops = None
         self.task.module.train()
         self.display.begin(plan, self.step)
         began, saved, seen = time.monotonic(), time.monotonic(), self.samples
@@ -128,7 +131,7 @@ class Trainer:
         # 1. what is learned from, and what each part of it counts for
         micros = [self.task.batch(self.step) for _ in range(plan.accumulate)]
         weight, samples = self._sum(sum(m.weight for m in micros), sum(m.samples for m in micros))
-        if not self._flops:
+        if self._flops is None:
             self._measure(micros[0], optimizers)
         # 2. forward and backward, one micro-batch at a time; processes average their gradients
         optimizers.clear()
@@ -188,7 +191,7 @@ class Trainer:
 
     def _tell(self, plan: Plan, rates: dict[str, float], pace: float) -> None:
         """A log line: the means since the last one."""
-        share = pace * self._flops / (self._peak * processes.world()) if self._peak else 0.0
+        share = pace * (self._flops or 0.0) / (self._peak * processes.world()) if self._peak else 0.0
         means = self.meter.means()
         self.log.write(
             "step",

@@ -21,6 +21,7 @@ from lavida.diffusion.objective import Objective
 from lavida.errors import ConfigError
 from lavida.image.tiles import Grid, tiles_among
 from lavida.model.vlm import IMAGE_ID, VLM
+from lavida.train.processes import together
 from lavida.train.task import BUCKETS
 
 HintOf = Callable[[Tensor], list[int]]  # the tower's own logits [K] of a picture -> ids that follow its tokens
@@ -217,7 +218,7 @@ class Learner(nn.Module):
 
     def _idle(self, batch: Batch) -> Tensor | float:
         vision = self.vlm.config.vision
-        if vision is None or any(batch.views) or not torch.distributed.is_initialized():
+        if vision is None or any(batch.views) or not together():
             return 0.0
         weight = self.vlm.denoiser.embedding.weight
         blank = torch.zeros(1, 3, vision.image_size, vision.image_size, device=weight.device, dtype=weight.dtype)
