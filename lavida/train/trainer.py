@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
     get_model_state_dict,
     get_optimizer_state_dict,
     set_model_state_dict,
@@ -268,7 +269,8 @@ class Trainer:
         module = self.task.module
         set_model_state_dict(module, state["model"])
         if self._optimizers is not None:
-            set_optimizer_state_dict(module, self._optimizers.all, optim_state_dict=state["optimizers"])
+            some = StateDictOptions(strict=False)  # a parameter without a gradient so far has no state
+            set_optimizer_state_dict(module, self._optimizers.all, optim_state_dict=state["optimizers"], options=some)
         self.task.load_state_dict(state["task"])
         self.meter.load_state_dict(state["meter"])
         torch.set_rng_state(state["own"]["cpu"])

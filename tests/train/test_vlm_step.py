@@ -104,7 +104,7 @@ def test_rows_do_not_depend_on_their_neighbours(objective):
         own = Hidden(
             masked=hidden.masked[:, i : i + 1, :cut], odds=hidden.odds[:, i : i + 1], lengths=hidden.lengths[i : i + 1]
         )
-        parts += own.weight("mean") * float(loss_of(objective, batch, hidden=own)[0])
+        parts += own.weight("mean") * loss_of(objective, batch, hidden=own)[0].item()
     assert float(whole) == pytest.approx(parts / hidden.weight("mean"), abs=1e-5)
     assert int(counts[1].sum()) == 7 and float(counts[0].sum()) / 7 == pytest.approx(float(whole), abs=1e-4)
 
