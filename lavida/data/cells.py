@@ -32,7 +32,7 @@ def cell_objects(scene: Scene, side: int) -> list[int]:
 
 
 def centre_cells(scene: Scene, side: int) -> list[bool]:
-    """Which cells of a side x side grid, row by row, hold the centre of an object: one an object, unless two share it."""
+    """Which cells of a side x side grid, row by row, hold the centre of an object."""
     held = {min(side - 1, int(o.y * side)) * side + min(side - 1, int(o.x * side)) for o in scene.objects}
     return [i in held for i in range(side * side)]
 
@@ -52,7 +52,7 @@ class CellWords:
         return self._ids[word]
 
     def __call__(self, scene: Scene) -> Tensor:
-        """[80, 3]: the first token of the name (or "nothing") and of the colour (or -1); 1 where an object's centre is."""
+        """[80, 3]: first token of the name (or "nothing"), of the colour (or -1), 1 where an object's centre is."""
         words = [(self.id_of(o.name), self.id_of(o.colour) if o.colour else -1) for o in scene.objects]
         words.append((self.nothing, -1))
         cells = cell_objects(scene, GLOBAL) + cell_objects(scene, TILES)

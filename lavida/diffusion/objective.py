@@ -1,4 +1,4 @@
-"""What a training step optimises, as data: each ingredient of the papers is one field, so that leaving one out is too."""
+"""What a training step optimises, as data: each ingredient of the papers is one field."""
 
 from __future__ import annotations
 

@@ -94,9 +94,12 @@ class ConvNorm(nn.Module):
         if isinstance(self.norm, nn.Identity):
             return
         norm = self.norm
-        scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-        self.conv.weight.copy_(self.conv.weight * scale[:, None, None, None])
-        self.conv.bias = nn.Parameter(norm.bias - norm.running_mean * scale)
+        if norm.weight.is_meta:  # only the form is wanted, and arithmetic on this device imports for a second
+            self.conv.bias = nn.Parameter(torch.empty_like(norm.bias))
+        else:
+            scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+            self.conv.weight.copy_(self.conv.weight * scale[:, None, None, None])
+            self.conv.bias = nn.Parameter(norm.bias - norm.running_mean * scale)
         self.norm = nn.Identity()
 
 

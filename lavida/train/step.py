@@ -22,7 +22,7 @@ GROUNDED = 80  # cells that a name can point at: 16 of the global view, 64 of th
 
 
 class Heads(nn.Module):
-    """What training needs and the shipped model does not: where a word is, whether a cell is a centre, its sharpness."""
+    """What training needs and the shipped model does not: where a word is, which cell is a centre, its sharpness."""
 
     def __init__(self, d_model: int) -> None:
         super().__init__()
