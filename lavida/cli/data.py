@@ -23,7 +23,8 @@ Cache = Annotated[Path, typer.Option(help="Folder of the fetched packages, about
 File = Annotated[
     str,
     typer.Argument(
-        help="JSON, JSON lines, tar shards such as 'set-{000..031}.tar', parquet, a saved folder, hub:OWNER/NAME."
+        metavar="FILE",
+        help="JSON, JSON lines, tar shards such as 'set-{000..031}.tar', parquet, a saved folder, hub:OWNER/NAME.",
     ),
 ]
 Images = Annotated[Path | None, typer.Option(help="Folder of the pictures. Default: that of FILE.")]

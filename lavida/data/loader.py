@@ -97,9 +97,10 @@ class Loader:
         self._next, self.seed = int(state["next"]), int(state["seed"])
 
     def _note(self, skipped: list[Skipped]) -> None:
-        new = [one for one in skipped if (one.source, one.index) not in self._known]
-        self._known.update((one.source, one.index) for one in new)
-        self.skipped += new
+        for one in skipped:
+            if (one.source, one.index) not in self._known:
+                self._known.add((one.source, one.index))
+                self.skipped.append(one)
 
 
 class _Sampler:
