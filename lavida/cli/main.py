@@ -22,7 +22,8 @@ VERBS = {
     "convert": ("lavida.cli.convert", "Write a checkpoint in our layout or in the published one."),
     "make-random": ("lavida.cli.make_random", "Write a random checkpoint of any family, to test with."),
     "data": ("lavida.cli.data", "Build the data set of lavida-mini."),
-    "train": ("lavida.cli.train", "Train lavida-mini, or go on with a run."),
+    "train": ("lavida.cli.train", "Train a model on your data by a recipe, or go on with a run."),
+    "train mini": ("lavida.cli.train_mini", "Train lavida-mini itself, or go on with a run."),
     "train report": ("lavida.cli.report", "Draw a run into one HTML page."),
     "eval": ("lavida.cli.eval", "Figures of lavida-mini and its baselines."),
 }

@@ -11,9 +11,9 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -23,17 +23,25 @@ from lavida.train.task import BUCKETS
 LOG = "log.jsonl"
 
 
+class Watcher(Protocol):
+    """Whoever else is told each line, such as TensorBoard."""
+
+    def write(self, event: str, step: int, **fields: Any) -> None: ...
+
+
 class Log:
     """Appends to `out/log.jsonl`; a process that is not the first of several keeps silent."""
 
-    def __init__(self, out: Path, *, silent: bool = False) -> None:
-        self.path, self.silent = out / LOG, silent
+    def __init__(self, out: Path, watchers: Sequence[Watcher] = (), *, silent: bool = False) -> None:
+        self.path, self.watchers, self.silent = out / LOG, watchers, silent
 
     def write(self, event: str, step: int, **fields: Any) -> None:
         if self.silent:
             return
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps({"event": event, "step": step, **_plain(fields)}, ensure_ascii=False) + "\n")
+        for watcher in self.watchers:
+            watcher.write(event, step, **fields)
 
     def cut(self, step: int) -> None:
         """Drop what was logged after a step, and a line that was not finished: the run goes on from there."""

@@ -10,6 +10,7 @@ from lavida.data.prepare import load_tower, prepare
 from lavida.errors import DataError
 from lavida.text.labels import load_labels
 from lavida.text.tokenizer import Tokenizer
+from lavida.train import parallel
 from lavida.train.curriculum import Curriculum
 from lavida.train.export import export
 from lavida.train.rows import Feed
@@ -51,8 +52,7 @@ def train_mini(
     drawn, photos = prepare(data, scenes=scenes, say=say)
     feed = Feed(tokenizer, labels, scenes=drawn, photos=photos, d_model=384)
     task = Curriculum(feed, tokenizer, load_tower(data), stages, seed=seed, device=device)
-    for block in task.vlm.denoiser.blocks if compiled else ():
-        block.compile()
+    parallel.prepare(task.module, compile=compiled)
     trainer = Trainer(task, out, habits=Habits(log=20), device=device, say=say)
     if trainer.resume():
         say(f"going on at stage {trainer.stage}, step {trainer.step}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from lavida.train.task import Group, Plan
 
@@ -50,9 +50,10 @@ class Optimizers:
         for optimizer in self.all:
             optimizer.zero_grad(set_to_none=True)
 
-    def clip(self) -> Tensor:
+    def clip(self) -> float:
         """Bring the gradient to the plan's largest norm at most; returns the norm it had."""
-        return torch.nn.utils.clip_grad_norm_(self.parameters, self.plan.clip)
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.plan.clip)
+        return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
 
     def step(self) -> None:
         for optimizer in self.all:

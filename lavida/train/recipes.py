@@ -28,6 +28,11 @@ class Rates:
         if bad or not any(values.values()):
             raise ConfigError(f"rates lie between 0 and 1 and at least one part learns, got {bad or 'none that does'}")
 
+    def scaled(self, rate: float) -> Rates:
+        """The same ratios with the largest of them at `rate`."""
+        factor = rate / max(self.denoiser, self.projector, self.tower)
+        return Rates(denoiser=self.denoiser * factor, projector=self.projector * factor, tower=self.tower * factor)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Portion:
@@ -142,8 +147,8 @@ def reason() -> Recipe:
         notes=(
             _RATE,
             _WEIGHT,
-            "there is no published script: values are stage 2's, 5 epochs of 19.2 K chains of VL-Rethinker-7B are the "
-            "paper's, which keeps the epoch that is best on MathVision's testmini; answers of 1024 tokens are asked for",
+            "there is no published script: the values are stage 2's; 5 epochs of 19.2 K chains of VL-Rethinker-7B are "
+            "the paper's, which keeps the epoch that is best on MathVision's testmini and answers in 1024 tokens",
         ),
     )
 
@@ -181,9 +186,7 @@ _WEB = Portion(name="visualwebinstruct", of=900_000)
 
 def llada_v_align() -> Recipe:
     """LLaDA-V, stage 1: the projector learns captions."""
-    return replace(
-        align(), name="llada-v-align", objective=_LLADA_V, rule=RULES["llada-v-plain"], batch=64, notes=()
-    )
+    return replace(align(), name="llada-v-align", objective=_LLADA_V, rule=RULES["llada-v-plain"], batch=64, notes=())
 
 
 def llada_v_single() -> Recipe:

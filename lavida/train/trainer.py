@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from torch.distributed.checkpoint.state_dict import (
 from lavida.errors import ConfigError, TrainingError
 from lavida.train import processes
 from lavida.train.display import Display
-from lavida.train.log import Log, Meter
+from lavida.train.log import Log, Meter, Watcher
 from lavida.train.optim import Optimizers
 from lavida.train.speed import count_flops, matmul_peak
 from lavida.train.state import Checkpoints
@@ -59,13 +59,14 @@ class Trainer:
         habits: Habits | None = None,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.bfloat16,
+        watchers: Sequence[Watcher] = (),
         say: Callable[[str], None] = print,
     ) -> None:
         out.mkdir(parents=True, exist_ok=True)
         self.task, self.out, self.device, self.dtype = task, out, torch.device(device), dtype
         self.habits = habits or Habits()
         first = processes.rank() == 0
-        self.log, self.display = Log(out, silent=not first), Display(say, silent=not first)
+        self.log, self.display = Log(out, watchers, silent=not first), Display(say, silent=not first)
         self.checkpoints, self.meter = Checkpoints(out / "state"), Meter()
         self.stage, self.step, self.samples = 0, 0, 0.0
         self.usual: float | None = None  # what the loss has been lately
@@ -139,7 +140,7 @@ class Trainer:
             outcomes.append((share, outcome))
         figures, buckets = self._gather(outcomes)
         # 3. nothing is learned from a broken loss
-        figures["gradient"] = float(optimizers.clip())
+        figures["gradient"] = optimizers.clip()
         self._check(figures, micros, plan)
         # 4. the step itself
         rates = optimizers.schedule(self.step)
@@ -256,7 +257,7 @@ class Trainer:
             "optimizers": get_optimizer_state_dict(module, optimizers) if optimizers else {},
             "task": self.task.state_dict(),
             "meter": self.meter.state_dict(),
-            "random": {"cpu": torch.get_rng_state()} | ({"cuda": torch.cuda.get_rng_state()} if cuda else {}),
+            "own": {"cpu": torch.get_rng_state()} | ({"cuda": torch.cuda.get_rng_state()} if cuda else {}),
             "trainer": {"stage": self.stage, "step": self.step, "samples": self.samples, "usual": self.usual},
         }
 
@@ -267,9 +268,9 @@ class Trainer:
             set_optimizer_state_dict(module, self._optimizers.all, optim_state_dict=state["optimizers"])
         self.task.load_state_dict(state["task"])
         self.meter.load_state_dict(state["meter"])
-        torch.set_rng_state(state["random"]["cpu"])
-        if "cuda" in state["random"]:
-            torch.cuda.set_rng_state(state["random"]["cuda"])
+        torch.set_rng_state(state["own"]["cpu"])
+        if "cuda" in state["own"]:
+            torch.cuda.set_rng_state(state["own"]["cuda"])
         at = state["trainer"]
         self.stage, self.step, self.samples, self.usual = (at[k] for k in ("stage", "step", "samples", "usual"))
 
