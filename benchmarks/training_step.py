@@ -10,7 +10,7 @@ Four ways to make the same number of masked rows for the denoiser (but the last,
     independent     2 B other samples under one mask each, so twice as many pictures are encoded
     single          B samples under one mask each
 
-A step is forward, backward and AdamW. All ways run in turn within each round, the peak is measured in between, and
+A step is forward, backward and AdamW, of all parts unless `--parts` says otherwise. All ways run in turn within each round, the peak is measured in between, and
 shares and ratios are taken within a round, so that a slow moment of the machine meets all of them. Other work on the
 same cores makes a step longer and the peak lower; `cpu` are the seconds of the processors, which it changes little.
 """
@@ -38,6 +38,7 @@ from lavida.data.samples import Sample
 from lavida.diffusion.objective import Objective
 from lavida.model.vlm import VLM
 from lavida.text.messages import Part, Turn
+from lavida.train.finetune import PARTS, own_memory, thaw
 from lavida.train.speed import count_flops, matmul_peak
 from lavida.train.vlm_step import Hidden, Learner, hide
 
@@ -141,6 +142,8 @@ def prepare(args: argparse.Namespace) -> dict[str, Step]:
     """A step for each way, all of one network."""
     folder = find_model(args.model)
     vlm = load_net(folder, dtype=torch.float32, device=args.device).train()
+    own_memory(vlm)
+    thaw(vlm, set(args.parts))
     encode = Encoder(vlm.config, tokenizer_of(folder, vlm.config))
     rng, generator = random.Random(0), torch.Generator().manual_seed(0)
     most = args.samples * max(way.samples for way in WAYS.values())
@@ -186,6 +189,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path)
     parser.add_argument("--samples", type=int, default=4, help="samples of a batch, B")
     parser.add_argument("--words", type=int, default=24, help="words of an answer")
+    parser.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS, help="what learns; default: all")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="bfloat16", choices=("bfloat16", "float32"))
