@@ -10,9 +10,10 @@ Four ways to make the same number of masked rows for the denoiser (but the last,
     independent     2 B other samples under one mask each, so twice as many pictures are encoded
     single          B samples under one mask each
 
-A step is forward, backward and AdamW, of all parts unless `--parts` says otherwise. All ways run in turn within each round, the peak is measured in between, and
-shares and ratios are taken within a round, so that a slow moment of the machine meets all of them. Other work on the
-same cores makes a step longer and the peak lower; `cpu` are the seconds of the processors, which it changes little.
+A step is forward, backward and AdamW, of all parts unless `--parts` says otherwise. All ways run in turn within each
+round, the peak is measured in between, and shares and ratios are taken within a round, so that a slow moment of the
+machine meets all of them. Other work on the same cores makes a step longer and the peak lower; `cpu seconds` are those
+of the processors, which it changes little.
 """
 
 from __future__ import annotations
