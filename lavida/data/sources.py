@@ -12,6 +12,7 @@ from array import array
 from pathlib import Path
 from typing import Any, Protocol
 
+from lavida.data.folders import FolderSource
 from lavida.data.hub import open_hub, open_parquet, open_saved
 from lavida.data.samples import MARK, PICTURE_SIZE, BrokenSample, Picture, Sample, read_sample
 from lavida.data.shards import ShardSource
@@ -41,7 +42,8 @@ def open_source(path: str | Path, *, images: str | Path | None = None, split: st
 
     A `.json` or `.jsonl` file, whose pictures lie in the folder `images` (its own folder if None); a `.tar` file, a
     pattern of them such as `set-{000..031}.tar` or `set-*.tar`, or a folder with `.tar` files; a `.parquet` file, a
-    folder that the `datasets` library wrote, or `hub:OWNER/NAME` of the hub, of which `split` is read.
+    folder that the `datasets` library wrote, or `hub:OWNER/NAME` of the hub, of which `split` is read; a folder whose
+    folders hold pictures of what they are called.
     """
     spec, path = str(path), Path(path)
     if spec.startswith("hub:"):
@@ -62,10 +64,15 @@ def open_source(path: str | Path, *, images: str | Path | None = None, split: st
 def _open_folder(path: Path, split: str) -> Source:
     if any((path / name).is_file() for name in ("state.json", "dataset_dict.json")):
         return open_saved(path, split=split)
-    shards = sorted(path.glob("*.tar"))
-    if not shards:
-        raise DataError(f"{path}: neither tar shards nor a saved data set in this folder; give the file itself")
-    return ShardSource(shards)
+    if shards := sorted(path.glob("*.tar")):
+        return ShardSource(shards)
+    photographs = FolderSource(path)
+    if not len(photographs):
+        raise DataError(
+            f"{path}: neither tar shards nor a saved data set in this folder, nor folders of pictures; "
+            "give the file itself, or make one folder for each label"
+        )
+    return photographs
 
 
 def expand_shards(spec: str) -> list[Path]:

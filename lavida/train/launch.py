@@ -123,7 +123,7 @@ def mix(recipe: Recipe, options: Options) -> Mixture:
                 suffix_share=portion.suffix_share,
             )
         )
-    return Mixture(ingredients, seed=options.seed)
+    return Mixture(ingredients)
 
 
 def _weighed(spec: str) -> tuple[str, float | None]:

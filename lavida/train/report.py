@@ -158,7 +158,7 @@ def _captions(history: History, folder: Path) -> str:
     cards: dict[tuple[str, str], list[tuple[int, dict[str, Any]]]] = {}
     for event in history.evals:
         for caption in event.get("captions") or ():
-            key = (str(caption.get("image")), str(caption.get("prompt", "")))
+            key = (str(caption.get("image") or ""), str(caption.get("prompt", "")))
             cards.setdefault(key, []).append((event["step"], caption))
     body = "".join(_card(image, prompt, told, folder) for (image, prompt), told in cards.items())
     return f'<h2>Held-out captions</h2><div class="captions">{body}</div>' if body else ""
@@ -169,25 +169,32 @@ def _card(image: str, prompt: str, told: list[tuple[int, dict[str, Any]]], folde
     lines = "".join(f"<p>step {number(s)}: {escape(str(c.get('answer', '')))}</p>" for s, c in earlier)
     before = f'<details class="dim"><summary>earlier answers</summary>{lines}</details>' if earlier else ""
     return (
-        f'<div>{_picture(image, folder)}<section><p class="dim">{escape(prompt)}</p>'
+        f'<div>{_pictures(image, folder)}<section><p class="dim">{escape(prompt)}</p>'
         f"<p><b>{escape(str(last.get('answer', '')))}</b> <span class=dim>(step {number(step)})</span></p>"
         f"<p>truth: {escape(str(last.get('truth', '')))}</p>{before}</section></div>"
     )
 
 
-def _picture(image: str, folder: Path) -> str:
-    """An <img> that carries its bytes, or the reason why there is none."""
-    if image == "None":
-        return ""
+def _pictures(images: str, folder: Path) -> str:
+    """An <img> for each picture, or the reason why there is none; several names have a comma between them."""
+    names = [images] if _find(images, folder).exists() else images.split(", ")
+    return "".join(_picture(name, _find(name, folder)) for name in names if name)
+
+
+def _find(name: str, folder: Path) -> Path:
+    return Path(name) if Path(name).exists() else folder / name
+
+
+def _picture(name: str, path: Path) -> str:
     try:
-        picture = open_image(image if Path(image).exists() else folder / image, name=image)
-    except (ImageError, OSError) as error:
+        picture = open_image(path, name=name, any_shape=True)
+    except ImageError as error:
         return f'<section class="dim">{escape(str(error))}</section>'
     picture.thumbnail((PICTURE, PICTURE))
     data = io.BytesIO()
     picture.save(data, "JPEG", quality=82)
     code = base64.b64encode(data.getvalue()).decode()
-    return f'<img alt="{escape(image)}" src="data:image/jpeg;base64,{code}">'
+    return f'<img alt="{escape(name)}" src="data:image/jpeg;base64,{code}">'
 
 
 def _skipped(skipped: dict[str, str]) -> str:

@@ -103,6 +103,15 @@ def test_the_page_holds_all_and_fetches_nothing(run: Path) -> None:
         ElementTree.fromstring(svg)
 
 
+def test_several_pictures_and_none(tmp_path: Path) -> None:
+    for name in ("a.png", "b, c.png"):
+        Image.new("RGB", (9, 9)).save(tmp_path / name)
+    events = [step(1), captions(1, "two", "a.png, gone.png"), captions(2, "comma", "b, c.png"), captions(3, "none", "")]
+    page = write_report(write(tmp_path, events)).read_text()
+    assert re.findall(r'<img alt="([^"]*)"', page) == ["a.png", "b, c.png"]
+    assert page.count("no such file") == 1 and all(f"<b>{answer}</b>" in page for answer in ("two", "comma", "none"))
+
+
 def test_a_run_of_one_line_has_a_page(tmp_path: Path) -> None:
     page = write_report(write(tmp_path / "run", [step(1)]), tmp_path / "new" / "page.html").read_text()
     assert "running still, or killed" in page and page.count("<svg") == 2
