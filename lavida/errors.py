@@ -27,6 +27,10 @@ class DataError(LavidaError):
     """A data set or one of the packages it is built from is missing or broken."""
 
 
+class TrainingError(LavidaError):
+    """A training run cannot go on."""
+
+
 def check_seed(seed: int) -> None:
     """Raises RequestError for a seed that no random generator takes."""
     if not -(2**63) <= seed < 2**64:

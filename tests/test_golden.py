@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,17 +23,18 @@ from torch import Tensor
 from lavida.checkpoint.io import load_checkpoint
 from lavida.checkpoint.layouts import LLADA, LLAMA, Layout
 from lavida.config import VLMConfig
+from lavida.data.collate import Batch
 from lavida.decode.answer import answer_steps
 from lavida.decode.canvas import find_stop
 from lavida.decode.loop import Step
 from lavida.decode.options import DecodeOptions
-from lavida.diffusion.loss import masked_loss, shift_rows
+from lavida.diffusion.loss import shift_rows
 from lavida.diffusion.masking import complementary
 from lavida.diffusion.schedule import unmask_counts
 from lavida.image.tiles import Grid, views
 from lavida.model.projector import pool
 from lavida.model.vlm import VLM
-from lavida.nn.attention import prefix_mask
+from lavida.train.vlm_step import attention_mask, hidden_loss, spread
 from tests import official_args
 
 pytestmark = pytest.mark.golden
@@ -272,22 +274,23 @@ def test_llada_v_generate() -> None:
         assert written + suffix.tolist() == official, case
 
 
-def _training_batch(
-    model: VLM, config: VLMConfig, tensors: dict[str, Tensor], images: list[Tensor], fim_id: int | None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Clean embeddings [B, L, D], token ids [B, L] (-200 picture, -100 padding) and targets [B, L] (-100 = none)."""
-    rows, ids, targets = [], [], []
-    for row, label, image in zip(tensors["input_ids"], tensors["labels"], images, strict=True):
-        place = int((row == -200).nonzero())
-        hole = torch.full((len(image),), -200)
-        rows.append(model.splice(row, [image]))
-        ids.append(torch.cat((row[:place], hole, row[place + 1 :])))
-        target = torch.where(row == config.denoiser.eos_ids[0], row, label)  # padding is part of the answer
-        if fim_id is not None:
-            target = target.masked_fill(row == fim_id, -100)
-        targets.append(torch.cat((target[:place], hole.fill_(-100), target[place + 1 :])))
-    pad = torch.nn.utils.rnn.pad_sequence
-    return pad(rows, True), pad(ids, True, -100), pad(targets, True, -100)
+def _training_batch(tensors: dict[str, Tensor], eos: int, fim_id: int | None, views: list) -> Batch:
+    """The case's rows as our collate would have made them: padding is part of the answer."""
+    ids, labels = tensors["input_ids"], tensors["labels"]
+    answer = (labels != -100) | (ids == eos)
+    nothing = torch.zeros_like(ids)
+    return Batch(
+        number=0,
+        ids=ids,
+        answer=answer.long(),
+        turn=nothing,
+        frozen=ids == (-1 if fim_id is None else fim_id),
+        real=torch.ones_like(answer),
+        sample=nothing,
+        views=[[one] for one in views],
+        names=["case"] * len(ids),
+        samples=len(ids),
+    )
 
 
 def _check_training_loss(name: str, layout: Layout) -> None:
@@ -302,22 +305,28 @@ def _check_training_loss(name: str, layout: Layout) -> None:
             for t in (inputs, official)
         )
         model.zero_grad()
-        images = [model.encode_image(*_views(folder, file, config)) for file in case["images"]]
-        x, ids, targets = _training_batch(model, config, mine, images, facts.get("fim_token_id"))
+        views = [_views(folder, file, config) for file in case["images"]]
+        batch = _training_batch(mine, config.denoiser.eos_ids[0], facts.get("fim_token_id"), views)
+        at = spread(model, batch)
+        ids = at.take(batch.ids).masked_fill(~at.seen, -100)
         assert torch.equal(ids, theirs["expanded_input_ids"])
-        masked = torch.cat(complementary(mine["masked_indices"].bool(), targets != -100))
+        target = at.take((batch.answer > 0) & ~batch.frozen) & at.seen
+        masked = torch.cat(complementary(mine["masked_indices"].bool(), target))
         assert torch.equal(masked, theirs["final_masked_indices"].bool())
-        targets = targets.repeat(2, 1)
-        assert torch.equal(targets.masked_fill(~masked, -100), theirs["labels_after_masking"])
-        x = torch.where(masked[..., None], model.denoiser.embedding.weight[config.denoiser.mask_id], x.repeat(2, 1, 1))
-        mask = None
+        assert torch.equal(ids.repeat(2, 1).masked_fill(~masked, -100), theirs["labels_after_masking"])
+        # The official code attends to all padding, also to what makes up for the shorter picture.
+        at = replace(at, seen=torch.ones_like(at.seen))
+        prefix = target.int().argmax(1)
         if case["prefix_lm"]:
-            prefix = (targets != -100).int().argmax(1)
-            assert torch.equal(prefix, theirs["prompt_len"])
-            mask = prefix_mask(prefix, x.shape[1])
-        hidden = model.denoiser(x, mask=mask)
-        hidden = shift_rows(hidden) if config.denoiser.logit_shift else hidden
-        loss, per_token = masked_loss(model.denoiser.head(hidden[masked]), targets, masked)
+            assert torch.equal(prefix.repeat(2), theirs["prompt_len"])
+        mask = attention_mask(batch, at, "prefix" if case["prefix_lm"] else "full")
+        loss, per_token = hidden_loss(
+            model,
+            at.x.repeat(2, 1, 1),
+            ids.repeat(2, 1),
+            masked,
+            mask=None if mask is None else mask.repeat(2, 1, 1, 1),
+        )
         assert abs(loss.item() - fact["loss"]) < 1e-4
         assert int(masked.sum()) == fact["n_loss_tokens"]
         if config.denoiser.logit_shift:  # theirs stands at the row that predicts, ours at the token that is predicted

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,3 +55,13 @@ def test_steps_are_counted_and_everything_is_written(model):
 def test_the_likelier_answer_about_the_demo_photograph(model):
     choice = model.choose(DEMO, "What is this?", ["a car", "a cat"])
     assert choice.best == 1 and choice.probabilities[1] > 0.9 and choice.errors == (0, 0)
+
+
+def test_a_cold_start_imports_no_compiler():
+    code = """
+import sys, lavida
+lavida.load().describe(sys.argv[1], steps=1)
+sys.exit(", ".join(m for m in ("torch._dynamo", "torch._inductor", "transformers") if m in sys.modules))
+"""
+    run = subprocess.run([sys.executable, "-c", code, str(DEMO)], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr

@@ -54,7 +54,7 @@ def convert(source: Path, out: Path, to: str) -> list[str]:
         for name, data in configs.items():
             write_json(folder / name, data)
         _write_weights(folder, _renamed(found, layout, config))
-        return _copy_others(source, folder)
+        return copy_others(source, folder)
 
 
 def _our_configs(contents: Contents, config: VLMConfig) -> dict[str, dict[str, Any]]:
@@ -109,7 +109,8 @@ def _write_weights(folder: Path, named: dict[str, Stored]) -> None:
     write_index(folder, where, sum(stored.n_bytes for stored in named.values()))
 
 
-def _copy_others(source: Path, folder: Path) -> list[str]:
+def copy_others(source: Path, folder: Path) -> list[str]:
+    """Copy what is neither weights nor configuration, such as a tokenizer; the code that is left behind."""
     left = []
     for path in sorted(p for p in source.iterdir() if p.is_file() and p.name not in _WRITTEN):
         if path.suffix not in _LEFT_BEHIND:

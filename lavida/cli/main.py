@@ -22,7 +22,9 @@ VERBS = {
     "convert": ("lavida.cli.convert", "Write a checkpoint in our layout or in the published one."),
     "make-random": ("lavida.cli.make_random", "Write a random checkpoint of any family, to test with."),
     "data": ("lavida.cli.data", "Build the data set of lavida-mini."),
-    "train": ("lavida.cli.train", "Train lavida-mini, or go on with a run."),
+    "train": ("lavida.cli.train", "Train a model on your data by a recipe, or go on with a run."),
+    "train mini": ("lavida.cli.train_mini", "Train lavida-mini itself, or go on with a run."),
+    "train report": ("lavida.cli.report", "Draw a run into one HTML page."),
     "eval": ("lavida.cli.eval", "Figures of lavida-mini and its baselines."),
 }
 
@@ -80,7 +82,8 @@ def _run(args: list[str]) -> int:
         if args[0] != "-" and not Path(args[0]).exists():
             return complain(f"unknown command {args[0]!r} and no such file; choose one of {', '.join(VERBS)}")
         args = ["describe", *args]
-    return _invoke(args[0], args[1:])
+    words = 2 if " ".join(args[:2]) in VERBS else 1
+    return _invoke(" ".join(args[:words]), args[words:])
 
 
 def _invoke(verb: str, args: list[str]) -> int:

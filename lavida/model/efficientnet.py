@@ -94,9 +94,12 @@ class ConvNorm(nn.Module):
         if isinstance(self.norm, nn.Identity):
             return
         norm = self.norm
-        scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-        self.conv.weight.copy_(self.conv.weight * scale[:, None, None, None])
-        self.conv.bias = nn.Parameter(norm.bias - norm.running_mean * scale)
+        if norm.weight.is_meta:  # only the form is wanted, and arithmetic on this device imports for a second
+            self.conv.bias = nn.Parameter(torch.empty_like(norm.bias))
+        else:
+            scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+            self.conv.weight.copy_(self.conv.weight * scale[:, None, None, None])
+            self.conv.bias = nn.Parameter(norm.bias - norm.running_mean * scale)
         self.norm = nn.Identity()
 
 
@@ -168,9 +171,8 @@ class EfficientNetLite0(nn.Module):
         """The end to be finetuned, at first a copy of the pretrained one; all else and depthwise filters are frozen."""
         if self.adapted is None:
             self.adapted = copy.deepcopy(self.blocks[TRUNK:])
-        self.requires_grad_(False)
-        for name, p in self.adapted.named_parameters():
-            p.requires_grad_("depthwise.conv.weight" not in name)
+        for name, p in self.named_parameters():
+            p.requires_grad_(learns(name))
         return self.adapted
 
     def take_form(self, names: Collection[str]) -> None:
@@ -188,6 +190,11 @@ class EfficientNetLite0(nn.Module):
             if isinstance(module, ConvNorm):
                 module.fuse()
         return self.to(memory_format=torch.channels_last)
+
+
+def learns(name: str) -> bool:
+    """Whether a parameter is one that finetuning the tower changes."""
+    return name.startswith("adapted.") and "depthwise.conv.weight" not in name
 
 
 def from_pretrained_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -71,6 +71,14 @@ def _map_size(grid: Grid, tiles: TilesConfig, side: int) -> tuple[int, int]:
     return high, wide
 
 
+def token_count(grid: Grid, tiles: TilesConfig, cells: int) -> int:
+    """Tokens of one picture, for a tower of `cells` x `cells` cells a view."""
+    side = -(-cells // 2) if tiles.pool else cells
+    newline = int(tiles.unpad)
+    high, wide = _map_size(grid, tiles, side) if grid.columns else (newline, 0)
+    return side * side + high * (wide + newline)
+
+
 def arrange(x: Tensor, grid: Grid, tiles: TilesConfig, newline: Tensor | None) -> Tensor:
     """Image tokens [..., T, D] of projected (and pooled) views [..., V, n, D] of one grid.
 

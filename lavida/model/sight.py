@@ -108,8 +108,13 @@ class Sight:
         """Embeddings [h, D] of the tower's own first guess, from its logits [1, K]; none if it has no named classes."""
         ids: list[int] = []
         if self._labels and classes is not None and isinstance(self._tokenizer, Tokenizer):
-            shares = classes.float().softmax(-1)[0]
-            best = int(shares.argmax())
-            ids = hint_ids(self._tokenizer, self._labels[best], float(shares[best]))
+            ids = first_guess(self._tokenizer, self._labels, classes[0])
         weight = self._net.denoiser.embedding.weight
         return self._net.denoiser.embed(torch.tensor(ids, dtype=torch.long, device=weight.device))
+
+
+def first_guess(tokenizer: Tokenizer, labels: Sequence[Label], classes: Tensor) -> list[int]:
+    """Ids of the hint that a tower's logits [K] over its named classes amount to."""
+    shares = classes.float().softmax(-1)
+    best = int(shares.argmax())
+    return hint_ids(tokenizer, labels[best], float(shares[best]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -69,12 +71,15 @@ class VLM(nn.Module):
             tokens = tokens + self.positions(grid, tiles, round(x.shape[-2] ** 0.5)).to(tokens.dtype)
         return tokens
 
-    def look(self, views: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Features [V, n, C] of views, and the ImageNet logits [1, K] of the first one from a tower that has a head."""
+    def look(self, views: Tensor, first: Sequence[int] = (0,)) -> tuple[Tensor, Tensor | None]:
+        """Features [V, n, C] of views, and ImageNet logits [P, K] of those named, if the tower has a head for them.
+
+        `first` names the global view of each of P pictures.
+        """
         if not isinstance(self.tower, EfficientNetLite0) or self.tower.classifier is None:
             return self.tower(views), None
         maps = self.tower.trunk(views)
-        return self.tower.features(maps), self.tower.classify(maps[:1])
+        return self.tower.features(maps), self.tower.classify(maps[list(first)])
 
     def video_tokens(self, features: Tensor) -> Tensor:
         """Tokens [T, D] of a video's frames, tower features [F, n, C]; they are pooled even where pictures are not."""

@@ -13,6 +13,7 @@ from typing import Protocol
 from lavida.errors import CheckpointError, RequestError
 from lavida.model.vlm import IMAGE_ID
 from lavida.text.messages import ROLES, Part, Turn, pictures_of
+from lavida.text.tokenizer import FIM, SPAN
 
 _SPECIAL = re.compile(r"(<\|[^<>|]+\|>|<image>)")
 
@@ -48,6 +49,8 @@ class ChatTemplate:
     between_images: str = " "  # in one turn; a newline stands between a picture and the text that follows it
     # The published splitter drops the first token behind a picture, as a rule that newline; training keeps it.
     drops_newline: bool = False
+    # Infilling: what an unneeded place of a gap turns into, and what stands fixed at the end of a gap.
+    gap: tuple[str, str] | None = None
 
     def tokens(self) -> set[str]:
         """The special tokens that the tokenizer must have."""
@@ -61,7 +64,12 @@ _HELPFUL = (
 )
 _LLADA_TURNS = {role: (f"<|start_header_id|>{role}<|end_header_id|>\n\n", "<|eot_id|>") for role in ROLES}
 _CHATML_TURNS = {role: (f"<|im_start|>{role}\n", "<|im_end|>\n") for role in ROLES}
-_LLADA = ChatTemplate(opening="<|startoftext|>", turns=_LLADA_TURNS, trim=True)
+_LLADA = ChatTemplate(
+    opening="<|startoftext|>",
+    turns=_LLADA_TURNS,
+    trim=True,
+    gap=("<|reserved_token_2|>", "<|reserved_token_1|>"),
+)
 _LLADA_SEES = replace(_LLADA, system=_HELPFUL, between_images="\n", drops_newline=True)
 
 # By family, and "plain" for models that were never taught to talk: base models and the first stage of training.
@@ -70,6 +78,7 @@ TEMPLATES: dict[str, ChatTemplate] = {
         turns={"user": ("<|user|>", ""), "assistant": ("<|assistant|>", "<|eos|>")},
         trim=True,
         pictures_first=True,
+        gap=(SPAN, FIM),
     ),
     "lavida-llada": _LLADA_SEES,
     "lavida-dream": ChatTemplate(turns=_CHATML_TURNS, system=_HELPFUL),
@@ -78,6 +87,20 @@ TEMPLATES: dict[str, ChatTemplate] = {
     "dream": ChatTemplate(turns=_CHATML_TURNS, system="You are a helpful assistant."),
     "plain": ChatTemplate(turns={"user": ("", ""), "assistant": ("", "\n")}),
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """One turn as pieces: what opens it, what is said, what closes it."""
+
+    role: str
+    opened: list[str]
+    content: list[str]
+    closed: list[str]
+
+    @property
+    def pieces(self) -> list[str]:
+        return self.opened + self.content + self.closed
 
 
 def find_template(name: str) -> ChatTemplate:
@@ -107,21 +130,23 @@ def split(text: str) -> list[str]:
     return [Token(piece) if i % 2 else piece for i, piece in enumerate(pieces) if piece]
 
 
-def render(turns: Sequence[Turn], template: ChatTemplate) -> list[str]:
-    """The dialogue as pieces, opened for the assistant's answer; joined they are the prompt as a string.
+def write(turns: Sequence[Turn], template: ChatTemplate) -> tuple[list[str], list[Written]]:
+    """What stands before a dialogue, and its turns; each special token and each picture (`IMAGE`) is a `Token`.
 
-    Each special token and each picture (`IMAGE`) is a `Token`. Raises RequestError for a role that the family lacks.
+    Raises RequestError for a role that the family lacks.
     """
-    pieces = split(template.opening)
+    before = split(template.opening)
     if template.pictures_first:
-        pieces = [IMAGE for _ in pictures_of(turns)] + pieces
+        before = [IMAGE for _ in pictures_of(turns)] + before
     if turns[0].role != "system" and template.system is not None:
         turns = [Turn(role="system", parts=(Part(kind="text", value=template.system),)), *turns]
-    for turn in turns:
-        if turn.role not in template.turns:
-            raise RequestError(f"this model takes no {turn.role} message; leave it out")
-        opened, closed = template.turns[turn.role]
-        pieces += [*split(opened), *_content(turn, template), *split(closed)]
+    return before, [_written(turn, template) for turn in turns]
+
+
+def render(turns: Sequence[Turn], template: ChatTemplate) -> list[str]:
+    """The dialogue as pieces of `write`, opened for the assistant's answer; joined they are the prompt as a string."""
+    before, written = write(turns, template)
+    pieces = before + [piece for turn in written for piece in turn.pieces]
     return pieces + split(template.turns["assistant"][0])
 
 
@@ -148,6 +173,13 @@ def piece_ids(pieces: Iterable[str], template: ChatTemplate, tokenizer: Words, *
         ids += new[1:] if dropped else new
         behind_image = False
     return ids
+
+
+def _written(turn: Turn, template: ChatTemplate) -> Written:
+    if turn.role not in template.turns:
+        raise RequestError(f"this model takes no {turn.role} message; leave it out")
+    opened, closed = template.turns[turn.role]
+    return Written(role=turn.role, opened=split(opened), content=_content(turn, template), closed=split(closed))
 
 
 def _content(turn: Turn, template: ChatTemplate) -> list[str]:

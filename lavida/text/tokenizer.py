@@ -21,6 +21,8 @@ SPECIAL = (EOS, MASK, USER, ASSISTANT, NOTHING, FIM, SPAN, *HINTS, *(f"<|spare{i
 class Vocabulary:
     """Text to ids and back; what any tokenizer of ours can do."""
 
+    adds_space = False  # whether `encode` reads every text as if a space stood before it
+
     def __init__(self, backend: _Tokenizer, *, end_ids: Collection[int] = ()) -> None:
         self._backend = backend
         self.size = max(backend.get_vocab().values(), default=-1) + 1  # ids from here on stand for nothing
@@ -62,6 +64,8 @@ class Vocabulary:
 
 class Tokenizer(Vocabulary):
     """That of lavida-mini: every text is read as if a space stood before it, so that a word is one token anywhere."""
+
+    adds_space = True
 
     def __init__(self, backend: _Tokenizer) -> None:
         super().__init__(backend)

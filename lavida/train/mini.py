@@ -10,10 +10,13 @@ from lavida.data.prepare import load_tower, prepare
 from lavida.errors import DataError
 from lavida.text.labels import load_labels
 from lavida.text.tokenizer import Tokenizer
+from lavida.train import parallel
+from lavida.train.arms import find_arm
+from lavida.train.curriculum import Curriculum
 from lavida.train.export import export
 from lavida.train.rows import Feed
 from lavida.train.stages import Stage, mini
-from lavida.train.trainer import Trainer
+from lavida.train.trainer import Habits, Trainer
 
 
 def train_mini(
@@ -26,14 +29,16 @@ def train_mini(
     device: str = "cpu",
     start: Path | None = None,
     compiled: bool = False,
+    objective: str = "default",
     stages: Sequence[Stage] | None = None,
     say: Callable[[str], None] = print,
 ) -> bool:
     """Train in `out`; True once the model folder `out/model` is written, False if the minutes ran out before.
 
     `start` is a model folder of the same shape whose tokenizer and weights are taken; only the last stage is run then.
-    `compiled` puts the blocks through torch.compile, which needs a C++ compiler. Raises DataError if the data set is
-    not built or the run's checkpoint is broken, CheckpointError for a `start` that does not fit.
+    `compiled` puts the blocks through torch.compile, which needs a C++ compiler. `objective` is one of `arms.ARMS`.
+    Raises DataError if the data set is not built or the run's checkpoint is broken, CheckpointError for a `start` that
+    does not fit.
     """
     out.mkdir(parents=True, exist_ok=True)
     labels = load_labels(data)
@@ -48,15 +53,17 @@ def train_mini(
         Tokenizer.train(corpus(labels, glosses), VOCABULARY).save(out)
     tokenizer = Tokenizer.load(out)
     drawn, photos = prepare(data, scenes=scenes, say=say)
-    feed = Feed(tokenizer, labels, scenes=drawn, photos=photos, d_model=384)
-    trainer = Trainer(feed, tokenizer, load_tower(data), out, seed=seed, device=device, compiled=compiled)
+    feed = Feed(tokenizer, labels, scenes=drawn, photos=photos, d_model=384, objective=find_arm(objective))
+    task = Curriculum(feed, tokenizer, load_tower(data), stages, seed=seed, device=device)
+    parallel.prepare(task.module, compile=compiled)
+    trainer = Trainer(task, out, habits=Habits(log=20), device=device, say=say)
     if trainer.resume():
         say(f"going on at stage {trainer.stage}, step {trainer.step}")
     elif start is not None:
-        trainer.start_from(start)
-    if not trainer.run(stages, minutes=minutes or float("inf"), say=say):
+        task.start_from(start)
+    if not trainer.run(minutes=float("inf") if minutes is None else minutes):
         say(f"stopped in time; run the same command again to go on from {out}")
         return False
-    export(trainer.vlm, tokenizer, labels, out / "model")
+    export(task.vlm, tokenizer, labels, out / "model")
     say(f"the model is in {out / 'model'}")
     return True

@@ -1,4 +1,4 @@
-"""Muon for the matrices of the blocks, AdamW for the rest.
+"""Muon for the matrices of hidden layers where a task asks for it, AdamW for the rest, as one optimizer.
 
 Beside AdamW alone, Muon took a third of the questions to the same loss in the one comparison made
 (docs/training-log.md).
@@ -6,59 +6,55 @@ Beside AdamW alone, Muon took a third of the questions to the same loss in the o
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
-from lavida.model.vlm import VLM
+from lavida.train.task import Group, Plan
 
 
 class Optimizers:
-    """Both optimizers as one; each group's rate is `rate` times its own factor."""
+    """Both optimizers; the rate of each group is its own times the plan's share at the step."""
 
-    def __init__(
-        self, vlm: VLM, heads: nn.Module, *, rate: float, muon: float, embedding: float, projector: float, tower: float
-    ) -> None:
-        self.rate = rate
-        parts: dict[str, list[Tensor]] = {"muon": [], "embedding": [], "projector": [], "tower": [], "other": []}
-        for name, p in [*vlm.named_parameters(), *heads.named_parameters()]:
-            if not p.requires_grad:
-                continue
-            if name.startswith("denoiser.blocks") and p.dim() == 2:
-                parts["muon"].append(p)
-            else:
-                parts[next((k for k in ("embedding", "projector", "tower") if k in name), "other")].append(p)
-        self.parameters = [p for part in parts.values() for p in part]
-        factors = {"embedding": embedding, "projector": projector, "tower": tower, "other": 1.5}
-        groups = [{"params": parts[k], "factor": f} for k, f in factors.items() if parts[k]]
-        self.both: list[torch.optim.Optimizer] = [
-            torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
-        ]
-        if parts["muon"]:
-            matrices = [{"params": parts["muon"], "factor": muon}]
-            self.both.append(
-                torch.optim.Muon(matrices, lr=rate, weight_decay=0.01, momentum=0.95, adjust_lr_fn="match_rms_adamw")
+    def __init__(self, groups: Sequence[Group], plan: Plan) -> None:
+        self.plan = plan
+        self.parameters = [p for muon in (True, False) for g in groups if g.muon == muon for p in g.parameters]
+        self.all: list[torch.optim.Optimizer] = []
+        plain = [self._group(g) for g in groups if not g.muon and g.parameters]
+        matrices = [self._group(g) for g in groups if g.muon and g.parameters]
+        if plain:
+            self.all.append(
+                torch.optim.AdamW(plain, lr=1.0, betas=plan.betas, weight_decay=plan.weight_decay, fused=True)
+            )
+        if matrices:
+            self.all.append(
+                torch.optim.Muon(
+                    matrices, lr=1.0, weight_decay=plan.weight_decay, momentum=0.95, adjust_lr_fn="match_rms_adamw"
+                )
             )
 
-    def schedule(self, step: int, steps: int, warmup: int = 60) -> None:
-        """Linear warm-up, then a cosine down to a twentieth."""
-        share = min(1.0, (step + 1) / warmup) * max(0.05, 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps))))
-        for optimizer in self.both:
+    @staticmethod
+    def _group(group: Group) -> dict:
+        return {"params": list(group.parameters), "lr": group.rate, "rate": group.rate, "name": group.name}
+
+    def schedule(self, step: int) -> dict[str, float]:
+        """Set the rates of a step, counted from 0; returns them by the groups' names."""
+        share, rates = self.plan.share(step), {}
+        for optimizer in self.all:
             for group in optimizer.param_groups:
-                group["lr"] = self.rate * group["factor"] * share
+                group["lr"] = rates[group["name"]] = group["rate"] * share
+        return rates
 
-    def step(self, loss: Tensor, clip: float = 1.0) -> None:
-        for optimizer in self.both:
+    def clear(self) -> None:
+        for optimizer in self.all:
             optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.parameters, clip)
-        for optimizer in self.both:
+
+    def clip(self) -> float:
+        """Bring the gradient to the plan's largest norm at most; returns the norm it had."""
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.plan.clip)
+        return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
+
+    def step(self) -> None:
+        for optimizer in self.all:
             optimizer.step()
-
-    def state(self) -> list[dict]:
-        return [optimizer.state_dict() for optimizer in self.both]
-
-    def load(self, state: list[dict]) -> None:
-        for optimizer, saved in zip(self.both, state, strict=True):
-            optimizer.load_state_dict(saved)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lavida.errors import ConfigError
+from lavida.train.task import Plan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,14 @@ class Stage:
             raise ConfigError(f"stage {self.name}: give rows or views, or there is nothing to train on")
         if not all(0 <= s <= 1 for s in (*self.symbolic, self.photos)):
             raise ConfigError(f"stage {self.name}: shares lie between 0 and 1")
+
+    @property
+    def plan(self) -> Plan:
+        """How the stage is optimised."""
+        return Plan(
+            name=self.name, steps=self.steps, schedule="cut cosine", warmup=60, floor=0.05, betas=(0.9, 0.98),
+            weight_decay=0.01,
+        )  # fmt: skip
 
 
 def mini() -> tuple[Stage, ...]:

@@ -1,4 +1,4 @@
-"""One optimisation step of the default model: packed complementary answers, the Prefix-DLM mask, two dense losses."""
+"""The loss of the default model: packed complementary answers, the Prefix-DLM mask, two dense losses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from lavida.image.tiles import Grid
 from lavida.model.projector import arrange, pool
 from lavida.model.vlm import VLM
 from lavida.nn.attention import segment_mask
-from lavida.train.optim import Optimizers
 from lavida.train.rows import Rows, Targets, Views
 
 GRID = Grid(columns=2, rows=2, width=448, height=448)
@@ -33,7 +32,7 @@ class Heads(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class Losses:
-    """What a step reports."""
+    """What a batch reports."""
 
     answer: float  # weighted masked cross-entropy
     content: float  # the part of it on tokens that are not padding
@@ -43,8 +42,8 @@ class Losses:
     questions: int
 
 
-def train_step(vlm: VLM, heads: Heads, rows: Rows, views: Views | None, optimizers: Optimizers) -> Losses:
-    """Forward, backward and update on one batch of packed rows and, if given, of views for the dense loss alone."""
+def rows_loss(vlm: VLM, heads: Heads, rows: Rows, views: Views | None) -> tuple[Tensor, Losses]:
+    """The loss, to be differentiated, of packed rows and, if given, of views for the dense loss alone."""
     with torch.autocast(rows.words.device.type, dtype=torch.bfloat16):
         # 1. image tokens: scenes told in words, and pictures through the tower's last blocks and the projector
         cells = cells_from_words(vlm, rows.heard, rows.noise)
@@ -61,9 +60,7 @@ def train_step(vlm: VLM, heads: Heads, rows: Rows, views: Views | None, optimize
         # 2. the masked answers, and where the names in the prompts are
         answer, content, hidden = answer_loss(vlm.denoiser, rows.batch, image_tokens(vlm, cells))
         ground = grounding_loss(heads.ground(hidden[rows.batch.nouns]), rows.shown)
-    # 3. backward, clip, step
-    optimizers.step(answer + 0.5 * dense + ground)
-    return Losses(
+    told = Losses(
         answer=float(answer.detach()),
         content=float(content.detach()),
         dense=float(dense.detach()),
@@ -71,15 +68,17 @@ def train_step(vlm: VLM, heads: Heads, rows: Rows, views: Views | None, optimize
         ground=float(ground.detach()),
         questions=rows.batch.questions,
     )
+    return answer + 0.5 * dense + ground, told
 
 
-def dense_only_step(vlm: VLM, heads: Heads, views: Views, targets: Targets, optimizers: Optimizers) -> Losses:
-    """An update of projector and tower from views alone: stages "align" and "tower"."""
+def views_loss(vlm: VLM, heads: Heads, views: Views, targets: Targets) -> tuple[Tensor, Losses]:
+    """The loss of views alone, which trains projector and tower: stages "align" and "tower"."""
     with torch.autocast(views.words.device.type, dtype=torch.bfloat16):
         dense, found = dense_loss(see(vlm, views.maps), views.words, targets, vlm, heads)
-    optimizers.step(dense)
-    dense, found = float(dense.detach()), float(found.detach())
-    return Losses(answer=0.0, content=0.0, dense=dense, cells=found, ground=0.0, questions=0)
+    told = Losses(
+        answer=0.0, content=0.0, dense=float(dense.detach()), cells=float(found.detach()), ground=0.0, questions=0
+    )
+    return dense, told
 
 
 def see(vlm: VLM, maps: Tensor) -> Tensor:
@@ -144,6 +143,8 @@ def grounding_loss(scores: Tensor, shown: Tensor) -> Tensor:
 
     Presence, colour and relation all rest on matching a word with its cells; without this loss that circuit forms late.
     """
+    if not len(shown):  # the mean of nothing is no number
+        return scores.float().sum()
     return F.binary_cross_entropy_with_logits(scores.float(), shown, pos_weight=scores.new_tensor(4.0).float())
 
 

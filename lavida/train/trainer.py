@@ -1,239 +1,306 @@
 """The training loop: stages in order, a log line every few steps, a checkpoint that any moment can be resumed from.
 
-lavida train mini --data build/mini --out runs/mini                # one CPU
-lavida train mini --data build/mini --out runs/mini --device cuda  # one GPU
+It knows a `Task` (train/task.py) and nothing of models or data. One process or, under torchrun, several.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import random
-import shutil
+import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch.distributed.checkpoint.state_dict import (
+    get_model_state_dict,
+    get_optimizer_state_dict,
+    set_model_state_dict,
+    set_optimizer_state_dict,
+)
 
-from lavida.checkpoint.io import load_checkpoint
-from lavida.config import DenoiserConfig, TilesConfig, VisionConfig, VLMConfig
-from lavida.errors import CheckpointError, DataError
-from lavida.model.efficientnet import EfficientNetLite0
-from lavida.model.vlm import VLM
-from lavida.text.tokenizer import Tokenizer
+from lavida.errors import ConfigError, TrainingError
+from lavida.train import processes
+from lavida.train.display import Display
+from lavida.train.log import Log, Meter, Watcher
 from lavida.train.optim import Optimizers
-from lavida.train.rows import Feed
-from lavida.train.stages import Stage
-from lavida.train.step import Heads, Losses, dense_only_step, train_step
+from lavida.train.speed import count_flops, matmul_peak
+from lavida.train.state import Checkpoints
+from lavida.train.task import BUCKETS, Micro, Outcome, Plan, Task
 
-STATE, PART_BYTES = "state", 15_000_000
-
-
-def mini_config(tokenizer: Tokenizer) -> VLMConfig:
-    """lavida-mini: six LLaDA blocks of width 384 behind EfficientNet-Lite0, five views of 4 x 4 tokens."""
-    return VLMConfig(
-        denoiser=DenoiserConfig(
-            vocab_size=tokenizer.size, d_model=384, n_layers=6, n_heads=6, n_kv_heads=6, mlp_size=1024,
-            mask_id=tokenizer.mask_id, eos_ids=(tokenizer.eos_id,), tied_head=True, max_length=512,
-        ),
-        vision=VisionConfig(
-            kind="efficientnet-lite0", hidden_size=320, image_size=224, cells=7, mean=127 / 255, std=128 / 255
-        ),
-        tiles=TilesConfig(pinpoints=((448, 448),), keep_aspect=False, positions=True),
-        projector_hidden=768,
-        projector_norm=True,
-        shared_image=True,
-    )  # fmt: skip
+PLANS = "plans.json"
+# A loss beyond this, over the mean of the last steps, is no noise: a uniform guess among 100,000 tokens costs 11.5.
+EXPLODED_FACTOR, EXPLODED_OVER, MEMORY = 3.0, 10.0, 0.98
 
 
-def start_matching(vlm: VLM, g: torch.Generator, *, layers: int = 2, heads: int = 2, gain: float = 2.0) -> None:
-    """Let some heads begin by attending to the positions that hold the same word.
+@dataclass(frozen=True, kw_only=True)
+class Habits:
+    """How often the loop does what is not training."""
 
-    Their rows of q and k are equal on the slowly turning half of the rotary pairs, so equal embeddings score high at
-    any distance: the circuit that presence, colour and relations need, and that training alone finds late.
-    """
-    config = vlm.denoiser.config
-    size, half = config.head_dim, config.head_dim // 4
-    with torch.no_grad():
-        for block in vlm.denoiser.blocks[:layers]:
-            for h in range(heads):
-                pairs = [h * size + i for i in range(size)]
-                fast = pairs[:half] + pairs[2 * half : 3 * half]
-                slow = [i for i in pairs if i not in fast]
-                basis = torch.linalg.qr(torch.randn(config.d_model, len(slow), generator=g))[0].T * gain**0.5
-                for weight in (block.attn.q.weight, block.attn.k.weight):
-                    weight[slow] = basis
-                    weight[fast] *= 0.1
+    log: int = 10  # steps between two lines
+    evaluate: int = 0  # steps between two looks at what is held out; 0 = at the end of each stage only
+    save: float = 120.0  # seconds between two checkpoints; 0 = after each step
+
+    def __post_init__(self) -> None:
+        if self.log < 1 or self.evaluate < 0 or self.save < 0:
+            raise ConfigError("log must be at least 1 step, evaluate and save at least 0")
 
 
 class Trainer:
-    """A model in training with all that a resumed run needs to go on as if it had never stopped."""
+    """A task in training with all that a resumed run needs to go on as if it had never stopped."""
 
     def __init__(
         self,
-        feed: Feed,
-        tokenizer: Tokenizer,
-        tower: EfficientNetLite0,
+        task: Task,
         out: Path,
         *,
-        seed: int = 0,
-        device: str = "cpu",
-        compiled: bool = False,
+        habits: Habits | None = None,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.bfloat16,
+        watchers: Sequence[Watcher] = (),
+        say: Callable[[str], None] = print,
     ) -> None:
-        self.feed, self.out, self.device = feed, out, device
-        self.rng, self.g = random.Random(seed), torch.Generator().manual_seed(seed)
-        torch.manual_seed(seed)
-        self.vlm = VLM(mini_config(tokenizer))
-        self.vlm.reset(self.g)
-        start_matching(self.vlm, self.g)
-        tower.adapt()
-        self.vlm.tower = tower.float()  # its trunk has run already: the maps are on disk
-        self.trained = {name for name, p in self.vlm.named_parameters() if p.requires_grad}
-        self.heads = Heads(self.vlm.config.denoiser.d_model)
-        self.vlm.to(device).train()
-        self.heads.to(device)
-        for block in self.vlm.denoiser.blocks if compiled else ():
-            block.compile()
-        self.stage, self.step, self.questions = 0, 0, 0
-        self._saved: list[dict] | None = None
+        out.mkdir(parents=True, exist_ok=True)
+        self.task, self.out, self.device, self.dtype = task, out, torch.device(device), dtype
+        self.habits = habits or Habits()
+        first = processes.rank() == 0
+        self.log, self.display = Log(out, watchers, silent=not first), Display(say, silent=not first)
+        self.checkpoints, self.meter = Checkpoints(out / "state"), Meter()
+        self.stage, self.step, self.samples = 0, 0, 0.0
+        self.usual: float | None = None  # what the loss has been lately
+        self._optimizers: Optimizers | None = None
+        self._peak = self._flops = 0.0
 
-    def run(
-        self, stages: Sequence[Stage], *, minutes: float = float("inf"), say: Callable[[str], None] = print
-    ) -> bool:
-        """Train until the last stage ends (True) or the minutes are over (False); a checkpoint is left in any case."""
+    @property
+    def total(self) -> int:
+        """Steps done since the run began, over all stages."""
+        return sum(plan.steps for plan in self.task.plans[: self.stage]) + self.step
+
+    def run(self, *, minutes: float = math.inf) -> bool:
+        """Train until the last stage ends (True) or the minutes are over (False); a checkpoint is left in any case.
+
+        Raises TrainingError, with the last good checkpoint on disk, once a loss is no number or explodes.
+        """
         end = time.monotonic() + 60 * minutes
-        while self.stage < len(stages):
-            if not self._run_stage(stages[self.stage], end, say):
-                return False
-            self.stage, self.step, self._saved = self.stage + 1, 0, None
+        self._check_plans()
+        if self.checkpoints.latest() is None:
             self.save()
-        return True
+        self.log.write("start", self.total, **self._facts())
+        done = True
+        with self.display:
+            while done and self.stage < len(self.task.plans):
+                done = self._run_stage(self.task.plans[self.stage], end)
+        self.checkpoints.wait()
+        self.log.write("stop", self.total, reason="done" if done else "time", samples=round(self.samples))
+        return done
 
-    def _run_stage(self, stage: Stage, end: float, say: Callable[[str], None]) -> bool:
-        factors = {"muon": stage.muon, "embedding": stage.embedding, "projector": stage.projector, "tower": stage.tower}
-        for name, p in self.vlm.named_parameters():
-            if name.startswith("tower"):
-                p.requires_grad_(stage.tower > 0 and name in self.trained)
-            else:
-                p.requires_grad_(stage.rows > 0 or name.startswith("projector"))
-        optimizers = Optimizers(self.vlm, self.heads, rate=stage.rate, **factors)
-        if self._saved is not None:
-            optimizers.load(self._saved)
-        if stage.name == "align" and self.step == 0:
-            self._centre_features()
-        recent: list[Losses] = []
-        began, saved, asked = time.monotonic(), time.monotonic(), self.questions
-        while self.step < stage.steps:
-            optimizers.schedule(self.step, stage.steps)
-            views = self.feed.views(stage.views, self.rng)
-            views = views.to(self.device) if views is not None else None
-            if stage.rows:
-                low, high = stage.symbolic
-                share = low + (high - low) * self.step / stage.steps
-                rows = self.feed.rows(stage.rows, self.rng, self.g, symbolic=share, photos=stage.photos)
-                recent.append(train_step(self.vlm, self.heads, rows.to(self.device), views, optimizers))
-            else:
-                if views is None:
-                    raise DataError(
-                        "the projector cannot be aligned without drawn scenes; run `lavida data build mini`"
-                    )
-                recent.append(
-                    dense_only_step(self.vlm, self.heads, views, self.feed.targets.to(self.device), optimizers)
-                )
+    def _run_stage(self, plan: Plan, end: float) -> bool:
+        if self._optimizers is None:
+            self._optimizers = Optimizers(self.task.begin(self.stage, fresh=True), plan)
+        self._flops = 0.0
+        self.task.module.train()
+        self.display.begin(plan, self.step)
+        began, saved, seen = time.monotonic(), time.monotonic(), self.samples
+        while self.step < plan.steps:
+            rates = self._update(plan, self._optimizers)
             self.step += 1
-            self.questions += recent[-1].questions
-            if self.step % 20 == 0:
-                pace = (self.questions - asked) / (time.monotonic() - began)
-                self._log(stage, recent, pace, say)
-                recent.clear()
-            if time.monotonic() > end or time.monotonic() - saved > 120:
-                self.save(optimizers)
+            if self.total % self.habits.log == 0 or self.step == plan.steps:
+                self._tell(plan, rates, (self.samples - seen) / (time.monotonic() - began))
+                began, seen = time.monotonic(), self.samples
+            if self.step == plan.steps or (self.habits.evaluate and self.step % self.habits.evaluate == 0):
+                self._evaluate()
+                began, seen = time.monotonic(), self.samples
+            now = time.monotonic()
+            late, due = (n > 0 for n in self._of_first(now > end, now - saved >= self.habits.save))
+            if self.step < plan.steps and (late or due):
+                self.save()
                 saved = time.monotonic()
-                if saved > end:
-                    return False
+            if late and self.step < plan.steps:
+                return False
+        self.stage, self.step, self._optimizers = self.stage + 1, 0, None
+        self.save()
         return True
 
-    @torch.no_grad()
-    def _centre_features(self) -> None:
-        """Fold the mean and spread of the tower's channels into the projector's first layer."""
-        views = self.feed.views(400, random.Random(0))
-        if views is None:
-            return
-        features = self.vlm.tower.features(views.maps.to(self.device).float()).flatten(0, 1)
-        mean, spread = features.mean(0), features.std(0) + 0.05
-        inner = self.vlm.projector.inner
-        inner.bias.sub_(inner.weight @ (mean / spread))
-        inner.weight.div_(spread)
+    def _update(self, plan: Plan, optimizers: Optimizers) -> dict[str, float]:
+        """One step of the optimizer; the rates it was made with."""
+        # 1. what is learned from, and what each part of it counts for
+        micros = [self.task.batch(self.step) for _ in range(plan.accumulate)]
+        weight, samples = self._sum(sum(m.weight for m in micros), sum(m.samples for m in micros))
+        if not self._flops:
+            self._measure(micros[0], optimizers)
+        # 2. forward and backward, one micro-batch at a time; processes average their gradients
+        optimizers.clear()
+        outcomes = []
+        for micro in micros:
+            outcome = self.task.loss(micro.data)
+            share = micro.weight / weight if weight else 0.0
+            (outcome.loss * (share * processes.world())).backward()
+            outcomes.append((share, outcome))
+        figures, buckets = self._gather(outcomes)
+        # 3. nothing is learned from a broken loss
+        figures["gradient"] = optimizers.clip()
+        self._check(figures, micros, plan)
+        # 4. the step itself
+        rates = optimizers.schedule(self.step)
+        optimizers.step()
+        self.samples += samples
+        self.meter.add(figures, samples, buckets)
+        return rates
 
-    def _log(self, stage: Stage, recent: list[Losses], pace: float, say: Callable[[str], None]) -> None:
-        mean = {k: round(sum(asdict(r)[k] for r in recent) / len(recent), 4) for k in asdict(recent[0])}
-        mean |= {"stage": stage.name, "step": self.step, "questions": self.questions, "pace": round(pace, 1)}
-        with open(self.out / "log.jsonl", "a") as file:
-            file.write(json.dumps(mean) + "\n")
-        say(
-            f"{stage.name} {self.step}/{stage.steps}: answer {mean['answer']:.3f}, content {mean['content']:.3f}, "
-            f"dense {mean['dense']:.3f}, cells {mean['cells']:.2f}, ground {mean['ground']:.3f}, {pace:.0f} questions/s"
+    def _measure(self, micro: Micro, optimizers: Optimizers) -> None:
+        """Count the operations of a sample, once in each stage; the peak, once."""
+        self._flops = count_flops(lambda: self.task.loss(micro.data).loss.backward()) / max(1, micro.samples)
+        self._peak = self._peak or matmul_peak(self.device, self.dtype)
+        optimizers.clear()
+
+    def _gather(self, outcomes: list[tuple[float, Outcome]]) -> tuple[dict[str, float], torch.Tensor]:
+        """Figures of the whole update, the loss first, and its buckets."""
+        figures: dict[str, float] = {"loss": 0.0}
+        buckets = torch.zeros(2, BUCKETS, dtype=torch.float64)
+        for share, outcome in outcomes:
+            for name, value in {"loss": float(outcome.loss.detach()), **outcome.figures}.items():
+                figures[name] = figures.get(name, 0.0) + share * value
+            if outcome.buckets is not None:
+                buckets += outcome.buckets.to(buckets)
+        summed = self._sum(*figures.values(), *buckets.flatten().tolist())
+        n = len(figures)
+        return dict(zip(figures, summed[:n])), torch.tensor(summed[n:], dtype=torch.float64).view_as(buckets)
+
+    def _check(self, figures: dict[str, float], micros: list[Micro], plan: Plan) -> None:
+        loss, usual = figures["loss"], self.usual
+        broken = [name for name in ("loss", "gradient") if not math.isfinite(figures[name])]
+        if not broken and (usual is None or loss <= EXPLODED_FACTOR * usual + EXPLODED_OVER):
+            self.usual = loss if usual is None else MEMORY * usual + (1 - MEMORY) * loss
+            return
+        self.checkpoints.wait()
+        names = [name for part in processes.gathered([n for m in micros for n in m.names]) for name in part]
+        told = f"the {broken[0]} is {figures[broken[0]]}" if broken else f"the loss rose from {usual:.2f} to {loss:.2f}"
+        self.log.write("stop", self.total, reason="broken", **figures, names=names)
+        shown = (
+            f"{', '.join(names[:8])}{f' and {len(names) - 8} more' if len(names) > 8 else ''}" if names else "no names"
+        )
+        raise TrainingError(
+            f"{told} at step {self.step} of stage {plan.name}, in the batch of {shown}; the checkpoint of step "
+            f"{self.checkpoints.latest()} in {self.out} is good: lower the rates or leave the samples out"
         )
 
-    def save(self, optimizers: Optimizers | None = None) -> None:
-        """Write the state beside the old one, in parts under 16 MB, then swap."""
-        state = {
-            "vlm": self.vlm.state_dict(), "heads": self.heads.state_dict(), "g": self.g.get_state(),
-            "torch": torch.get_rng_state(), "rng": self.rng.getstate(),
-            "at": (self.stage, self.step, self.questions), "optimizers": optimizers.state() if optimizers else None,
-        }  # fmt: skip
-        fresh = self.out / f"{STATE}.new"
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(parents=True)
-        torch.save(state, fresh / "whole")
-        data = (fresh / "whole").read_bytes()
-        (fresh / "whole").unlink()
-        for i in range(0, len(data), PART_BYTES):
-            (fresh / f"part{i // PART_BYTES:03d}").write_bytes(data[i : i + PART_BYTES])
-        old = self.out / f"{STATE}.old"
-        shutil.rmtree(old, ignore_errors=True)
-        if (self.out / STATE).exists():
-            os.rename(self.out / STATE, old)
-        os.rename(fresh, self.out / STATE)
-        shutil.rmtree(old, ignore_errors=True)
+    def _tell(self, plan: Plan, rates: dict[str, float], pace: float) -> None:
+        """A log line: the means since the last one."""
+        share = pace * self._flops / (self._peak * processes.world()) if self._peak else 0.0
+        means = self.meter.means()
+        self.log.write(
+            "step",
+            self.total,
+            stage=plan.name,
+            **means,
+            lr={name: float(f"{rate:.6g}") for name, rate in rates.items()},
+            samples=round(self.samples),
+            samples_per_s=round(pace, 3),
+            matmul_share=round(share, 4),
+            buckets=self.meter.bucket_means(),
+        )
+        self._tell_skipped()
+        self.display.step(self.step, means, pace, share)
+        self.meter.clear()
 
-    def start_from(self, folder: Path) -> None:
-        """Take the weights of a model folder. Raises CheckpointError if it has another shape."""
-        other, config = load_checkpoint(folder, dtype=torch.float32)
-        if config != self.vlm.config:
-            raise CheckpointError(f"{folder} is not of this recipe's shape; start from lavida-mini or one like it")
-        weights = other.state_dict()
-        if other.tower.adapted is None:  # a model from before its tower was finetuned
-            weights |= {k: v for k, v in self.vlm.state_dict().items() if k.startswith("tower.adapted.")}
-        self.vlm.load_state_dict(weights)
+    def _tell_skipped(self) -> None:
+        for part in processes.gathered(self.task.skipped()):
+            for name, reason in part:
+                self.log.write("skipped", self.total, name=name, reason=reason)
+                self.display.note(f"left out {name}: {reason}")
+
+    def _evaluate(self) -> None:
+        """Held-out figures; what is drawn for them leaves the training's random numbers alone."""
+        self.task.module.eval()
+        with torch.random.fork_rng(list(range(torch.cuda.device_count()))):
+            figures = self.task.evaluate()
+        self.task.module.train()
+        if figures:
+            self.log.write("eval", self.total, **figures)
+            self.display.evaluated(figures)
+
+    def save(self) -> None:
+        """Write a checkpoint; the loop goes on while it is written."""
+        self.checkpoints.save(self.total, self._state())
 
     def resume(self) -> bool:
-        """Go on from `out` if a checkpoint lies there. Raises DataError if it is broken."""
-        state = read_state(self.out)
-        if state is None:
+        """Go on from the newest checkpoint in the run's folder, if there is one.
+
+        Raises DataError if all are broken, ConfigError if the run was begun with other stages.
+        """
+        newest = self.checkpoints.latest()
+        if newest is None:
             return False
-        self.vlm.load_state_dict(state["vlm"])
-        self.heads.load_state_dict(state["heads"])
-        self.g.set_state(state["g"])
-        torch.set_rng_state(state["torch"])
-        self.rng.setstate(state["rng"])
-        self.stage, self.step, self.questions = state["at"]
-        self._saved = state["optimizers"]
+        self._check_plans()
+        self.stage, self.step = self._place(newest)
+        if self.step:  # a stage at its very beginning has no optimizer yet
+            groups = self.task.begin(self.stage, fresh=False)
+            self._optimizers = Optimizers(groups, self.task.plans[self.stage])
+        self._take(self.checkpoints.load(self._state()))
+        self.log.cut(self.total)
         return True
 
+    def _place(self, total: int) -> tuple[int, int]:
+        for stage, plan in enumerate(self.task.plans):
+            if total < plan.steps:
+                return stage, total
+            total -= plan.steps
+        return len(self.task.plans), 0
 
-def read_state(out: Path) -> dict[str, Tensor] | None:
-    """The state in a run's folder, or None. Raises DataError if it cannot be read."""
-    import io
+    def _state(self) -> dict[str, Any]:
+        module, cuda = self.task.module, self.device.type == "cuda"
+        optimizers = self._optimizers.all if self._optimizers and self.step else []
+        return {
+            "model": get_model_state_dict(module),
+            "optimizers": get_optimizer_state_dict(module, optimizers) if optimizers else {},
+            "task": self.task.state_dict(),
+            "meter": self.meter.state_dict(),
+            "own": {"cpu": torch.get_rng_state()} | ({"cuda": torch.cuda.get_rng_state()} if cuda else {}),
+            "trainer": {"stage": self.stage, "step": self.step, "samples": self.samples, "usual": self.usual},
+        }
 
-    folder = next((f for f in (out / STATE, out / f"{STATE}.old") if f.exists()), None)
-    if folder is None:
-        return None
-    data = b"".join(part.read_bytes() for part in sorted(folder.glob("part*")))
-    try:
-        return torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
-    except Exception as error:  # torch raises pickle, zip and runtime errors alike
-        raise DataError(f"the checkpoint {folder} is broken ({error}); delete it to start anew") from None
+    def _take(self, state: dict[str, Any]) -> None:
+        module = self.task.module
+        set_model_state_dict(module, state["model"])
+        if self._optimizers is not None:
+            set_optimizer_state_dict(module, self._optimizers.all, optim_state_dict=state["optimizers"])
+        self.task.load_state_dict(state["task"])
+        self.meter.load_state_dict(state["meter"])
+        torch.set_rng_state(state["own"]["cpu"])
+        if "cuda" in state["own"]:
+            torch.cuda.set_rng_state(state["own"]["cuda"])
+        at = state["trainer"]
+        self.stage, self.step, self.samples, self.usual = (at[k] for k in ("stage", "step", "samples", "usual"))
+
+    def _sum(self, *values: float) -> list[float]:
+        return processes.total(values, self.device)
+
+    def _of_first(self, *flags: bool) -> list[float]:
+        """What the first process says, so that all do the same."""
+        return self._sum(*(float(flag and processes.rank() == 0) for flag in flags))
+
+    def _check_plans(self) -> None:
+        """The stages of a run do not change under it."""
+        path, now = self.out / PLANS, [asdict(plan) for plan in self.task.plans]
+        now = json.loads(json.dumps(now))
+        if not path.exists():
+            if processes.rank() == 0:
+                path.write_text(json.dumps(now, indent=1) + "\n")
+            return
+        then = json.loads(path.read_text())
+        if then != now:
+            changed = next((a["name"] for a, b in zip(then, now) if a != b), "their number")
+            raise ConfigError(f"{self.out} was begun with other stages ({changed}); give the same, or another folder")
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "stages": [plan.name for plan in self.task.plans],
+            "steps": sum(plan.steps for plan in self.task.plans),
+            "device": str(self.device),
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "processes": processes.world(),
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+        }

@@ -32,9 +32,10 @@ def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_help_and_starts_without_pytorch(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([verb, "--help"]) == 0
+    argv = [*verb.split(), "--help"]
+    assert main(argv) == 0
     assert f"lavida {verb}" in capsys.readouterr().out
-    code = f"import sys; from lavida.cli.main import main; main([{verb!r}, '--help']); sys.exit('torch' in sys.modules)"
+    code = f"import sys; from lavida.cli.main import main; main({argv}); sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
     assert importlib.import_module(VERBS[verb][0]).__doc__.startswith(f"`lavida {verb}")
 

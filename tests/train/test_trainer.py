@@ -1,122 +1,196 @@
-"""The loop of training: the same seed gives the same losses, and a resumed run goes on as if it had never stopped."""
+"""The training loop on a task of one matrix: resumed to the bit, divided as you like, stopped by a broken loss."""
 
 from __future__ import annotations
 
 import json
+import math
 import random
+from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
-from lavida.data.features import Features, write_features
-from lavida.data.worlds import Cutout, World
-from lavida.errors import CheckpointError, ConfigError, DataError
-from lavida.model.efficientnet import EfficientNetLite0
-from lavida.text.labels import Label
-from lavida.train.export import export
-from lavida.train.rows import Feed
-from lavida.train.stages import Stage
-from lavida.train.trainer import Trainer
-from tests.tiny import tiny_tokenizer
+from lavida.errors import ConfigError, TrainingError
+from lavida.train.optim import Optimizers
+from lavida.train.task import Group, Micro, Outcome, Plan
+from lavida.train.trainer import Habits, Trainer
 
-STAGES = (
-    Stage(name="words", steps=3, rows=2, views=0, symbolic=(1.0, 1.0)),
-    Stage(name="align", steps=2, rows=0, views=4),
-    Stage(name="tower", steps=2, rows=0, views=4, tower=1.0),
-    Stage(name="finetune", steps=4, rows=2, views=2, symbolic=(0.5, 0.0), photos=0.2),
+
+class Line:
+    """Fits a line to numbers drawn one by one; `poison` gives values to some of the draws."""
+
+    def __init__(self, plans, *, rows: int = 2, poison: dict[int, float] | None = None) -> None:
+        torch.manual_seed(0)
+        self.module, self.plans = nn.Linear(3, 1), plans
+        self.rng, self.drawn, self.rows, self.poison = random.Random(7), 0, rows, poison or {}
+        self.seen: list[float] = []
+
+    def begin(self, stage, *, fresh):
+        weight, bias = self.module.weight, self.module.bias
+        bias.requires_grad_(stage > 0)
+        groups = [Group(name="weight", parameters=[weight], rate=0.05)]
+        return groups + ([Group(name="bias", parameters=[bias], rate=0.01)] if stage else [])
+
+    def batch(self, step):
+        x = torch.tensor([[self.rng.random() for _ in range(3)] for _ in range(self.rows)])
+        names = [f"numbers:{self.drawn + i}" for i in range(self.rows)]
+        for i in range(self.rows):
+            x[i] += self.poison.get(self.drawn + i, 0.0)
+        self.drawn += self.rows
+        return Micro(data=x, weight=float(self.rows), samples=self.rows, names=names)
+
+    def loss(self, x):
+        y = self.module(x)
+        buckets = torch.zeros(2, 10)
+        buckets[:, 3] = torch.tensor([2.0, 1.0])
+        if self.module.training:
+            y = y + 0.01 * torch.randn(())  # PyTorch's own generator must go on too
+        loss = ((y[:, 0] - x.sum(1)) ** 2).mean()
+        return Outcome(loss=loss, figures={"half": loss.item() / 2}, buckets=buckets)
+
+    def evaluate(self):
+        torch.randn(5)
+        return {"loss": 0.5, "captions": [{"image": "a.png", "prompt": "?", "truth": "a", "answer": "b"}]}
+
+    def skipped(self):
+        return [("numbers:13", "unlucky")] if self.drawn == 8 else []
+
+    def state_dict(self):
+        version, numbers, gauss = self.rng.getstate()
+        return {"rng": [version, list(numbers), gauss], "drawn": self.drawn}
+
+    def load_state_dict(self, state):
+        version, numbers, gauss = state["rng"]
+        self.rng.setstate((version, tuple(numbers), gauss))
+        self.drawn = state["drawn"]
+
+
+PLANS = (
+    Plan(name="one", steps=4, warmup=1, betas=(0.9, 0.98), weight_decay=0.01),
+    Plan(name="two", steps=5, schedule="cut cosine", warmup=2, floor=0.1),
 )
 
 
-class NoTower(torch.nn.Module):
-    """Maps without a network: enough to train on."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.w = torch.nn.Parameter(torch.zeros(1))
-
-    def trunk(self, views):
-        return torch.rand(len(views), 196, 80, generator=torch.Generator().manual_seed(len(views)))
-
-    def classify(self, maps):
-        return maps.mean(1)[:, :3]
+def trainer_of(out: Path, *, task: Line | None = None, save: float = 1e9, log: int = 1) -> Trainer:
+    return Trainer(task or Line(PLANS), out, habits=Habits(log=log, save=save, evaluate=3), say=lambda line: None)
 
 
-@pytest.fixture
-def feed(tmp_path):
-    world, rng = World([Cutout(index=0, name=n, colour="red", aspect=1.0) for n in ("cat", "dog")]), random.Random(0)
-    scenes = [(torch.zeros(3, 448, 448, dtype=torch.uint8), world.scene(rng, (1, 1)), "") for _ in range(8)]
-    write_features(tmp_path / "scenes", iter(scenes), NoTower())
-    write_features(tmp_path / "photos", iter([(scenes[0][0], None, "photo 0")]), NoTower())
-    labels = [Label(name=n, kinds=("thing",)) for n in ("tench", "Egyptian cat", "bus")]
-    drawn, photos = Features(tmp_path / "scenes"), Features(tmp_path / "photos")
-    return Feed(tiny_tokenizer(), labels, scenes=[drawn], photos=photos, d_model=384, row=256)
+def events(out: Path, kind: str) -> list[dict]:
+    lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    return [line for line in lines if line["event"] == kind]
 
 
-def tower():
-    torch.manual_seed(1)
-    return EfficientNetLite0().eval().fuse()
+def losses(out: Path) -> list[tuple[int, float]]:
+    return [(line["step"], line["loss"]) for line in events(out, "step")]
 
 
-def run(feed, out, *, times=1, minutes=float("inf")):
-    out.mkdir(exist_ok=True)
-    for _ in range(times):
-        trainer = Trainer(feed, feed.tokenizer, tower(), out, seed=3)
-        trainer.resume()
-        done = trainer.run(STAGES, minutes=minutes, say=lambda line: None)
-    return trainer, done
+def test_a_run_that_is_stopped_after_every_step_is_the_run_that_never_was(tmp_path):
+    trainer_of(tmp_path / "whole").run()
+    for _ in range(10):
+        parts = trainer_of(tmp_path / "parts")
+        parts.resume()
+        done = parts.run(minutes=0)
+    assert done and losses(tmp_path / "parts") == losses(tmp_path / "whole")
+    assert [step for step, _ in losses(tmp_path / "whole")] == list(range(1, 10))
 
 
-def test_same_seed_same_weights_and_stopped_run_goes_on(feed, tmp_path):
-    whole, done = run(feed, tmp_path / "a")
-    assert done and whole.stage == len(STAGES)
-    # A run that is stopped after every single step ends with the same weights, bit for bit.
-    parts, done = run(feed, tmp_path / "b", times=sum(s.steps for s in STAGES) + 1, minutes=0)
-    assert done
-    for name, tensor in whole.vlm.state_dict().items():
-        assert torch.equal(tensor, parts.vlm.state_dict()[name]), name
+def test_a_killed_run_goes_on_from_its_checkpoint_and_its_log_is_cut_back(tmp_path):
+    trainer_of(tmp_path / "whole", log=2).run()
+
+    class Killed(BaseException):
+        pass
+
+    class Dying(Line):
+        def loss(self, x):
+            if self.drawn == 12:  # the sixth step
+                raise Killed
+            return super().loss(x)
+
+    first = trainer_of(tmp_path / "killed", task=Dying(PLANS), save=0, log=2)
+    with pytest.raises(Killed):
+        first.run()
+    first.checkpoints.wait()
+    with open(tmp_path / "killed" / "log.jsonl", "a") as file:
+        file.write('{"event": "step", "st')
+    second = trainer_of(tmp_path / "killed", save=0, log=2)
+    assert second.resume() and second.total == 5
+    assert second.run() and losses(tmp_path / "killed") == losses(tmp_path / "whole")
 
 
-def test_checkpoints_come_in_parts_and_broken_ones_are_told(feed, tmp_path):
-    run(feed, tmp_path / "a", minutes=0)
-    parts = sorted((tmp_path / "a" / "state").iterdir())
-    assert len(parts) > 1 and all(p.stat().st_size < 16_000_000 for p in parts)
-    parts[1].write_bytes(b"no")
-    with pytest.raises(DataError, match="is broken"):
-        Trainer(feed, feed.tokenizer, tower(), tmp_path / "a").resume()
+def test_accumulated_batches_count_as_one(tmp_path):
+    class Quiet(Line):
+        def loss(self, x):
+            loss = ((self.module(x)[:, 0] - x.sum(1)) ** 2).mean()
+            return Outcome(loss=loss)
+
+    one = Quiet([Plan(name="a", steps=6)], rows=4)
+    two = Quiet([Plan(name="a", steps=6, accumulate=2)], rows=2)
+    for name, task in (("one", one), ("two", two)):
+        trainer_of(tmp_path / name, task=task).run()
+    for (_, a), (_, b) in zip(losses(tmp_path / "one"), losses(tmp_path / "two"), strict=True):
+        assert a == pytest.approx(b, abs=2e-6)
+    assert torch.allclose(one.module.weight, two.module.weight, atol=1e-6)
 
 
-def test_losses_are_logged(feed, tmp_path):
-    (tmp_path / "a").mkdir()
-    trainer = Trainer(feed, feed.tokenizer, tower(), tmp_path / "a")
-    trainer.run([Stage(name="words", steps=20, rows=1, views=0, symbolic=(1.0, 1.0))], say=lambda line: None)
-    (line,) = [json.loads(text) for text in (tmp_path / "a" / "log.jsonl").read_text().splitlines()]
-    assert line["stage"] == "words" and line["step"] == 20 and 0 < line["content"] < 30 and line["questions"] > 20
+@pytest.mark.parametrize("value, told", [(math.nan, "the loss is nan"), (1e4, "the loss rose from")])
+def test_a_broken_loss_stops_with_a_good_checkpoint_and_names_the_batch(tmp_path, value, told):
+    task = Line(PLANS, poison={9: value})
+    with pytest.raises(TrainingError, match=rf"{told}.* at step 0 of stage two, in the batch of numbers:8, numbers:9"):
+        trainer_of(tmp_path, task=task, save=0).run()
+    (stop,) = events(tmp_path, "stop")
+    assert stop["reason"] == "broken" and stop["names"] == ["numbers:8", "numbers:9"] and stop["step"] == 4
+    again = trainer_of(tmp_path)
+    assert again.resume() and again.total == 4 and all(p.isfinite().all() for p in again.task.module.parameters())
+    assert again.run()
 
 
-def test_only_the_adapted_end_of_the_tower_is_trained(feed, tmp_path):
-    trainer, _ = run(feed, tmp_path / "a")
-    before, after = tower(), trainer.vlm.tower
-    before.adapt()
-    changed = {n for n, p in before.named_parameters() if not torch.equal(p, after.get_parameter(n))}
-    assert changed == {n for n, p in before.named_parameters() if p.requires_grad} and changed
+def test_what_is_logged(tmp_path):
+    trainer_of(tmp_path, log=2).run()
+    first = events(tmp_path, "step")[0]
+    assert first["stage"] == "one" and first["step"] == 2 and first["samples"] == 4
+    assert first["half"] == pytest.approx(first["loss"] / 2, abs=1e-5) and first["gradient"] > 0
+    assert first["buckets"] == [None] * 3 + [2.0] + [None] * 6
+    assert first["samples_per_s"] > 0 and first["matmul_share"] >= 0 and set(first["lr"]) == {"weight"}
+    assert set(events(tmp_path, "step")[-1]["lr"]) == {"weight", "bias"}
+    assert [(line["name"], line["reason"]) for line in events(tmp_path, "skipped")] == [("numbers:13", "unlucky")]
+    assert [line["step"] for line in events(tmp_path, "eval")] == [3, 4, 7, 9]
+    assert events(tmp_path, "start")[0]["stages"] == ["one", "two"]
+    assert events(tmp_path, "stop")[0]["reason"] == "done"
 
 
-def test_a_run_starts_from_a_model_folder(feed, tmp_path):
-    first, _ = run(feed, tmp_path / "a")
-    export(first.vlm, feed.tokenizer, feed.labels, tmp_path / "model")
-    second = Trainer(feed, feed.tokenizer, tower(), tmp_path / "b", seed=5)
-    second.start_from(tmp_path / "model")
-    for name, tensor in first.vlm.state_dict().items():
-        assert torch.equal(tensor.bfloat16(), second.vlm.state_dict()[name].bfloat16()), name
-    config = json.loads((tmp_path / "model" / "config.json").read_text())
-    config["shared_image"] = False
-    (tmp_path / "model" / "config.json").write_text(json.dumps(config))
-    with pytest.raises(CheckpointError, match="this recipe.s shape"):
-        second.start_from(tmp_path / "model")
+def test_looking_at_what_is_held_out_changes_nothing(tmp_path):
+    trainer_of(tmp_path / "looks").run()
+    Trainer(Line(PLANS), tmp_path / "not", habits=Habits(log=1, save=1e9), say=lambda line: None).run()
+    assert losses(tmp_path / "looks") == losses(tmp_path / "not")
 
 
-def test_stage_without_work_is_refused():
-    with pytest.raises(ConfigError, match="give rows or views"):
-        Stage(name="x", steps=1, rows=0, views=0)
-    with pytest.raises(ConfigError, match="steps must be at least 1"):
-        Stage(name="x", steps=0, rows=1, views=0)
+def test_a_run_keeps_to_its_stages(tmp_path):
+    trainer_of(tmp_path).run(minutes=0)
+    other = trainer_of(tmp_path, task=Line([PLANS[0], Plan(name="two", steps=50)]))
+    with pytest.raises(ConfigError, match=r"other stages \(two\)"):
+        other.resume()
+
+
+def test_rates_warm_up_and_fall():
+    plan = Plan(name="a", steps=100, warmup=10, floor=0.1)
+    assert plan.share(0) == 0 and plan.share(5) == 0.5 and plan.share(10) == 1
+    assert plan.share(55) == pytest.approx(0.55) and plan.share(100) == pytest.approx(0.1)
+    cut = Plan(name="a", steps=100, schedule="cut cosine", warmup=10, floor=0.1)
+    assert cut.share(0) == 0.1 and cut.share(50) == pytest.approx(0.5) and cut.share(99) == 0.1
+    group = Group(name="w", parameters=[nn.Parameter(torch.ones(2))], rate=0.5)
+    assert Optimizers([group], plan).schedule(5) == {"w": 0.25}
+
+
+@pytest.mark.parametrize(
+    "wrong, told",
+    [({"steps": 0}, "steps must be at least 1"), ({"schedule": "x"}, "unknown schedule"), ({"floor": 2}, "floor")],
+)
+def test_a_plan_is_checked(wrong, told):
+    with pytest.raises(ConfigError, match=told):
+        Plan(**{"name": "a", "steps": 1, **wrong})
+
+
+def test_habits_are_checked():
+    with pytest.raises(ConfigError, match="log must be at least 1"):
+        Habits(log=0)

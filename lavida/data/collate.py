@@ -1,0 +1,170 @@
+"""Examples become a batch: rows of one length, several samples in a row if they are packed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+from lavida.image.tiles import Grid
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """One sample as ids, -200 at the place of each picture. T counts a picture as one."""
+
+    name: str  # "source:index"
+    ids: Tensor  # [T]
+    answer: Tensor  # [T] 0 = prompt, k = a target that belongs to the k-th answer
+    turn: Tensor  # [T] question k and its answer are turn k, from 0 on; a system message belongs to the first
+    frozen: Tensor  # [T] bool, within an answer but neither masked nor predicted
+    views: list[tuple[Tensor, Grid]]  # of each picture: pixels [V, 3, S, S] and how the tiles lie
+    length: int  # tokens with every picture counted as what it takes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """B rows of T ids; pictures are not put in their places yet."""
+
+    number: int  # of all micro-batches of the run, whichever process takes them
+    ids: Tensor  # [B, T], -200 at the place of each picture
+    answer: Tensor  # [B, T] 0 = prompt, k = a target that belongs to the row's k-th answer
+    turn: Tensor  # [B, T]
+    frozen: Tensor  # [B, T] bool
+    real: Tensor  # [B, T] bool; False = filling that is neither seen nor learnt
+    sample: Tensor  # [B, T] which of the row's samples, from 0 on; only packed rows have several
+    views: list[list[tuple[Tensor, Grid]]]  # of each row, its pictures in order
+    names: list[str]  # of each row: "source:index", several with a comma between them
+    samples: int
+
+    def to(self, device: str | torch.device) -> Batch:
+        """The same batch on another device."""
+        moved = {f.name: getattr(self, f.name) for f in fields(self)}
+        moved = {name: value.to(device) if isinstance(value, Tensor) else value for name, value in moved.items()}
+        moved["views"] = [[(pixels.to(device), grid) for pixels, grid in row] for row in self.views]
+        return Batch(**moved)
+
+
+def collate(
+    examples: Sequence[Example],
+    *,
+    pad_id: int,
+    number: int = 0,
+    end_padding: int | None = None,
+    rng: random.Random | None = None,
+    pack: int | None = None,
+    longest: int | None = None,
+) -> Batch:
+    """Rows of one length.
+
+    `end_padding`: the filling behind a row's last answer belongs to that answer, and in half of the batches even the
+    longest row is followed by up to so many more ids (LaViDa section 3.1; their number is drawn from `rng`). None: the
+    filling is not real.
+    `pack`: put as many samples into a row as fit into so many tokens; each is then followed by 0 to `end_padding` ids
+    of its own. `longest`: tokens of a row, pictures counted, beyond which no end padding goes.
+    """
+    rng = rng or random.Random(number)
+    extra = 0
+    if pack is not None:
+        if end_padding:
+            limit = pack if longest is None else min(pack, longest)
+            examples = [_ended(e, min(rng.randint(0, end_padding), limit - e.length), pad_id) for e in examples]
+        rows = _packed(examples, pack)
+    else:
+        rows = [[example] for example in examples]
+        if end_padding is not None:
+            extra = max(0, rng.randint(-end_padding - 1, end_padding))
+    width = max(sum(len(e.ids) for e in row) for row in rows) + extra
+    if pack is None and end_padding is not None:
+        rows = [[_ended(e, _room(e, width - len(e.ids), longest), pad_id)] for (e,) in rows]
+        width = max(len(e.ids) for (e,) in rows)
+    return _stack([_joined(row) for row in rows], width, pad_id, number)
+
+
+def _room(example: Example, wished: int, longest: int | None) -> int:
+    return wished if longest is None else max(0, min(wished, longest - example.length))
+
+
+def _ended(example: Example, count: int, pad_id: int) -> Example:
+    """The example with so many end ids behind it that belong to its last answer."""
+
+    def longer(values: Tensor, value: int | bool) -> Tensor:
+        return torch.cat((values, values.new_full((max(count, 0),), value)))
+
+    return replace(
+        example,
+        ids=longer(example.ids, pad_id),
+        answer=longer(example.answer, int(example.answer.max())),
+        turn=longer(example.turn, int(example.turn[-1])),
+        frozen=longer(example.frozen, False),
+        length=example.length + max(count, 0),
+    )
+
+
+def _packed(examples: Sequence[Example], tokens: int) -> list[list[Example]]:
+    """First fit, longest first."""
+    rows: list[list[Example]] = []
+    left: list[int] = []
+    for example in sorted(examples, key=lambda e: -e.length):
+        fits = next((i for i, room in enumerate(left) if room >= example.length), None)
+        if fits is None:
+            rows.append([])
+            left.append(tokens)
+            fits = len(rows) - 1
+        rows[fits].append(example)
+        left[fits] -= example.length
+    return rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    ids: Tensor
+    answer: Tensor
+    turn: Tensor
+    frozen: Tensor
+    sample: Tensor
+    views: list[tuple[Tensor, Grid]]
+    name: str
+    samples: int
+
+
+def _joined(row: Sequence[Example]) -> _Row:
+    """Samples one after the other; answers are counted on, so that each has its own number in the row."""
+    answers, before = [], 0
+    for example in row:
+        answers.append(torch.where(example.answer > 0, example.answer + before, 0))
+        before += int(example.answer.max())
+    return _Row(
+        ids=torch.cat([e.ids for e in row]),
+        answer=torch.cat(answers),
+        turn=torch.cat([e.turn for e in row]),
+        frozen=torch.cat([e.frozen for e in row]),
+        sample=torch.cat([torch.full_like(e.ids, place) for place, e in enumerate(row)]),
+        views=[seen for e in row for seen in e.views],
+        name=", ".join(e.name for e in row),
+        samples=len(row),
+    )
+
+
+def _stack(rows: Sequence[_Row], width: int, pad_id: int, number: int) -> Batch:
+    def filled(values: list[Tensor], fill: int | bool) -> Tensor:
+        out = values[0].new_full((len(values), width), fill)
+        for row, value in zip(out, values):
+            row[: len(value)] = value
+        return out
+
+    return Batch(
+        number=number,
+        ids=filled([row.ids for row in rows], pad_id),
+        answer=filled([row.answer for row in rows], 0),
+        turn=filled([row.turn for row in rows], 0),
+        frozen=filled([row.frozen for row in rows], False),
+        real=filled([torch.ones_like(row.frozen) for row in rows], False),
+        sample=filled([row.sample for row in rows], 0),
+        views=[row.views for row in rows],
+        names=[row.name for row in rows],
+        samples=sum(row.samples for row in rows),
+    )

@@ -1,0 +1,166 @@
+"""A sample becomes an example: its dialogue as the family writes it, what of it is learnt, its pictures as views."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from lavida.config import VLMConfig
+from lavida.data.collate import Example
+from lavida.data.infill import with_gaps
+from lavida.data.rules import SampleRule, choose_turns
+from lavida.data.samples import BrokenSample, Picture, Sample
+from lavida.errors import ConfigError, ImageError, RequestError
+from lavida.image.load import open_image
+from lavida.image.tiles import Grid, grid_of, tiles_among, views
+from lavida.model.projector import token_count
+from lavida.model.vlm import IMAGE_ID
+from lavida.text.chat import check_tokens, find_template, piece_ids, write
+from lavida.text.messages import Turn, pictures_of
+from lavida.text.tokenizer import Vocabulary
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What is known of a sample before its pictures are cut into views."""
+
+    ids: Tensor
+    answer: Tensor
+    turn: Tensor
+    images: list[Image.Image]
+    length: int
+
+
+class Encoder:
+    """Samples for one model. `template` names another family's way of writing; `max_length` defaults to the model's.
+
+    Raises ConfigError where model and rule do not fit, CheckpointError for a tokenizer without the template's tokens.
+    """
+
+    def __init__(
+        self,
+        config: VLMConfig,
+        tokenizer: Vocabulary,
+        rule: SampleRule | None = None,
+        *,
+        template: str | None = None,
+        max_length: int | None = None,
+    ) -> None:
+        self.config, self.tokenizer, self.rule = config, tokenizer, rule or SampleRule()
+        self.max_length = max_length or config.denoiser.max_length
+        self.pad_id = config.denoiser.eos_ids[0]
+        family = template or config.family
+        self.template = find_template("plain" if self.rule.plain else family)
+        if self.rule.keep_newline:
+            self.template = replace(self.template, drops_newline=False)
+        check_tokens(self.template, tokenizer)
+        self._structure = {tokenizer.id_of(token) for token in self.template.tokens()} if self.rule.structure else set()
+        self._gap = find_template(family).gap
+        if self.rule.gaps and self._gap is None:
+            raise ConfigError(f"the family {family} has no tokens for gaps; set gaps of the sample rule to 0")
+        self._fixed = tokenizer.id_of(self._gap[1]) if self.rule.gaps and self._gap else None
+
+    def __call__(self, sample: Sample, rng: random.Random) -> Example:
+        """The example; `rng` draws what the rule leaves open. Raises BrokenSample."""
+        measured = self.measure(sample, rng)
+        ids, answer = measured.ids, measured.answer
+        frozen = ids == self._fixed if self._fixed is not None else torch.zeros(len(ids), dtype=torch.bool)
+        return Example(
+            name=sample.name,
+            ids=ids,
+            answer=answer,
+            turn=measured.turn,
+            frozen=frozen & (answer > 0),
+            views=[self._views(image, len(measured.images)) for image in measured.images],
+            length=measured.length,
+        )
+
+    def measure(self, sample: Sample, rng: random.Random) -> Measured:
+        """Ids, opened pictures and length of a sample: all that can go wrong with it does here. Raises BrokenSample."""
+        try:
+            turns, learnt = choose_turns(sample.turns, self.rule, rng)
+            ids, answers, places = self._labelled(turns, learnt, rng)
+        except RequestError as error:
+            raise BrokenSample("broken entry", str(error)) from None
+        images = [self._open(part.value) for part in pictures_of(turns)]
+        tokens = [self._tokens(image, len(images)) for image in images]
+        length = len(ids) - len(images) + sum(tokens)
+        kept = len(ids)
+        if length > self.max_length:
+            kept = self._cut(ids, tokens) if self.rule.cut else 0
+            length = self.max_length
+        if not any(answers[:kept]) or IMAGE_ID in ids[kept:]:
+            raise BrokenSample("too long", self._too_long(ids, tokens))
+        ids, answer, turn = (torch.tensor(values[:kept]) for values in (ids, answers, places))
+        return Measured(ids=ids, answer=answer, turn=turn, images=images, length=length)
+
+    def _labelled(
+        self, turns: Sequence[Turn], learnt: int, rng: random.Random
+    ) -> tuple[list[int], list[int], list[int]]:
+        """Ids, the answer that each belongs to (0 = prompt) and their turns; the last `learnt` answers count.
+
+        An answer is encoded apart from what stands before it, since on a canvas it is written so.
+        """
+        prompt, written = write(turns, self.template)
+        history = sum(turn.role == "assistant" for turn in turns) - learnt
+        ids, answers, places = [], [], []
+        place = 0
+        for turn in written:
+            if turn.role != "assistant":
+                prompt = prompt + turn.pieces
+                continue
+            own = place + 1 - history
+            content = self._with_gaps(turn.content, rng) if own > 0 else turn.content
+            stretches = (prompt, False), (turn.opened, self.rule.structure), (content + turn.closed, True)
+            for pieces, whole in stretches:
+                new = piece_ids(pieces, self.template, self.tokenizer)
+                ids += new
+                answers += [max(1, own) if (whole and own > 0) or i in self._structure else 0 for i in new]
+                places += [place] * len(new)
+            prompt, place = [], place + 1
+        return ids, answers, places
+
+    def _with_gaps(self, content: list[str], rng: random.Random) -> list[str]:
+        if not self.rule.gaps or rng.random() >= self.rule.gaps:
+            return content
+        return with_gaps("".join(content), self._gap, rng, spaced=not self.tokenizer.adds_space)
+
+    def _open(self, picture: Picture) -> Image.Image:
+        if self.config.vision is None:
+            raise BrokenSample("broken entry", "the sample shows a picture and the model reads text only")
+        if isinstance(picture, Path) and not picture.exists():
+            raise BrokenSample("missing file", f"{picture}: no such file")
+        try:
+            return open_image(picture, any_shape=self.config.family != "lavida-mini")
+        except ImageError as error:
+            raise BrokenSample("broken picture", str(error)) from None
+
+    def _grid(self, image: Image.Image, among: int) -> Grid:
+        return grid_of(*image.size, self.config.vision, tiles_among(self.config.tiles, among))
+
+    def _tokens(self, image: Image.Image, among: int) -> int:
+        tiles = tiles_among(self.config.tiles, among)
+        return token_count(self._grid(image, among), tiles, self.config.vision.cells)
+
+    def _views(self, image: Image.Image, among: int) -> tuple[Tensor, Grid]:
+        return views(image, self.config.vision, tiles_among(self.config.tiles, among))
+
+    def _cut(self, ids: Sequence[int], tokens: Sequence[int]) -> int:
+        """How many of the ids fit into the longest length."""
+        left, pictures = self.max_length, iter(tokens)
+        for place, i in enumerate(ids):
+            left -= next(pictures) if i == IMAGE_ID else 1
+            if left < 0:
+                return place
+        return len(ids)
+
+    def _too_long(self, ids: Sequence[int], tokens: Sequence[int]) -> str:
+        length = len(ids) - len(tokens) + sum(tokens)
+        of_pictures = f", {sum(tokens)} of them of pictures" if tokens else ""
+        return f"{length} tokens{of_pictures}, and at most {self.max_length} are taken"

@@ -1,0 +1,77 @@
+"""What of a dialogue is learnt: the rules of the published trainers, and ours, as data."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lavida.errors import ConfigError
+from lavida.text.messages import Turn, pictures_of, without_history
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleRule:
+    """How a dialogue becomes one training sample.
+
+    `answers`: "all" of the dialogue are learnt, or "one" drawn at random at each visit.
+    `history`: what was said before an answer stays in its prompt; without it only "one" can be learnt.
+    `structure`: the template's own tokens are targets wherever they stand, and the headers of answers whole (LLaDA-V).
+    `plain`: the question is left out, the first answer follows the picture without a template (first stages).
+    `gaps`: probability that an answer is cut by gaps for infilling (`lavida.data.infill`).
+    `end_padding`: the filling of a batch belongs to the last answers, and up to so many ids more (`collate`); None: no
+    filling is learnt.
+    `cut`: what goes beyond the longest length is cut off; otherwise the sample is skipped.
+    `keep_newline`: the newline behind a picture stays where inference drops it, as in the published training.
+    """
+
+    answers: str = "all"
+    history: bool = True
+    structure: bool = False
+    plain: bool = False
+    gaps: float = 0.0
+    end_padding: int | None = 127
+    cut: bool = False
+    keep_newline: bool = False
+
+    def __post_init__(self) -> None:
+        if self.answers not in ("all", "one"):
+            raise ConfigError(f"unknown answers {self.answers!r} in a sample rule; choose all or one")
+        if self.answers == "all" and not self.history:
+            raise ConfigError('a sample rule without history learns one answer at a time; set answers to "one"')
+        if not 0.0 <= self.gaps <= 1.0:
+            raise ConfigError(f"gaps of a sample rule is a probability, 0 to 1, got {self.gaps}")
+        if self.end_padding is not None and self.end_padding < 0:
+            raise ConfigError(f"end_padding of a sample rule must be 0 or more, or None, got {self.end_padding}")
+
+
+RULES: dict[str, SampleRule] = {
+    "dialogue": SampleRule(),
+    # LaViDa's trainer: one pair a visit without what came before (section 3.1 of arXiv 2505.16839 keeps the history).
+    "lavida": SampleRule(answers="one", history=False, cut=True, keep_newline=True),
+    "lavida-fim": SampleRule(answers="one", history=False, cut=True, keep_newline=True, gaps=0.8),
+    # Its first stage fills up like the others, with ids that are learnt.
+    "lavida-plain": SampleRule(plain=True, cut=True),
+    # LLaDA-V's second and third stages run one sample at a time, so there is no filling to be learnt.
+    "llada-v": SampleRule(structure=True, end_padding=None, cut=True, keep_newline=True),
+    "llada-v-plain": SampleRule(plain=True, end_padding=0, cut=True),
+}
+
+
+def find_rule(name: str) -> SampleRule:
+    """A rule by name. Raises ConfigError for an unknown one."""
+    if name not in RULES:
+        raise ConfigError(f"unknown sample rule {name!r}; choose one of {', '.join(RULES)}")
+    return RULES[name]
+
+
+def choose_turns(turns: Sequence[Turn], rule: SampleRule, rng: random.Random) -> tuple[list[Turn], int]:
+    """The turns of one visit to a dialogue, and how many of their answers, the last ones, are learnt."""
+    answers = [place for place, turn in enumerate(turns) if turn.role == "assistant"]
+    if rule.plain:
+        return [Turn(role="user", parts=tuple(pictures_of(turns))), turns[answers[0]]], 1
+    if rule.answers == "all":
+        return list(turns), len(answers)
+    place = rng.choice(answers)
+    asked = list(turns[:place])
+    return [*(asked if rule.history else without_history(asked)), turns[place]], 1

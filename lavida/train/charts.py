@@ -1,0 +1,164 @@
+"""Line charts as SVG text: curves, stages as bands behind them, values as tooltips; no script and no library."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+WIDTH, HEIGHT = 880, 300
+LEFT, RIGHT, TOP, BOTTOM = 58, 24, 24, 34  # margins, for the labels of the axes
+HUES = (255, 30, 150, 310, 75, 200)  # of curves that are told apart by name
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """Points in order of x; a `faint` one lies behind the others, without tooltips and outside the legend."""
+
+    label: str
+    points: Sequence[Point]
+    hue: float = HUES[0]
+    faint: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Band:
+    """A stretch of the x axis with a name."""
+
+    label: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Axis:
+    """Values from `low` to `high` laid on pixels from `start` to `end`."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+    log: bool = False
+
+    def __call__(self, value: float) -> float:
+        low, high = self.low, self.high
+        if self.log:
+            low, high, value = math.log10(low), math.log10(high), math.log10(max(value, low))
+        return self.start + (value - low) / (high - low) * (self.end - self.start)
+
+    def ticks(self) -> list[float]:
+        """Round values within the range: 1, 2 or 5 times a power of ten."""
+        if self.log:
+            powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+            return [m * 10.0**p for p in powers for m in (1, 2, 5) if self.low <= m * 10.0**p <= self.high]
+        rough = (self.high - self.low) / 6
+        unit = 10.0 ** math.floor(math.log10(rough))
+        step = next(m * unit for m in (1, 2, 5, 10) if m * unit >= rough)
+        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+        return [i * step for i in range(first, last + 1)]
+
+
+def thinned(points: Sequence[Point], most: int) -> list[Point]:
+    """At most `most` points: means over equal stretches of x, without those that hold nothing."""
+    if len(points) <= most:
+        return list(points)
+    low, high = points[0][0], points[-1][0]
+    held: list[list[Point]] = [[] for _ in range(most)]
+    for x, y in points:
+        held[min(int((x - low) / (high - low) * most), most - 1)].append((x, y))
+    return [(sum(x for x, _ in part) / len(part), sum(y for _, y in part) / len(part)) for part in held if part]
+
+
+def number(value: float) -> str:
+    """Three significant digits, thousands apart."""
+    if value and not 1e-3 <= abs(value) < 1e7:
+        return f"{value:.3g}"
+    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{float(f'{value:.3g}')}"
+
+
+def chart(
+    title: str, curves: Sequence[Curve], *, bands: Sequence[Band] = (), across: str = "step", from_zero: bool = False
+) -> str:
+    """A figure with its legend; empty text if no curve has a point.
+
+    Values whose range spans more than tenfold stand on a logarithmic axis, unless `from_zero`.
+    """
+    curves = [c for c in curves if c.points]
+    if not curves:
+        return ""
+    x, y = _axes(curves, bands, from_zero)
+    body = [*_bands(bands, x), *_grid(x, y, across)]
+    body += [_line(c, x, y) for c in sorted(curves, key=lambda c: not c.faint)]
+    body += [_dots(c, x, y, across) for c in curves if not c.faint]
+    named = [c for c in curves if not c.faint]
+    legend = "".join(f'<span><i style="background:{_colour(c)}"></i>{escape(c.label)}</span>' for c in named)
+    return (
+        f'<figure><figcaption>{escape(title)}</figcaption><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        f'aria-label="{escape(title)}">{"".join(body)}</svg>'
+        f"{f'<p class=legend>{legend}</p>' if len(named) > 1 else ''}</figure>"
+    )
+
+
+def _axes(curves: Sequence[Curve], bands: Sequence[Band], from_zero: bool) -> tuple[Axis, Axis]:
+    xs = [x for c in curves for x, _ in c.points] + [edge for b in bands for edge in (b.start, b.end)]
+    ys = [y for c in curves for _, y in c.points]
+    low, high = min(ys), max(ys)
+    log = not from_zero and 0 < low and high > 10 * low
+    if log:
+        low, high = low / 1.1, high * 1.1
+    else:
+        room = 0.06 * (high - low) or abs(high) * 0.1 or 1.0
+        low, high = (min(0.0, low) if from_zero else low - room), high + room
+    left, right = min(xs), max(xs)
+    if left == right:
+        left, right = left - 1, right + 1
+    return (
+        Axis(low=left, high=right, start=LEFT, end=WIDTH - RIGHT),
+        Axis(low=low, high=high, start=HEIGHT - BOTTOM, end=TOP, log=log),
+    )
+
+
+def _bands(bands: Sequence[Band], x: Axis) -> list[str]:
+    parts = []
+    for i, band in enumerate(bands):
+        left, right = x(band.start), x(band.end)
+        shade = ' class="band"' if i % 2 == 0 else ' class="gap"'
+        place = f'x="{left:.1f}" y="{TOP}" width="{right - left:.1f}" height="{HEIGHT - TOP - BOTTOM}"'
+        parts.append(f"<rect {place}{shade}><title>{escape(band.label)}</title></rect>")
+        if right - left > 7 * len(band.label):
+            parts.append(f'<text x="{left + 4:.1f}" y="{TOP - 7}" class="name">{escape(band.label)}</text>')
+    return parts
+
+
+def _grid(x: Axis, y: Axis, across: str) -> list[str]:
+    parts = []
+    for value in y.ticks():
+        at = y(value)
+        parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}" class="grid"/>')
+        parts.append(f'<text x="{LEFT - 7}" y="{at + 4:.1f}" text-anchor="end">{number(value)}</text>')
+    for value in x.ticks():
+        parts.append(f'<text x="{x(value):.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{number(value)}</text>')
+    parts.append(f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 3}" text-anchor="end" class="name">{escape(across)}</text>')
+    return parts
+
+
+def _line(curve: Curve, x: Axis, y: Axis) -> str:
+    points = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in curve.points)
+    kind = ' class="faint"' if curve.faint else ""
+    return f'<polyline points="{points}"{kind} style="stroke:{_colour(curve)}"/>'
+
+
+def _dots(curve: Curve, x: Axis, y: Axis, across: str) -> str:
+    """Where the pointer finds a value."""
+    dots = [
+        f'<circle cx="{x(a):.1f}" cy="{y(b):.1f}" r="5"><title>{escape(curve.label)}, {across} {number(a)}: '
+        f"{number(b)}</title></circle>"
+        for a, b in curve.points
+    ]
+    return f'<g style="fill:{_colour(curve)}">{"".join(dots)}</g>'
+
+
+def _colour(curve: Curve) -> str:
+    return f"oklch(0.64 0.15 {curve.hue:g})"  # of one lightness, to be seen on white and on black

@@ -1,0 +1,44 @@
+"""How much of the machine a step uses: its matrix products counted, and the fastest ones that the machine makes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+# Side of the square matrices and repetitions: large enough to be at the peak, short enough to be no burden.
+_SIZES = {"cpu": (1024, 8), "cuda": (8192, 10)}
+
+
+def matmul_peak(device: torch.device | str, dtype: torch.dtype) -> float:
+    """Floating-point operations a second of a square matrix product; the best of a few."""
+    kind = torch.device(device).type
+    n, times = _SIZES.get(kind, _SIZES["cpu"])
+    a = torch.ones(n, n, device=device, dtype=dtype)
+    best = float("inf")
+    for _ in range(times):
+        _wait(kind)
+        began = time.perf_counter()
+        a @ a
+        _wait(kind)
+        best = min(best, time.perf_counter() - began)
+    return 2 * n**3 / best
+
+
+def count_flops(work: Callable[[], None]) -> int:
+    """Floating-point operations of the matrix products, convolutions and attention in `work`, run without compilation.
+
+    PyTorch's random generators are left as they were.
+    """
+    counter = FlopCounterMode(display=False)
+    devices = list(range(torch.cuda.device_count()))
+    with torch.random.fork_rng(devices), torch.compiler.set_stance("force_eager"), counter:
+        work()
+    return counter.get_total_flops()
+
+
+def _wait(kind: str) -> None:
+    if kind == "cuda":
+        torch.cuda.synchronize()
