@@ -28,10 +28,11 @@ def draw_masks(answer: Tensor, p: Tensor, generator: torch.Generator) -> Tensor:
     return answer & (u <= threshold)
 
 
-def masking_odds(p: Tensor, length: int) -> Tensor:
-    """Probability [B] that `draw_masks` hides a given one of `length` answer tokens; p [B] and the forced mask's share.
+def masking_odds(p: Tensor, length: int | Tensor) -> Tensor:
+    """Probability [B] that `draw_masks` hides a given one of `length` answer tokens (one number or [B]).
 
-    Of few tokens the forced one counts: 1 / p alone would weigh it a thousandfold at the smallest p.
+    That is p [B] and the share of the forced mask, which counts where tokens are few: 1 / p alone would weigh such a
+    token a thousandfold at the smallest p.
     """
     return p + (1 - p) ** length / length
 

@@ -27,6 +27,6 @@ def find_arm(name: str) -> Objective:
 
 def fitted(config: VLMConfig, objective: Objective) -> VLMConfig:
     """The configuration of a model that is trained under `objective`, so that it answers under the same mask."""
-    ar = objective.autoregressive
-    denoiser = replace(config.denoiser, autoregressive=ar, logit_shift=ar or config.denoiser.logit_shift)
+    ar, now = objective.autoregressive, config.denoiser
+    denoiser = replace(now, autoregressive=ar, logit_shift=ar or (now.logit_shift and not now.autoregressive))
     return replace(config, denoiser=denoiser, shared_image=objective.attention != "full")

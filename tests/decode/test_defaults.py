@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from lavida.config import FAMILIES, VLMConfig
@@ -22,7 +24,16 @@ def test_every_family_has_defaults_that_hold_together(family: str, compat: str |
 
 
 def test_the_small_model_keeps_the_plain_defaults() -> None:
-    assert family_options(_config("lavida-mini")) == {}
+    assert family_options(replace(_config("lavida-mini"), shared_image=True)) == {}
+
+
+def test_a_small_model_that_was_taught_with_full_attention_answers_so() -> None:
+    assert family_options(_config("lavida-mini")) == {"cache": "none"}
+
+
+def test_an_autoregressive_model_writes_one_token_after_the_other() -> None:
+    config = _config("dream", autoregressive=True, logit_shift=True)
+    assert family_options(config)["block"] == family_options(config, "official")["block"] == 1
 
 
 def test_the_official_shift_is_the_one_that_reveals_late() -> None:

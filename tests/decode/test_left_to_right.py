@@ -12,7 +12,6 @@ from lavida.api import Model
 from lavida.checkpoint.io import save_checkpoint
 from lavida.config import DenoiserConfig
 from lavida.decode.answer import answer_steps
-from lavida.decode.defaults import family_options
 from lavida.decode.options import DecodeOptions
 from lavida.errors import ConfigError, RequestError
 from lavida.eval.likelihood import choose, log_likelihood
@@ -131,9 +130,3 @@ def test_a_folder_of_it_answers_as_any_other(tmp_path):
 def test_it_speaks_of_the_next_token():
     with pytest.raises(ConfigError, match="set denoiser.logit_shift"):
         DenoiserConfig(**DENOISER, autoregressive=True)
-
-
-def test_a_model_taught_with_full_attention_answers_so():
-    tokenizer = tiny_tokenizer()
-    shared, full = (family_options(mini_config(tokenizer, shared_image=s)).get("cache") for s in (True, False))
-    assert (shared, full) == (None, "none")

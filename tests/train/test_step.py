@@ -169,6 +169,15 @@ def test_dialogues_cannot_be_packed():
         Packer(Words(), image_tokens=4, row=64, objective=Objective(attention="turns"))
 
 
+def test_a_model_of_one_arm_can_go_on_in_another():
+    config = tiny_config(LITE0, shared_image=True)
+    for first in ARMS.values():
+        for then in ARMS.values():
+            assert fitted(fitted(config, first), then) == fitted(config, then)
+    assert fitted(config, ARMS["default"]) == config
+    assert fitted(tiny_config(LITE0, logit_shift=True), ARMS["1/t"]).denoiser.logit_shift  # Dream stays what it is
+
+
 def test_an_unknown_arm():
     assert find_arm("ar").autoregressive and find_arm("default") == Objective(attention="prefix")
     with pytest.raises(RequestError, match="unknown objective 'rl'; choose one of default, independent, 1/t, full, ar"):
