@@ -32,6 +32,7 @@ Steps = Annotated[int | None, typer.Option(help="Updates, instead of epochs.")]
 Batch = Annotated[int | None, typer.Option(help="Samples of an update, over all processes. Default: the recipe's.")]
 Micro = Annotated[int, typer.Option(help="Samples computed at a time on each process; what memory allows.")]
 Rate = Annotated[float | None, typer.Option(help="The largest of the recipe's; other parts keep their ratio to it.")]
+Freeze = Annotated[list[str] | None, typer.Option(help="A part that does not learn: denoiser, projector or tower.")]
 Rule = Annotated[
     str | None, typer.Option(help="What of a dialogue is learnt: dialogue, lavida, lavida-fim, llada-v ...")
 ]
@@ -62,6 +63,7 @@ def train(
     batch: Batch = None,
     micro: Micro = 8,
     rate: Rate = None,
+    freeze: Freeze = None,
     rule: Rule = None,
     held_out: HeldOut = None,
     evaluate: Evaluate = 0,
@@ -89,8 +91,9 @@ def train(
     from lavida.train.trainer import Habits
 
     chosen = find_recipe(recipe)
-    changes: dict[str, Any] = {"epochs": epochs, "steps": steps, "batch": batch}
-    changes |= {"rule": find_rule(rule) if rule else None, "rates": chosen.rates.scaled(rate) if rate else None}
+    rates = chosen.rates.scaled(rate) if rate is not None else chosen.rates
+    changes: dict[str, Any] = {"epochs": epochs, "steps": steps, "batch": batch, "rates": rates.frozen(freeze or ())}
+    changes |= {"rule": find_rule(rule) if rule is not None else None}
     if epochs is not None:
         chosen = replace(chosen, steps=None)
     chosen = replace(chosen, **{name: value for name, value in changes.items() if value is not None})

@@ -215,9 +215,9 @@ def writing(config: VLMConfig, objective: Objective) -> VLMConfig:
 
 
 def thaw(vlm: VLM, parts: set[str]) -> dict[str, list[nn.Parameter]]:
-    """Let the named parts learn and freeze the others; the parameters of each. A light tower learns at its end only.
+    """Let the named parts learn, as far as the model has them, and freeze the others; the parameters of each.
 
-    Raises ConfigError for a part that the model lacks.
+    A light tower learns at its end only (`EfficientNetLite0.adapt`). Raises ConfigError if nothing is left to learn.
     """
     vlm.requires_grad_(False)
     held: dict[str, list[nn.Parameter]] = {part: [] for part in PARTS if part in parts}
@@ -228,9 +228,11 @@ def thaw(vlm: VLM, parts: set[str]) -> dict[str, list[nn.Parameter]]:
         if part in held and not (light and part == "tower" and not learns(name.removeprefix("tower."))):
             p.requires_grad_(True)
             held[part].append(p)
-    lacking = next((part for part, parameters in held.items() if not parameters), None)
-    if lacking:
-        raise ConfigError(f"the recipe trains the {lacking} and this model has none; set its rate to 0")
+    held = {part: parameters for part, parameters in held.items() if parameters}
+    if not held:
+        raise ConfigError(
+            f"the recipe trains {', '.join(sorted(parts))} and this model has none; choose another recipe"
+        )
     return held
 
 

@@ -6,8 +6,8 @@ so at each place. Every field may be given anew: `replace(finetune(), epochs=1)`
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection
+from dataclasses import asdict, dataclass, field, replace
 
 from lavida.data.rules import RULES, SampleRule
 from lavida.diffusion.objective import Objective
@@ -23,10 +23,18 @@ class Rates:
     tower: float = 0.0
 
     def __post_init__(self) -> None:
-        values = {"denoiser": self.denoiser, "projector": self.projector, "tower": self.tower}
+        values = asdict(self)
         bad = next((f"{name} = {value}" for name, value in values.items() if not 0 <= value < 1), None)
         if bad or not any(values.values()):
             raise ConfigError(f"rates lie between 0 and 1 and at least one part learns, got {bad or 'none that does'}")
+
+    def frozen(self, parts: Collection[str]) -> Rates:
+        """The same without these parts. Raises RequestError for an unknown one."""
+        values = asdict(self)
+        wrong = next((part for part in parts if part not in values), None)
+        if wrong is not None:
+            raise RequestError(f"unknown part {wrong!r}; choose from denoiser, projector, tower")
+        return replace(self, **dict.fromkeys(parts, 0.0))
 
     def scaled(self, rate: float) -> Rates:
         """The same ratios with the largest of them at `rate`."""

@@ -128,7 +128,7 @@ def test_parts_learn_or_are_frozen():
     learning = {name for name, p in model.named_parameters() if p.requires_grad}
     assert learning and not any(name.startswith("tower") for name in learning)
     assert any(name.startswith("positions") for name in learning)
-    with pytest.raises(ConfigError, match="trains the tower"):
+    with pytest.raises(ConfigError, match="trains tower and this model has none"):
         thaw(model, {"tower"})  # a light tower learns by an end of its own, and has none yet
     model.tower.adapt()
     thaw(model, {"tower"})
@@ -167,6 +167,8 @@ def test_every_recipe_is_one(name):
         (["tune", "--data", "x.jsonl", "--precision", "x"], "unknown precision"),
         (["tune", "--data", "x.jsonl", "--epochs", "1", "--steps", "1"], "say the same"),
         (["tune", "--data", "x.jsonl", "--rate", "5"], "rates lie between 0 and 1"),
+        (["tune", "--data", "x.jsonl", "--freeze", "head"], "unknown part 'head'"),
+        (["align", "--data", "x.jsonl", "--freeze", "projector"], "at least one part learns"),
     ],
 )
 def test_mistakes_are_one_line(arguments, told, capsys, monkeypatch, tmp_path):
