@@ -15,7 +15,7 @@ from lavida.checkpoint.convert import copy_others
 from lavida.checkpoint.io import save_weights
 from lavida.data.mixture import Ingredient, Mixture
 from lavida.data.sources import open_source
-from lavida.errors import ConfigError, RequestError
+from lavida.errors import ConfigError, RequestError, check_seed
 from lavida.train.board import Board
 from lavida.train.finetune import Finetune
 from lavida.train.parallel import PRECISIONS, prepare, processes, whole_state
@@ -48,6 +48,7 @@ class Options:
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
+        check_seed(self.seed)
         if not self.data:
             raise RequestError("there is nothing to learn from; give --data FILE")
         if self.micro < 1 or self.workers < 0 or (self.held_out or 0) < 0:

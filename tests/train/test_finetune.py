@@ -187,6 +187,7 @@ def test_every_recipe_is_one(name):
         (["tune", "--data", "missing.jsonl"], "no such file"),
         (["tune", "--data", "x.jsonl", "--rule", "x"], "unknown sample rule"),
         (["tune", "--data", "x.jsonl", "--precision", "x"], "unknown precision"),
+        (["tune", "--data", "x.jsonl", "--seed", str(2**70)], "at most 64 bits"),
         (["tune", "--data", "x.jsonl", "--epochs", "1", "--steps", "1"], "say the same"),
         (["tune", "--data", "x.jsonl", "--rate", "5"], "rates lie between 0 and 1"),
         (["tune", "--data", "x.jsonl", "--freeze", "head"], "unknown part 'head'"),
