@@ -1,4 +1,4 @@
-"""What each process of tests/train/test_parallel.py does: python -m tests.train.parallel_worker OUT STEPS"""
+"""What each process of tests/train/test_parallel.py does: python -m tests.train.parallel_worker OUT"""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-
 
 import torch
 from torch import Tensor, nn
