@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
+from torch import Tensor
 
 from lavida.checkpoint.contents import CONFIG, WEIGHTS, survey
 from lavida.checkpoint.match import blueprint, match, read_config
@@ -53,13 +55,22 @@ def load_checkpoint(
     return model.eval(), config
 
 
-def save_checkpoint(model: VLM, folder: str | Path, *, dtype: torch.dtype | None = None) -> None:
-    """Write config.json and model.safetensors in our own layout; `dtype` casts floating tensors, None keeps them."""
+def save_checkpoint(
+    model: VLM,
+    folder: str | Path,
+    *,
+    dtype: torch.dtype | None = None,
+    weights: Mapping[str, Tensor] | None = None,
+) -> None:
+    """Write config.json and model.safetensors in our own layout; `dtype` casts floating tensors, None keeps them.
+
+    `weights` are the model's own by default; those of a model that is spread over processes are given, gathered.
+    """
     if not placement.is_as_trained(model):
         raise CheckpointError("a quantized or offloaded model is not saved; save the one it was loaded from")
     folder = Path(folder)
     state = {}
-    for name, tensor in model.state_dict().items():
+    for name, tensor in (model.state_dict() if weights is None else weights).items():
         cast = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
         state[name] = tensor.detach().to("cpu", cast).contiguous()
     try:
