@@ -12,7 +12,7 @@ import torch
 from lavida.api import Model, find_model, load
 from lavida.checkpoint.contents import survey
 from lavida.checkpoint.convert import copy_others
-from lavida.checkpoint.io import save_weights
+from lavida.checkpoint.io import save_checkpoint
 from lavida.data.mixture import Ingredient, Mixture
 from lavida.data.sources import open_source
 from lavida.errors import ConfigError, RequestError, check_seed
@@ -24,6 +24,7 @@ from lavida.train.recipes import Portion, Recipe
 from lavida.train.trainer import Habits, Trainer
 
 MOST_HELD_OUT = 32
+_DTYPES = {"BF16": torch.bfloat16, "F16": torch.float16}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,12 +139,10 @@ def _weighed(spec: str) -> tuple[str, float | None]:
 
 def export(task: Finetune, model: Model, source: Path, out: Path) -> None:
     """The trained model as a folder for `lavida.load`: its weights as they were stored, and what else it came with."""
-    weights = whole_state(task.module)
+    weights = {name.removeprefix("vlm."): tensor for name, tensor in whole_state(task.module).items()}
     if rank() != 0:
         return
-    prefix = "vlm."
-    weights = {name.removeprefix(prefix): w for name, w in weights.items() if name.startswith(prefix)}
     stored = survey(source).tensors["denoiser.embedding.weight"].dtype
-    dtypes = {"BF16": torch.bfloat16, "F16": torch.float16}
-    save_weights(weights, task.answering, out, dtype=dtypes.get(stored, torch.float32))
+    model.net.config = task.answering
+    save_checkpoint(model.net, out, dtype=_DTYPES.get(stored, torch.float32), weights=weights)
     copy_others(source, out)
