@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
@@ -67,29 +68,22 @@ def collate(
     of its own. `longest`: tokens of a row, pictures counted, beyond which no end padding goes.
     """
     rng = rng or random.Random(number)
-    extra = 0
+    limit = min(n for n in (pack, longest, sys.maxsize) if n is not None)
     if pack is not None:
-        if end_padding:
-            limit = pack if longest is None else min(pack, longest)
+        if end_padding is not None:
             examples = [_ended(e, min(rng.randint(0, end_padding), limit - e.length), pad_id) for e in examples]
         rows = _packed(examples, pack)
     else:
-        rows = [[example] for example in examples]
         if end_padding is not None:
             extra = max(0, rng.randint(-end_padding - 1, end_padding))
-    width = max(sum(len(e.ids) for e in row) for row in rows) + extra
-    if pack is None and end_padding is not None:
-        rows = [[_ended(e, _room(e, width - len(e.ids), longest), pad_id)] for (e,) in rows]
-        width = max(len(e.ids) for (e,) in rows)
-    return _stack([_joined(row) for row in rows], width, pad_id, number)
-
-
-def _room(example: Example, wished: int, longest: int | None) -> int:
-    return wished if longest is None else max(0, min(wished, longest - example.length))
+            width = max(len(e.ids) for e in examples) + extra
+            examples = [_ended(e, min(width - len(e.ids), limit - e.length), pad_id) for e in examples]
+        rows = [[example] for example in examples]
+    return _stacked(rows, pad_id, number)
 
 
 def _ended(example: Example, count: int, pad_id: int) -> Example:
-    """The example with so many end ids behind it that belong to its last answer."""
+    """The example with so many ids behind it, if it is more than none, that belong to its last answer."""
 
     def longer(values: Tensor, value: int | bool) -> Tensor:
         return torch.cat((values, values.new_full((max(count, 0),), value)))
@@ -105,7 +99,7 @@ def _ended(example: Example, count: int, pad_id: int) -> Example:
 
 
 def _packed(examples: Sequence[Example], tokens: int) -> list[list[Example]]:
-    """First fit, longest first."""
+    """First fit, longest first; the answers of a row are counted on."""
     rows: list[list[Example]] = []
     left: list[int] = []
     for example in sorted(examples, key=lambda e: -e.length):
@@ -114,57 +108,31 @@ def _packed(examples: Sequence[Example], tokens: int) -> list[list[Example]]:
             rows.append([])
             left.append(tokens)
             fits = len(rows) - 1
-        rows[fits].append(example)
+        before = sum(int(other.answer.max()) for other in rows[fits][-1:])
+        answer = torch.where(example.answer > 0, example.answer + before, 0)
+        rows[fits].append(replace(example, answer=answer))
         left[fits] -= example.length
     return rows
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Row:
-    ids: Tensor
-    answer: Tensor
-    turn: Tensor
-    frozen: Tensor
-    sample: Tensor
-    views: list[tuple[Tensor, Grid]]
-    name: str
-    samples: int
+def _stacked(rows: Sequence[Sequence[Example]], pad_id: int, number: int) -> Batch:
+    width = max(sum(len(e.ids) for e in row) for row in rows)
 
-
-def _joined(row: Sequence[Example]) -> _Row:
-    """Samples one after the other; answers are counted on, so that each has its own number in the row."""
-    answers, before = [], 0
-    for example in row:
-        answers.append(torch.where(example.answer > 0, example.answer + before, 0))
-        before += int(example.answer.max())
-    return _Row(
-        ids=torch.cat([e.ids for e in row]),
-        answer=torch.cat(answers),
-        turn=torch.cat([e.turn for e in row]),
-        frozen=torch.cat([e.frozen for e in row]),
-        sample=torch.cat([torch.full_like(e.ids, place) for place, e in enumerate(row)]),
-        views=[seen for e in row for seen in e.views],
-        name=", ".join(e.name for e in row),
-        samples=len(row),
-    )
-
-
-def _stack(rows: Sequence[_Row], width: int, pad_id: int, number: int) -> Batch:
-    def filled(values: list[Tensor], fill: int | bool) -> Tensor:
-        out = values[0].new_full((len(values), width), fill)
-        for row, value in zip(out, values):
-            row[: len(value)] = value
+    def filled(parts: list[list[Tensor]], fill: int | bool) -> Tensor:
+        out = parts[0][0].new_full((len(parts), width), fill)
+        for line, part in zip(out, map(torch.cat, parts)):
+            line[: len(part)] = part
         return out
 
     return Batch(
         number=number,
-        ids=filled([row.ids for row in rows], pad_id),
-        answer=filled([row.answer for row in rows], 0),
-        turn=filled([row.turn for row in rows], 0),
-        frozen=filled([row.frozen for row in rows], False),
-        real=filled([torch.ones_like(row.frozen) for row in rows], False),
-        sample=filled([row.sample for row in rows], 0),
-        views=[row.views for row in rows],
-        names=[row.name for row in rows],
-        samples=sum(row.samples for row in rows),
+        ids=filled([[e.ids for e in row] for row in rows], pad_id),
+        answer=filled([[e.answer for e in row] for row in rows], 0),
+        turn=filled([[e.turn for e in row] for row in rows], 0),
+        frozen=filled([[e.frozen for e in row] for row in rows], False),
+        real=filled([[torch.ones_like(e.frozen) for e in row] for row in rows], False),
+        sample=filled([[torch.full_like(e.ids, place) for place, e in enumerate(row)] for row in rows], 0),
+        views=[[seen for e in row for seen in e.views] for row in rows],
+        names=[", ".join(e.name for e in row) for row in rows],
+        samples=sum(map(len, rows)),
     )

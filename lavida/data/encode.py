@@ -11,14 +11,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from lavida.config import VLMConfig
+from lavida.config import TilesConfig, VLMConfig
 from lavida.data.collate import Example
 from lavida.data.infill import with_gaps
 from lavida.data.rules import SampleRule, choose_turns
 from lavida.data.samples import BrokenSample, Picture, Sample
 from lavida.errors import ConfigError, ImageError, RequestError
 from lavida.image.load import open_image
-from lavida.image.tiles import Grid, grid_of, tiles_among, views
+from lavida.image.tiles import grid_of, tiles_among, views
 from lavida.model.projector import token_count
 from lavida.model.vlm import IMAGE_ID
 from lavida.text.chat import check_tokens, find_template, piece_ids, write
@@ -34,6 +34,7 @@ class Measured:
     answer: Tensor
     turn: Tensor
     images: list[Image.Image]
+    tiles: TilesConfig  # by which they are cut
     length: int
 
 
@@ -77,7 +78,7 @@ class Encoder:
             answer=answer,
             turn=measured.turn,
             frozen=frozen & (answer > 0),
-            views=[self._views(image, len(measured.images)) for image in measured.images],
+            views=[views(image, self.config.vision, measured.tiles) for image in measured.images],
             length=measured.length,
         )
 
@@ -89,7 +90,8 @@ class Encoder:
         except RequestError as error:
             raise BrokenSample("broken entry", str(error)) from None
         images = [self._open(part.value) for part in pictures_of(turns)]
-        tokens = [self._tokens(image, len(images)) for image in images]
+        tiles = tiles_among(self.config.tiles, len(images))
+        tokens = [self._tokens(image, tiles) for image in images]
         length = len(ids) - len(images) + sum(tokens)
         kept = len(ids)
         if length > self.max_length:
@@ -98,7 +100,7 @@ class Encoder:
         if not any(answers[:kept]) or IMAGE_ID in ids[kept:]:
             raise BrokenSample("too long", self._too_long(ids, tokens))
         ids, answer, turn = (torch.tensor(values[:kept]) for values in (ids, answers, places))
-        return Measured(ids=ids, answer=answer, turn=turn, images=images, length=length)
+        return Measured(ids=ids, answer=answer, turn=turn, images=images, tiles=tiles, length=length)
 
     def _labelled(
         self, turns: Sequence[Turn], learnt: int, rng: random.Random
@@ -141,15 +143,9 @@ class Encoder:
         except ImageError as error:
             raise BrokenSample("broken picture", str(error)) from None
 
-    def _grid(self, image: Image.Image, among: int) -> Grid:
-        return grid_of(*image.size, self.config.vision, tiles_among(self.config.tiles, among))
-
-    def _tokens(self, image: Image.Image, among: int) -> int:
-        tiles = tiles_among(self.config.tiles, among)
-        return token_count(self._grid(image, among), tiles, self.config.vision.cells)
-
-    def _views(self, image: Image.Image, among: int) -> tuple[Tensor, Grid]:
-        return views(image, self.config.vision, tiles_among(self.config.tiles, among))
+    def _tokens(self, image: Image.Image, tiles: TilesConfig) -> int:
+        vision = self.config.vision
+        return token_count(grid_of(*image.size, vision, tiles), tiles, vision.cells)
 
     def _cut(self, ids: Sequence[int], tokens: Sequence[int]) -> int:
         """How many of the ids fit into the longest length."""

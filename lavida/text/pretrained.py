@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer as _Tokenizer
 
@@ -19,6 +20,10 @@ class PretrainedTokenizer(Vocabulary):
     def __init__(self, backend: _Tokenizer, *, end_ids: Collection[int] = ()) -> None:
         super().__init__(backend, end_ids=end_ids)
         backend.encode_special_tokens = True  # i.e. split as if they were text
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._backend.encode_special_tokens = True  # a copy of the backend, such as a worker process gets, forgets it
 
     @classmethod
     def load(cls, folder: str | Path, *, end_ids: Collection[int] = ()) -> PretrainedTokenizer:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lavida.data.collate import Batch, Example, collate
 from lavida.data.encode import Encoder
-from lavida.data.loader import TRIES, WINDOW, Loader
+from lavida.data.loader import TRIES, WINDOW, Loader, _Fetch
 from lavida.data.mixture import Ingredient, Mixture
 from lavida.data.rules import SampleRule
 from lavida.data.sources import open_source
@@ -124,6 +124,15 @@ def test_workers_change_nothing_and_torch_keeps_its_state(data: Path) -> None:
     assert taken(here, 20) == taken(there, 20)
     assert here.skipped == there.skipped != []
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_what_is_sent_to_workers_may_be_copied(data: Path) -> None:
+    one = loader(data)
+    fetch = _Fetch(one.mixture, one.encode, one.seed, None)
+    wanted = (0, [one.mixture.draw(n, one.seed) for n in range(4)])
+    there = pickle.loads(pickle.dumps(fetch))
+    assert contents(there[wanted].batch) == contents(fetch[wanted].batch)
+    assert there._encode.tokenizer.encode("<|eot_id|>") == one.encode.tokenizer.encode("<|eot_id|>")
 
 
 @pytest.mark.parametrize("options", [{}, {"grouped": True}, {"pack": 600}], ids=["plain", "grouped", "packed"])
