@@ -181,6 +181,7 @@ def tune() -> Recipe:
         objective=Objective(attention="prefix"),
         batch=16,
         epochs=12,
+        grouped=False,  # of a small set, a window of like lengths would hold several epochs
         warmup=0.05,
         floor=0.05,
         notes=("ours",),

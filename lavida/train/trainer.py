@@ -287,15 +287,13 @@ class Trainer:
         return self._sum(*(float(flag and processes.rank() == 0) for flag in flags))
 
     def _check_plans(self) -> None:
-        """The stages of a run do not change under it."""
-        path, now = self.out / PLANS, [asdict(plan) for plan in self.task.plans]
-        now = json.loads(json.dumps(now))
-        if not path.exists():
-            if processes.rank() == 0:
-                path.write_text(json.dumps(now, indent=1) + "\n")
+        """The stages of a run do not change under it; the first process looks after that."""
+        if processes.rank() != 0:
             return
-        then = json.loads(path.read_text())
-        if then != now:
+        path, now = self.out / PLANS, json.loads(json.dumps([asdict(plan) for plan in self.task.plans]))
+        if not path.exists():
+            path.write_text(json.dumps(now, indent=1) + "\n")
+        elif (then := json.loads(path.read_text())) != now:
             changed = next((a["name"] for a, b in zip(then, now) if a != b), "their number")
             raise ConfigError(f"{self.out} was begun with other stages ({changed}); give the same, or another folder")
 

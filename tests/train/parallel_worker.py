@@ -8,7 +8,6 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-
 import torch
 from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import (

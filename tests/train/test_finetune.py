@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from lavida.train.trainer import Habits
 from tests.fakes import LITE0, SIGLIP, TILES, tiny_config, tiny_model
 from tests.tiny import tiny_tokenizer
 
+ROOT = Path(__file__).parents[2]
 QUICK = replace(find_recipe("tune"), batch=4, steps=3, objective=Objective(), warmup=0.0)
 
 
@@ -93,10 +96,29 @@ def test_a_run_that_is_stopped_after_every_step_goes_on_to_the_bit(small, tmp_pa
     assert events(tmp_path / "parts", "eval")[0]["loss"] == held_out["loss"]
 
 
+@pytest.mark.slow
+def test_two_processes_learn_what_one_does_and_one_goes_on_where_two_stopped(small, tmp_path):
+    data = write_set(tmp_path / "data", [entry(i, None if i % 3 else "a.png") for i in range(24)])
+    words = ["train", "tune", "--model", small, "--data", data, "--steps", 20, "--batch", 4, "--micro", 2, "--save", 0]
+    words += ["--precision", "float32", "--held-out", 2]
+
+    def run(out: str, *start: str, more: tuple = ()) -> list[float]:
+        command = [sys.executable, "-m", *start, "lavida.cli.main", *map(str, [*words, "--out", tmp_path / out, *more])]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return [line["loss"] for line in events(tmp_path / out, "step")]
+
+    two = ("torch.distributed.run", "--nproc_per_node", "2", "--standalone", "-m")
+    one = run("one")
+    assert run("two", *two) == pytest.approx(one, abs=1e-5) and len(one) == 2  # means of ten steps each
+    assert len(run("parts", *two, more=("--minutes", 0))) == 0
+    assert run("parts") == pytest.approx(one, abs=1e-5)
+
+
 def test_what_comes_out_is_a_model(small, tmp_path):
     data = write_set(tmp_path / "data", [entry(i) for i in range(8)])
     recipe = replace(QUICK, steps=1, rates=Rates(projector=1e-2))
-    train(recipe, options(small, data, tmp_path / "run"), say=quiet)
+    train(recipe, options(small, data, tmp_path / "run", precision="bfloat16"), say=quiet)
     before, after = lavida.load(small).net.state_dict(), lavida.load(tmp_path / "run" / "model").net.state_dict()
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed and all(name.startswith(("projector", "newline")) for name in changed)
