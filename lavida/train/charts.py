@@ -10,6 +10,7 @@ from html import escape
 WIDTH, HEIGHT = 880, 300
 LEFT, RIGHT, TOP, BOTTOM = 58, 24, 24, 34  # margins, for the labels of the axes
 HUES = (255, 30, 150, 310, 75, 200)  # of curves that are told apart by name
+FEW = 12  # points of a curve that are marked
 Point = tuple[float, float]
 
 
@@ -151,13 +152,13 @@ def _line(curve: Curve, x: Axis, y: Axis) -> str:
 
 
 def _dots(curve: Curve, x: Axis, y: Axis, across: str) -> str:
-    """Where the pointer finds a value."""
-    dots = [
-        f'<circle cx="{x(a):.1f}" cy="{y(b):.1f}" r="5"><title>{escape(curve.label)}, {across} {number(a)}: '
-        f"{number(b)}</title></circle>"
-        for a, b in curve.points
-    ]
-    return f'<g style="fill:{_colour(curve)}">{"".join(dots)}</g>'
+    """Where the pointer finds a value; those of a short curve are seen, for a line of one point is none."""
+    kind, radius = (' class="few"', 3) if len(curve.points) <= FEW else ("", 5)
+    dots = []
+    for a, b in curve.points:
+        told = f"{escape(curve.label)}, {across} {number(a)}: {number(b)}"
+        dots.append(f'<circle cx="{x(a):.1f}" cy="{y(b):.1f}" r="{radius}"><title>{told}</title></circle>')
+    return f'<g{kind} style="fill:{_colour(curve)}">{"".join(dots)}</g>'
 
 
 def _colour(curve: Curve) -> str:

@@ -159,6 +159,11 @@ def test_any_curve_is_drawn_within_the_picture(points) -> None:
     assert chart("t", [Curve(label="c", points=[])]) == ""
 
 
+def test_points_of_a_short_curve_are_marked() -> None:
+    short, long = ([Curve(label="c", points=[(float(i), 1.0 + i) for i in range(n)])] for n in (1, 40))
+    assert '<g class="few"' in chart("t", short) and "few" not in chart("t", long)
+
+
 def test_numbers_are_short() -> None:
     told = [number(v) for v in (0, 3, 0.71834, 12.3456, 1234567, 2e-5, 0.5, 100.4)]
     assert told == ["0", "3", "0.718", "12.3", "1,234,567", "2e-05", "0.5", "100"]
