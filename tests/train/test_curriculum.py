@@ -88,7 +88,7 @@ def test_losses_are_logged(feed, tmp_path):
 
 
 def test_only_the_adapted_end_of_the_tower_is_trained(feed, tmp_path):
-    stages = [Stage(name="tower", steps=1, rows=0, views=2, tower=1.0)]
+    stages = [Stage(name="tower", steps=1, rows=0, views=16, tower=1.0)]
     task = Curriculum(feed, feed.tokenizer, tower(), stages)
     Trainer(task, tmp_path, say=lambda line: None).run()
     before, after = tower(), task.vlm.tower
