@@ -89,7 +89,9 @@ def judge(model: lavida.Model, held_out: dict[str, Features], n: int) -> dict[st
 
 
 def spread(values: Sequence[float]) -> str:
-    """Mean and standard deviation over seeds."""
+    """Mean and standard deviation over seeds; a dash of nothing."""
+    if not values:
+        return "-"
     error = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
     return f"{statistics.mean(values):.3f}{error}"
 
@@ -103,10 +105,13 @@ def table(runs: Sequence[dict]) -> str:
     lines = [["objective", "seeds", *COLUMNS, f"right (i) less {BASE}'s", "minutes"]]
     lines.append(["---"] * len(lines[0]))
     for arm, mine in by_arm.items():
-        figures = [spread([run["figures"][split][kind] for run in mine]) for split, kind in COLUMNS.values()]
+        figures = [
+            spread([f[kind] for run in mine if kind in (f := run["figures"][split])])  # few scenes ask less
+            for split, kind in COLUMNS.values()
+        ]
         apart = [run["figures"]["i"]["mean"] - base[run["seed"]] for run in mine if run["seed"] in base]
         minutes = f"{statistics.mean(run['seconds'] for run in mine) / 60:.1f}"
-        lines.append([arm, str(len(mine)), *figures, spread(apart) if apart and arm != BASE else "", minutes])
+        lines.append([arm, str(len(mine)), *figures, "" if arm == BASE else spread(apart), minutes])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 

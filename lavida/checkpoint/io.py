@@ -55,26 +55,28 @@ def load_checkpoint(
     return model.eval(), config
 
 
-def save_checkpoint(model: VLM, folder: str | Path, *, dtype: torch.dtype | None = None) -> None:
-    """Write config.json and model.safetensors in our own layout; `dtype` casts floating tensors, None keeps them."""
+def save_checkpoint(
+    model: VLM,
+    folder: str | Path,
+    *,
+    dtype: torch.dtype | None = None,
+    weights: Mapping[str, Tensor] | None = None,
+) -> None:
+    """Write config.json and model.safetensors in our own layout; `dtype` casts floating tensors, None keeps them.
+
+    `weights` are the model's own by default; those of a model that is spread over processes are given, gathered.
+    """
     if not placement.is_as_trained(model):
         raise CheckpointError("a quantized or offloaded model is not saved; save the one it was loaded from")
-    save_weights(model.state_dict(), model.config, folder, dtype=dtype)
-
-
-def save_weights(
-    weights: Mapping[str, Tensor], config: VLMConfig, folder: str | Path, *, dtype: torch.dtype | None = None
-) -> None:
-    """The same of weights that no model holds as a whole, as in training on several processes."""
     folder = Path(folder)
     state = {}
-    for name, tensor in weights.items():
+    for name, tensor in (model.state_dict() if weights is None else weights).items():
         cast = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
         state[name] = tensor.detach().to("cpu", cast).contiguous()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_shard(folder / WEIGHTS, state)
-        (folder / CONFIG).write_text(json.dumps(config.to_json(), indent=1) + "\n")
+        (folder / CONFIG).write_text(json.dumps(model.config.to_json(), indent=1) + "\n")
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"cannot write the checkpoint to {folder} ({error}); choose another folder") from None
 

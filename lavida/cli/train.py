@@ -49,6 +49,8 @@ Workers = Annotated[int, typer.Option(help="Processes that read and cut pictures
 Shard = Annotated[int, typer.Option(help="Processes that share one copy of the weights. Default: all.")]
 Checkpointing = Annotated[bool, typer.Option("--checkpointing", help="Less memory for a third more time.")]
 Compile = Annotated[bool, typer.Option("--compile", help="torch.compile; needs a C++ compiler on a CPU.")]
+Rank = Annotated[int | None, typer.Option(help="LoRA: adapters of this rank learn alone; takes lavida[lora].")]
+Quantize = Annotated[str | None, typer.Option(help="With --lora: the resting weights in int8 or int4 (QLoRA).")]
 Board = Annotated[bool, typer.Option("--tensorboard", help="Log for TensorBoard too; takes lavida[tensorboard].")]
 
 
@@ -76,6 +78,8 @@ def train(
     shard: Shard = 0,
     checkpointing: Checkpointing = False,
     compile: Compile = False,
+    lora: Rank = None,
+    quantize: Quantize = None,
     tensorboard: Board = False,
 ) -> None:
     """Train by a recipe of the papers, or go on with a run; the model is written to OUT/model, ready for --model.
@@ -101,7 +105,7 @@ def train(
         model=model, data=tuple(data or ()), images=images, held_out=held_out, out=out or Path("runs") / recipe,
         micro=micro, seed=seed, device=device, precision=precision, workers=workers, minutes=minutes,
         habits=Habits(evaluate=evaluate, save=save), shard=shard, checkpointing=checkpointing, compile=compile,
-        tensorboard=tensorboard,
+        tensorboard=tensorboard, lora=lora, quantize=quantize,
     )  # fmt: skip
     run(chosen, options)
 

@@ -20,6 +20,8 @@ weight out; both lose, or win little, on what a diffusion model does. This runs 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -33,7 +35,7 @@ _GROUP = 128  # neighbouring weights of a row that share one scale in 4 bits
 
 
 class QuantLinear(nn.Module):
-    """y = x W^T + b with W packed; for inference only. Subclasses say how rows of W are packed and spelt out."""
+    """y = x W^T + b with W packed and not trained; gradients pass to x. Subclasses say how rows of W are spelt out."""
 
     def __init__(self, weight: Tensor, bias: nn.Parameter | None = None) -> None:
         super().__init__()
@@ -64,18 +66,54 @@ class QuantLinear(nn.Module):
         """Buffers of rows [n, in] given in float32; scales are wanted in `dtype`."""
         raise TypeError("use a subclass")
 
-    def _product(self, x: Tensor, where: slice, rows: Tensor) -> Tensor:
-        """x times the rows `where` of W, spelt out in the scratch `rows` [n, in]."""
+    def _spell(self, where: slice, rows: Tensor) -> Tensor:
+        """The rows `where` of W, in `rows` [n, in]."""
         raise TypeError("use a subclass")
 
-    def forward(self, x: Tensor) -> Tensor:
-        count = max(1, _CACHED // self.in_features) if x.device.type == "cpu" else self.out_features
-        scratch = x.new_empty(min(count, self.out_features), self.in_features)
-        y = x.new_empty(*x.shape[:-1], self.out_features)
+    def _product(self, x: Tensor, where: slice, rows: Tensor) -> Tensor:
+        """x times the rows `where` of W, spelt out in the scratch `rows` [n, in]."""
+        return F.linear(x, self._spell(where, rows))
+
+    def _pieces(self, like: Tensor) -> Iterator[tuple[slice, Tensor]]:
+        """Rows to be spelt out at a time, and the scratch for them, in the dtype of `like`."""
+        count = max(1, _CACHED // self.in_features) if like.device.type == "cpu" else self.out_features
+        scratch = like.new_empty(min(count, self.out_features), self.in_features)
         for start in range(0, self.out_features, count):
             where = slice(start, min(start + count, self.out_features))
-            y[..., where] = self._product(x, where, scratch[: where.stop - start])
+            yield where, scratch[: where.stop - start]
+
+    def multiply(self, x: Tensor) -> Tensor:
+        """x W^T, without gradients."""
+        y = x.new_empty(*x.shape[:-1], self.out_features)
+        for where, scratch in self._pieces(x):
+            y[..., where] = self._product(x, where, scratch)
+        return y
+
+    def multiply_back(self, dy: Tensor) -> Tensor:
+        """dy W: the gradient of x."""
+        dx = dy.new_zeros(*dy.shape[:-1], self.in_features)
+        for where, scratch in self._pieces(dy):
+            dx += dy[..., where] @ self._spell(where, scratch)
+        return dx
+
+    def forward(self, x: Tensor) -> Tensor:
+        if torch.is_autocast_enabled(x.device.type):
+            x = x.to(torch.get_autocast_dtype(x.device.type))
+        y = _Product.apply(x, self) if torch.is_grad_enabled() and x.requires_grad else self.multiply(x)
         return y if self.bias is None else y + self.bias
+
+
+class _Product(torch.autograd.Function):
+    """W is spelt out again in the backward pass rather than kept."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, layer: QuantLinear) -> Tensor:
+        ctx.layer = layer
+        return layer.multiply(x)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, None]:
+        return ctx.layer.multiply_back(dy), None
 
 
 class Int8Linear(QuantLinear):
@@ -87,7 +125,11 @@ class Int8Linear(QuantLinear):
         scale = _positive(rows.abs().amax(1) / 127, dtype)
         return {"weight": (rows / scale.float()[:, None]).round_().clamp_(-127, 127).to(torch.int8), "scale": scale}
 
+    def _spell(self, where: slice, rows: Tensor) -> Tensor:
+        return rows.copy_(self.weight[where]).mul_(self.scale[where].to(rows.dtype)[:, None])
+
     def _product(self, x: Tensor, where: slice, rows: Tensor) -> Tensor:
+        # The codes are exact in any dtype: the scale comes last.
         return F.linear(x, rows.copy_(self.weight[where])) * self.scale[where].to(x.dtype)
 
 
@@ -109,12 +151,12 @@ class Int4Linear(QuantLinear):
         codes = (groups - low.float()).div_(scale.float()).round_().clamp_(0, 15).to(torch.uint8).flatten(1)
         return {"weight": codes[:, : width // 2] | codes[:, width // 2 :] << 4, "scale": scale, "low": low}
 
-    def _product(self, x: Tensor, where: slice, rows: Tensor) -> Tensor:
+    def _spell(self, where: slice, rows: Tensor) -> Tensor:
         packed, half = self.weight[where], self.in_features // 2
         rows[:, :half], rows[:, half:] = packed & 15, packed >> 4
         groups = rows.unflatten(1, (self.scale.shape[1], -1))  # a view
-        groups.mul_(self.scale[where].to(x.dtype)).add_(self.low[where].to(x.dtype))
-        return F.linear(x, rows)
+        groups.mul_(self.scale[where].to(rows.dtype)).add_(self.low[where].to(rows.dtype))
+        return rows
 
 
 def replace_linears(module: nn.Module, kind: type[QuantLinear]) -> set[str]:

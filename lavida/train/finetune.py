@@ -27,6 +27,7 @@ from lavida.model.sight import first_guess
 from lavida.model.vlm import VLM
 from lavida.text.messages import Part, pictures_of
 from lavida.text.tokenizer import Tokenizer
+from lavida.train.lora import Lora, add_adapters
 from lavida.train.parallel import gathered
 from lavida.train.recipes import Recipe
 from lavida.train.task import Group, Micro, Outcome, Plan
@@ -40,8 +41,8 @@ class Finetune:
 
     `model` is trained in place. `micro`: samples that are computed at a time on each process. `captions`: how many of
     the mixture's held-out samples are written out at each evaluation; the loss is taken of all. `precision` is the one
-    that `module` is prepared with (`train.parallel.prepare`). Raises ConfigError where model, recipe and sizes do not
-    fit.
+    that `module` is prepared with (`train.parallel.prepare`). With `lora` the denoiser's blocks get adapters, which
+    alone learn. Raises ConfigError where model, recipe and sizes do not fit.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Finetune:
         rank: int = 0,
         world: int = 1,
         pictures: Path | None = None,
+        lora: Lora | None = None,
     ) -> None:
         self.model, self.recipe, self.seed = model, recipe, seed
         self.device, self._precision = torch.device(device), precision
@@ -69,6 +71,7 @@ class Finetune:
         own_memory(net)
         if recipe.rates.tower and isinstance(net.tower, EfficientNetLite0):
             net.tower.adapt()  # the end that learns
+        self.adapted = add_adapters(net, lora) if lora is not None else None
         self.module = Learner(net, objective, hint_of=_hint_of(model))
         length = min(recipe.max_length or net.config.denoiser.max_length, net.config.denoiser.max_length)
         encode = Encoder(net.config, model.tokenizer, recipe.rule, max_length=length)
@@ -83,11 +86,13 @@ class Finetune:
         self._told = 0
 
     def begin(self, stage: int, *, fresh: bool) -> list[Group]:
+        """Rates by part; with adapters they alone learn, at the denoiser's rate."""
         rates = {part: getattr(self.recipe.rates, part) for part in PARTS}
-        return [
-            Group(name=part, parameters=held, rate=rates[part])
-            for part, held in thaw(self.module.vlm, {part for part, rate in rates.items() if rate}).items()
-        ]
+        if self.adapted is not None:
+            held = [p for name, p in self.module.named_parameters() if "lora_" in name]
+            return [Group(name="lora", parameters=held, rate=rates["denoiser"])]
+        learning = thaw(self.module.vlm, {part for part, rate in rates.items() if rate})
+        return [Group(name=part, parameters=held, rate=rates[part]) for part, held in learning.items()]
 
     def batch(self, step: int) -> Micro:
         if self._stream is None:

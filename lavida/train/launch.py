@@ -9,21 +9,24 @@ from pathlib import Path
 
 import torch
 
-from lavida.api import Model, find_model, load
+from lavida.api import find_model, load
 from lavida.checkpoint.contents import survey
 from lavida.checkpoint.convert import copy_others
-from lavida.checkpoint.io import save_weights
+from lavida.checkpoint.io import save_checkpoint
 from lavida.data.mixture import Ingredient, Mixture
 from lavida.data.sources import open_source
-from lavida.errors import ConfigError, RequestError
+from lavida.errors import ConfigError, RequestError, check_seed
+from lavida.model.placement import is_as_trained
 from lavida.train.board import Board
 from lavida.train.finetune import Finetune
+from lavida.train.lora import Lora, merge_adapters, save_adapters
 from lavida.train.parallel import PRECISIONS, prepare, processes, whole_state
 from lavida.train.processes import rank, world
 from lavida.train.recipes import Portion, Recipe
 from lavida.train.trainer import Habits, Trainer
 
 MOST_HELD_OUT = 32
+_DTYPES = {"BF16": torch.bfloat16, "F16": torch.float16}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +49,17 @@ class Options:
     checkpointing: bool = False
     compile: bool = False
     tensorboard: bool = False
+    lora: int | None = None  # rank of adapters that learn in place of the weights
+    quantize: str | None = None  # the weights under the adapters, packed
 
     def __post_init__(self) -> None:
+        check_seed(self.seed)
         if not self.data:
             raise RequestError("there is nothing to learn from; give --data FILE")
         if self.micro < 1 or self.workers < 0 or (self.held_out or 0) < 0:
             raise RequestError("--micro must be at least 1, --workers and --held-out at least 0")
+        if self.quantize is not None and self.lora is None:
+            raise RequestError("packed weights do not learn; give --lora RANK as well")
         if self.precision not in PRECISIONS:
             raise ConfigError(f"unknown precision {self.precision!r}; choose one of {', '.join(PRECISIONS)}")
 
@@ -64,7 +72,7 @@ def train(recipe: Recipe, options: Options, *, say: Callable[[str], None] = prin
     mixture = mix(recipe, options)
     with processes(options.device) as device:
         torch.manual_seed(options.seed)
-        model = load(options.model, dtype="float32", device=str(device))
+        model = load(options.model, dtype="float32", device=str(device), quantize=options.quantize)
         task = Finetune(
             model,
             mixture,
@@ -77,6 +85,7 @@ def train(recipe: Recipe, options: Options, *, say: Callable[[str], None] = prin
             rank=rank(),
             world=world(),
             pictures=options.out / "held-out",
+            lora=None if options.lora is None else Lora(rank=options.lora, alpha=2.0 * options.lora),
         )
         prepare(
             task.module,
@@ -95,8 +104,8 @@ def train(recipe: Recipe, options: Options, *, say: Callable[[str], None] = prin
         if not trainer.run(minutes=math.inf if options.minutes is None else options.minutes):
             trainer.display.note(f"stopped in time; run the same command again to go on from {options.out}")
             return False
-        export(task, model, find_model(options.model), options.out / "model")
-        trainer.display.note(f"the model is in {options.out / 'model'}")
+        for what, folder in export(task, find_model(options.model), options.out).items():
+            trainer.display.note(f"the {what} is in {folder}")
         return True
 
 
@@ -135,14 +144,31 @@ def _weighed(spec: str) -> tuple[str, float | None]:
         return spec, None
 
 
-def export(task: Finetune, model: Model, source: Path, out: Path) -> None:
-    """The trained model as a folder for `lavida.load`: its weights as they were stored, and what else it came with."""
-    weights = whole_state(task.module)
-    if rank() != 0:
-        return
-    prefix = "vlm."
-    weights = {name.removeprefix(prefix): w for name, w in weights.items() if name.startswith(prefix)}
-    stored = survey(source).tensors["denoiser.embedding.weight"].dtype
-    dtypes = {"BF16": torch.bfloat16, "F16": torch.float16}
-    save_weights(weights, task.answering, out, dtype=dtypes.get(stored, torch.float32))
-    copy_others(source, out)
+def export(task: Finetune, source: Path, out: Path) -> dict[str, Path]:
+    """Write what was trained, and say where: adapters, and a model for `lavida.load` unless its weights are packed.
+
+    The weights are stored as those of `source` are, with what else that folder holds. The adapters of a model that is
+    spread over processes stay apart.
+    """
+    net, written = task.model.net, {}
+    net.config = task.answering
+    if task.adapted is not None:
+        whole = {f"base_model.model.{_bare(name)}": tensor for name, tensor in whole_state(task.module).items()}
+        written["adapter"] = out / "adapter"
+        if rank() == 0:
+            save_adapters(task.adapted, written["adapter"], weights=whole)
+        if world() > 1 or not is_as_trained(net):
+            return written
+        merge_adapters(task.adapted)
+    weights = {_bare(name): tensor for name, tensor in whole_state(task.module).items()}
+    written["model"] = out / "model"
+    if rank() == 0:
+        stored = survey(source).tensors["denoiser.embedding.weight"].dtype
+        save_checkpoint(net, written["model"], dtype=_DTYPES.get(stored, torch.float32), weights=weights)
+        copy_others(source, written["model"])
+    return written
+
+
+def _bare(name: str) -> str:
+    """The name of a parameter within the model."""
+    return name.removeprefix("vlm.")

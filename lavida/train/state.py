@@ -26,6 +26,7 @@ from torch.distributed.checkpoint import CheckpointException, HuggingFaceStorage
 from torch.distributed.tensor import DTensor
 
 from lavida.errors import DataError
+from lavida.train.processes import rank, world
 
 OWN = "own"  # key of the state for what differs between processes
 PLAIN = "plain"  # tensor of bytes: all of the state that is no tensor
@@ -103,10 +104,10 @@ class Checkpoints:
         tensors: dict[str, Tensor],
         group: dist.ProcessGroup | None,
     ) -> None:
-        if _rank() == 0:
+        if rank() == 0:
             _sweep(self.folder)
         dcp.save(tensors, storage_writer=writer, process_group=group, no_dist=group is None)
-        if _rank() == 0:  # `save` returns here when all processes have written
+        if rank() == 0:  # `save` returns here when all processes have written
             _publish(draft, self._path(step))
             for old in self._steps()[self.keep :]:
                 _remove(self._path(old))
@@ -121,7 +122,7 @@ class Checkpoints:
         if absent := sorted(name for name in given.keys() - saved.keys() if "/state/" not in name):
             raise ValueError(f"it lacks {absent[0]}")
         then = sum(name.startswith(f"{OWN}/") for name in saved)
-        own = f"{OWN}/{_rank() if then == _world() else 0}"
+        own = f"{OWN}/{rank() if then == world() else 0}"
         wanted = {
             name: given[name] if name in given else torch.empty(held.size, dtype=held.properties.dtype)
             for name, held in saved.items()
@@ -134,7 +135,7 @@ class Checkpoints:
 
     def _processes(self) -> dist.ProcessGroup | None:
         """A group apart from the one that trains, for the messages that pass while a checkpoint is written."""
-        if _world() > 1 and self._group is None:
+        if world() > 1 and self._group is None:
             self._group = dist.new_group(backend="gloo")
         if self._group is None:
             warnings.filterwarnings("ignore", message="torch.distributed is disabled")
@@ -148,22 +149,14 @@ class Checkpoints:
         return sorted((int(path.name.removeprefix("step-")) for path in self.folder.glob("step-*")), reverse=True)
 
 
-def _rank() -> int:
-    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
-
-
-def _world() -> int:
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
-
-
 def _flat(state: Mapping[str, Any]) -> dict[str, Tensor]:
     """Every tensor by its path, and what is no tensor as tensors of bytes."""
     tensors: dict[str, Tensor] = {}
     plain = _split({k: v for k, v in state.items() if k != OWN}, "", tensors)
-    if _rank() == 0:
+    if rank() == 0:
         tensors[PLAIN] = _pack(plain)
     if OWN in state:
-        tensors[f"{OWN}/{_rank()}"] = _pack(state[OWN])
+        tensors[f"{OWN}/{rank()}"] = _pack(state[OWN])
     return tensors
 
 
@@ -212,7 +205,7 @@ def _parts(tensors: Mapping[str, Tensor]) -> dict[str, int]:
         if filled and filled + size > limit:
             part, filled = part + 1, 0
         where[name], filled = part, filled + size
-    return where | {f"{OWN}/{rank}": part for rank in range(_world())}
+    return where | {f"{OWN}/{place}": part for place in range(world())}
 
 
 def _publish(draft: Path, path: Path) -> None:

@@ -34,6 +34,7 @@ from lavida.train.task import BUCKETS, Micro, Outcome, Plan, Task
 PLANS = "plans.json"
 # A loss beyond this, over the mean of the last steps, is no noise: a uniform guess among 100,000 tokens costs 11.5.
 EXPLODED_FACTOR, EXPLODED_OVER, MEMORY = 3.0, 10.0, 0.98
+_AT = ("stage", "step", "samples", "usual", "flops")  # what a checkpoint holds of the loop itself
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +74,7 @@ class Trainer:
         self.usual: float | None = None  # what the loss has been lately
         self._optimizers: Optimizers | None = None
         self._peak = 0.0
-        self._flops: float | None = None  # of a sample of the present stage
+        self.flops: float | None = None  # of a sample of the present stage
 
     @property
     def total(self) -> int:
@@ -103,7 +104,7 @@ class Trainer:
     def _run_stage(self, plan: Plan, end: float) -> bool:
         if self._optimizers is None:
             self._optimizers = Optimizers(self.task.begin(self.stage, fresh=True), plan)
-        self._flops = None
+            self.flops = None
         self.task.module.train()
         self.display.begin(plan, self.step)
         began, saved, seen = time.monotonic(), time.monotonic(), self.samples
@@ -132,7 +133,7 @@ class Trainer:
         # 1. what is learned from, and what each part of it counts for
         micros = [self.task.batch(self.step) for _ in range(plan.accumulate)]
         weight, samples = self._sum(sum(m.weight for m in micros), sum(m.samples for m in micros))
-        if self._flops is None:
+        if self.flops is None:
             self._measure(micros[0], optimizers)
         # 2. forward and backward, one micro-batch at a time; processes average their gradients
         optimizers.clear()
@@ -154,9 +155,8 @@ class Trainer:
         return rates
 
     def _measure(self, micro: Micro, optimizers: Optimizers) -> None:
-        """Count the operations of a sample, once in each stage; the peak, once."""
-        self._flops = count_flops(lambda: self.task.loss(micro.data).loss.backward()) / max(1, micro.samples)
-        self._peak = self._peak or matmul_peak(self.device, self.dtype)
+        """Count the operations of a sample, once in each stage."""
+        self.flops = count_flops(lambda: self.task.loss(micro.data).loss.backward()) / max(1, micro.samples)
         optimizers.clear()
 
     def _gather(self, outcomes: list[tuple[float, Outcome]]) -> tuple[dict[str, float], torch.Tensor]:
@@ -192,7 +192,8 @@ class Trainer:
 
     def _tell(self, plan: Plan, rates: dict[str, float], pace: float) -> None:
         """A log line: the means since the last one."""
-        share = pace * (self._flops or 0.0) / (self._peak * processes.world()) if self._peak else 0.0
+        self._peak = self._peak or matmul_peak(self.device, self.dtype)
+        share = pace * (self.flops or 0.0) / (self._peak * processes.world())
         means = self.meter.means()
         self.log.write(
             "step",
@@ -262,7 +263,7 @@ class Trainer:
             "task": self.task.state_dict(),
             "meter": self.meter.state_dict(),
             "own": {"cpu": torch.get_rng_state()} | ({"cuda": torch.cuda.get_rng_state()} if cuda else {}),
-            "trainer": {"stage": self.stage, "step": self.step, "samples": self.samples, "usual": self.usual},
+            "trainer": {name: getattr(self, name) for name in _AT},
         }
 
     def _take(self, state: dict[str, Any]) -> None:
@@ -276,8 +277,8 @@ class Trainer:
         torch.set_rng_state(state["own"]["cpu"])
         if "cuda" in state["own"]:
             torch.cuda.set_rng_state(state["own"]["cuda"])
-        at = state["trainer"]
-        self.stage, self.step, self.samples, self.usual = (at[k] for k in ("stage", "step", "samples", "usual"))
+        for name in _AT:
+            setattr(self, name, state["trainer"][name])
 
     def _sum(self, *values: float) -> list[float]:
         return processes.total(values, self.device)

@@ -5,7 +5,7 @@ import torch
 
 from lavida.config import TilesConfig, VisionConfig
 from lavida.image.tiles import Grid, for_several, grid_of
-from lavida.model.projector import CellPositions, arrange, arrange_frames, pool, token_centres
+from lavida.model.projector import CellPositions, arrange, arrange_frames, pool, token_centres, token_count
 
 LAVIDA = TilesConfig(pinpoints=((384, 768), (768, 384), (768, 768), (1152, 384), (384, 1152)))
 LLADA_V = TilesConfig(
@@ -17,7 +17,9 @@ VISION = VisionConfig(kind="siglip", hidden_size=2, image_size=384, cells=27)
 def _tokens(size: tuple[int, int], tiles: TilesConfig) -> int:
     grid = grid_of(*size, VISION, tiles)
     x = torch.randn(grid.n_views, 27 * 27, 2)
-    return len(arrange(pool(x) if tiles.pool else x, grid, tiles, torch.zeros(2)))
+    tokens = len(arrange(pool(x) if tiles.pool else x, grid, tiles, torch.zeros(2)))
+    assert token_count(grid, tiles, VISION.cells) == tokens
+    return tokens
 
 
 @pytest.mark.parametrize(

@@ -90,3 +90,20 @@ def test_only_linear_layers_are_replaced(kind: type[QuantLinear]) -> None:
     assert replace_linears(model, kind) == {"0.0", "2"}
     assert isinstance(model[0][0], kind) and model[0][0].bias is not None and model[2].bias is None
     assert isinstance(model[1], nn.Embedding) and isinstance(inner[1], nn.LayerNorm)
+
+
+@pytest.mark.parametrize("kind", [Int8Linear, Int4Linear])
+def test_gradients_pass_as_through_the_weight_that_it_stands_for(kind, monkeypatch):
+    monkeypatch.setattr(quant, "_CACHED", 3 * 32)  # three rows at a time
+    torch.manual_seed(0)
+    layer = kind(torch.randn(20, 32))
+    dense = layer(torch.eye(32)).T  # [20, 32]
+    x, up = torch.randn(2, 5, 32, requires_grad=True), torch.randn(2, 5, 20)
+    (given,) = torch.autograd.grad((layer(x) * up).sum(), x)
+    (wanted,) = torch.autograd.grad(((x @ dense.T) * up).sum(), x)
+    torch.testing.assert_close(given, wanted, atol=1e-5, rtol=1e-5)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = layer(x)
+    assert y.dtype == torch.bfloat16
+    (rounded,) = torch.autograd.grad((y * up).sum(), x)
+    torch.testing.assert_close(rounded, wanted, atol=0.3, rtol=0.05)

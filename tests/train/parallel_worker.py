@@ -1,4 +1,4 @@
-"""What each process of tests/train/test_parallel.py does: python -m tests.train.parallel_worker OUT STEPS"""
+"""What each process of tests/train/test_parallel.py does: python -m tests.train.parallel_worker OUT"""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from torch.distributed.checkpoint.state_dict import (
     set_optimizer_state_dict,
 )
 
+from lavida.checkpoint.io import save_checkpoint
 from lavida.diffusion.loss import masked_loss
 from lavida.diffusion.masking import apply_mask, complementary, draw_masks, sample_times
 from lavida.model.vlm import VLM
@@ -124,7 +125,10 @@ def main(out: Path) -> None:
                     run.checkpoints.save(10, run.state())
                 seen["losses"].append(run.update())
             run.checkpoints.wait()
-            told[name] = seen | {"after": run.evaluate(), "weights": len(whole_state(run.step))}
+            weights = whole_state(run.step.vlm)
+            told[name] = seen | {"after": run.evaluate(), "weights": len(weights)}
+            if name == "plain" and rank() == 0:
+                save_checkpoint(run.step.vlm, out / "model", weights=weights)
         again = Run(out / "plain")
         told["own"] = again.resume()["own"]
         told["resumed"] = [again.update() for _ in range(10)]

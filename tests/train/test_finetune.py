@@ -22,6 +22,7 @@ from lavida.diffusion.objective import Objective
 from lavida.errors import ConfigError, DataError, RequestError
 from lavida.train.finetune import thaw, writing
 from lavida.train.launch import Options, mix, train
+from lavida.train.lora import load_adapters, merge_adapters
 from lavida.train.recipes import RECIPES, Portion, Rates, Recipe, find_recipe
 from lavida.train.trainer import Habits
 from tests.fakes import LITE0, SIGLIP, TILES, tiny_config, tiny_model
@@ -126,6 +127,19 @@ def test_what_comes_out_is_a_model(small, tmp_path):
     lavida.load(tmp_path / "run" / "model").ask(tmp_path / "data" / "a.png", "What is this?")
 
 
+def test_adapters_learn_alone_and_are_merged(small, tmp_path):
+    pytest.importorskip("peft")
+    data = write_set(tmp_path / "data", [entry(i) for i in range(8)])
+    train(replace(QUICK, steps=2), options(small, data, tmp_path / "run", lora=2), say=quiet)
+    assert (tmp_path / "run" / "adapter" / "adapter_model.safetensors").is_file()
+    before, after = lavida.load(small).net.state_dict(), lavida.load(tmp_path / "run" / "model").net.state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed and all(name.startswith("denoiser.blocks") for name in changed)
+    adapted = load_adapters(lavida.load(small).net, tmp_path / "run" / "adapter")
+    merged = merge_adapters(adapted).state_dict()
+    assert all(torch.allclose(merged[name], after[name], atol=1e-6) for name in changed)
+
+
 def test_the_baseline_writes_from_left_to_right(small, tmp_path):
     data = write_set(tmp_path / "data", [entry(i) for i in range(8)])
     recipe = replace(find_recipe("ar"), batch=4, steps=1)
@@ -187,7 +201,9 @@ def test_every_recipe_is_one(name):
         (["tune", "--data", "missing.jsonl"], "no such file"),
         (["tune", "--data", "x.jsonl", "--rule", "x"], "unknown sample rule"),
         (["tune", "--data", "x.jsonl", "--precision", "x"], "unknown precision"),
+        (["tune", "--data", "x.jsonl", "--seed", str(2**70)], "at most 64 bits"),
         (["tune", "--data", "x.jsonl", "--epochs", "1", "--steps", "1"], "say the same"),
+        (["tune", "--data", "x.jsonl", "--quantize", "int4"], "give --lora RANK"),
         (["tune", "--data", "x.jsonl", "--rate", "5"], "rates lie between 0 and 1"),
         (["tune", "--data", "x.jsonl", "--freeze", "head"], "unknown part 'head'"),
         (["align", "--data", "x.jsonl", "--freeze", "projector"], "at least one part learns"),

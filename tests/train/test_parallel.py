@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from lavida.checkpoint.io import load_checkpoint
 from lavida.errors import ConfigError, RequestError
 from lavida.train import parallel
 from lavida.train.parallel import layers, prepare, processes
@@ -71,6 +72,14 @@ def test_weights_are_gathered_by_the_first_process(runs):
     (one, first, second), _ = runs
     for name in VARIANTS:
         assert first[name]["weights"] == one[name]["weights"] > 15 and second[name]["weights"] == 0
+
+
+@pytest.mark.slow
+def test_a_sharded_model_is_exported(runs):
+    (one, _, _), folder = runs
+    vlm, _ = load_checkpoint(folder / "model")
+    hidden = vlm.denoiser(vlm.denoiser.embed(torch.arange(12)[None]))
+    assert vlm.denoiser.head(hidden)[0].sum().item() == pytest.approx(one["plain"]["after"], abs=0.05)
 
 
 @pytest.mark.slow
