@@ -10,6 +10,7 @@ from html import escape
 WIDTH, HEIGHT = 880, 300
 LEFT, RIGHT, TOP, BOTTOM = 58, 24, 24, 34  # margins, for the labels of the axes
 HUES = (255, 30, 150, 310, 75, 200)  # of curves that are told apart by name
+SPAN = 1000  # of a logarithmic axis; what is smaller, or zero, lies on its lower edge
 FEW = 12  # points of a curve that are marked
 Point = tuple[float, float]
 
@@ -84,7 +85,7 @@ def chart(
 ) -> str:
     """A figure with its legend; empty text if no curve has a point.
 
-    Values whose range spans more than tenfold stand on a logarithmic axis, unless `from_zero`.
+    Values of which none is negative and that span more than tenfold stand on a logarithmic axis, unless `from_zero`.
     """
     curves = [c for c in curves if c.points]
     if not curves:
@@ -106,9 +107,10 @@ def _axes(curves: Sequence[Curve], bands: Sequence[Band], from_zero: bool) -> tu
     xs = [x for c in curves for x, _ in c.points] + [edge for b in bands for edge in (b.start, b.end)]
     ys = [y for c in curves for _, y in c.points]
     low, high = min(ys), max(ys)
-    log = not from_zero and 0 < low and high > 10 * low
+    least = max(min((y for y in ys if y > 0), default=0.0), high / SPAN)
+    log = not from_zero and low >= 0 and high > 10 * least
     if log:
-        low, high = low / 1.1, high * 1.1
+        low, high = least / 1.1, high * 1.1
     else:
         room = 0.06 * (high - low) or abs(high) * 0.1 or 1.0
         low, high = (min(0.0, low) if from_zero else low - room), high + room

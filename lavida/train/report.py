@@ -100,17 +100,13 @@ def _losses(history: History) -> Iterator[str]:
         "Loss by timestep at the end of each stage (the last quarter of its steps)", by_stage, across="% masked"
     )
     parts = dict.fromkeys(part for s in history.steps for part in s.get("lr") or {})
-    rates = [Curve(label=p, points=_above(history.curve("lr", p)), hue=h) for p, h in zip(parts, HUES * len(parts))]
+    rates = [
+        Curve(label=p, points=thinned(history.curve("lr", p), SMOOTH), hue=h) for p, h in zip(parts, HUES * len(parts))
+    ]
     yield chart("Learning rate of each part", rates, bands=bands)
     others = dict.fromkeys(k for s in history.steps for k, v in s.items() if k not in PLACED and is_number(v))
     for key in others:
         yield chart(key.replace("_", " "), [Curve(label=key, points=thinned(history.curve(key), SMOOTH))], bands=bands)
-
-
-def _above(rates: Sequence[Point]) -> list[Point]:
-    """Rates for a logarithmic axis: nothing under a thousandth of the highest, for warm-ups begin at zero."""
-    least = max((y for _, y in rates), default=0.0) / 1000
-    return [(x, max(y, least)) for x, y in thinned(rates, SMOOTH)]
 
 
 def _profile(stage: Stage, count: int) -> list[Point]:

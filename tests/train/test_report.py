@@ -149,7 +149,10 @@ def test_axes_end_at_their_pixels_and_tick_at_round_values() -> None:
     assert Axis(low=0, high=700, start=0, end=1).ticks() == [0, 200, 400, 600]
 
 
-@pytest.mark.parametrize("points", [[(1.0, 2.0)], [(1.0, 0.0), (2.0, 0.0)], [(0.0, -1.0), (1.0, 1e-9)]])
+@pytest.mark.parametrize(
+    "points",
+    [[(1.0, 2.0)], [(1.0, 0.0), (2.0, 0.0)], [(0.0, -1.0), (1.0, 1e-9)], [(0.0, 0.0), (1.0, 1e-9), (2.0, 5.0)]],
+)
 def test_any_curve_is_drawn_within_the_picture(points) -> None:
     svg = re.search(r"<svg.*?</svg>", chart("t", [Curve(label="c", points=points)]), flags=re.DOTALL)[0]
     drawn = re.search(r'points="([^"]*)"', svg)[1]
