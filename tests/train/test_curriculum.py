@@ -105,7 +105,7 @@ def test_a_run_starts_from_a_model_folder(feed, tmp_path):
     for name, tensor in first.vlm.state_dict().items():
         assert torch.equal(tensor.bfloat16(), second.vlm.state_dict()[name].bfloat16()), name
     config = json.loads((tmp_path / "model" / "config.json").read_text())
-    config["shared_image"] = False
+    config["denoiser"]["max_length"] = 256
     (tmp_path / "model" / "config.json").write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match="this recipe.s shape"):
         second.start_from(tmp_path / "model")
