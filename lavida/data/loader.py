@@ -20,7 +20,7 @@ from lavida.data.mixture import Draw, Mixture
 from lavida.data.samples import BrokenSample, Skipped
 from lavida.errors import ConfigError, DataError
 
-WINDOW = 64  # micro-batches within which samples of like length are brought together
+WINDOW = 64  # micro-batches within which samples of like length are brought together, at most those of an epoch
 TRIES = 64  # broken samples in a row after which a source is given up
 
 
@@ -68,7 +68,7 @@ class Loader:
         fetch = _Fetch(self.mixture, self.encode, self.seed, self.pack)
         # A generator of its own, or it would draw from the one that a resumed run must find as it was.
         unused = torch.Generator()
-        loader = DataLoader(fetch, sampler=_Sampler(self), batch_size=None, num_workers=self.workers, generator=unused)
+        loader = DataLoader(fetch, sampler=self._wanted(), batch_size=None, num_workers=self.workers, generator=unused)
         for fetched in loader:
             self._note(fetched.skipped)
             if isinstance(fetched.batch, DataError):
@@ -96,43 +96,34 @@ class Loader:
             )
         self._next, self.seed = int(state["next"]), int(state["seed"])
 
+    def _wanted(self) -> Iterator[tuple[int, list[Draw]]]:
+        """The numbers of this process's micro-batches and their draws, without end."""
+        number = self._next // self.batch_size + self.rank
+        length = max(1, min(WINDOW, len(self.mixture) // self.batch_size)) if self.grouped else 1
+        window, batches = -1, []
+        while True:
+            if window != number // length:
+                window = number // length
+                batches = self._window(window, length)
+            yield number, batches[number % length]
+            number += self.world
+
+    def _window(self, window: int, length: int) -> list[list[Draw]]:
+        """The draws of so many micro-batches; if there are several, those of like length together, in random order."""
+        size = self.batch_size
+        first = window * length * size
+        draws = [self.mixture.draw(first + i, self.seed) for i in range(length * size)]
+        if length > 1:
+            draws.sort(key=self.mixture.size_of)
+        batches = [draws[i : i + size] for i in range(0, len(draws), size)]
+        random.Random(f"{self.seed}/window/{window}").shuffle(batches)
+        return batches
+
     def _note(self, skipped: list[Skipped]) -> None:
         for one in skipped:
             if (one.source, one.index) not in self._known:
                 self._known.add((one.source, one.index))
                 self.skipped.append(one)
-
-
-class _Sampler:
-    """The numbers of this process's micro-batches and their draws, without end."""
-
-    def __init__(self, loader: Loader) -> None:
-        self._loader = loader
-
-    def __iter__(self) -> Iterator[tuple[int, list[Draw]]]:
-        loader = self._loader
-        number = loader._next // loader.batch_size + loader.rank
-        window, batches = -1, []
-        while True:
-            if not loader.grouped:
-                first = number * loader.batch_size
-                yield number, [loader.mixture.draw(first + i, loader.seed) for i in range(loader.batch_size)]
-            else:
-                if window != number // WINDOW:
-                    window = number // WINDOW
-                    batches = _grouped(loader.mixture, window, loader.batch_size, loader.seed)
-                yield number, batches[number % WINDOW]
-            number += loader.world
-
-
-def _grouped(mixture: Mixture, window: int, batch_size: int, seed: int) -> list[list[Draw]]:
-    """The draws of a window in batches of like length, the batches in random order."""
-    first = window * WINDOW * batch_size
-    draws = [mixture.draw(first + i, seed) for i in range(WINDOW * batch_size)]
-    draws.sort(key=mixture.size_of)
-    batches = [draws[i : i + batch_size] for i in range(0, len(draws), batch_size)]
-    random.Random(f"{seed}/window/{window}").shuffle(batches)
-    return batches
 
 
 class _Fetch(Dataset):

@@ -1,7 +1,7 @@
 """How a module is trained on many processes or little memory; applied from outside, the network knows nothing of it.
 
-torchrun --nproc_per_node 2 -m lavida train ...      # two processes; on one machine with GPUs, one on each
-torchrun --nnodes 4 --nproc_per_node 8 --rdzv-endpoint HOST:29500 -m lavida train ...
+torchrun --nproc_per_node 2 -m lavida.cli.main train ...                  # two processes; with --device cuda a GPU each
+torchrun --nnodes 4 --nproc_per_node 8 --rdzv-endpoint HOST:29500 -m lavida.cli.main train ... --device cuda
 """
 
 from __future__ import annotations

@@ -196,6 +196,7 @@ class Learner(nn.Module):
     def forward(self, batch: Batch, hidden: Hidden) -> tuple[Tensor, Tensor]:
         """The loss of a batch, and sum and number [2, BUCKETS] of token losses by masking probability."""
         # 1. pictures once, then all that is known of each position in each copy
+        idle = self._idle(batch)
         at, copies = spread(self.vlm, batch, self.hint_of), len(hidden.masked)
         masked, odds = at.take(hidden.masked).flatten(0, 1), hidden.odds.flatten()
         attention, shared = self.objective.attention, self.vlm.config.shared_image
@@ -213,10 +214,10 @@ class Learner(nn.Module):
             p=odds,
             lengths=hidden.lengths.repeat(copies),
         )
-        # 3. a batch without pictures still passes gradients to every part, or processes would wait for each other
-        return loss + self._idle(batch), by_odds(per_token.detach(), masked, odds)
+        return loss + idle, by_odds(per_token.detach(), masked, odds)
 
     def _idle(self, batch: Batch) -> Tensor | float:
+        """0, through the eyes of a batch that has no picture: processes must use all parts in the same order."""
         vision = self.vlm.config.vision
         if vision is None or any(batch.views) or not together():
             return 0.0

@@ -88,7 +88,7 @@ def test_losses_are_logged(feed, tmp_path):
 
 
 def test_only_the_adapted_end_of_the_tower_is_trained(feed, tmp_path):
-    stages = [Stage(name="tower", steps=1, rows=0, views=2, tower=1.0)]
+    stages = [Stage(name="tower", steps=1, rows=0, views=16, tower=1.0)]
     task = Curriculum(feed, feed.tokenizer, tower(), stages)
     Trainer(task, tmp_path, say=lambda line: None).run()
     before, after = tower(), task.vlm.tower
@@ -105,7 +105,7 @@ def test_a_run_starts_from_a_model_folder(feed, tmp_path):
     for name, tensor in first.vlm.state_dict().items():
         assert torch.equal(tensor.bfloat16(), second.vlm.state_dict()[name].bfloat16()), name
     config = json.loads((tmp_path / "model" / "config.json").read_text())
-    config["shared_image"] = False
+    config["denoiser"]["max_length"] = 256
     (tmp_path / "model" / "config.json").write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match="this recipe.s shape"):
         second.start_from(tmp_path / "model")
