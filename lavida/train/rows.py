@@ -30,6 +30,8 @@ SCENE_KINDS = {
     "name": 3, "name_at": 1.8, "where": 0.4, "count": 6, "total": 0.7, "colour": 5, "presence": 0.6, "side": 0.3,
     "side_yes_no": 0.4, "next_to": 2, "kind": 0.8, "caption": 3, "detailed": 0.6, "list": 0.2, "json": 0.2,
 }  # fmt: skip
+# Counts are asked for more often the more there are: most scenes have one of each, and a large number is hard to learn.
+COUNTS = {1: 1.5, 2: 6, 3: 12, 4: 24, 5: 24}
 PHOTO_KINDS = {"caption": 4, "name": 3, "kind": 0.5, "presence": 0.7}
 
 
@@ -163,7 +165,8 @@ class Feed:
         return hint_ids(self.tokenizer, label, probability)
 
     def _questions(self, scene: Scene, rng: random.Random) -> list[Question]:
-        kinds = rng.choices(list(SCENE_KINDS), list(SCENE_KINDS.values()), k=16)
+        asked = SCENE_KINDS | {"count": COUNTS[max(scene.counts.values())]}
+        kinds = rng.choices(list(asked), list(asked.values()), k=16)
         return [q for kind in kinds if (q := ask(scene, kind, rng))]
 
     def _photo_row(self, i: int, rng: random.Random) -> tuple[list[int], list[Question]]:
