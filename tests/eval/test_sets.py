@@ -40,7 +40,7 @@ def test_every_kind_is_asked_and_fits_its_scene(scenes):
 
 def test_side_is_split_in_two(scenes):
     rng = random.Random(0)
-    kinds = {q.answer: k for s in scenes for k in ("side", "above_below") if (q := draw(s, k, rng))}
+    kinds = {f.true: k for s in scenes for k in ("side", "above_below") if (f := draw(s, k, rng))}
     assert kinds == {"left": "side", "right": "side", "above": "above_below", "below": "above_below"}
 
 
