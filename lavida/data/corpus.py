@@ -16,7 +16,7 @@ from lavida.data.questions import ask
 from lavida.data.worlds import World
 from lavida.text.labels import Label
 
-VOCABULARY = 11_904
+VOCABULARY = 11_968
 
 
 def read_glosses(nouns: Path) -> list[str]:
@@ -42,7 +42,7 @@ def corpus(labels: Sequence[Label], glosses: Sequence[str], *, scenes: int = 12_
             if i % 5 == 0:
                 yield f'{{"{concept.name}'
     for label in labels:
-        for _ in range(4):
+        for _ in range(12):
             yield label.name
             yield " ".join(label.kinds)
     yield from (gloss for gloss in glosses if rng.random() < 0.3)

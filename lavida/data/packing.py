@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from lavida.data.concepts import CONCEPTS
+from lavida.data.languages import LANGUAGES
 from lavida.data.questions import Question
 from lavida.diffusion.masking import apply_mask, complementary, draw_masks, sample_times
 from lavida.text.prompt import question_ids
@@ -88,7 +88,7 @@ class Packer:
                 ids[b, at:end], positions[b, at:end] = torch.tensor(prompt), torch.arange(prefix, prefix + len(prompt))
                 segment[b, at:end], parent[b, at:end, 0] = piece, 1
                 for name in q.asked:
-                    found = self._find(prompt, name)
+                    found = self._find(prompt, LANGUAGES[q.language].forms(name))
                     if found is not None:
                         nouns.append(b * self.row + at + found)
                         names.append((b, name))
@@ -122,9 +122,9 @@ class Packer:
             questions=asked,
         )
 
-    def _find(self, prompt: list[int], name: str) -> int | None:
-        """Where a prompt speaks of the name, as singular or plural."""
-        for word in (name, CONCEPTS[name].plural):
+    def _find(self, prompt: list[int], forms: Sequence[str]) -> int | None:
+        """Where a prompt holds one of the forms of a name."""
+        for word in forms:
             token = self._encode(word, prompt=False)[0]
             if token in prompt:
                 return prompt.index(token)

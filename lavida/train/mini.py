@@ -36,7 +36,7 @@ def train_mini(
     not built or the run's checkpoint is broken, CheckpointError for a `start` that does not fit.
     """
     out.mkdir(parents=True, exist_ok=True)
-    labels = load_labels(data)
+    labels = load_labels(start or data)  # a model goes on with the names and languages that it has
     if labels is None:
         raise DataError(f"no labels.json in {data}: build the data first (lavida data build mini)")
     stages = stages or (mini() if start is None else mini()[-1:])
