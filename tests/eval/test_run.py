@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from lavida.data.languages import LANGUAGES
 from lavida.decode.answer import answer_logits
 from lavida.decode.canvas import Canvas
 from lavida.decode.loop import denoise
@@ -86,27 +87,45 @@ def test_quick_has_every_kind(model):
     assert all(0 <= t["accuracy"] <= 1 for t in table.values() if t.get("n"))
 
 
-def test_results_and_card(model, tmp_path):
+@pytest.mark.parametrize(("language", "mark"), [("en", ""), ("zh", ".zh")])
+def test_results_and_card(model, tmp_path, language, mark):
     splits = {"i": tiny_features(24, 1), "ii_style": tiny_features(16, 2)}
-    results = mini.evaluate(model, [tiny_features(40, 0)], splits, decoding=Decoding(caption=8), say=lambda _: None)
+    results = mini.evaluate(
+        model, [tiny_features(40, 0)], splits, decoding=Decoding(caption=8), language=language, say=lambda _: None
+    )
     naming = results["splits"]["i"]["kinds"]["name"]
     assert naming["probe_global"] == naming["probe_views"] == 1.0
     assert naming["neighbour"] > 0.5
-    photos = read_photos(photo_list(tmp_path))
+    photos = read_photos(photo_list(tmp_path), language)
     one = tiny_features(1)
-    results["photos"] = judge_photos(model, photos, one.maps, one.truths)
+    results["photos"] = judge_photos(model, photos, one.maps, one.truths, language)
     results["examples"] = mini.pick_examples(results, 0, 9)  # three a split, but there is one photograph
     mini.write_results(results, tmp_path / "out")
-    card = (tmp_path / "out" / "MODEL_CARD.md").read_text()
-    for part in ("## Goals", "unseen style", "| presence |", "CIDEr-D", "x.jpg", "7 held-out answers"):
+    card = (tmp_path / "out" / f"MODEL_CARD{mark}.md").read_text()
+    for part in (
+        "## Goals",
+        "unseen style",
+        "| presence |",
+        "CIDEr-D",
+        "x.jpg",
+        "7 held-out answers",
+        LANGUAGES[language].TITLE,
+    ):
         assert part in card
-    held = json.loads((tmp_path / "out" / "results.json").read_text())
+    held = json.loads((tmp_path / "out" / f"results{mark}.json").read_text())
+    assert held["language"] == language
     assert "answers" not in held["splits"]["i"] and held["photos"]["n"] == 1
 
 
 def test_mentions_whole_words_only():
     assert mentions("a photo of a big cat.", ["big cat"]) and mentions("Cat!", ["cat"])
     assert not mentions("a caterpillar", ["cat"])
+    assert mentions("照片里是一只暹罗猫。", ["猫"]) and not mentions("照片里是狗。", ["猫"])
+
+
+def test_every_photograph_has_chinese_names():
+    photos = read_photos(mini.PHOTOS), read_photos(mini.PHOTOS, "zh")
+    assert [p.file for p in photos[0]] == [p.file for p in photos[1]] and all(p.names for p in photos[1])
 
 
 def test_broken_photo_list(tmp_path):
