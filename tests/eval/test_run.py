@@ -5,7 +5,6 @@ import json
 import pytest
 import torch
 
-from lavida.data.languages import LANGUAGES
 from lavida.decode.answer import answer_logits
 from lavida.decode.canvas import Canvas
 from lavida.decode.loop import denoise
@@ -87,34 +86,40 @@ def test_quick_has_every_kind(model):
     assert all(0 <= t["accuracy"] <= 1 for t in table.values() if t.get("n"))
 
 
-@pytest.mark.parametrize(("language", "mark"), [("en", ""), ("zh", ".zh")])
-def test_results_and_card(model, tmp_path, language, mark):
+def test_results_and_card(model, tmp_path):
     splits = {"i": tiny_features(24, 1), "ii_style": tiny_features(16, 2)}
-    results = mini.evaluate(
-        model, [tiny_features(40, 0)], splits, decoding=Decoding(caption=8), language=language, say=lambda _: None
-    )
+    results = mini.evaluate(model, [tiny_features(40, 0)], splits, decoding=Decoding(caption=8), say=lambda _: None)
     naming = results["splits"]["i"]["kinds"]["name"]
     assert naming["probe_global"] == naming["probe_views"] == 1.0
     assert naming["neighbour"] > 0.5
-    photos = read_photos(photo_list(tmp_path), language)
+    photos = read_photos(photo_list(tmp_path))
     one = tiny_features(1)
-    results["photos"] = judge_photos(model, photos, one.maps, one.truths, language)
+    results["photos"] = judge_photos(model, photos, one.maps, one.truths)
     results["examples"] = mini.pick_examples(results, 0, 9)  # three a split, but there is one photograph
     mini.write_results(results, tmp_path / "out")
-    card = (tmp_path / "out" / f"MODEL_CARD{mark}.md").read_text()
-    for part in (
-        "## Goals",
-        "unseen style",
-        "| presence |",
-        "CIDEr-D",
-        "x.jpg",
-        "7 held-out answers",
-        LANGUAGES[language].TITLE,
-    ):
+    card = (tmp_path / "out" / "MODEL_CARD.md").read_text()
+    for part in ("## Goals", "unseen style", "| presence |", "CIDEr-D", "x.jpg", "7 held-out answers"):
         assert part in card
-    held = json.loads((tmp_path / "out" / f"results{mark}.json").read_text())
-    assert held["language"] == language
+    held = json.loads((tmp_path / "out" / "results.json").read_text())
     assert "answers" not in held["splits"]["i"] and held["photos"]["n"] == 1
+
+
+def test_results_and_card_in_chinese(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(mini, "PER_KIND", 3)
+    decoding, photos = Decoding(caption=4), read_photos(photo_list(tmp_path), "zh")
+    splits, quiet = {"i": tiny_features(6, 1)}, lambda _: None
+    results = mini.evaluate(model, [tiny_features(12)], splits, decoding=decoding, language="zh", say=quiet)
+    rows = results["splits"]["i"]["answers"]
+    assert {r["kind"] for r in rows} >= {"name", "caption", "presence"} and not any(r["truth"].isascii() for r in rows)
+    one = tiny_features(1)
+    results["photos"] = judge_photos(model, photos, one.maps, one.truths, "zh")
+    results["examples"] = mini.pick_examples(results, 0, 4)
+    mini.write_results(results, tmp_path)
+    card = (tmp_path / "MODEL_CARD.zh.md").read_text(encoding="utf-8")
+    assert "in Chinese." in card and "\u63cf\u8ff0\u8fd9\u5f20\u56fe\u7247" in card  # "describe this picture"
+    assert json.loads((tmp_path / "results.zh.json").read_text())["language"] == "zh"
+    with pytest.raises(RequestError, match="choose one of en, zh"):
+        mini.main(None, tmp_path, tmp_path, language="fr")
 
 
 def test_mentions_whole_words_only():
