@@ -88,7 +88,7 @@ class Packer:
                 ids[b, at:end], positions[b, at:end] = torch.tensor(prompt), torch.arange(prefix, prefix + len(prompt))
                 segment[b, at:end], parent[b, at:end, 0] = piece, 1
                 for name in q.asked:
-                    found = self._find(prompt, LANGUAGES[q.language].forms(name))
+                    found = self._find(prompt, name, q.language)
                     if found is not None:
                         nouns.append(b * self.row + at + found)
                         names.append((b, name))
@@ -122,9 +122,9 @@ class Packer:
             questions=asked,
         )
 
-    def _find(self, prompt: list[int], forms: Sequence[str]) -> int | None:
-        """Where a prompt holds one of the forms of a name."""
-        for word in forms:
+    def _find(self, prompt: list[int], name: str, language: str) -> int | None:
+        """Where a prompt speaks of the name, in any of its forms."""
+        for word in LANGUAGES[language].forms(name):
             token = self._encode(word, prompt=False)[0]
             if token in prompt:
                 return prompt.index(token)
