@@ -9,7 +9,7 @@ from lavida.data.chinese_names import COLOURS, KINDS, NAMES
 from lavida.data.facts import Fact, place
 from lavida.data.scenes import Placed, Scene
 
-code, TITLE = "zh", "Chinese"
+CODE, TITLE = "zh", "Chinese"
 NUMBERS = ("零", "一", "两", "三", "四", "五")
 COMMA, AND, STOP = "、", "和", "。"  # of a caption
 

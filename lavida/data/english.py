@@ -9,7 +9,7 @@ from lavida.data.facts import Fact, place
 from lavida.data.scenes import Placed, Scene
 from lavida.text.prompt import with_article
 
-code, TITLE = "en", "English"
+CODE, TITLE = "en", "English"
 NUMBERS = ("zero", "one", "two", "three", "four", "five")
 COMMA, AND, STOP = ", ", " and ", "."  # of a caption
 

@@ -1,4 +1,8 @@
-"""What a language must be able to say; every question is drawn as a `Fact` first and put into words after."""
+"""What a language must be able to say; every question is drawn as a `Fact` first and put into words after.
+
+A language is a module with the functions below. To add one: write it, name it in `LANGUAGES`, give the classes of
+`labels.json` their names in it, and give the tokenizer its words if they are written without spaces.
+"""
 
 from __future__ import annotations
 
@@ -11,29 +15,29 @@ from lavida.errors import RequestError
 
 
 class Language(Protocol):
-    """The words of one language: a module with these functions."""
+    """The words of one language; "word" is any noun, "name" a concept of `concepts.py`."""
 
-    code: str
-    TITLE: str
-    COMMA: str
+    CODE: str
+    TITLE: str  # in English
+    COMMA: str  # what stands between the groups of a caption, before the last, and at its end
     AND: str
     STOP: str
 
     def prompt(self, fact: Fact) -> str: ...
     def answer(self, fact: Fact) -> str: ...
-    def forms(self, name: str) -> tuple[str, ...]: ...
-    def one(self, name: str) -> str: ...
+    def forms(self, name: str) -> tuple[str, ...]: ...  # how a prompt may speak of it
+    def one(self, name: str) -> str: ...  # how an answer names it
     def group(self, name: str, count: int) -> str: ...
     def join(self, parts: list[str]) -> str: ...
     def caption(self, scene: Scene) -> str: ...
-    def references(self, scene: Scene) -> list[str]: ...
+    def references(self, scene: Scene) -> list[str]: ...  # right captions, for CIDEr
     def is_there(self, word: str) -> str: ...
     def yes_no(self, true: bool) -> str: ...
-    def one_of(self, word: str) -> str: ...
+    def one_of(self, word: str) -> str: ...  # how an answer names what need not be a concept
     def photo_caption(self, name: str, kind: str) -> str: ...
 
 
-LANGUAGES: dict[str, Language] = {module.code: module for module in (english, chinese)}
+LANGUAGES: dict[str, Language] = {module.CODE: module for module in (english, chinese)}
 
 
 def find_language(code: str) -> Language:
