@@ -15,7 +15,10 @@ def evaluate(
     what: Annotated[str, typer.Argument(help="What to evaluate: mini.")],
     model: o.Model = "lavida-mini",
     data: Annotated[Path, typer.Option(help="What `lavida data build mini` made.")] = Path("build/mini"),
-    out: Annotated[Path, typer.Option(help="Where results.json and MODEL_CARD.md go.")] = Path("build/eval"),
+    out: Annotated[
+        Path, typer.Option(help="Where results.json and MODEL_CARD.md go (results.zh.json of Chinese).")
+    ] = Path("build/eval"),
+    language: Annotated[str, typer.Option(help="Of questions and answers: en or zh.")] = "en",
     seed: Annotated[int, typer.Option(help="Of the questions drawn and the examples shown.")] = 0,
 ) -> None:
     """Evaluate on all splits beside the baselines."""
@@ -23,7 +26,7 @@ def evaluate(
         raise RequestError(f"unknown evaluation {what!r}; choose mini")
     from lavida.eval.mini import main
 
-    main(model, data, out, seed=seed)
+    main(model, data, out, seed=seed, language=language)
 
 
 app = o.application(evaluate)

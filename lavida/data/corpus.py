@@ -1,4 +1,7 @@
-"""The text that the tokenizer learns from: questions and answers, names, class names, WordNet's definitions."""
+"""What the tokenizer learns from: English questions and answers, names, class names and WordNet's definitions.
+
+Chinese is not learned but given: each piece of its closed forms and each class name is a token of its own.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,14 @@ import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from lavida.data import chinese
 from lavida.data.concepts import CONCEPTS
-from lavida.data.questions import KINDS_OF_QUESTION, ask
+from lavida.data.facts import DRAW
+from lavida.data.questions import ask
 from lavida.data.worlds import World
 from lavida.text.labels import Label
 
-VOCABULARY = 11_776
+VOCABULARY = 11_968
 
 
 def read_glosses(nouns: Path) -> list[str]:
@@ -21,11 +26,11 @@ def read_glosses(nouns: Path) -> list[str]:
 
 
 def corpus(labels: Sequence[Label], glosses: Sequence[str], *, scenes: int = 12_000, seed: int = 7) -> Iterator[str]:
-    """Lines of text; every name occurs often enough, with and without a space before it, to become one token."""
+    """Lines of English; every name occurs often enough, with and without a space before it, to become one token."""
     rng, world = random.Random(seed), World.symbolic()
     for _ in range(scenes):
         scene = world.scene(rng)
-        for kind in KINDS_OF_QUESTION:
+        for kind in DRAW:
             question = ask(scene, kind, rng)
             if question is not None:
                 yield question.prompt
@@ -37,7 +42,13 @@ def corpus(labels: Sequence[Label], glosses: Sequence[str], *, scenes: int = 12_
             if i % 5 == 0:
                 yield f'{{"{concept.name}'
     for label in labels:
-        for _ in range(4):
+        for _ in range(12):
             yield label.name
             yield " ".join(label.kinds)
     yield from (gloss for gloss in glosses if rng.random() < 0.3)
+
+
+def chinese_words(labels: Sequence[Label]) -> list[str]:
+    """The Chinese words that are to be one token each: of the questions and answers, and the names of classes."""
+    named = {label.others["zh"].name for label in labels if "zh" in label.others}
+    return sorted({*chinese.vocabulary(), *named})

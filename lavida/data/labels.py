@@ -7,7 +7,7 @@ from pathlib import Path
 from lavida.text.labels import Label
 
 # Kinds that people say, most special first: the lemma of a hypernym -> the word used here.
-_KINDS = {
+KIND_WORDS = {
     "dog": "dog", "cat": "cat", "wolf": "wolf", "fox": "fox", "bear": "bear", "monkey": "monkey", "ape": "ape",
     "horse": "horse", "sheep": "sheep", "rabbit": "rabbit", "elephant": "elephant", "whale": "whale", "shark": "shark",
     "snake": "snake", "lizard": "lizard", "turtle": "turtle", "frog": "frog", "spider": "spider", "butterfly": "butterfly",
@@ -47,10 +47,10 @@ def _label(lines: dict[int, list[str]], offset: int) -> Label:
             continue
         seen.add(at)
         fields = lines[at]
-        kinds += [_KINDS[w] for w in _words(fields) if w in _KINDS]
+        kinds += [KIND_WORDS[w] for w in _words(fields) if w in KIND_WORDS]
         first = 4 + 2 * int(fields[3], 16)
         pointers = [fields[first + 1 + 4 * i : first + 5 + 4 * i] for i in range(int(fields[first]))]
         todo += [int(p[1]) for p in pointers if p[0] in ("@", "@i") and p[2] == "n"]
-    order = list(dict.fromkeys(_KINDS.values()))
+    order = list(dict.fromkeys(KIND_WORDS.values()))
     unique = sorted({k for k in kinds if k != name}, key=order.index)
     return Label(name=name, kinds=tuple(unique) or ("thing",))

@@ -20,7 +20,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from lavida.data.concepts import CONCEPTS
+from lavida.data.languages import LANGUAGES
 from lavida.data.questions import Question
 from lavida.diffusion.masking import apply_mask, complementary, draw_masks, masking_odds, sample_times
 from lavida.diffusion.objective import Objective
@@ -139,7 +139,7 @@ class Packer:
             length = self.canvas_length(len(answer), rng)
             if length is None or at + len(prompt) + 2 * length > self.row:
                 continue
-            names = [(found, name) for name in q.asked if (found := self._find(prompt, name)) is not None]
+            names = [(found, name) for name in q.asked if (found := self._find(prompt, name, q.language)) is not None]
             posed.append(_Posed(prompt=prompt, answer=answer, length=length, names=names))
             at += len(prompt) + 2 * length
         return posed
@@ -242,9 +242,9 @@ class Packer:
             self._cache[key] = question_ids(self.tokenizer, text) if prompt else self.tokenizer.encode(text)
         return self._cache[key]
 
-    def _find(self, prompt: list[int], name: str) -> int | None:
-        """Where a prompt speaks of the name, as singular or plural."""
-        for word in (name, CONCEPTS[name].plural):
+    def _find(self, prompt: list[int], name: str, language: str) -> int | None:
+        """Where a prompt speaks of the name, in any of its forms."""
+        for word in LANGUAGES[language].forms(name):
             token = self._encode(word, prompt=False)[0]
             if token in prompt:
                 return prompt.index(token)

@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lavida.data.features import Features, Truth
-from lavida.data.questions import a, caption
+from lavida.data.languages import LANGUAGES
 from lavida.data.scenes import Scene
 from lavida.errors import DataError
 from lavida.eval.metrics import words
-from lavida.eval.sets import Asked, draw
+from lavida.eval.sets import Asked, draw, say
 from lavida.model.efficientnet import EfficientNetLite0
 
 _TRIES = 24  # draws before a question is said not to fit a scene
@@ -83,13 +83,14 @@ def nearest(asked: Sequence[Asked], pooled: Pooled, train: Training, constants: 
 def _from_scene(asked: Asked, scene: Scene, constants: dict[str, str]) -> str:
     question = asked.question
     if question.kind == "caption":
-        return caption(scene)
+        return LANGUAGES[question.language].caption(scene)
     if question.kind == "presence":
-        return "yes" if set(question.asked) & set(scene.counts) else "no"
+        return LANGUAGES[question.language].yes_no(bool(set(question.asked) & set(scene.counts)))
     rng = random.Random(0)
     same_form = question.kind in ("name", "kind", "total")  # paraphrases of one question
     for _ in range(_TRIES):
-        drawn = draw(scene, question.kind, rng)
+        fact = draw(scene, question.kind, rng)
+        drawn = say(fact, question.kind, question.language) if fact is not None else None
         if drawn is not None and (same_form or drawn.prompt == question.prompt):
             return drawn.answer
     return constants.get(question.kind, "")
@@ -158,8 +159,9 @@ def fit_probes(train: Training, *, seed: int = 0) -> dict[str, Probe]:
 
 
 def probe_names(asked: Sequence[Asked], pooled: Tensor, probe: Probe) -> list[str]:
-    """The probe's name with its article for each question."""
-    return [a(n) for n in probe(pooled[[q.picture for q in asked]])] if asked else []
+    """The probe's name for each question, said as an answer says it."""
+    names = probe(pooled[[q.picture for q in asked]]) if asked else []
+    return [LANGUAGES[q.question.language].one(n) for q, n in zip(asked, names, strict=True)]
 
 
 def tower_right(truths: Sequence[Truth], asked: Sequence[Asked], labels: Sequence[str]) -> list[bool]:

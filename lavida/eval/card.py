@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from lavida.data.languages import LANGUAGES
+from lavida.eval.photos import photo_prompt
 from lavida.eval.sets import SHORT
 
 TITLES = {
@@ -47,7 +49,7 @@ def write_card(results: dict) -> str:
     parts += [_split(key, split) for key, split in results["splits"].items()]
     parts += [_captions(results)]
     if "photos" in results:
-        parts.append(_photos(results["photos"]))
+        parts.append(_photos(results["photos"], results["language"]))
     if "examples" in results:
         parts.append(_examples(results["examples"], results["seed"]))
     return "\n".join("\n".join(p) + "\n" for p in parts)
@@ -60,7 +62,8 @@ def _opening(results: dict) -> list[str]:
         "",
         f"A vision-language model of masked diffusion: {results['parameters'] / 1e6:.1f} M parameters besides an",
         "EfficientNet-Lite0 tower. It looks at a picture five times (the whole and four tiles), gets the tower's first",
-        "ImageNet class as a hint, and writes short English answers by unmasking a canvas, surest words first.",
+        "ImageNet class as a hint, and writes short answers by unmasking a canvas, surest words first. The figures",
+        f"are those of questions and answers in {LANGUAGES[results['language']].TITLE}.",
         "",
         "- Trained on: scenes composed from free cut-outs, and photographs named by the tower's own classes; the",
         "  packages and their licences are listed in DATA.md.",
@@ -179,13 +182,14 @@ def _captions(results: dict) -> list[str]:
     return ["## Captions", "", *_table(head, rows), "", note]
 
 
-def _photos(photos: dict) -> list[str]:
+def _photos(photos: dict, language: str) -> list[str]:
+    what, describe = (photo_prompt(kind, language) for kind in ("name", "caption"))
     rows = [
         [r["file"], r["tower"], r["what"], r["caption"], "right" if r["what_right"] or r["caption_right"] else "wrong"]
         for r in photos["with_hints"]["rows"]
     ]
     summary = _table(
-        ["", "rightly named", "by 'What is this?'", "by the caption", "broken sentences"],
+        ["", "rightly named", f"by '{what}'", "by the caption", "broken sentences"],
         [
             ["**lavida-mini**", *_photo_row(photos["with_hints"], photos["n"])],
             ["lavida-mini without the hint", *_photo_row(photos["without_hints"], photos["n"])],
@@ -199,7 +203,7 @@ def _photos(photos: dict) -> list[str]:
         "",
         *summary,
         "",
-        *_table(["photograph", "tower head", "What is this?", "Describe the image.", ""], rows),
+        *_table(["photograph", "tower head", what, describe, ""], rows),
     ]
 
 

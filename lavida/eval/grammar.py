@@ -4,50 +4,82 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cache
 
 from lavida.data.concepts import CONCEPTS
-from lavida.data.questions import a, group
+from lavida.data.languages import LANGUAGES
 
-_KNOWN = {group(name, count): name for name in CONCEPTS for count in range(1, 6)}
-_PHOTO = re.compile(r"a photo of (?P<name>.+?)(?:, a kind of (?P<kind>[a-z][a-z ]*))?")
-_NAME = re.compile(r"(?P<article>an?) (?P<name>[A-Za-z][\w'. -]*)")
+# How a photograph's caption is read back: what it names, then its kind.
+_PHOTO = {
+    "en": r"a photo of (?P<said>.+?)(?:, a kind of [a-z][a-z ]*)?\.",
+    "zh": r"照片里是(?P<said>.+?)(?:，一种[^\s，。、？]+)?。",
+}
+_NAME = {"en": r"an? (?P<name>[A-Za-z][\w'. -]*)", "zh": r"(?P<name>[^\s，。、？]+)"}
 
 
-def scene_caption(text: str) -> bool:
+@dataclass(frozen=True, kw_only=True)
+class _Forms:
+    """The forms of one language."""
+
+    groups: dict[str, str]  # "two cats" -> the concept
+    group: re.Pattern[str]
+    caption: re.Pattern[str]
+    photo: re.Pattern[str]
+    name: re.Pattern[str]
+    names: frozenset[str]
+
+
+@cache
+def _forms(language: str) -> _Forms:
+    words = LANGUAGES[language]
+    groups = {words.group(name, count): name for name in CONCEPTS for count in range(1, 6)}
+    group = "|".join(map(re.escape, sorted(groups, key=len, reverse=True)))
+    comma, last, stop = (re.escape(w) for w in (words.COMMA, words.AND, words.STOP))
+    return _Forms(
+        groups=groups,
+        group=re.compile(group),
+        caption=re.compile(f"(?:(?:{group})(?:{comma}(?:{group}))*{last})?(?:{group}){stop}"),
+        photo=re.compile(_PHOTO[language]),
+        name=re.compile(_NAME[language]),
+        names=frozenset(map(words.one, CONCEPTS)),
+    )
+
+
+def scene_caption(text: str, language: str = "en") -> bool:
     """'two cats and a dog.': known groups with the right number, each name once, joined by commas and one 'and'."""
-    if not text.endswith(".") or text != text.strip():
+    forms = _forms(language)
+    if not forms.caption.fullmatch(text):
         return False
-    head, _, last = text[:-1].rpartition(" and ")
-    parts = [*head.split(", "), last] if head else [last]
-    names = [_KNOWN.get(p) for p in parts]
-    return None not in names and len(set(names)) == len(names)
+    names = [forms.groups[found] for found in forms.group.findall(text)]
+    return len(set(names)) == len(names)
 
 
-def photo_caption(text: str, labels: Collection[str] = ()) -> bool:
+def photo_caption(text: str, labels: Collection[str] = (), language: str = "en") -> bool:
     """'a photo of an X.' or 'a photo of an X, a kind of Y.'; X must be among `labels` if any are given."""
-    match = _PHOTO.fullmatch(text[:-1]) if text.endswith(".") else None
-    return match is not None and _named(match["name"], labels)
+    match = _forms(language).photo.fullmatch(text)
+    return match is not None and _named(match["said"], labels, language)
 
 
-def caption_is_whole(text: str, labels: Collection[str] = ()) -> bool:
+def caption_is_whole(text: str, labels: Collection[str] = (), language: str = "en") -> bool:
     """A caption in one of the two forms."""
-    return scene_caption(text) or photo_caption(text, labels)
+    return scene_caption(text, language) or photo_caption(text, labels, language)
 
 
-def name_is_whole(text: str, labels: Collection[str] = ()) -> bool:
+def name_is_whole(text: str, labels: Collection[str] = (), language: str = "en") -> bool:
     """An answer to 'What is this?': a name with its article."""
-    return text in _KNOWN or _named(text, labels)
+    return text in _forms(language).groups or _named(text, labels, language)
 
 
-def _named(text: str, labels: Collection[str]) -> bool:
-    if any(text == a(name) for name in CONCEPTS):
+def _named(text: str, labels: Collection[str], language: str) -> bool:
+    forms = _forms(language)
+    if text in forms.names:
         return True
-    match = _NAME.fullmatch(text)
+    match = forms.name.fullmatch(text)
     if match is None:
         return False
     words = match["name"].lower().split()
     if any(one == other for one, other in zip(words, words[1:], strict=False)):
         return False  # 'a cat cat': a word written twice
     name = match["name"]
-    article = "an" if name[0].lower() in "aeiou" and not name.startswith("uni") else "a"
-    return match["article"] == article and (not labels or name in labels)
+    return text == LANGUAGES[language].one_of(name) and (not labels or name in labels)

@@ -8,15 +8,18 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 
 from lavida.data.concepts import CONCEPTS
+from lavida.data.languages import LANGUAGES
 
 NGRAMS, SIGMA = 4, 6.0
 
-_NAMES = {w: c.name for c in CONCEPTS.values() for w in (c.plural, c.name)}
+_NAMES = {form: name for words in LANGUAGES.values() for name in CONCEPTS for form in reversed(words.forms(name))}
+# Names written without spaces between them: the longest that fits at each place.
+_UNSPACED = re.compile("|".join(sorted((w for w in _NAMES if not w.isascii()), key=len, reverse=True)))
 
 
 def words(text: str) -> list[str]:
-    """Lower-case runs of letters, digits and apostrophes; punctuation is left out."""
-    return re.findall(r"[a-z0-9']+", text.lower())
+    """Lower-case runs of letters, digits and apostrophes, Chinese characters one by one; no punctuation."""
+    return re.findall(r"[a-z0-9']+|[\u4e00-\u9fff]", text.lower())
 
 
 def exact(answer: str, truth: str) -> bool:
@@ -25,8 +28,9 @@ def exact(answer: str, truth: str) -> bool:
 
 
 def nouns(text: str) -> set[str]:
-    """The names of CONCEPTS that a text mentions; a plural counts as its name."""
-    return {_NAMES[w] for w in words(text) if w in _NAMES}
+    """The concepts that a text in any language mentions; a plural counts as its name."""
+    spaced = (w for w in words(text) if w.isascii())
+    return {_NAMES[w] for w in (*spaced, *_UNSPACED.findall(text)) if w in _NAMES}
 
 
 def noun_scores(captions: Sequence[str], truths: Sequence[Collection[str]]) -> tuple[float, float]:

@@ -1,6 +1,7 @@
 """Evaluates lavida-mini on all splits beside its baselines and writes results.json and MODEL_CARD.md.
 
 lavida eval mini --model FOLDER --data FOLDER --out FOLDER
+lavida eval mini --model FOLDER --data FOLDER --out FOLDER --language zh
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from pathlib import Path
 
 from lavida.data.atlas import Atlas
 from lavida.data.features import Features
+from lavida.data.languages import find_language
 from lavida.eval import baselines
 from lavida.eval.card import write_card
 from lavida.eval.metrics import exact
-from lavida.eval.photos import judge_photos, photo_features, read_photos
+from lavida.eval.photos import judge_photos, photo_features, photo_prompt, read_photos
 from lavida.eval.run import Decoding, Reader, accuracy, answer_set, caption_figures
 from lavida.eval.sets import Asked, constants, question_set
 from lavida.eval.splits import SPLITS, TRAIN, split_features
@@ -35,26 +37,29 @@ def main(
     features: str | Path | None = None,
     seed: int = 0,
     decoding: Decoding | None = None,
+    language: str = "en",
     say: Say = print,
 ) -> dict:
     """Evaluate the model of a folder (None = the one that comes with the package) and write the card into `out`.
 
     `data_folder` is what `lavida data build mini` made; maps of the tower's trunk are kept in `features` (default:
-    below it). Folders named train* there serve the baselines as training scenes. Returns what results.json holds.
+    below it). Folders named train* there serve the baselines as training scenes. Every language is asked the same
+    questions. Returns what results.json holds.
     """
     from lavida.api import load  # the interface sits beside this layer and is needed for loading only
 
+    find_language(language)
     model = load(model_folder)
     atlas = Atlas.load(data_folder)
     folder = Path(features or Path(data_folder) / "features")
     held_out = {key: split_features(atlas, folder / key, s, model.net.tower, say) for key, s in SPLITS.items()}
     ready = [Features(f) for f in sorted(folder.glob("train*")) if (f / "truth.jsonl").exists()]
     training = ready or [split_features(atlas, folder / "train", TRAIN, model.net.tower, say)]
-    results = evaluate(model, training, held_out, seed=seed, decoding=decoding, say=say)
-    photos = read_photos(PHOTOS)
+    results = evaluate(model, training, held_out, seed=seed, decoding=decoding, language=language, say=say)
+    photos = read_photos(PHOTOS, language)
     say(f"(iv) {len(photos)} photographs")
     maps, truths = photo_features(model.net, Path(data_folder) / "photos-test", photos)
-    results["photos"] = judge_photos(model, photos, maps, truths)
+    results["photos"] = judge_photos(model, photos, maps, truths, language)
     results["examples"] = pick_examples(results, seed)
     write_results(results, Path(out))
     return results
@@ -67,16 +72,18 @@ def evaluate(
     *,
     seed: int = 0,
     decoding: Decoding | None = None,
+    language: str = "en",
     say: Say = print,
 ) -> dict:
     """Figures of the model and of every baseline on splits of scenes."""
     decoding = decoding or Decoding()
     train = baselines.Training.of(training, model.net.tower)
-    fixed = constants(train.scenes, seed)
+    fixed = constants(train.scenes, seed, language=language)
     say(f"baselines: {len(train.scenes)} training scenes")
     probes = baselines.fit_probes(train, seed=seed)
     results: dict = {
         "seed": seed,
+        "language": language,
         "parameters": sum(p.numel() for n, p in model.net.named_parameters() if not n.startswith("tower.")),
         "training_scenes": len(train.scenes),
         "single_object_scenes": sum(len(s.objects) == 1 for s in train.scenes),
@@ -86,7 +93,7 @@ def evaluate(
     }
     for key, features in held_out.items():
         start = time.perf_counter()
-        results["splits"][key] = _split(model, features, train, fixed, probes, seed, decoding)
+        results["splits"][key] = _split(model, features, train, fixed, probes, seed, decoding, language)
         say(f"{SPLITS[key].title if key in SPLITS else key}: {time.perf_counter() - start:.0f} s")
     return results
 
@@ -99,9 +106,10 @@ def _split(
     probes: dict[str, baselines.Probe],
     seed: int,
     decoding: Decoding,
+    language: str,
 ) -> dict:
     scenes = [t.scene for t in features.truths]
-    sets = question_set(scenes, PER_KIND, seed)
+    sets = question_set(scenes, PER_KIND, seed, language=language)
     flat = [a for asked in sets.values() for a in asked]
     answers = dict(zip(map(id, flat), answer_set(model, features.maps, features.truths, flat, decoding), strict=True))
     pooled = baselines.pool_features(features, model.net.tower)
@@ -159,7 +167,7 @@ def pick_examples(results: dict, seed: int, n: int = EXAMPLES) -> list[dict]:
             drawn = [
                 {
                     "split": key,
-                    "prompt": f"Describe the image. ({r['file']})",
+                    "prompt": f"{photo_prompt('caption', results['language'])} ({r['file']})",
                     "answer": r["caption"],
                     "truth": "see photos.json",
                     "right": r["caption_right"],
@@ -178,8 +186,9 @@ def pick_examples(results: dict, seed: int, n: int = EXAMPLES) -> list[dict]:
 
 
 def write_results(results: dict, out: Path) -> None:
-    """results.json (without the single answers) and MODEL_CARD.md."""
+    """results.json (without the single answers) and MODEL_CARD.md; results.zh.json and so on of another language."""
     out.mkdir(parents=True, exist_ok=True)
     splits = {k: {f: v for f, v in s.items() if f != "answers"} for k, s in results["splits"].items()}
-    (out / "results.json").write_text(json.dumps(results | {"splits": splits}, indent=1) + "\n")
-    (out / "MODEL_CARD.md").write_text(write_card(results), encoding="utf-8")
+    mark = "" if results["language"] == "en" else f".{results['language']}"
+    (out / f"results{mark}.json").write_text(json.dumps(results | {"splits": splits}, indent=1) + "\n")
+    (out / f"MODEL_CARD{mark}.md").write_text(write_card(results), encoding="utf-8")

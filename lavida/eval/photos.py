@@ -11,17 +11,18 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from lavida.data.facts import Fact
 from lavida.data.features import Truth
+from lavida.data.languages import LANGUAGES
 from lavida.data.questions import Question
 from lavida.errors import DataError
 from lavida.eval.grammar import caption_is_whole, name_is_whole
 from lavida.eval.metrics import words
 from lavida.eval.run import Decoding, Reader, answer_set
-from lavida.eval.sets import DESCRIBE, Asked
+from lavida.eval.sets import Asked
 from lavida.image.tiles import views
 from lavida.model.vlm import VLM
 
-WHAT = "What is this?"
 NAME_CANVAS = 8  # "a West Highland white terrier" takes more than a scene's short answers
 
 
@@ -33,17 +34,18 @@ class Photo:
     names: tuple[str, ...]
 
 
-def read_photos(path: str | Path) -> list[Photo]:
-    """The list of photographs; DataError if it is not one."""
+def read_photos(path: str | Path, language: str = "en") -> list[Photo]:
+    """The list of photographs with their names in a language; DataError if it is not one."""
+    key = "names" if language == "en" else language
     try:
         rows = json.loads(Path(path).read_text(encoding="utf-8"))
-        return [Photo(file=row["file"], names=tuple(row["names"])) for row in rows]
+        return [Photo(file=row["file"], names=tuple(row[key])) for row in rows]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"cannot read the photographs' names in {path} ({error!r}); restore the file") from None
 
 
 def mentions(text: str, names: Collection[str]) -> bool:
-    """Whether any of the names stands in the text as whole words."""
+    """Whether any of the names stands in the text as whole words; a Chinese one may stand within a longer one."""
     said = f" {' '.join(words(text))} "
     return any(f" {' '.join(words(name))} " in said for name in names)
 
@@ -66,24 +68,38 @@ def photo_features(net: VLM, folder: str | Path, photos: Sequence[Photo]) -> tup
     return torch.stack(maps), truths
 
 
-def _both(model: Reader, maps: Tensor, truths: list[Truth], decoding: Decoding) -> tuple[list[str], list[str]]:
-    names = [Asked(picture=i, question=Question(kind="name", prompt=WHAT, answer="")) for i in range(len(maps))]
-    captions = [
-        Asked(picture=i, question=Question(kind="caption", prompt=DESCRIBE, answer="")) for i in range(len(maps))
+def photo_prompt(kind: str, language: str) -> str:
+    """What is asked about a photograph: its "name" or a "caption"."""
+    return LANGUAGES[language].prompt(Fact(kind=kind))
+
+
+def _both(
+    model: Reader, maps: Tensor, truths: list[Truth], decoding: Decoding, language: str
+) -> tuple[list[str], list[str]]:
+    asked = [
+        Asked(
+            picture=i, question=Question(kind=kind, prompt=photo_prompt(kind, language), answer="", language=language)
+        )
+        for kind in ("name", "caption")
+        for i in range(len(maps))
     ]
-    answers = answer_set(model, maps, truths, [*names, *captions], decoding)
+    answers = answer_set(model, maps, truths, asked, decoding)
     return answers[: len(maps)], answers[len(maps) :]
 
 
-def judge_photos(model: Reader, photos: Sequence[Photo], maps: Tensor, truths: list[Truth]) -> dict:
+def judge_photos(
+    model: Reader, photos: Sequence[Photo], maps: Tensor, truths: list[Truth], language: str = "en"
+) -> dict:
     """Figures of the photographs, with the tower's hint and without, beside the tower's head alone."""
-    labels = frozenset(label.name for label in model.labels or ())
-    tower = [model.labels[t.label].name if model.labels else "" for t in truths]
+    said = [label.said_in(language).name for label in model.labels or ()]
+    labels = frozenset(said)
+    tower = [said[t.label] if said else "" for t in truths]
     result: dict = {"n": len(photos), "tower": sum(mentions(t, p.names) for t, p in zip(tower, photos, strict=True))}
     for key, hints in (("with_hints", True), ("without_hints", False)):
         decoding = Decoding(short=NAME_CANVAS, hints=hints)
+        both = _both(model, maps, truths, decoding, language)
         rows = []
-        for photo, name, text, class_name in zip(photos, *_both(model, maps, truths, decoding), tower, strict=True):
+        for photo, name, text, class_name in zip(photos, *both, tower, strict=True):
             rows.append(
                 {
                     "file": photo.file,
@@ -93,8 +109,11 @@ def judge_photos(model: Reader, photos: Sequence[Photo], maps: Tensor, truths: l
                     "what_right": mentions(name, photo.names),
                     "caption_right": mentions(text, photo.names),
                     "broken": [
-                        said
-                        for said, whole in ((name, name_is_whole(name, labels)), (text, caption_is_whole(text, labels)))
+                        sentence
+                        for sentence, whole in (
+                            (name, name_is_whole(name, labels, language)),
+                            (text, caption_is_whole(text, labels, language)),
+                        )
                         if not whole
                     ],
                 }
@@ -111,8 +130,8 @@ def judge_photos(model: Reader, photos: Sequence[Photo], maps: Tensor, truths: l
     return result
 
 
-def evaluate_photos(model: Reader, folder: str | Path, names: str | Path) -> dict:
+def evaluate_photos(model: Reader, folder: str | Path, names: str | Path, language: str = "en") -> dict:
     """`judge_photos` of the photographs that the file `names` lists, read from `folder`."""
-    photos = read_photos(names)
+    photos = read_photos(names, language)
     maps, truths = photo_features(model.net, folder, photos)
-    return judge_photos(model, photos, maps, truths)
+    return judge_photos(model, photos, maps, truths, language)

@@ -11,7 +11,7 @@ from typing import Protocol
 from torch import Tensor
 
 from lavida.data.features import Features, Truth
-from lavida.data.questions import references
+from lavida.data.languages import LANGUAGES
 from lavida.data.scenes import Scene
 from lavida.eval.batch import encode_pictures, fill_answers
 from lavida.eval.metrics import Cider, exact, noun_scores
@@ -97,7 +97,9 @@ def caption_figures(scenes: Sequence[Scene], asked: Sequence[Asked], answers: Se
     """CIDEr-D against the references of each scene, recall and precision of the names, exact match."""
     shown = [scenes[a.picture] for a in asked]
     recall, precision = noun_scores(answers, [s.counts for s in shown])
-    cider = Cider([references(s) for s in shown]).mean(answers)
+    cider = Cider([LANGUAGES[a.question.language].references(s) for a, s in zip(asked, shown, strict=True)]).mean(
+        answers
+    )
     return {
         "cider": cider,
         "noun_recall": recall,
@@ -107,12 +109,12 @@ def caption_figures(scenes: Sequence[Scene], asked: Sequence[Asked], answers: Se
 
 
 def quick(
-    model: Reader, features: Features, n: int, *, seed: int = 0, decoding: Decoding | None = None
+    model: Reader, features: Features, n: int, *, seed: int = 0, decoding: Decoding | None = None, language: str = "en"
 ) -> dict[str, dict[str, float]]:
     """A glance at a model in training: every kind of question on the first n scenes, and the seconds it took."""
     start = time.perf_counter()
     scenes = [t.scene for t in features.truths[:n]]
-    sets = question_set(scenes, n, seed)
+    sets = question_set(scenes, n, seed, language=language)
     flat = [a for kind in KINDS for a in sets[kind]]
     training = model.net.training
     model.net.eval()

@@ -5,19 +5,21 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from lavida.data.questions import NUMBERS, Question, ask, caption
+from lavida.data.english import NUMBERS
+from lavida.data.facts import DRAW, Fact
+from lavida.data.languages import LANGUAGES
+from lavida.data.questions import Question, phrase
 from lavida.data.scenes import Scene
 
-DESCRIBE = "Describe the image."
 # Kinds of question in the order of the tables; "side" asks for left or right, "above_below" for the other two.
 SHORT = (
     "name", "name_at", "where", "count", "total", "colour", "presence", "side", "above_below", "side_yes_no",
     "next_to", "kind",
 )  # fmt: skip
 KINDS = (*SHORT, "caption")
-# Closed sets of answers that are to come equally often.
+# Closed sets of answers, told in English, that are to come equally often.
 _ANSWERS = {
     "count": NUMBERS[1:5],
     "total": NUMBERS[1:5],
@@ -37,31 +39,33 @@ class Asked:
     question: Question
 
 
-def draw(scene: Scene, kind: str, rng: random.Random) -> Question | None:
-    """`ask`, with the kinds of SHORT."""
-    asked = ask(scene, "side" if kind == "above_below" else kind, rng)
-    if asked is None or (kind in ("side", "above_below") and asked.answer not in _ANSWERS[kind]):
+def draw(scene: Scene, kind: str, rng: random.Random) -> Fact | None:
+    """What is asked about a scene, with the kinds of SHORT."""
+    fact = DRAW["side" if kind == "above_below" else kind](scene, rng)
+    if fact is None or (kind in ("side", "above_below") and fact.true not in _ANSWERS[kind]):
         return None
-    return Question(kind=kind, prompt=asked.prompt, answer=asked.answer, asked=asked.asked)
+    return fact
 
 
-def balanced(scenes: Sequence[Scene], kind: str, n: int, seed: int) -> list[Asked]:
-    """At most n questions of one kind, every answer as often as the scenes allow.
+def say(fact: Fact, kind: str, language: str) -> Question:
+    """A fact in words, under one of the kinds of SHORT."""
+    return replace(phrase(fact, language), kind=kind)
+
+
+def balanced(scenes: Sequence[Scene], kind: str, n: int, seed: int, language: str = "en") -> list[Asked]:
+    """At most n questions of one kind, every answer as often as the scenes allow; the same ones in every language.
 
     Closed kinds (numbers, yes or no, sides) get exactly equal shares; of colours and places no answer gets more than
     an equal share, and names are taken in turn. No scene gives the same answer twice.
     """
     if kind == "caption":
-        return [
-            Asked(picture=i, question=Question(kind=kind, prompt=DESCRIBE, answer=caption(s)))
-            for i, s in enumerate(scenes[:n])
-        ]
+        return [Asked(picture=i, question=phrase(Fact(kind=kind, scene=s), language)) for i, s in enumerate(scenes[:n])]
     rng = random.Random(f"{kind} {seed}")
     groups: dict[str, list[Asked]] = {a: [] for a in _ANSWERS.get(kind, ())}
     for i in rng.sample(range(len(scenes)), len(scenes)):
-        drawn = (draw(scenes[i], kind, rng) for _ in range(_TRIES))
-        for answer, question in {q.answer: q for q in drawn if q is not None}.items():
-            groups.setdefault(answer, []).append(Asked(picture=i, question=question))
+        facts = (draw(scenes[i], kind, rng) for _ in range(_TRIES))
+        for answer, fact in {phrase(f).answer: f for f in facts if f is not None}.items():
+            groups.setdefault(answer, []).append(Asked(picture=i, question=say(fact, kind, language)))
     if not groups:
         return []
     share = -(-n // len(groups))
@@ -72,21 +76,23 @@ def balanced(scenes: Sequence[Scene], kind: str, n: int, seed: int) -> list[Aske
     return chosen[:n]
 
 
-def question_set(scenes: Sequence[Scene], n: int, seed: int, kinds: Sequence[str] = KINDS) -> dict[str, list[Asked]]:
+def question_set(
+    scenes: Sequence[Scene], n: int, seed: int, kinds: Sequence[str] = KINDS, language: str = "en"
+) -> dict[str, list[Asked]]:
     """A balanced set for each kind."""
-    return {kind: balanced(scenes, kind, n, seed) for kind in kinds}
+    return {kind: balanced(scenes, kind, n, seed, language) for kind in kinds}
 
 
-def constants(scenes: Sequence[Scene], seed: int, kinds: Sequence[str] = SHORT) -> dict[str, str]:
+def constants(scenes: Sequence[Scene], seed: int, kinds: Sequence[str] = SHORT, language: str = "en") -> dict[str, str]:
     """The most frequent answer to each kind of question about training scenes, as they come (not balanced)."""
     rng = random.Random(seed)
     found: dict[str, str] = {}
     for kind in kinds:
-        answers = Counter(q.answer for s in scenes if (q := draw(s, kind, rng)) is not None)
+        answers = Counter(phrase(f, language).answer for s in scenes if (f := draw(s, kind, rng)) is not None)
         if answers:
             found[kind] = max(sorted(answers), key=answers.__getitem__)
     if scenes:
-        found["caption"] = Counter(sorted(caption(s) for s in scenes)).most_common(1)[0][0]
+        found["caption"] = Counter(sorted(map(LANGUAGES[language].caption, scenes))).most_common(1)[0][0]
     return found
 
 

@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from lavida.errors import CheckpointError
 
 LABELS = "labels.json"
+ANYTHING = ("thing", "物品")  # kinds that say nothing
 
 
 @dataclass(frozen=True, kw_only=True)
 class Label:
-    """One class: the name people use and the kinds it belongs to, most special first."""
+    """One class: the name people use and the kinds it belongs to, most special first; the same in other languages."""
 
     name: str
     kinds: tuple[str, ...]
+    others: Mapping[str, Label] = field(default_factory=dict, hash=False)  # language -> the class in it
+
+    @property
+    def specific(self) -> list[str]:
+        """The kinds that say something."""
+        return [k for k in self.kinds if k not in ANYTHING]
 
     @property
     def kind(self) -> str:
-        """The most special kind that says something, or ""."""
-        return next((k for k in self.kinds if k != "thing"), "")
+        """The most special of them, or ""."""
+        return next(iter(self.specific), "")
+
+    def said_in(self, language: str) -> Label:
+        """The class in a language; in English if it has no name there."""
+        return self.others.get(language, self)
 
 
 def load_labels(folder: Path) -> list[Label] | None:
@@ -30,13 +43,25 @@ def load_labels(folder: Path) -> list[Label] | None:
     if not path.is_file():
         return None
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
-        labels = [Label(name=row["name"], kinds=tuple(row["kinds"])) for row in rows]
-    except (ValueError, TypeError, KeyError) as error:
+        labels = [_read(row) for row in json.loads(path.read_text(encoding="utf-8"))]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CheckpointError(f"cannot read {path} ({error!r}); take the file that belongs to the model") from None
     return labels
 
 
 def save_labels(labels: list[Label], folder: Path) -> None:
     """Write `load_labels`' file."""
-    (folder / LABELS).write_text(json.dumps([asdict(label) for label in labels]) + "\n", encoding="utf-8")
+    rows = [_row(label) for label in labels]
+    (folder / LABELS).write_text(json.dumps(rows, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _read(row: dict[str, Any]) -> Label:
+    others = {language: _read(other) for language, other in row.get("others", {}).items()}
+    return Label(name=row["name"], kinds=tuple(row["kinds"]), others=others)
+
+
+def _row(label: Label) -> dict[str, Any]:
+    row: dict[str, Any] = {"name": label.name, "kinds": label.kinds}
+    if label.others:
+        row["others"] = {language: _row(other) for language, other in label.others.items()}
+    return row

@@ -1,6 +1,8 @@
 """The layout of a prompt of lavida-mini: image tokens, the tower's hint, then the user's words.
 
 [image] <|hint:sure|> cat an Egyptian cat <|user|> What is this? <|assistant|> [canvas]
+
+A model of two languages reads the kind and the name in the other one too, behind the English ones.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from lavida.text.labels import Label
 from lavida.text.tokenizer import ASSISTANT, HINTS, NOTHING, USER, Tokenizer
 
 HINT_TOKENS = 8  # a hint always takes as many, so that its words stand at a fixed distance from the question
+OTHER_TOKENS = 3  # and so many for each other language, whose names are mostly one token
 
 
 def with_article(words: str) -> str:
@@ -19,9 +22,17 @@ def with_article(words: str) -> str:
 def hint_ids(tokenizer: Tokenizer, label: Label, probability: float) -> list[int]:
     """The hint that follows the image: how sure the tower is of its first class, the kind of that and its name."""
     sure = HINTS[0] if probability >= 0.6 else HINTS[1] if probability >= 0.25 else HINTS[2]
-    general = tokenizer.encode(label.kind)[0] if label.kind else tokenizer.id_of(NOTHING)
-    ids = [tokenizer.id_of(sure), general, *tokenizer.encode(with_article(label.name))][:HINT_TOKENS]
-    return ids + [tokenizer.id_of(NOTHING)] * (HINT_TOKENS - len(ids))
+    ids = [tokenizer.id_of(sure), *_named(tokenizer, label.kind, with_article(label.name), HINT_TOKENS - 1)]
+    for other in label.others.values():
+        ids += _named(tokenizer, other.kind, other.name, OTHER_TOKENS)
+    return ids
+
+
+def _named(tokenizer: Tokenizer, kind: str, name: str, length: int) -> list[int]:
+    """A kind in one token and a name in the rest."""
+    nothing = tokenizer.id_of(NOTHING)
+    ids = [tokenizer.encode(kind)[0] if kind else nothing, *tokenizer.encode(name)][:length]
+    return ids + [nothing] * (length - len(ids))
 
 
 def question_ids(tokenizer: Tokenizer, question: str) -> list[int]:

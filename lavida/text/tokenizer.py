@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from itertools import takewhile
 from pathlib import Path
 
+from tokenizers import AddedToken, decoders, models, pre_tokenizers, trainers
 from tokenizers import Tokenizer as _Tokenizer
-from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from lavida.errors import CheckpointError, RequestError
 
@@ -82,8 +82,12 @@ class Tokenizer(Vocabulary):
             raise CheckpointError(f"cannot read the tokenizer {path}: {error}") from None
 
     @classmethod
-    def train(cls, texts: Iterable[str], size: int) -> Tokenizer:
-        """Learn a byte-level BPE of `size` ids: digits apart, JSON punctuation never merged with words."""
+    def train(cls, texts: Iterable[str], size: int, words: Sequence[str] = ()) -> Tokenizer:
+        """Learn a byte-level BPE of `size` ids: digits apart, JSON punctuation never merged with words.
+
+        `words` are one token each wherever they stand, the longest that fits, as a language that is written without
+        spaces needs them; the last of the ids are theirs. The space that every text begins with is part of them.
+        """
         backend = _Tokenizer(models.BPE())
         backend.pre_tokenizer = pre_tokenizers.Sequence(
             [
@@ -93,13 +97,14 @@ class Tokenizer(Vocabulary):
         )
         backend.decoder = decoders.ByteLevel()
         trainer = trainers.BpeTrainer(
-            vocab_size=size,
+            vocab_size=size - len(words),
             special_tokens=list(SPECIAL),
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
             min_frequency=2,
             show_progress=False,
         )
         backend.train_from_iterator((" " + t for t in texts), trainer)
+        backend.add_tokens([AddedToken(word, lstrip=True, normalized=False) for word in words])
         return cls(backend)
 
     def encode(self, text: str) -> list[int]:

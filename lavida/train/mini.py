@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lavida.data.corpus import VOCABULARY, corpus
+from lavida.data.corpus import VOCABULARY, chinese_words, corpus
 from lavida.data.prepare import load_tower, prepare
 from lavida.errors import DataError
 from lavida.text.labels import load_labels
@@ -41,7 +41,7 @@ def train_mini(
     does not fit.
     """
     out.mkdir(parents=True, exist_ok=True)
-    labels = load_labels(data)
+    labels = load_labels(start or data)  # a model goes on with the names and languages that it has
     if labels is None:
         raise DataError(f"no labels.json in {data}: build the data first (lavida data build mini)")
     stages = stages or (mini() if start is None else mini()[-1:])
@@ -50,7 +50,7 @@ def train_mini(
     elif not (out / "tokenizer.json").exists():
         say("learning the tokenizer")
         glosses = (data / "glosses.txt").read_text(encoding="utf-8").splitlines()
-        Tokenizer.train(corpus(labels, glosses), VOCABULARY).save(out)
+        Tokenizer.train(corpus(labels, glosses), VOCABULARY, chinese_words(labels)).save(out)
     tokenizer = Tokenizer.load(out)
     drawn, photos = prepare(data, scenes=scenes, say=say)
     feed = Feed(tokenizer, labels, scenes=drawn, photos=photos, d_model=384, objective=find_arm(objective))

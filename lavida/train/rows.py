@@ -95,6 +95,8 @@ class Feed:
         objective: Objective = PREFIX_DLM,
     ) -> None:
         self.tokenizer, self.labels, self.photos, self.d_model = tokenizer, labels, photos, d_model
+        # a mixture of the languages that the classes are named in; one row may hold several
+        self.languages = ("en", *(labels[0].others if labels else ()))
         self.drawn = [(f, i) for f in scenes for i in range(len(f))]
         self.words = CellWords(tokenizer)
         self.world = World.symbolic()
@@ -167,7 +169,7 @@ class Feed:
     def _questions(self, scene: Scene, rng: random.Random) -> list[Question]:
         asked = SCENE_KINDS | {"count": COUNTS[max(scene.counts.values())]}
         kinds = rng.choices(list(asked), list(asked.values()), k=16)
-        return [q for kind in kinds if (q := ask(scene, kind, rng))]
+        return [q for kind in kinds if (q := ask(scene, kind, rng, self._language(rng)))]
 
     def _photo_row(self, i: int, rng: random.Random) -> tuple[list[int], list[Question]]:
         """The tower's own name as the truth; in two rows of five another name, so that hints are read, not learned.
@@ -180,4 +182,7 @@ class Feed:
             label, probability = rng.choice(self.long if rng.random() < 0.7 else self.labels), rng.random()
         hint = self._hint(label, probability) if u < 0.9 or truth.probability < 0.4 else []
         kinds = rng.choices(list(PHOTO_KINDS), list(PHOTO_KINDS.values()), k=8)
-        return hint, [q for kind in kinds if (q := ask_photo(label, kind, rng))]
+        return hint, [q for kind in kinds if (q := ask_photo(label, kind, rng, self._language(rng)))]
+
+    def _language(self, rng: random.Random) -> str:
+        return rng.choice(self.languages) if len(self.languages) > 1 else self.languages[0]

@@ -60,5 +60,5 @@ class FakeFeatures(SimpleNamespace):
 
 def photo_list(folder: Path) -> Path:
     path = folder / "photos.json"
-    path.write_text('[{"file": "x.jpg", "names": ["cat", "big cat"]}]')
+    path.write_text('[{"file": "x.jpg", "names": ["cat", "big cat"], "zh": ["猫"]}]')
     return path

@@ -4,15 +4,17 @@ import random
 
 import pytest
 
-from lavida.data.questions import ask_photo, caption
+from lavida.data.languages import LANGUAGES
+from lavida.data.questions import ask_photo
 from lavida.data.worlds import World
 from lavida.eval.grammar import caption_is_whole, name_is_whole, photo_caption, scene_caption
 from lavida.text.labels import Label
 
 
-def test_every_caption_of_ours_is_whole():
-    world, rng = World.symbolic(), random.Random(1)
-    assert all(scene_caption(caption(world.scene(rng))) for _ in range(200))
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_caption_of_ours_is_whole(language):
+    world, rng, words = World.symbolic(), random.Random(1), LANGUAGES[language]
+    assert all(scene_caption(words.caption(world.scene(rng)), language) for _ in range(200))
 
 
 @pytest.mark.parametrize(
@@ -41,3 +43,14 @@ def test_names():
         name_is_whole("an apple") and name_is_whole("glasses") and name_is_whole("a space shuttle", {"space shuttle"})
     )
     assert not name_is_whole("apple") and not name_is_whole("a apple") and not name_is_whole("a shuttle bus", {"bus"})
+
+
+def test_chinese_forms():
+    label = Label(name="埃及猫", kinds=("猫", "动物"))
+    tabby = Label(name="tabby", kinds=("cat",), others={"zh": label})
+    said = ask_photo(tabby, "caption", random.Random(0), "zh").answer
+    assert said == "照片里是埃及猫，一种猫。" and caption_is_whole(said, {"埃及猫"}, "zh")
+    assert name_is_whole("埃及猫", {"埃及猫"}, "zh") and name_is_whole("猫", {"埃及猫"}, "zh")
+    assert scene_caption("一件和服和一只猫。", "zh")  # the name holds the word for 'and'
+    for broken in ("一只猫。一只狗。", "两猫。", "一条猫。", "一只猫和一只猫。", "照片里是埃及。", "a cat.", "一只猫"):
+        assert not caption_is_whole(broken, {"埃及猫"}, "zh"), broken

@@ -62,3 +62,10 @@ def test_cider_equals_the_reference_package():
     ours = Cider(REFERENCES)
     assert ours.score(captions) == pytest.approx(list(scores), abs=1e-9)
     assert ours.mean(captions) == pytest.approx(mean)
+
+
+def test_chinese_is_compared_by_character_and_named_by_longest_match():
+    assert words("两只猫和T恤。") == ["两", "只", "猫", "和", "t", "恤"]
+    assert exact("左上角。", "左上角") and not exact("左上角", "右上角")
+    assert nouns("一只猫头鹰、一只龙虾和一件T恤。") == {"owl", "lobster", "shirt"}
+    assert nouns("三只猫和a dog") == {"cat", "dog"}

@@ -104,9 +104,33 @@ def test_results_and_card(model, tmp_path):
     assert "answers" not in held["splits"]["i"] and held["photos"]["n"] == 1
 
 
+def test_results_and_card_in_chinese(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(mini, "PER_KIND", 3)
+    decoding, photos = Decoding(caption=4), read_photos(photo_list(tmp_path), "zh")
+    splits, quiet = {"i": tiny_features(6, 1)}, lambda _: None
+    results = mini.evaluate(model, [tiny_features(12)], splits, decoding=decoding, language="zh", say=quiet)
+    rows = results["splits"]["i"]["answers"]
+    assert {r["kind"] for r in rows} >= {"name", "caption", "presence"} and not any(r["truth"].isascii() for r in rows)
+    one = tiny_features(1)
+    results["photos"] = judge_photos(model, photos, one.maps, one.truths, "zh")
+    results["examples"] = mini.pick_examples(results, 0, 4)
+    mini.write_results(results, tmp_path)
+    card = (tmp_path / "MODEL_CARD.zh.md").read_text(encoding="utf-8")
+    assert "in Chinese." in card and "\u63cf\u8ff0\u8fd9\u5f20\u56fe\u7247" in card  # "describe this picture"
+    assert json.loads((tmp_path / "results.zh.json").read_text())["language"] == "zh"
+    with pytest.raises(RequestError, match="choose one of en, zh"):
+        mini.main(None, tmp_path, tmp_path, language="fr")
+
+
 def test_mentions_whole_words_only():
     assert mentions("a photo of a big cat.", ["big cat"]) and mentions("Cat!", ["cat"])
     assert not mentions("a caterpillar", ["cat"])
+    assert mentions("照片里是一只暹罗猫。", ["猫"]) and not mentions("照片里是狗。", ["猫"])
+
+
+def test_every_photograph_has_chinese_names():
+    photos = read_photos(mini.PHOTOS), read_photos(mini.PHOTOS, "zh")
+    assert [p.file for p in photos[0]] == [p.file for p in photos[1]] and all(p.names for p in photos[1])
 
 
 def test_broken_photo_list(tmp_path):

@@ -40,10 +40,23 @@ def test_every_kind_is_asked_and_fits_its_scene(scenes):
 
 def test_side_is_split_in_two(scenes):
     rng = random.Random(0)
-    kinds = {q.answer: k for s in scenes for k in ("side", "above_below") if (q := draw(s, k, rng))}
+    kinds = {f.true: k for s in scenes for k in ("side", "above_below") if (f := draw(s, k, rng))}
     assert kinds == {"left": "side", "right": "side", "above": "above_below", "below": "above_below"}
 
 
 def test_constants_are_the_most_frequent(scenes):
     fixed = constants([s for s in scenes if len(s.objects) == 3], seed=0)
     assert fixed["total"] == "three" and "name" not in fixed
+
+
+def test_every_language_is_asked_the_same(scenes):
+    english, chinese = (question_set(scenes, 12, seed=0, language=code) for code in ("en", "zh"))
+    for kind in KINDS:
+        assert [(a.picture, a.question.asked) for a in english[kind]] == [
+            (a.picture, a.question.asked) for a in chinese[kind]
+        ]
+        assert {a.question.language for a in chinese[kind]} == {"zh"}
+        assert all(a.question.kind == kind and not a.question.answer.isascii() for a in chinese[kind])
+    told = {e.question.answer: c.question.answer for e, c in zip(english["side"], chinese["side"], strict=True)}
+    assert told == {"left": "左边", "right": "右边"}
+    assert constants(scenes, 0, language="zh")["presence"] in ("有", "没有")

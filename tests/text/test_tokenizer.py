@@ -6,7 +6,7 @@ import pytest
 
 from lavida.errors import CheckpointError
 from lavida.text.tokenizer import EOS, MASK, Tokenizer
-from tests.tiny import tiny_tokenizer
+from tests.tiny import WORDS, tiny_tokenizer
 
 
 @pytest.mark.parametrize("text", ["a cat and a dog", '{"cat": 2, "dog": 10}', "caf\u00e9 \u732b", "  two  spaces"])
@@ -36,3 +36,16 @@ def test_what_is_wrong_is_told(tmp_path):
         Tokenizer.load(tmp_path)
     with pytest.raises(CheckpointError, match="has no token"):
         tiny_tokenizer().id_of("<|nonsense|>")
+
+
+def test_given_words_are_one_token_wherever_they_stand(tmp_path):
+    words = ["\u732b", "\u732b\u5934\u9e70", "\u53ea", "\u4e24"]  # cat, owl, a measure word, two
+    plain = Tokenizer.train(WORDS, 280)
+    Tokenizer.train(WORDS, 284, words).save(tmp_path)
+    tokenizer = Tokenizer.load(tmp_path)
+    ids = {word: tokenizer.encode(word) for word in words}
+    assert plain.size == 280 and [ids[word] for word in words] == [[280], [281], [282], [283]]
+    text = "\u4e24\u53ea\u732b\u4e24\u53ea\u732b\u5934\u9e70"
+    assert tokenizer.encode(text) == [283, 282, 280, 283, 282, 281] and tokenizer.decode(tokenizer.encode(text)) == text
+    assert 280 in tokenizer.encode('{"\u732b": 2}')
+    assert tokenizer.encode("a cat") == plain.encode("a cat")
