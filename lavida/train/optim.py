@@ -56,5 +56,8 @@ class Optimizers:
         return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
 
     def step(self) -> None:
+        for p in self.parameters:
+            if p.grad is None:  # unused by this batch: it follows its momentum, whoever else took part in the step
+                p.grad = torch.zeros_like(p)
         for optimizer in self.all:
             optimizer.step()
