@@ -5,7 +5,7 @@ import torch
 
 from lavida.data.features import Features, five_views, write_features
 from lavida.errors import DataError
-from tests.train.test_trainer import NoTower
+from tests.train.test_curriculum import NoTower
 
 PICTURE = torch.arange(448, dtype=torch.uint8).expand(3, 448, 448)
 

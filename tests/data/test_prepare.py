@@ -11,7 +11,7 @@ from lavida.data import prepare as module
 from lavida.data.prepare import drawn_scenes, load_tower, photo_crops, prepare
 from lavida.errors import DataError
 from tests.data.atlases import tiny_atlas
-from tests.train.test_trainer import NoTower
+from tests.train.test_curriculum import NoTower
 
 
 def test_prepared_once_and_resumed(tmp_path, monkeypatch):
