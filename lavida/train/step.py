@@ -59,7 +59,7 @@ def rows_loss(vlm: VLM, heads: Heads, rows: Rows, views: Views | None) -> tuple[
             dense = dense + extra
         # 2. the masked answers, and where the names in the prompts are
         answer, content, hidden = answer_loss(vlm.denoiser, rows.batch, image_tokens(vlm, cells))
-        ground = grounding_loss(heads.ground(hidden[rows.batch.nouns]), rows.shown)
+        ground = grounding_loss(heads.ground(hidden.index_select(0, rows.batch.nouns)), rows.shown)
     told = Losses(
         answer=float(answer.detach()),
         content=float(content.detach()),
@@ -123,7 +123,7 @@ def dense_loss(cells: Tensor, words: Tensor, targets: Targets, vlm: VLM, heads: 
     keep = busy | (torch.rand(name.shape, device=name.device) < 0.06)
     cells, name, colour, centre = cells[keep].float(), name[keep], colour[keep], centre[keep].float()
     table = vlm.denoiser.embedding.weight
-    candidates = F.normalize(table[targets.candidates], dim=-1)
+    candidates = F.normalize(F.embedding(targets.candidates, table), dim=-1)
     logits = F.normalize(cells, dim=-1) @ candidates.T * heads.sharpness
     target = targets.index_of[name]
     loss = F.cross_entropy(logits, target)
@@ -132,7 +132,7 @@ def dense_loss(cells: Tensor, words: Tensor, targets: Targets, vlm: VLM, heads: 
         others = logits[coloured].scatter(1, target[coloured, None], -30.0)
         loss = loss + 0.5 * F.cross_entropy(others, targets.index_of[colour[coloured]])
     # the direction of the words that stage "words" has read
-    spoken = table[name] + 0.5 * table[colour.clamp(min=0)] * coloured[:, None]
+    spoken = F.embedding(name, table) + 0.5 * F.embedding(colour.clamp(min=0), table) * coloured[:, None]
     loss = loss + 0.5 * (1 - F.cosine_similarity(cells, spoken.detach(), dim=-1)).mean()
     loss = loss + 0.5 * F.binary_cross_entropy_with_logits(heads.centre(cells)[:, 0].float(), centre)
     return loss, (logits.argmax(-1) == target)[name != targets.nothing].float().mean()
@@ -151,7 +151,9 @@ def grounding_loss(scores: Tensor, shown: Tensor) -> Tensor:
 def cells_from_words(vlm: VLM, words: Tensor, noise: Tensor) -> Tensor:
     """Cells [B, 5, 16, D] of scenes told in words [B, 80, 3]: the name's embedding, half the colour's, noise."""
     table = vlm.denoiser.embedding.weight
-    cells = table[words[..., 0]] + 0.5 * table[words[..., 1].clamp(min=0)] * (words[..., 1:2] >= 0)
+    # `F.embedding`, not `table[...]`, whose gradient on two threads adds up in any order
+    names, colours = F.embedding(words[..., 0], table), F.embedding(words[..., 1].clamp(min=0), table)
+    cells = names + 0.5 * colours * (words[..., 1:2] >= 0)
     cells = cells + 0.35 * cells.norm(dim=-1, keepdim=True) * noise / cells.shape[-1] ** 0.5
     tiles = cells[:, 16:].unflatten(1, (2, 4, 2, 4)).transpose(2, 3).flatten(1, 2).flatten(2, 3)
     return torch.cat((cells[:, None, :16], tiles), 1)
