@@ -9,7 +9,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -288,10 +288,11 @@ class Trainer:
         return self._sum(*(float(flag and processes.rank() == 0) for flag in flags))
 
     def _check_plans(self) -> None:
-        """The stages of a run do not change under it; the first process looks after that."""
+        """The stages of a run do not change under it, but for how batches are divided; the first process looks."""
         if processes.rank() != 0:
             return
-        path, now = self.out / PLANS, json.loads(json.dumps([asdict(plan) for plan in self.task.plans]))
+        path = self.out / PLANS
+        now = json.loads(json.dumps([asdict(replace(plan, accumulate=1)) for plan in self.task.plans]))
         if not path.exists():
             path.write_text(json.dumps(now, indent=1) + "\n")
         elif (then := json.loads(path.read_text())) != now:
