@@ -193,7 +193,7 @@ class _Kept:
     def _where(self, part: Part, name: str) -> str:
         """The file of a picture; one that came out of an archive is written beside the run's log."""
         if not isinstance(part.value, bytes):
-            return str(part.value)
+            return str(Path(part.value).absolute())
         if self._pictures is None:
             return name
         path = self._pictures / "".join(c if c.isalnum() else "-" for c in name)
