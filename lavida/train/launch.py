@@ -95,7 +95,13 @@ def train(recipe: Recipe, options: Options, *, say: Callable[[str], None] = prin
             compile=options.compile,
         )
         trainer = Trainer(
-            task, options.out, habits=options.habits, device=device, dtype=PRECISIONS[options.precision], say=say
+            task,
+            options.out,
+            habits=options.habits,
+            device=device,
+            dtype=PRECISIONS[options.precision],
+            facts={"recipe": recipe.name, "model": options.model, "data": list(options.data), "seed": options.seed},
+            say=say,
         )
         if trainer.resume():
             trainer.display.note(f"going on at step {trainer.total}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -62,8 +62,10 @@ class Trainer:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.bfloat16,
         watchers: Sequence[Watcher] = (),
+        facts: Mapping[str, Any] | None = None,
         say: Callable[[str], None] = print,
     ) -> None:
+        """`facts`: what else the log's first line is to say of the run, such as its recipe and data."""
         out.mkdir(parents=True, exist_ok=True)
         self.task, self.out, self.device, self.dtype = task, out, torch.device(device), dtype
         self.habits = habits or Habits()
@@ -71,6 +73,7 @@ class Trainer:
         self.log, self.display = Log(out, watchers, silent=not first), Display(say, silent=not first)
         self.checkpoints, self.meter = Checkpoints(out / "state"), Meter()
         self.stage, self.step, self.samples = 0, 0, 0.0
+        self._told = dict(facts or {})
         self.usual: float | None = None  # what the loss has been lately
         self._optimizers: Optimizers | None = None
         self._peak = 0.0
@@ -300,7 +303,7 @@ class Trainer:
             raise ConfigError(f"{self.out} was begun with other stages ({changed}); give the same, or another folder")
 
     def _facts(self) -> dict[str, Any]:
-        return {
+        return self._told | {
             "stages": [plan.name for plan in self.task.plans],
             "steps": sum(plan.steps for plan in self.task.plans),
             "device": str(self.device),

@@ -120,6 +120,8 @@ def test_what_comes_out_is_a_model(small, tmp_path):
     data = write_set(tmp_path / "data", [entry(i) for i in range(8)])
     recipe = replace(QUICK, steps=1, rates=Rates(projector=1e-2))
     train(recipe, options(small, data, tmp_path / "run", precision="bfloat16"), say=quiet)
+    (start,) = events(tmp_path / "run", "start")
+    assert start["data"] == [str(data)] and start["model"] == str(small) and start["seed"] == 0
     before, after = lavida.load(small).net.state_dict(), lavida.load(tmp_path / "run" / "model").net.state_dict()
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed and all(name.startswith(("projector", "newline")) for name in changed)
