@@ -113,7 +113,7 @@ def test_killed_at_twenty_moments_the_losses_are_those_of_an_uninterrupted_run(t
         process = in_a_process(lambda: Run(tmp_path / "b").go())
         process.join(timeout=rng.uniform(0, 5) * pace)
         while kill % 2 and process.is_alive() and not any((tmp_path / "b" / "state").glob(".step-*")):
-            pass  # every other kill waits for a save to begin
+            time.sleep(1e-4)  # every other kill waits for a save to begin
         os.kill(process.pid, signal.SIGKILL)
         process.join()
         assert process.exitcode == -signal.SIGKILL  # it had not come to its end
