@@ -1,9 +1,8 @@
 """From a term to the smallest deterministic automaton over bytes, within fixed bounds on size and work.
 
-The libraries that were tried do not keep every text of a language: outlines-core 0.2.14 takes the first alternative that
-matches (of `a|ab` only "a" is left) and loses the second of two letters of two bytes in `(é)+`. A request is to be
-refused only if there is no answer, so the construction is here: Thompson's automaton, subsets, then partition
-refinement.
+The library that was tried does not keep every text of a language: outlines-core 0.2.14 takes the first alternative
+that matches (of `a|ab` only "a" is left) and loses all but the first of `é+`. A request is to be refused only if there
+is no answer, so the construction is here: Thompson's automaton, its subsets, then partition refinement.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ import numpy as np
 from lavida.constrain.terms import SURROGATES, Alt, Both, Chars, Multiple, Ranges, Repeat, Seq, Term
 from lavida.errors import RequestError
 
-MOST_PARTS = 60_000  # states of the nondeterministic automaton
+MOST_PARTS = 40_000  # states of the nondeterministic automaton
 MOST_STATES = 8_000
-MOST_WORK = 1_500_000  # states looked at while subsets are made; bounds the time to about a second
+MOST_WORK = 500_000  # states looked at while subsets are made; bounds the time to about a second
 
 Array = np.ndarray[Any, Any]
 

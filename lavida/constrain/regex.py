@@ -1,7 +1,7 @@
 """Regular expressions of Python's `re` as terms.
 
-A text of the term is matched by Python itself (`re.fullmatch`). The reverse holds but for letters: `\\d`, `\\w` and what
-is negated of them speak of ASCII, because the tables of all scripts would make automata of thousands of states.
+A text of the term is matched by Python itself (`re.fullmatch`). The reverse holds but for `\\d`, `\\w`, what is negated
+of them, and other cases of letters: these speak of ASCII, as the tables of all scripts would take too many states.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def _item(kind: Any, value: Any, flags: int) -> Term:
 
 
 def _set(items: list[tuple[Any, Any]], flags: int) -> Chars:
-    """The characters that belong to a set in any script: of a negated one, those that may not belong to what it names."""
+    """The characters that surely belong to a set: of a negated one, those that cannot belong to what it names."""
     negated = items[0][0] is op.NEGATE
     surely = maybe = Chars(())
     for kind, value in items[int(negated) :]:
@@ -134,4 +134,3 @@ def _both_cases(named: Chars) -> tuple[Chars, Chars]:
 
 def _listed(named: Chars) -> str:
     return "".join(chr(c) for low, high in named.ranges for c in range(low, high + 1))
-

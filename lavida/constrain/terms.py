@@ -120,7 +120,7 @@ _PLAIN = ~(Chars(((0, 31),)) | chars('"\\'))
 
 
 def escaped(term: Term) -> Term:
-    """The same texts as they are written inside a JSON string, each in one way; rare control characters are left out."""
+    """The same texts as they are written inside a JSON string, each in one way; rare control characters are out."""
     match term:
         case Chars():
             letters = "".join(letter for char, letter in _ESCAPES.items() if char in term)

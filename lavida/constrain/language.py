@@ -1,0 +1,97 @@
+"""What a caller asks for: a regex, a JSON Schema or a choice of texts, each a term and an independent check."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+from lavida.constrain.regex import regex_term
+from lavida.constrain.schema import schema_term, validator
+from lavida.constrain.terms import Term, alt, text
+from lavida.errors import RequestError
+
+LARGEST_SCHEMA = 1_000_000  # bytes of JSON
+MOST_CHOICES = 10_000
+CONSTRAINTS = ("regex", "schema", "choices")  # by these names they are asked for
+
+
+@dataclass(frozen=True, kw_only=True)
+class Language:
+    """A set of texts; `matches` tells by other means than the term's whether one is in it."""
+
+    term: Term
+    matches: Callable[[str], bool]
+
+    def verify(self, answer: str) -> None:
+        """Raises RuntimeError for an answer outside the language, which is a fault of this package."""
+        if not self.matches(answer):
+            raise RuntimeError(f"an answer broke its constraint, which is a fault of lavida: {answer!r}")
+
+
+def regex_language(pattern: str) -> Language:
+    """The texts that `re.fullmatch` accepts. Raises RequestError."""
+    if not isinstance(pattern, str):
+        raise RequestError(f"a regex is a text, got {type(pattern).__name__}")
+    term = regex_term(pattern)
+    compiled = re.compile(pattern)
+    return Language(term=term, matches=lambda answer: compiled.fullmatch(answer) is not None)
+
+
+def schema_language(schema: Any) -> Language:
+    """JSON that is valid by a schema: a mapping, its JSON text, or the path of a file. Raises RequestError."""
+    if isinstance(schema, (str, Path)):
+        schema = _read(schema)
+    if not isinstance(schema, (Mapping, bool)):
+        raise RequestError(f"a schema is an object, got {type(schema).__name__}; see json-schema.org")
+    try:
+        valid = validator(schema).is_valid
+    except RecursionError:
+        raise RequestError("the schema is nested too deeply; write it flatter") from None
+    return Language(term=schema_term(schema), matches=lambda answer: valid(json.loads(answer)))
+
+
+def choice_language(choices: Sequence[str]) -> Language:
+    """One of several texts. Raises RequestError."""
+    if isinstance(choices, str) or not choices or not all(isinstance(one, str) for one in choices):
+        raise RequestError("choices are a list of at least one text")
+    if len(choices) > MOST_CHOICES:
+        raise RequestError(f"{len(choices)} choices were given; {MOST_CHOICES} are the most")
+    return Language(term=alt(text(one) for one in choices), matches=frozenset(choices).__contains__)
+
+
+def language_of(asked: Mapping[str, Any]) -> Language | None:
+    """The language of `regex`, `schema` or `choices`, or None if all are None. Raises RequestError."""
+    given = {name: asked[name] for name in CONSTRAINTS if asked.get(name) is not None}
+    if len(given) > 1:
+        raise RequestError(f"{' and '.join(given)} cannot go together; ask for one of them")
+    makers = {"regex": regex_language, "schema": schema_language, "choices": choice_language}
+    return next((makers[name](value) for name, value in given.items()), None)
+
+
+def _read(schema: str | Path) -> Any:
+    try:
+        path = Path(schema)
+        is_file = isinstance(schema, Path) or not schema.lstrip().startswith("{")
+        if is_file and path.stat().st_size > LARGEST_SCHEMA:
+            raise RequestError(f"{path} has {path.stat().st_size} bytes; a schema has {LARGEST_SCHEMA} at most")
+        source = path.read_text(encoding="utf-8") if is_file else str(schema)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise RequestError(f"cannot read the schema {str(schema)[:80]!r} ({reason}); name a file of JSON") from None
+    if len(source) > LARGEST_SCHEMA:
+        raise RequestError(f"the schema has {len(source)} characters; {LARGEST_SCHEMA} are the most")
+    try:
+        return json.loads(source, parse_constant=partial(_no_number, str(schema)[:80]))
+    except json.JSONDecodeError as error:
+        raise RequestError(f"the schema is not JSON ({error}); mend it") from None
+    except RecursionError:
+        raise RequestError("the schema is nested too deeply; write it flatter") from None
+
+
+def _no_number(where: str, name: str) -> NoReturn:
+    raise RequestError(f"the schema {where!r} holds {name}, which is no JSON; write a number")
