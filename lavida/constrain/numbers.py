@@ -99,7 +99,9 @@ def _at_most(bound: Bound) -> Term:
         (
             seq(Repeat(DIGIT, 1, len(whole) - 1), _FRACTION) if len(whole) > 1 else NOTHING,
             *_differing(whole, "", _below, _FRACTION),
-            seq(text(whole), Alt((*_differing(places, ".", _below, EMPTY), *shorter, NOTHING if bound.strict else same))),
+            seq(
+                text(whole), Alt((*_differing(places, ".", _below, EMPTY), *shorter, NOTHING if bound.strict else same))
+            ),
         )
     )
 

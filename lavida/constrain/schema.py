@@ -146,7 +146,9 @@ class _Reader:
                 names = set(_required(one)) & set(_required(other))
                 pairs = [(one, other), *((_property(one, n), _property(other, n)) for n in sorted(names))]
                 if not any(_apart(a, b) for a, b in pairs):
-                    _refuse(where, "has a oneOf whose branches may overlap", "use anyOf, or give each a const of its own")
+                    _refuse(
+                        where, "has a oneOf whose branches may overlap", "use anyOf, or give each a const of its own"
+                    )
 
     def _resolved(self, schema: Any) -> Any:
         if isinstance(schema, Mapping) and set(schema) == {"$ref"} and str(schema["$ref"]).startswith("#/"):
@@ -189,7 +191,9 @@ class _Reader:
 
     def _number(self, schema: Mapping[str, Any], where: str) -> Term:
         if "multipleOf" in schema:
-            _refuse(where, "asks for multiples of a number with a fraction", "make it an integer or leave multipleOf out")
+            _refuse(
+                where, "asks for multiples of a number with a fraction", "make it an integer or leave multipleOf out"
+            )
         return numbers.decimal(*_bounds(schema))
 
     def _array(self, schema: Mapping[str, Any], where: str) -> Term:
@@ -304,7 +308,9 @@ def _apart(one: Any, other: Any) -> bool:
     """Whether no value can be valid by both schemas, told from their types and lists of values."""
     if not isinstance(one, Mapping) or not isinstance(other, Mapping):
         return one is False or other is False
-    listed = [json.dumps(s["enum"] if "enum" in s else [s["const"]]) for s in (one, other) if {"enum", "const"} & set(s)]
+    listed = [
+        json.dumps(s["enum"] if "enum" in s else [s["const"]]) for s in (one, other) if {"enum", "const"} & set(s)
+    ]
     if len(listed) == 2:
         first, second = (json.loads(values) for values in listed)
         return not any(a == b for a in first for b in second)  # True == 1 errs on the side of refusing
