@@ -18,15 +18,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lavida.config import DenoiserConfig
+from lavida.constrain.language import Language
 from lavida.constrain.tokens import TokenAutomaton
 from lavida.errors import RequestError
+from lavida.text.tokenizer import Vocabulary
 
 Array = np.ndarray[Any, Any]
 _WORST = 1e30  # stands for infinity where likelihoods are added
 
 
 class CanvasConstraint:
-    """A `decode.constraint.Constraint`: the canvas holds a text of the automaton, and behind it nothing but end tokens."""
+    """A `decode.constraint.Constraint`: a text of the automaton, and behind it nothing but end tokens."""
 
     def __init__(
         self,
@@ -185,6 +188,19 @@ class CanvasConstraint:
             edge = edges[here[total[here].argmax()]]
             kinds[i], state = int(self._kind[edge]), int(self._source[edge])
         return kinds
+
+
+def constraint_of(
+    language: Language, vocabulary: Vocabulary, denoiser: DenoiserConfig, banned: Collection[int] = ()
+) -> CanvasConstraint:
+    """A language on the canvas of a model, which never writes `banned`. Raises RequestError."""
+    return CanvasConstraint(
+        language.automaton(vocabulary),
+        vocab_size=denoiser.vocab_size,
+        mask_id=denoiser.mask_id,
+        eos_ids=denoiser.eos_ids,
+        banned=banned,
+    )
 
 
 def _array(ids: Tensor) -> Array:

@@ -3,29 +3,46 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
+from lavida.constrain.compile import term_automaton
+from lavida.constrain.dfa import compile_term
 from lavida.constrain.regex import regex_term
 from lavida.constrain.schema import schema_term, validator
 from lavida.constrain.terms import Term, alt, text
+from lavida.constrain.tokens import TokenAutomaton
 from lavida.errors import RequestError
+from lavida.text.tokenizer import Vocabulary
 
 LARGEST_SCHEMA = 1_000_000  # bytes of JSON
 MOST_CHOICES = 10_000
-CONSTRAINTS = ("regex", "schema", "choices")  # by these names they are asked for
+CONSTRAINTS = ("regex", "schema", "choices", "template")  # by these names they are asked for
+
+
+class Language(Protocol):
+    """A set of texts that an answer is held to."""
+
+    def automaton(self, vocabulary: Vocabulary) -> TokenAutomaton:
+        """The sequences of tokens that spell its texts. Raises RequestError if they make no automaton."""
+
+    def verify(self, answer: str) -> None:
+        """Raises RuntimeError for an answer outside the language, which is a fault of this package."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Language:
-    """A set of texts; `matches` tells by other means than the term's whether one is in it."""
+class Texts:
+    """The `Language` of a term; `matches` tells without tokens whether a text is in it."""
 
     term: Term
-    matches: Callable[[str], bool]
+    matches: Callable[[str], bool] = field(compare=False)
+
+    def automaton(self, vocabulary: Vocabulary) -> TokenAutomaton:
+        """The sequences of tokens that spell its texts. Raises RequestError."""
+        return term_automaton(self.term, vocabulary)
 
     def verify(self, answer: str) -> None:
         """Raises RuntimeError for an answer outside the language, which is a fault of this package."""
@@ -33,16 +50,15 @@ class Language:
             raise RuntimeError(f"an answer broke its constraint, which is a fault of lavida: {answer!r}")
 
 
-def regex_language(pattern: str) -> Language:
+def regex_language(pattern: str) -> Texts:
     """The texts that `re.fullmatch` accepts. Raises RequestError."""
     if not isinstance(pattern, str):
         raise RequestError(f"a regex is a text, got {type(pattern).__name__}")
-    term = regex_term(pattern)
-    compiled = re.compile(pattern)
-    return Language(term=term, matches=lambda answer: compiled.fullmatch(answer) is not None)
+    term = regex_term(pattern)  # matched by its automaton: `re` may take exponential time
+    return Texts(term=term, matches=lambda answer: compile_term(term).accepts(answer))
 
 
-def schema_language(schema: Any) -> Language:
+def schema_language(schema: Any) -> Texts:
     """JSON that is valid by a schema: a mapping, its JSON text, or the path of a file. Raises RequestError."""
     if isinstance(schema, (str, Path)):
         schema = _read(schema)
@@ -52,25 +68,28 @@ def schema_language(schema: Any) -> Language:
         valid = validator(schema).is_valid
     except RecursionError:
         raise RequestError("the schema is nested too deeply; write it flatter") from None
-    return Language(term=schema_term(schema), matches=lambda answer: valid(json.loads(answer)))
+    return Texts(term=schema_term(schema), matches=lambda answer: valid(json.loads(answer)))
 
 
-def choice_language(choices: Sequence[str]) -> Language:
+def choice_language(choices: Sequence[str]) -> Texts:
     """One of several texts. Raises RequestError."""
     if isinstance(choices, str) or not choices or not all(isinstance(one, str) for one in choices):
         raise RequestError("choices are a list of at least one text")
     if len(choices) > MOST_CHOICES:
         raise RequestError(f"{len(choices)} choices were given; {MOST_CHOICES} are the most")
-    return Language(term=alt(text(one) for one in choices), matches=frozenset(choices).__contains__)
+    return Texts(term=alt(text(one) for one in choices), matches=frozenset(choices).__contains__)
 
 
 def language_of(asked: Mapping[str, Any]) -> Language | None:
-    """The language of `regex`, `schema` or `choices`, or None if all are None. Raises RequestError."""
+    """The language of `regex`, `schema` or `choices`, or the `template` itself, a `Language` of another making.
+
+    None if all of them are. Raises RequestError.
+    """
     given = {name: asked[name] for name in CONSTRAINTS if asked.get(name) is not None}
     if len(given) > 1:
         raise RequestError(f"{' and '.join(given)} cannot go together; ask for one of them")
     makers = {"regex": regex_language, "schema": schema_language, "choices": choice_language}
-    return next((makers[name](value) for name, value in given.items()), None)
+    return next((makers[name](value) if name in makers else value for name, value in given.items()), None)
 
 
 def _read(schema: str | Path) -> Any:

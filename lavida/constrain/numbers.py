@@ -5,8 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from lavida.constrain.terms import DIGIT, EMPTY, NOTHING, Alt, Both, Multiple, Repeat, Seq, Term, alt, chars, optional
-from lavida.constrain.terms import seq, text
+from lavida.constrain.terms import (
+    DIGIT,
+    EMPTY,
+    NOTHING,
+    Alt,
+    Both,
+    Multiple,
+    Repeat,
+    Seq,
+    Term,
+    alt,
+    chars,
+    optional,
+    seq,
+    text,
+)
 from lavida.errors import RequestError
 
 WHOLE_DIGITS = 15  # all integers of so many digits are exact in double precision, which readers of JSON may use

@@ -146,9 +146,7 @@ class _Reader:
                 names = set(_required(one)) & set(_required(other))
                 pairs = [(one, other), *((_property(one, n), _property(other, n)) for n in sorted(names))]
                 if not any(_apart(a, b) for a, b in pairs):
-                    _refuse(
-                        where, "has a oneOf whose branches may overlap", "use anyOf, or give each a const of its own"
-                    )
+                    _refuse(where, "has a oneOf whose branches may overlap", "use anyOf, or a const in each")
 
     def _resolved(self, schema: Any) -> Any:
         if isinstance(schema, Mapping) and set(schema) == {"$ref"} and str(schema["$ref"]).startswith("#/"):
@@ -191,9 +189,7 @@ class _Reader:
 
     def _number(self, schema: Mapping[str, Any], where: str) -> Term:
         if "multipleOf" in schema:
-            _refuse(
-                where, "asks for multiples of a number with a fraction", "make it an integer or leave multipleOf out"
-            )
+            _refuse(where, "asks for multiples among numbers with a fraction", "take an integer, or no multipleOf")
         return numbers.decimal(*_bounds(schema))
 
     def _array(self, schema: Mapping[str, Any], where: str) -> Term:
@@ -312,8 +308,7 @@ def _apart(one: Any, other: Any) -> bool:
         json.dumps(s["enum"] if "enum" in s else [s["const"]]) for s in (one, other) if {"enum", "const"} & set(s)
     ]
     if len(listed) == 2:
-        first, second = (json.loads(values) for values in listed)
-        return not any(a == b for a in first for b in second)  # True == 1 errs on the side of refusing
+        return not any(a == b for a in listed[0] for b in listed[1])  # True == 1 errs on the side of refusing
     kinds = [set([s["type"]] if isinstance(s["type"], str) else s["type"]) for s in (one, other) if "type" in s]
     spread = [kind | ({"number", "integer"} if kind & {"number", "integer"} else set()) for kind in kinds]
     return len(spread) == 2 and not spread[0] & spread[1]

@@ -37,7 +37,7 @@ class TokenAutomaton:
 
     @classmethod
     def of(cls, class_of: Array, source: Array, kind: Array, target: Array, final: Array) -> TokenAutomaton:
-        """From the edges of any deterministic automaton; states that lead nowhere, or cannot be reached, are dropped."""
+        """From the edges of any deterministic automaton; what cannot be reached, or leads nowhere, is dropped."""
         whole = closed(source, target, np.arange(len(final)) == 0) & closed(target, source, final)
         kept = whole[source] & whole[target]
         number = np.cumsum(whole, dtype=np.int32) - 1

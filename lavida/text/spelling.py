@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -42,6 +42,7 @@ class Spelling:
         return self.data[self.starts[i] : self.starts[i + 1]].tobytes()
 
 
+@lru_cache(maxsize=4)
 def spell(vocabulary: Vocabulary) -> Spelling:
     """The spelling of a tokenizer. Raises RequestError unless it is a byte-level one."""
     backend = vocabulary.backend()
@@ -59,7 +60,7 @@ def spell(vocabulary: Vocabulary) -> Spelling:
 
 
 def _alphabet() -> dict[str, str]:
-    """The letters in which byte-level BPE writes bytes (GPT-2's): printable ones as they are, the others from 256 on."""
+    """The letters in which byte-level BPE writes bytes (GPT-2's): printable ones as they are, others from 256 on."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = [byte for byte in range(256) if byte not in printable]
     return {chr(byte): chr(byte) for byte in printable} | {chr(256 + i): chr(byte) for i, byte in enumerate(others)}
