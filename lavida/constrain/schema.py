@@ -304,9 +304,7 @@ def _apart(one: Any, other: Any) -> bool:
     """Whether no value can be valid by both schemas, told from their types and lists of values."""
     if not isinstance(one, Mapping) or not isinstance(other, Mapping):
         return one is False or other is False
-    listed = [
-        json.dumps(s["enum"] if "enum" in s else [s["const"]]) for s in (one, other) if {"enum", "const"} & set(s)
-    ]
+    listed = [s.get("enum", [s.get("const")]) for s in (one, other) if "enum" in s or "const" in s]
     if len(listed) == 2:
         return not any(a == b for a in listed[0] for b in listed[1])  # True == 1 errs on the side of refusing
     kinds = [set([s["type"]] if isinstance(s["type"], str) else s["type"]) for s in (one, other) if "type" in s]
