@@ -52,7 +52,7 @@ class CanvasConstraint:
         self._class_of[: len(automaton.class_of)] = automaton.class_of[:vocab_size]
         self._class_of[list(eos_ids)] = end_kind
         self._writes = self._class_of.copy()  # of a token that may be written
-        self._writes[[*banned, mask_id]] = 0
+        self._writes[[i for i in (*banned, mask_id) if i < vocab_size]] = 0
         self._tokens = np.argsort(self._writes, kind="stable")[np.count_nonzero(self._writes == 0) :]  # by class
         self._first = np.searchsorted(self._writes[self._tokens], np.arange(end_kind + 2))
         self._open = np.flatnonzero(np.diff(self._first)[self._kind] > 0)  # edges that an open position may take

@@ -1,4 +1,4 @@
-"""Whatever the model, the schedule and the number of steps: the text is in the language, or refused with good reason."""
+"""Any model, any schedule, any number of steps: the text is in the language, or refused with good reason."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from lavida.config import DenoiserConfig
 from lavida.constrain.canvas import CanvasConstraint, constraint_of
 from lavida.constrain.dfa import Dfa, compile_term
 from lavida.constrain.language import Texts, choice_language, regex_language, schema_language
+from lavida.constrain.terms import seq
+from lavida.constrain.terms import text as text_term
 from lavida.decode.canvas import Canvas
 from lavida.decode.loop import Look, denoise
 from lavida.decode.options import DecodeOptions
@@ -78,7 +80,7 @@ def random_options(r: random.Random, length: int) -> DecodeOptions:
             {"threshold": 0.3},
             {"remasking": "random"},
             {"remasking": "entropy", "schedule": "cosine"},
-            {"banned": tuple(r.sample(range(16, 300), 40))},
+            {"banned": tuple(r.sample(range(16, 280), 40))},
             {"early_stop": False},
         ]
     )
@@ -88,7 +90,7 @@ def random_options(r: random.Random, length: int) -> DecodeOptions:
 
 
 def fewest_tokens(dfa: Dfa, banned: tuple[int, ...]) -> int | None:
-    """The fewest tokens that spell a text behind the space that begins it; by bytes, without any automaton of tokens."""
+    """The fewest tokens that spell a text of the language, found by bytes without any automaton of tokens."""
     spelling = spell(vocabulary())
     tokens = {spelling.bytes_of(i) for i in range(spelling.size) if i not in banned} - {b""}
     level, seen, count = {0}, set(), 0
@@ -131,19 +133,12 @@ def check(seed: int) -> bool:
     try:
         text = write_held(language, options, random_model(seed, r.choice(MODELS)))
     except RequestError as error:
-        spaced = language_with_space(language)
-        fewest = fewest_tokens(spaced, options.banned)
+        fewest = fewest_tokens(compile_term(seq(text_term(" "), language.term)), options.banned)
         assert fewest is None or fewest > length, f"refused without reason: {error}"
         assert fewest is None or f"needs {fewest};" in str(error)
         return False
     assert fits(text), f"{text!r} is not in the language"
     return True
-
-
-def language_with_space(language: Texts) -> Dfa:
-    from lavida.constrain.terms import seq, text
-
-    return compile_term(seq(text(" "), language.term))
 
 
 def test_the_text_is_in_the_language_or_the_request_is_refused_with_good_reason() -> None:
@@ -170,9 +165,7 @@ def test_the_shortest_length_is_named_before_the_first_step() -> None:
     def never(look: Look) -> Tensor:
         raise AssertionError("the model was asked")
 
-    with pytest.raises(
-        RequestError, match="5 tokens cannot hold the shortest text .* which needs 11; set length to 11"
-    ):
+    with pytest.raises(RequestError, match="5 tokens cannot hold the shortest text .* needs 11; set"):
         write_held(language, DecodeOptions(length=5), never)
     assert write_held(language, DecodeOptions(length=11), random_model(0, "noise")) == "zzzzzzzzzz"
 
