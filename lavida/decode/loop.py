@@ -1,33 +1,24 @@
 """THE loop: a canvas of masks becomes text, a few tokens a step, surest first (section 3.4 of arXiv 2505.16839).
 
-It knows no model: `logits_of` may be a network with or without a cache, or a test's fake. It yields; observers decide.
+It knows no model: it says what it wants looked at and is sent what was seen, by one network with or without a cache, by
+an engine that shares a forward pass among many loops, or by a test's fake. It yields; observers decide.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 
 import torch
 from torch import Tensor
 
 from lavida.decode.canvas import Canvas, find_stop
+from lavida.decode.constraint import Constraint
 from lavida.decode.options import DecodeOptions
-from lavida.decode.select import confidence, forbid, narrow, propose, surest
+from lavida.decode.score import Look, Scores, score
+from lavida.decode.select import surest
 from lavida.errors import RequestError
-
-
-@dataclass(frozen=True, kw_only=True)
-class Look:
-    """What the loop asks the network at one step."""
-
-    ids: Tensor  # the canvas [L]
-    rows: Tensor  # positions [n] of the open tokens that it wants logits of, all in `block`
-    block: slice  # the part of the canvas that is being written
-    fresh: bool  # the first look at this block
-
-
-LogitsOf = Callable[[Look], Tensor]  # logits [n, V] of `rows`, each speaking of the token at its own position
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,50 +32,95 @@ class Step:
     confidence: Tensor  # [L]: of committed tokens when they were committed, of open ones now, 1 for given ones
 
 
-@torch.no_grad()
-def denoise(
-    logits_of: LogitsOf, canvas: Canvas, options: DecodeOptions, *, mask_id: int, eos_ids: Sequence[int]
-) -> Iterator[Step]:
-    """Fill every mask of `canvas`, yielding after each forward pass; a committed position never changes.
+Writing = Generator[Look | Step, Scores | None, None]
+LogitsOf = Callable[[Look], Tensor]  # logits [n, V] of `rows`, each speaking of the token at its own position
+ScoresOf = Callable[[Look], Scores]
 
-    What the canvas holds behind `options.length` must be given: text that the answer leads up to. Raises RequestError.
+
+@torch.no_grad()
+def write(
+    canvas: Canvas,
+    options: DecodeOptions,
+    *,
+    mask_id: int,
+    eos_ids: Sequence[int],
+    generator: torch.Generator,
+    constraint: Constraint | None = None,
+) -> Writing:
+    """Fill every mask of `canvas`: yield a Look, be sent its Scores, yield the Step; what is committed never changes.
+
+    `generator`, seeded with `options.seed`, is the one that the scores are drawn with too. What the canvas holds behind
+    `options.length` must be given: text that the answer leads up to. Raises RequestError.
     """
-    _check(canvas, options, eos_ids)
-    generator = torch.Generator().manual_seed(options.seed)
+    _check(canvas, options, eos_ids, constraint)
     sure = canvas.fixed.double()  # [L]
     index, stop = 0, options.length
     for (start, end), steps in zip(options.blocks(), options.steps_per_block(), strict=True):
-        # 1. Share the block's masks out among its steps.
+        # 1. Share the block's masks out among its steps; what a constraint put off is written after them.
         masks = int((~canvas.fixed[start:end]).sum())
-        for turn, count in enumerate(options.plan(masks, steps, generator) if masks else ()):
+        plan = chain(options.plan(masks, steps, generator), repeat(masks)) if masks else ()
+        for turn, count in enumerate(plan):
             # 2. One forward pass; look only at what is open in this block and not cut off by a stop.
             rows = start + (~canvas.fixed[start : min(end, stop)]).nonzero().flatten()
             if not len(rows) and turn >= options.least_passes:
                 break
-            look = Look(ids=canvas.ids, rows=rows, block=slice(start, end), fresh=turn == 0)
-            logits = forbid(logits_of(look), options.banned)  # [n, V]
-            # 3. Propose a token for each open position and say how sure it is.
-            likely = narrow(logits, options.temperature, options.top_p, options.top_k, mask_id=mask_id)
-            candidates = propose(likely, mask_id, options.temperature, generator)
-            measured = likely / (options.temperature or 1) if options.sharp_confidence else logits
-            sure[rows] = confidence(measured, candidates, options.remasking, generator).to(sure)
+            # 3. A token is proposed for each open position, and how sure it is.
+            scores = yield Look(ids=canvas.ids, rows=rows, block=slice(start, end), fresh=turn == 0)
+            sure[rows] = scores.confidence.to(sure)
             # 4. Commit the surest; the others stay masked.
             best = surest(sure[rows], count, options.threshold, options.selection_temperature, generator)
-            canvas.commit(rows[best], candidates[best])
+            chosen, ids = rows[best], scores.candidates[best]
+            if constraint is not None and len(best):
+                chosen, ids = constraint.commit(canvas.ids, rows[best], scores.logits[best], torch.arange(len(best)))
+            canvas.commit(chosen, ids)
             # 5. What ends the answer with nothing open before it makes the rest padding.
             stop = find_stop(canvas.ids[: options.length], options.stops)
-            chosen = torch.cat((rows[best], _pad_after_end(canvas, options, stop, eos_ids)))
+            chosen = torch.cat((chosen, _pad_after_end(canvas, options, stop, eos_ids)))
             index += 1
-            ids, scores = canvas.ids.clone(), sure.float()
-            yield Step(index=index - 1, forwards=index, canvas=ids, committed=chosen, confidence=scores)
+            yield Step(
+                index=index - 1, forwards=index, canvas=canvas.ids.clone(), committed=chosen, confidence=sure.float()
+            )
 
 
-def _check(canvas: Canvas, options: DecodeOptions, eos_ids: Sequence[int]) -> None:
+def drive(writing: Writing, scores_of: ScoresOf) -> Iterator[Step]:
+    """The steps of one loop whose looks are answered one by one."""
+    event = next(writing, None)
+    while event is not None:
+        if isinstance(event, Look):
+            event = writing.send(scores_of(event))
+        else:
+            yield event
+            event = next(writing, None)
+
+
+@torch.no_grad()
+def denoise(
+    logits_of: LogitsOf,
+    canvas: Canvas,
+    options: DecodeOptions,
+    *,
+    mask_id: int,
+    eos_ids: Sequence[int],
+    constraint: Constraint | None = None,
+) -> Iterator[Step]:
+    """The plain loop: one `write`, scored by the reference; arguments and errors as there."""
+    generator = torch.Generator().manual_seed(options.seed)
+    writing = write(canvas, options, mask_id=mask_id, eos_ids=eos_ids, generator=generator, constraint=constraint)
+
+    def scores_of(look: Look) -> Scores:
+        return score(look, logits_of(look), options, mask_id=mask_id, generator=generator, constraint=constraint)
+
+    yield from drive(writing, scores_of)
+
+
+def _check(canvas: Canvas, options: DecodeOptions, eos_ids: Sequence[int], constraint: Constraint | None) -> None:
     held = len(canvas.ids)
     if held < options.length or not canvas.fixed[options.length :].all():
         raise RequestError(f"the draft holds {held} tokens and length is {options.length}; make them equal")
     if options.stops and not eos_ids:
         raise RequestError("stops needs an end token to pad the canvas with; give eos_ids")
+    if options.stops and constraint is not None:
+        raise RequestError("a stop would cut off what the constraint asks for; leave out stops")
 
 
 def _pad_after_end(canvas: Canvas, options: DecodeOptions, stop: int, eos_ids: Sequence[int]) -> Tensor:

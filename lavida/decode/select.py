@@ -47,17 +47,22 @@ def narrow(
     return logits
 
 
-def propose(logits: Tensor, mask_id: int, temperature: float, generator: torch.Generator) -> Tensor:
-    """Candidate ids [n] of logits [n, V], never the mask itself.
+def perturb(logits: Tensor, mask_id: int, temperature: float, generator: torch.Generator) -> Tensor:
+    """Logits [n, V] in float64 whose argmax is the token to propose; that of the mask is -inf.
 
-    With a temperature T this is the Gumbel-max trick, argmax(logits - T log(-log u)), in float64 as arXiv 2409.02908
-    advises: a sample of softmax(logits / T). At T = 0 the plain argmax, and no random number is drawn.
+    With a temperature T this is the Gumbel-max trick, logits - T log(-log u), in float64 as arXiv 2409.02908 advises:
+    its argmax is a sample of softmax(logits / T). At T = 0 no random number is drawn.
     """
     scores = logits.double().clone()
     if temperature > 0:
         scores = scores + temperature * _gumbel(scores, generator)
     scores[:, mask_id] = -torch.inf
-    return scores.argmax(-1)
+    return scores
+
+
+def propose(logits: Tensor, mask_id: int, temperature: float, generator: torch.Generator) -> Tensor:
+    """Candidate ids [n] of logits [n, V], never the mask itself: the likeliest, or a sample (`perturb`)."""
+    return perturb(logits, mask_id, temperature, generator).argmax(-1)
 
 
 def confidence(logits: Tensor, candidates: Tensor, measure: str, generator: torch.Generator) -> Tensor:
