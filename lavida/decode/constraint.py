@@ -1,4 +1,4 @@
-"""What the loop asks of a constraint: which tokens may stand where, so that the canvas can always be completed."""
+"""What a constraint tells the loop. It knows the canvas and nothing of the model; `lavida.constrain` makes them."""
 
 from __future__ import annotations
 
@@ -8,19 +8,24 @@ from torch import Tensor
 
 
 class Constraint(Protocol):
-    """A language that the canvas must end in, whatever the model says.
+    """A set of canvases. Its answers depend on their arguments alone, so requests of one batch may share it.
 
-    It knows the mask id, the end tokens that pad a canvas and the banned ids, none of which the loop will tell it. A
-    canvas that it cannot fill is refused when it is made, never here.
+    Once `check` has passed, a canvas on which only what `commit` returns is written (and end tokens behind a committed
+    end) can always be completed: `allowed` leaves every open position at least one token.
     """
 
+    def check(self, ids: Tensor) -> None:
+        """Raises RequestError, with the reason, if no completion of the canvas [L] is in the set."""
+
     def allowed(self, ids: Tensor, rows: Tensor) -> Tensor | None:
-        """True [n, V] where a token may stand at `rows` [n] of the canvas `ids` [L]; None if anything may."""
+        """What each of the open positions `rows` [n] may become while the others stay open: bool [n, V].
 
-    def commit(self, ids: Tensor, rows: Tensor, logits: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
-        """Positions and ids [m] to write now, so that the canvas stays completable; m >= 1 if n >= 1.
+        None = anything. Asked before tokens are proposed; all else gets the logit -inf.
+        """
 
-        `rows` [n] are open positions of the canvas `ids` [L] and `order` [n] how to go through them, the surest first;
-        `logits` [n, V] are those that candidates are taken from, noise included, -inf where nothing may be written.
-        Fewer than all may be returned: the loop looks at the others again.
+    def commit(self, ids: Tensor, rows: Tensor, candidates: Tensor, chosen: Tensor, logits: Tensor) -> Tensor:
+        """The ids [k] to write together at `rows[chosen]`, so that the canvas [L] stays completable.
+
+        `candidates` [n] are allowed one by one; `chosen` [k] indexes `rows` [n], surest first. Where the chosen
+        candidates do not go together, the likeliest ids by `logits` [n, V] that do are returned instead.
         """

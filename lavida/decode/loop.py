@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, repeat
 
 import torch
 from torch import Tensor
@@ -56,10 +55,9 @@ def write(
     sure = canvas.fixed.double()  # [L]
     index, stop = 0, options.length
     for (start, end), steps in zip(options.blocks(), options.steps_per_block(), strict=True):
-        # 1. Share the block's masks out among its steps; what a constraint put off is written after them.
+        # 1. Share the block's masks out among its steps.
         masks = int((~canvas.fixed[start:end]).sum())
-        plan = chain(options.plan(masks, steps, generator), repeat(masks)) if masks else ()
-        for turn, count in enumerate(plan):
+        for turn, count in enumerate(options.plan(masks, steps, generator) if masks else ()):
             # 2. One forward pass; look only at what is open in this block and not cut off by a stop.
             rows = start + (~canvas.fixed[start : min(end, stop)]).nonzero().flatten()
             if not len(rows) and turn >= options.least_passes:
@@ -69,13 +67,13 @@ def write(
             sure[rows] = scores.confidence.to(sure)
             # 4. Commit the surest; the others stay masked.
             best = surest(sure[rows], count, options.threshold, options.selection_temperature, generator)
-            chosen, ids = rows[best], scores.candidates[best]
-            if constraint is not None and len(best):
-                chosen, ids = constraint.commit(canvas.ids, rows[best], scores.logits[best], torch.arange(len(best)))
-            canvas.commit(chosen, ids)
+            ids = scores.candidates[best]
+            if constraint is not None:
+                ids = constraint.commit(canvas.ids, rows, scores.candidates, best, scores.logits)
+            canvas.commit(rows[best], ids)
             # 5. What ends the answer with nothing open before it makes the rest padding.
             stop = find_stop(canvas.ids[: options.length], options.stops)
-            chosen = torch.cat((chosen, _pad_after_end(canvas, options, stop, eos_ids)))
+            chosen = torch.cat((rows[best], _pad_after_end(canvas, options, stop, eos_ids)))
             index += 1
             yield Step(
                 index=index - 1, forwards=index, canvas=canvas.ids.clone(), committed=chosen, confidence=sure.float()
@@ -121,6 +119,8 @@ def _check(canvas: Canvas, options: DecodeOptions, eos_ids: Sequence[int], const
         raise RequestError("stops needs an end token to pad the canvas with; give eos_ids")
     if options.stops and constraint is not None:
         raise RequestError("a stop would cut off what the constraint asks for; leave out stops")
+    if constraint is not None:
+        constraint.check(canvas.ids)
 
 
 def _pad_after_end(canvas: Canvas, options: DecodeOptions, stop: int, eos_ids: Sequence[int]) -> Tensor:

@@ -28,7 +28,7 @@ class Scores:
 
     candidates: Tensor  # ids [n], one for each of its rows
     confidence: Tensor  # [n], larger = surer
-    logits: Tensor | None = None  # [n, V] that the candidates are the largest of; a constraint wants them
+    logits: Tensor | None = None  # [n, V] that a constraint chooses by: before top_p and top_k, noise included
 
 
 def score(
@@ -49,8 +49,8 @@ def score(
     if allowed is not None:
         logits = logits.masked_fill(~allowed, -torch.inf)
     likely = narrow(logits, options.temperature, options.top_p, options.top_k, mask_id=mask_id)
-    noisy = perturb(likely, mask_id, options.temperature, generator)
-    candidates = noisy.argmax(-1)
+    noisy = perturb(logits, mask_id, options.temperature, generator)
+    candidates = noisy.masked_fill(likely == -torch.inf, -torch.inf).argmax(-1)
     measured = likely / (options.temperature or 1) if options.sharp_confidence else logits
     sure = confidence(measured, candidates, options.remasking, generator)
     return Scores(candidates=candidates, confidence=sure, logits=None if constraint is None else noisy)
