@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -18,7 +17,7 @@ from torch import Tensor
 from lavida.decode.constraint import Constraint
 from lavida.decode.options import DecodeOptions
 from lavida.decode.score import Look, Scores, score
-from lavida.decode.select import confidence
+from lavida.decode.select import ban, confidence
 
 HeadOf = Callable[[Tensor, slice | None], Tensor]  # hidden [n, D], part of the vocabulary (None = all) -> logits [n, v]
 
@@ -84,14 +83,14 @@ def fused_scores(
     answers may come together.
     """
     seen, value, candidates = None, None, None
-    ban = _ban(tuple(banned), vocab_size, hidden.device)
+    bias = ban(tuple(banned), vocab_size, hidden.device) if banned else None
     masked = hidden.new_full((len(hidden), 1), _LEAST, dtype=torch.float32)
     step = max(1, _CHUNK // max(1, len(hidden)))
     for start in range(0, vocab_size, step):
         end = min(start + step, vocab_size)
         logits = head(hidden, slice(start, end)).float()
-        if ban is not None:
-            logits += ban[start:end]
+        if bias is not None:
+            logits += bias[start:end]
         if start <= mask_id < end:  # the mask is no candidate, but has its share of the probability
             masked = logits[:, mask_id - start, None].clone()
             logits[:, mask_id - start] = -torch.inf
@@ -168,10 +167,3 @@ def is_fused(options: DecodeOptions) -> bool:
 
 def _split(rows: Tensor, hidden: Tensor, size: int) -> list[tuple[Tensor, Tensor]]:
     return list(zip(rows.split(size), hidden.split(size), strict=True))
-
-
-@lru_cache(maxsize=8)
-def _ban(banned: tuple[int, ...], vocab_size: int, device: torch.device) -> Tensor | None:
-    if not banned:
-        return None
-    return torch.zeros(vocab_size).index_fill(0, torch.tensor(banned), -torch.inf).to(device)

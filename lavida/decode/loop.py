@@ -14,9 +14,9 @@ from torch import Tensor
 
 from lavida.decode.canvas import Canvas, find_stop
 from lavida.decode.constraint import Constraint
-from lavida.decode.options import DecodeOptions
+from lavida.decode.options import RULES, DecodeOptions
 from lavida.decode.score import Look, Scores, score
-from lavida.decode.select import surest
+from lavida.decode.select import adaptive_count, surest
 from lavida.errors import RequestError
 
 
@@ -46,27 +46,29 @@ def write(
     generator: torch.Generator,
     constraint: Constraint | None = None,
 ) -> Writing:
-    """Fill every mask of `canvas`: yield a Look, be sent its Scores, yield the Step; what is committed never changes.
+    """Fill every mask of `canvas`: yield a Look, be sent its Scores, yield the Step.
 
-    `generator`, seeded with `options.seed`, is the one that the scores are drawn with too. What the canvas holds behind
-    `options.length` must be given: text that the answer leads up to. Raises RequestError.
+    What is committed never changes, but for what `options.revise` has written anew. `generator`, seeded with
+    `options.seed`, is the one that the scores are drawn with too. What the canvas holds behind `options.length` must be
+    given: text that the answer leads up to. Raises RequestError.
     """
     _check(canvas, options, eos_ids, constraint)
-    sure = canvas.fixed.double()  # [L]
+    given = canvas.fixed.clone()
+    sure = given.double()  # [L]
     index, stop = 0, options.length
-    for (start, end), steps in zip(options.blocks(), options.steps_per_block(), strict=True):
+    for block, masks, steps in _rounds(canvas, options, given, sure, mask_id, eos_ids):
         # 1. Share the block's masks out among its steps.
-        masks = int((~canvas.fixed[start:end]).sum())
-        for turn, count in enumerate(options.plan(masks, steps, generator) if masks else ()):
-            # 2. One forward pass; look only at what is open in this block and not cut off by a stop.
-            rows = start + (~canvas.fixed[start : min(end, stop)]).nonzero().flatten()
+        for turn, count in enumerate(options.plan(masks, steps, generator)):
+            # 2. Look at what is open in this block and not cut off by a stop.
+            rows = block.start + (~canvas.fixed[block.start : min(block.stop, stop)]).nonzero().flatten()
             if not len(rows) and turn >= options.least_passes:
                 break
-            # 3. A token is proposed for each open position, and how sure it is.
-            scores = yield Look(ids=canvas.ids, rows=rows, block=slice(start, end), fresh=turn == 0)
+            # 3. One forward pass: a token is proposed for each of them, with how sure it is.
+            scores = yield Look(ids=canvas.ids, rows=rows, block=block, fresh=options.is_fresh(turn))
             sure[rows] = scores.confidence.to(sure)
             # 4. Commit the surest; the others stay masked.
-            best = surest(sure[rows], count, options.threshold, options.selection_temperature, generator)
+            count = adaptive_count(sure[rows], count, **{rule: getattr(options, rule) for rule in RULES})
+            best = surest(sure[rows], count, options.selection_temperature, generator)
             ids = scores.candidates[best]
             if constraint is not None:
                 ids = constraint.commit(canvas.ids, rows, scores.candidates, best, scores.logits)
@@ -75,9 +77,8 @@ def write(
             stop = find_stop(canvas.ids[: options.length], options.stops)
             chosen = torch.cat((rows[best], _pad_after_end(canvas, options, stop, eos_ids)))
             index += 1
-            yield Step(
-                index=index - 1, forwards=index, canvas=canvas.ids.clone(), committed=chosen, confidence=sure.float()
-            )
+            held, surety = canvas.ids.clone(), sure.float()
+            yield Step(index=index - 1, forwards=index, canvas=held, committed=chosen, confidence=surety)
 
 
 def drive(writing: Writing, scores_of: ScoresOf) -> Iterator[Step]:
@@ -123,14 +124,37 @@ def _check(canvas: Canvas, options: DecodeOptions, eos_ids: Sequence[int], const
         constraint.check(canvas.ids)
 
 
+def _rounds(
+    canvas: Canvas, options: DecodeOptions, given: Tensor, sure: Tensor, mask_id: int, eos_ids: Sequence[int]
+) -> Iterator[tuple[slice, int, int]]:
+    """Each block, the masks in it and the steps to write them in; then once more those of it that are revised."""
+    for (start, end), steps in zip(options.blocks(), options.steps_per_block(), strict=True):
+        masks = int((~canvas.fixed[start:end]).sum())
+        if masks:
+            yield slice(start, end), masks, steps
+        if masks and options.revise is not None:
+            last = min(end, _end(canvas, options, eos_ids), find_stop(canvas.ids[: options.length], options.stops))
+            mine = start + (~given[start:last]).nonzero().flatten()
+            weak = mine[sure[mine].argsort(stable=True)[: len(mine) // 2]]
+            weak = weak[sure[weak] < options.revise]
+            canvas.reopen(weak, mask_id)
+            if len(weak):  # at the pace at which the block was written
+                yield slice(start, end), len(weak), -(-len(weak) * steps // masks)
+
+
+def _end(canvas: Canvas, options: DecodeOptions, eos_ids: Sequence[int]) -> int:
+    """Where the first committed end token stands, if it is to end the answer; else the length of the canvas."""
+    ids, fixed = canvas.ids[: options.length], canvas.fixed[: options.length]
+    ends = torch.isin(ids, torch.tensor(list(eos_ids), dtype=ids.dtype)) & fixed
+    return int(ends.int().argmax()) if options.early_stop and ends.any() else options.length
+
+
 def _pad_after_end(canvas: Canvas, options: DecodeOptions, stop: int, eos_ids: Sequence[int]) -> Tensor:
     """Commit an end token at every mask behind the end of the answer, if all before it is committed."""
-    ids, fixed = canvas.ids[: options.length], canvas.fixed[: options.length]
-    opened = (~fixed).nonzero().flatten()
-    ends = torch.isin(ids, torch.tensor(list(eos_ids), dtype=ids.dtype)) & fixed
-    first = int(ends.int().argmax()) if options.early_stop and ends.any() else len(ids)
-    if not len(opened) or opened[0] < min(first, stop):
+    opened = (~canvas.fixed[: options.length]).nonzero().flatten()
+    end = _end(canvas, options, eos_ids)
+    if not len(opened) or opened[0] < min(end, stop):
         return opened[:0]
-    end = int(ids[ends][0]) if ends.any() else eos_ids[0]
-    canvas.commit(opened, torch.full_like(opened, end))
+    token = int(canvas.ids[end]) if end < options.length else eos_ids[0]
+    canvas.commit(opened, torch.full_like(opened, token))
     return opened
