@@ -1,17 +1,18 @@
 """Keys and values of prompt and canvas, kept while one block is written (Fast-dLLM, arXiv 2505.22618).
 
-Approximate: in a bidirectional model everything changes with every committed token. A full pass at the start of each
-block brings all of it up to date; until the next one, only a window of it is.
+Approximate: in a bidirectional model everything changes with every committed token. A full pass brings all of it up to
+date; until the next one, only a window of it is.
 """
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
+
+from lavida.cache.base import room_for
 
 
 class BlockCache:
-    """Rotated keys and values of the last full pass; a pass over a window sees its own and the kept ones around it."""
+    """Rotated keys and values of the last full pass; a pass over a window puts its own in their place."""
 
     def __init__(self, n_layers: int) -> None:
         self._kept: list[tuple[Tensor, Tensor] | None] = [None] * n_layers
@@ -31,13 +32,10 @@ class BlockCache:
         return 0 if self._window is None else self._window[0]
 
     def join(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values [B, KV, P + L, H] of the whole sequence; a full pass replaces what is kept."""
-        if self._window is None:
-            self._kept[layer] = (k, v)
-            return k, v
-        start, end = self._window
+        """Keys and values [B, KV, P + L, H] of the whole sequence, those of this pass among them."""
+        start, end = self._window or (0, k.shape[2])
+        if self._kept[layer] is None:
+            self._kept[layer] = room_for(k, end), room_for(v, end)
         keys, values = self._kept[layer]
-        return (
-            torch.cat((keys[:, :, :start], k, keys[:, :, end:]), 2),
-            torch.cat((values[:, :, :start], v, values[:, :, end:]), 2),
-        )
+        keys[:, :, start:end], values[:, :, start:end] = k, v
+        return keys, values

@@ -10,15 +10,20 @@ from torch import Tensor
 from lavida.cache.block import BlockCache
 from lavida.cache.prefix import PrefixCache
 from lavida.decode.canvas import Canvas
-from lavida.decode.loop import LogitsOf, Look, Step, denoise
+from lavida.decode.constraint import Constraint
+from lavida.decode.fused import HeadOf, lean_scores
+from lavida.decode.loop import LogitsOf, Step, drive, write
 from lavida.decode.options import BLOCK_CACHES, DecodeOptions
+from lavida.decode.score import Look, Scores
 from lavida.decode.select import forbid, propose
 from lavida.errors import RequestError
 from lavida.model.vlm import VLM
 
 HiddenOf = Callable[[Tensor], Tensor]  # canvases [B, L] -> hidden states [B, L, D], row i speaking of token i
+RowsOf = Callable[[Look], Tensor]  # hidden states [n, D] that speak of a look's rows
 
 
+@torch.no_grad()
 def answer_steps(
     model: VLM,
     segments: list[Tensor],
@@ -26,48 +31,61 @@ def answer_steps(
     *,
     draft: Tensor | None = None,
     cache: PrefixCache | None = None,
+    constraint: Constraint | None = None,
 ) -> Iterator[Step]:
     """The steps of an answer to the prompt pieces [1, P_i, D] of `VLM.segments`, or to what `cache` holds.
 
     `draft` [L] is filled in where it holds the mask id; behind `options.length` it must hold none. Raises RequestError.
     """
-    denoiser = model.config.denoiser
-    logits_of = answer_logits(model, segments, cache or options.cache)
+    denoiser, head, room = model.config.denoiser, model.denoiser.head, options.length
+    rows_of = answer_rows(model, segments, cache or options.cache, room=room)
     if options.guidance:
         length = cache.length if cache else _length(segments)
         nothing = model.denoiser.embed(torch.full((1, length), denoiser.mask_id, device=_device(model)))
-        logits_of = guided(logits_of, answer_logits(model, [nothing], options.cache), options.guidance)
+        rows_of, head = guided(rows_of, answer_rows(model, [nothing], options.cache, room=room), head, options.guidance)
     blank = Canvas.blank(options.length, denoiser.mask_id)
     canvas = blank if draft is None else Canvas.draft(draft, denoiser.mask_id)
-    alone = int((~canvas.fixed).sum()) == 1
     if denoiser.autoregressive:
-        _check_left_to_right(canvas, options)
-    elif denoiser.logit_shift and options.cache == "prefix" and not canvas.fixed[0] and not alone:
-        _commit_first(logits_of, canvas, options, denoiser.mask_id)
-    yield from denoise(logits_of, canvas, options, mask_id=denoiser.mask_id, eos_ids=denoiser.eos_ids)
+        check_left_to_right(canvas, options)
+    elif prompt_decides_first(model, canvas, options):
+        look = Look(ids=canvas.ids, rows=torch.zeros(1, dtype=torch.long), block=slice(0, 1), fresh=True)
+        commit_first(look, head(rows_of(look), None), canvas, options, denoiser.mask_id, constraint)
+    generator = torch.Generator().manual_seed(options.seed)
+    shared = {"mask_id": denoiser.mask_id, "generator": generator, "constraint": constraint}
+
+    def scores_of(look: Look) -> Scores:
+        return lean_scores(look, rows_of(look), head, denoiser.vocab_size, options, **shared)
+
+    yield from drive(write(canvas, options, eos_ids=denoiser.eos_ids, **shared), scores_of)
 
 
 def answer_logits(model: VLM, segments: list[Tensor], cache: str | PrefixCache = "prefix") -> LogitsOf:
-    """Logits of a canvas behind the prompt pieces [1, P_i, D] of `VLM.segments`; `cache` as in `answer_hidden`.
+    """Logits [n, V] of what is looked at behind the prompt pieces [1, P_i, D]; `cache` as in `answer_rows`."""
+    rows_of = answer_rows(model, segments, cache)
+    return lambda look: model.denoiser.head(rows_of(look)).to(look.ids.device)
 
-    "block" and "dual" approximate "none" as Fast-dLLM does (arXiv 2505.22618): a full pass at the start of a block,
-    then only the canvas from the block on, or only the block itself, behind the keys of that pass.
+
+def answer_rows(model: VLM, segments: list[Tensor], cache: str | PrefixCache = "prefix", *, room: int = 0) -> RowsOf:
+    """Hidden states of what is looked at behind the prompt pieces [1, P_i, D] of `VLM.segments`.
+
+    `cache` as in `answer_hidden`. "block" and "dual" approximate "none" as Fast-dLLM does (arXiv 2505.22618): a full
+    pass where a look is fresh, then only the canvas from the block on, or only the block itself, behind the keys of
+    that pass. `room` is the length of the canvas, if it is known.
     """
     if cache in BLOCK_CACHES:
         return _Blockwise(model, segments, dual=cache == "dual")
-    held = model.prefill(segments) if cache == "prefix" else cache
+    held = model.prefill(segments, room=room) if cache == "prefix" else cache
     hidden_of = answer_hidden(model, segments, held)
     if model.config.denoiser.autoregressive and isinstance(held, PrefixCache):
-        return _NextToken(model, held)
+        return _NextToken(model, held, room)
     known = held.tail if isinstance(held, PrefixCache) and model.config.denoiser.logit_shift else None
 
-    def logits_of(look: Look) -> Tensor:
+    def rows_of(look: Look) -> Tensor:
         if known is not None and look.rows.tolist() == [0]:  # the prompt alone speaks of the first token
-            return model.denoiser.head(known).to(look.ids.device)
-        hidden = hidden_of(look.ids[None])[0, look.rows.to(_device(model))]
-        return model.denoiser.head(hidden).to(look.ids.device)
+            return known
+        return hidden_of(look.ids[None])[0, look.rows.to(_device(model))]
 
-    return logits_of
+    return rows_of
 
 
 def answer_hidden(model: VLM, segments: list[Tensor], cache: str | PrefixCache = "prefix") -> HiddenOf:
@@ -109,7 +127,7 @@ def _uncached(model: VLM, segments: list[Tensor], length: int) -> HiddenOf:
 
 
 class _Blockwise:
-    """Logits from a `BlockCache`; for shifted logits the window begins one token before the block."""
+    """Hidden states from a `BlockCache`; for shifted logits the window begins one token before the block."""
 
     def __init__(self, model: VLM, segments: list[Tensor], *, dual: bool) -> None:
         if model.config.shared_image:
@@ -133,15 +151,14 @@ class _Blockwise:
             end = self._length + look.block.stop if self._dual else end
             self._cache.look_at(start, end)
         hidden = denoiser(x[:, start:end], cache=self._cache)[0]
-        rows = look.rows.to(hidden.device) + (self._length - shift - start)
-        return denoiser.head(hidden[rows]).to(look.ids.device)
+        return hidden[look.rows.to(hidden.device) + (self._length - shift - start)]
 
 
 class _NextToken:
-    """Logits of the first open token alone, from keys and values of the prompt and of all that is written."""
+    """What speaks of the first open token alone, from keys and values of the prompt and of all that is written."""
 
-    def __init__(self, model: VLM, held: PrefixCache) -> None:
-        self._model, self._cache, self._read = model, held.fork(), 0
+    def __init__(self, model: VLM, held: PrefixCache, room: int) -> None:
+        self._model, self._cache, self._read = model, held.fork(room), 0
 
     def __call__(self, look: Look) -> Tensor:
         denoiser, (row,) = self._model.denoiser, look.rows.tolist()
@@ -150,10 +167,11 @@ class _NextToken:
         if len(new):
             self._cache.tail = denoiser(denoiser.embed(new[None]), cache=self._cache)[:, -1]
             self._read = row
-        return denoiser.head(self._cache.tail).to(look.ids.device)
+        return self._cache.tail
 
 
-def _check_left_to_right(canvas: Canvas, options: DecodeOptions) -> None:
+def check_left_to_right(canvas: Canvas, options: DecodeOptions) -> None:
+    """Raises RequestError for what a model that writes one token after the other cannot do."""
     if options.block != 1 or options.threshold is not None:
         raise RequestError("this model writes one token after the other; leave out steps, block, counts and threshold")
     if options.cache in BLOCK_CACHES:
@@ -170,24 +188,37 @@ def staircase(lengths: list[int], device: torch.device | str = "cpu") -> Tensor:
     return (piece[:, None] >= piece[None, :])[None, None]
 
 
-def guided(conditional: LogitsOf, unconditional: LogitsOf, scale: float) -> LogitsOf:
-    """Classifier-free guidance: u + (scale + 1) (c - u); `unconditional` sees a prompt of masks (arXiv 2502.09992)."""
-    if scale == 0:
-        return conditional
+def guided(conditional: RowsOf, unconditional: RowsOf, head: HeadOf, scale: float) -> tuple[RowsOf, HeadOf]:
+    """Classifier-free guidance: u + (scale + 1) (c - u) of the logits; `unconditional` sees a prompt of masks.
 
-    def logits_of(look: Look) -> Tensor:
-        u = unconditional(look)
-        return u + (scale + 1) * (conditional(look) - u)
+    The hidden states of both stand side by side [n, 2 D], and the head that comes back reads them (arXiv 2502.09992).
+    """
 
-    return logits_of
+    def rows_of(look: Look) -> Tensor:
+        return torch.cat((conditional(look), unconditional(look)), -1)
+
+    def guided_head(hidden: Tensor, part: slice | None = None) -> Tensor:
+        c, u = (head(half, part) for half in hidden.chunk(2, -1))
+        return u + (scale + 1) * (c - u)
+
+    return rows_of, guided_head
 
 
-def _commit_first(logits_of: LogitsOf, canvas: Canvas, options: DecodeOptions, mask_id: int) -> None:
-    """Write the likeliest first token, which the prompt alone decides, as the official Dream code does with a cache."""
-    first = torch.zeros(1, dtype=torch.long)
-    look = Look(ids=canvas.ids, rows=first, block=slice(0, 1), fresh=True)
-    logits = forbid(logits_of(look), options.banned)
-    canvas.commit(first, propose(logits, mask_id, 0.0, torch.Generator()))
+def prompt_decides_first(model: VLM, canvas: Canvas, options: DecodeOptions) -> bool:
+    """Whether the first token is to be written before the first step, as the official Dream code does with a cache."""
+    shifted = model.config.denoiser.logit_shift and not model.config.denoiser.autoregressive
+    return shifted and options.cache == "prefix" and not canvas.fixed[0] and int((~canvas.fixed).sum()) > 1
+
+
+def commit_first(
+    look: Look, logits: Tensor, canvas: Canvas, options: DecodeOptions, mask_id: int, constraint: Constraint | None
+) -> None:
+    """Write the likeliest token at the one row of `look`, by the logits [1, V] that the prompt's last state gives."""
+    logits = forbid(logits.to(look.ids.device), options.banned)
+    allowed = None if constraint is None else constraint.allowed(look.ids, look.rows)
+    if allowed is not None:
+        logits = logits.masked_fill(~allowed, -torch.inf)
+    canvas.commit(look.rows, propose(logits, mask_id, 0.0, torch.Generator()))
 
 
 def _behind(model: VLM, segments: list[Tensor], ids: Tensor) -> Tensor:

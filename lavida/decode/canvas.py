@@ -11,7 +11,7 @@ from torch import Tensor
 
 @dataclass(kw_only=True)
 class Canvas:
-    """`ids` [L] holds the mask id wherever `fixed` [L] is False; a fixed position never changes again."""
+    """`ids` [L] holds the mask id wherever `fixed` [L] is False; a fixed position is not written again."""
 
     ids: Tensor
     fixed: Tensor
@@ -27,10 +27,15 @@ class Canvas:
         return cls(ids=ids.clone(), fixed=ids != mask_id)
 
     def commit(self, positions: Tensor, ids: Tensor) -> None:
-        """Write `ids` [n] at `positions` [n], for good."""
+        """Write `ids` [n] at `positions` [n], which are open."""
         assert not self.fixed[positions].any(), "a committed position was written again"
         self.ids[positions] = ids
         self.fixed[positions] = True
+
+    def reopen(self, positions: Tensor, mask_id: int) -> None:
+        """Take back what was written at `positions` [n]."""
+        self.ids[positions] = mask_id
+        self.fixed[positions] = False
 
 
 def find_stop(ids: Tensor, stops: Collection[Sequence[int]]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -12,12 +13,18 @@ from lavida.errors import RequestError
 
 def forbid(logits: Tensor, ids: Sequence[int]) -> Tensor:
     """Logits [n, V] in float64 under which the tokens `ids` have no probability. RequestError for an id beyond V."""
-    logits = logits.double()
     if not ids:
-        return logits
-    if max(ids) >= logits.shape[-1]:
-        raise RequestError(f"the banned id {max(ids)} lies outside the vocabulary of {logits.shape[-1]}; leave it out")
-    return logits.index_fill(-1, torch.tensor(ids, device=logits.device), -torch.inf)
+        return logits.double()
+    return logits.double() + ban(tuple(ids), logits.shape[-1], logits.device)
+
+
+@lru_cache(maxsize=8)
+def ban(ids: tuple[int, ...], vocab_size: int, device: torch.device) -> Tensor:
+    """What to add to logits so that the tokens `ids` have no probability: [V], 0 or -inf. RequestError as `forbid`."""
+    if max(ids) >= vocab_size:
+        raise RequestError(f"the banned id {max(ids)} lies outside the vocabulary of {vocab_size}; leave it out")
+    with torch.inference_mode(False):
+        return torch.zeros(vocab_size).index_fill(0, torch.tensor(ids), -torch.inf).to(device)
 
 
 def narrow(
@@ -47,17 +54,22 @@ def narrow(
     return logits
 
 
-def propose(logits: Tensor, mask_id: int, temperature: float, generator: torch.Generator) -> Tensor:
-    """Candidate ids [n] of logits [n, V], never the mask itself.
+def perturb(logits: Tensor, mask_id: int, temperature: float, generator: torch.Generator) -> Tensor:
+    """Logits [n, V] in float64 whose argmax is the token to propose; that of the mask is -inf.
 
-    With a temperature T this is the Gumbel-max trick, argmax(logits - T log(-log u)), in float64 as arXiv 2409.02908
-    advises: a sample of softmax(logits / T). At T = 0 the plain argmax, and no random number is drawn.
+    With a temperature T this is the Gumbel-max trick, logits - T log(-log u), in float64 as arXiv 2409.02908 advises:
+    its argmax is a sample of softmax(logits / T). At T = 0 no random number is drawn.
     """
     scores = logits.double().clone()
     if temperature > 0:
         scores = scores + temperature * _gumbel(scores, generator)
     scores[:, mask_id] = -torch.inf
-    return scores.argmax(-1)
+    return scores
+
+
+def propose(logits: Tensor, mask_id: int, temperature: float, generator: torch.Generator) -> Tensor:
+    """Candidate ids [n] of logits [n, V], never the mask itself: the likeliest, or a sample (`perturb`)."""
+    return perturb(logits, mask_id, temperature, generator).argmax(-1)
 
 
 def confidence(logits: Tensor, candidates: Tensor, measure: str, generator: torch.Generator) -> Tensor:
@@ -79,19 +91,35 @@ def confidence(logits: Tensor, candidates: Tensor, measure: str, generator: torc
     raise RequestError(f"unknown remasking {measure!r}; choose confidence, margin, entropy or random")
 
 
-def surest(
+def adaptive_count(
     scores: Tensor,
-    count: int,
+    least: int,
+    *,
     threshold: float | None = None,
-    temperature: float = 0.0,
-    generator: torch.Generator | None = None,
-) -> Tensor:
-    """Indices of the largest of `scores` [n]: `count` of them, or all that reach the threshold if those are more.
+    factor: float | None = None,
+    entropy_bound: float | None = None,
+) -> int:
+    """How many of `scores` [n] to commit: `least`, or as many of the largest as the rule that is given allows.
+
+    `threshold` and `factor` compare probabilities (arXiv 2505.22618), `entropy_bound` minus entropies (2505.24857).
+    """
+    ordered = scores.sort(descending=True).values
+    if threshold is not None:
+        allowed = ordered >= threshold
+    elif factor is not None:
+        allowed = torch.arange(2, len(ordered) + 2, device=ordered.device) * (1 - ordered) < factor
+    elif entropy_bound is not None:  # the largest entropy of so many is that of the last
+        allowed = -(ordered.cumsum(0) - ordered) <= entropy_bound
+    else:
+        return least
+    return max(least, int(allowed.int().cumprod(0).sum()))
+
+
+def surest(scores: Tensor, count: int, temperature: float = 0.0, generator: torch.Generator | None = None) -> Tensor:
+    """Indices of the `count` largest of `scores` [n].
 
     With a temperature they are drawn one after the other from softmax(scores / temperature) (arXiv 1903.06059).
     """
-    if threshold is not None:
-        count = max(count, int((scores >= threshold).sum()))
     if temperature > 0:
         scores = scores.double() / temperature + _gumbel(scores, generator)
     return scores.topk(min(count, len(scores))).indices

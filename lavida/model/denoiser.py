@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from lavida.cache.base import Cache
 from lavida.config import DenoiserConfig
 from lavida.nn.attention import Attention, causal_mask
-from lavida.nn.layers import RMSNorm, SwiGLU, rotary_tables
+from lavida.nn.layers import RMSNorm, SwiGLU, rotary_span, rotary_tables
+from lavida.nn.quant import QuantLinear
 
 
 class Block(nn.Module):
@@ -66,22 +67,31 @@ class Denoiser(nn.Module):
         is autoregressive, no token sees a later one whatever the mask says.
         """
         start = cache.length if cache is not None else 0
-        if positions is None:
-            positions = torch.arange(start, start + x.shape[1], device=x.device)
         if self.config.autoregressive:
             mask = causal_mask(x.shape[1], start + x.shape[1], mask, x.device)
-        cos, sin = rotary_tables(positions, self.config.head_dim, self.config.rope_theta)
+        head_dim, theta = self.config.head_dim, self.config.rope_theta
+        if positions is None:
+            cos, sin = rotary_span(start, start + x.shape[1], head_dim, theta, x.device)
+        else:
+            cos, sin = rotary_tables(positions, head_dim, theta)
         if cos.dim() == 3:  # positions per row: broadcast over heads
             cos, sin = cos[:, None], sin[:, None]
         for layer, block in enumerate(self.blocks):
             x = block(x, cos, sin, mask, cache, layer)
         return self.norm(x)
 
-    def head(self, hidden: Tensor) -> Tensor:
-        """Logits [..., V] of hidden states [..., D]; row i speaks of token i, or of i + 1 if `logit_shift`."""
-        if self.unembedding is None:
-            return nn.functional.linear(hidden, self.embedding.weight)
-        return self.unembedding(hidden)
+    def head(self, hidden: Tensor, part: slice | None = None) -> Tensor:
+        """Logits [..., V] of hidden states [..., D]; row i speaks of token i, or of i + 1 if `logit_shift`.
+
+        With a `part` of the vocabulary, its logits only; gradients do not pass a packed head then.
+        """
+        layer = self.unembedding
+        if part is None and layer is not None:
+            return layer(hidden)
+        if isinstance(layer, QuantLinear):
+            return layer.multiply(hidden, part)
+        weight = (self.embedding if layer is None else layer).weight
+        return nn.functional.linear(hidden, weight if part is None else weight[part])
 
     @torch.no_grad()
     def reset(self, generator: torch.Generator) -> None:

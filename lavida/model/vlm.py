@@ -113,12 +113,13 @@ class VLM(nn.Module):
         return [torch.cat(images)[None].to(text.dtype), text[None]]
 
     @torch.no_grad()
-    def prefill(self, segments: list[Tensor], cache: PrefixCache | None = None) -> PrefixCache:
+    def prefill(self, segments: list[Tensor], cache: PrefixCache | None = None, *, room: int = 0) -> PrefixCache:
         """Keys and values of prompt pieces [1, P_i, D], written one after the other; `cache` is continued if given.
 
-        The cache comes back closed: what reads it adds nothing. `fork` opens a copy for another prompt.
+        The cache comes back closed: what reads it adds nothing. `fork` opens a copy for another prompt. `room` is that
+        of a new cache: the length of the canvas, if it is known.
         """
-        cache = PrefixCache(self.config.denoiser.n_layers) if cache is None else cache
+        cache = PrefixCache(self.config.denoiser.n_layers, room) if cache is None else cache
         for segment in segments:
             if segment.shape[1]:
                 cache.tail = self.denoiser(segment, cache=cache)[:, -1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -40,6 +42,19 @@ def rotary_tables(positions: Tensor, head_dim: int, theta: float) -> tuple[Tenso
     angles = positions[..., None].float() * (1.0 / theta**half)
     angles = torch.cat((angles, angles), dim=-1)
     return angles.cos(), angles.sin()
+
+
+def rotary_span(start: int, end: int, head_dim: int, theta: float, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The tables of positions [start, end), out of tables that are computed once."""
+    room = 1 << max(9, (end - 1).bit_length())  # grows by doubling, so that few are ever computed
+    cos, sin = _kept_tables(room, head_dim, theta, device)
+    return cos[start:end], sin[start:end]
+
+
+@lru_cache(maxsize=8)
+def _kept_tables(length: int, head_dim: int, theta: float, device: torch.device) -> tuple[Tensor, Tensor]:
+    with torch.inference_mode(False):  # what is first used to answer may be used to train
+        return rotary_tables(torch.arange(length, device=device), head_dim, theta)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

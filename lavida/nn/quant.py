@@ -74,25 +74,26 @@ class QuantLinear(nn.Module):
         """x times the rows `where` of W, spelt out in the scratch `rows` [n, in]."""
         return F.linear(x, self._spell(where, rows))
 
-    def _pieces(self, like: Tensor) -> Iterator[tuple[slice, Tensor]]:
-        """Rows to be spelt out at a time, and the scratch for them, in the dtype of `like`."""
-        count = max(1, _CACHED // self.in_features) if like.device.type == "cpu" else self.out_features
-        scratch = like.new_empty(min(count, self.out_features), self.in_features)
-        for start in range(0, self.out_features, count):
-            where = slice(start, min(start + count, self.out_features))
+    def _pieces(self, like: Tensor, rows: range) -> Iterator[tuple[slice, Tensor]]:
+        """Those of `rows` to be spelt out at a time, and the scratch for them, in the dtype of `like`."""
+        count = min(len(rows), max(1, _CACHED // self.in_features) if like.device.type == "cpu" else self.out_features)
+        scratch = like.new_empty(count, self.in_features)
+        for start in rows[:: max(1, count)]:
+            where = slice(start, min(start + count, rows.stop))
             yield where, scratch[: where.stop - start]
 
-    def multiply(self, x: Tensor) -> Tensor:
-        """x W^T, without gradients."""
-        y = x.new_empty(*x.shape[:-1], self.out_features)
-        for where, scratch in self._pieces(x):
-            y[..., where] = self._product(x, where, scratch)
+    def multiply(self, x: Tensor, part: slice | None = None) -> Tensor:
+        """x W^T, or that of a part of the rows of W, without gradients."""
+        rows = range(self.out_features)[part or slice(None)]
+        y = x.new_empty(*x.shape[:-1], len(rows))
+        for where, scratch in self._pieces(x, rows):
+            y[..., where.start - rows.start : where.stop - rows.start] = self._product(x, where, scratch)
         return y
 
     def multiply_back(self, dy: Tensor) -> Tensor:
         """dy W: the gradient of x."""
         dx = dy.new_zeros(*dy.shape[:-1], self.in_features)
-        for where, scratch in self._pieces(dy):
+        for where, scratch in self._pieces(dy, range(self.out_features)):
             dx += dy[..., where] @ self._spell(where, scratch)
         return dx
 

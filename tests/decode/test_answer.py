@@ -54,9 +54,10 @@ def test_staircase() -> None:
 
 
 def test_guidance_moves_away_from_the_blind_answer() -> None:
-    seen, blind = (lambda look: torch.full((1, 2), 3.0)), (lambda look: torch.full((1, 2), 1.0))
-    assert guided(seen, blind, 0.5)(ALL).tolist() == [[4.0, 4.0]]
-    assert guided(seen, blind, 0) is seen
+    seen, blind = (lambda look: torch.tensor([[3.0]])), (lambda look: torch.tensor([[1.0]]))
+    rows_of, head = guided(seen, blind, lambda hidden, part=None: hidden * torch.arange(1, 3)[part or slice(None)], 0.5)
+    assert head(rows_of(ALL)).tolist() == [[4.0, 8.0]]
+    assert head(rows_of(ALL), slice(1, 2)).tolist() == [[8.0]]
 
 
 def test_shifted_logits_need_a_prompt() -> None:

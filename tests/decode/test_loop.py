@@ -8,8 +8,9 @@ from torch import Tensor
 
 from lavida.decode.answer import answer_logits
 from lavida.decode.canvas import Canvas, find_stop
-from lavida.decode.loop import LogitsOf, Look, Step, denoise
+from lavida.decode.loop import LogitsOf, Step, denoise, write
 from lavida.decode.options import REMASKING, DecodeOptions
+from lavida.decode.score import Look, score
 from lavida.diffusion.schedule import SCHEDULES, unmask_counts
 from lavida.errors import RequestError
 from tests.fakes import tiny_config, tiny_model
@@ -240,3 +241,140 @@ def test_the_loop_says_which_block_it_is_in() -> None:
     _run(logits_of, length=6, block=4, steps=3)
     assert [(x.block.start, x.block.stop, x.fresh) for x in looks] == [(0, 4, True), (0, 4, False), (4, 6, True)]
     assert all(x.block.start <= x.rows.min() and x.rows.max() < x.block.stop for x in looks)
+
+
+def test_loops_that_take_turns_write_what_each_writes_alone() -> None:
+    chosen = [DecodeOptions(length=9, steps=3), DecodeOptions(length=6, temperature=0.7, seed=4, block=2)]
+    alone = [list(denoise(_fake(), Canvas.blank(o.length, MASK), o, mask_id=MASK, eos_ids=(EOS,))) for o in chosen]
+    generators = [torch.Generator().manual_seed(o.seed) for o in chosen]
+    loops = [
+        write(Canvas.blank(o.length, MASK), o, mask_id=MASK, eos_ids=(EOS,), generator=g)
+        for o, g in zip(chosen, generators, strict=True)
+    ]
+    steps: list[list[Step]] = [[], []]
+    looks = {i: next(loop) for i, loop in enumerate(loops)}
+    while looks:
+        for i, look in list(looks.items()):
+            scores = score(look, _fake()(look), chosen[i], mask_id=MASK, generator=generators[i])
+            steps[i].append(loops[i].send(scores))
+            looks[i] = next(loops[i], None)
+            if looks[i] is None:
+                del looks[i]
+    for got, wanted in zip(steps, alone, strict=True):
+        assert [s.canvas.tolist() for s in got] == [s.canvas.tolist() for s in wanted]
+
+
+class _Ascending:
+    """Ids that never fall from left to right, all of them below 30."""
+
+    def __init__(self) -> None:
+        self.checked: list[list[int]] = []
+
+    def check(self, ids: Tensor) -> None:
+        self.checked.append(ids.tolist())
+        if len(ids) > 30:
+            raise RequestError("the canvas is too long")
+
+    def allowed(self, ids: Tensor, rows: Tensor) -> Tensor:
+        allowed = torch.zeros(len(rows), VOCAB, dtype=torch.bool)
+        for i, row in enumerate(rows.tolist()):
+            low = max([0, *(t for t in ids[:row].tolist() if t != MASK)])
+            high = min([29, *(t for t in ids[row:].tolist() if t != MASK)])
+            allowed[i, low : high + 1] = True
+        return allowed
+
+    def commit(self, ids: Tensor, rows: Tensor, candidates: Tensor, chosen: Tensor, logits: Tensor) -> Tensor:
+        assert logits.shape == (len(rows), VOCAB)
+        ids, found = ids.clone(), []
+        for i in chosen.tolist():
+            allowed = self.allowed(ids, rows[i : i + 1])[0]
+            ids[rows[i]] = logits[i].masked_fill(~allowed, -torch.inf).argmax()
+            found.append(int(ids[rows[i]]))
+        return torch.tensor(found)
+
+
+@pytest.mark.parametrize("options", [{"steps": 1}, {"steps": 3}, {"temperature": 1.0, "top_k": 2}, {"block": 4}])
+def test_a_constraint_has_the_last_word(options: dict[str, object]) -> None:
+    constraint, chosen = _Ascending(), DecodeOptions(length=12, early_stop=False, **options)
+    steps = list(denoise(_fake(), Canvas.blank(12, MASK), chosen, mask_id=MASK, eos_ids=(EOS,), constraint=constraint))
+    ids = steps[-1].canvas.tolist()
+    assert ids == sorted(ids) and max(ids) < 30
+    free = _run(_fake(), length=12, **options)[-1].canvas.tolist()
+    assert free != sorted(free) or max(free) >= 30
+    assert constraint.checked == [[MASK] * 12]
+
+
+def test_a_constraint_refuses_before_the_first_look() -> None:
+    seen: list[Look] = []
+    for message, options in (
+        ("the canvas is too long", DecodeOptions(length=31)),
+        ("leave out stops", DecodeOptions(length=4, stops=((1,),))),
+    ):
+        canvas = Canvas.blank(options.length, MASK)
+        with pytest.raises(RequestError, match=message):
+            next(denoise(seen.append, canvas, options, mask_id=MASK, eos_ids=(EOS,), constraint=_Ascending()))
+    assert seen == []
+
+
+def _grows_sure(sure: dict[int, list[float]]) -> LogitsOf:
+    """Position p is given token p with the probabilities `sure[p]`, one for each time that it is looked at."""
+    times = dict.fromkeys(sure, 0)
+
+    def logits_of(look: Look) -> Tensor:
+        logits = torch.zeros(len(look.rows), VOCAB)
+        for i, p in enumerate(look.rows.tolist()):
+            share = sure[p][min(times[p], len(sure[p]) - 1)]
+            times[p] += 1
+            logits[i, p + min(times[p], 2) * 10] = math.log(share / (1 - share) * (VOCAB - 1))
+        return logits
+
+    return logits_of
+
+
+def test_the_factor_and_the_entropy_bound_commit_more_where_the_model_is_sure() -> None:
+    certain, unsure = {p: [0.999] for p in range(6)}, {p: [0.3] for p in range(6)}
+    for rule in ({"factor": 0.5}, {"entropy_bound": 0.1, "remasking": "entropy"}):
+        assert len(_run(_grows_sure(certain), length=6, **rule)) == 1
+        assert len(_run(_grows_sure(unsure), length=6, **rule)) == 6
+
+
+def test_revising_writes_the_weak_half_anew_and_nothing_else() -> None:
+    sure = {0: [0.9], 1: [0.2, 0.8], 2: [0.95], 3: [0.4, 0.85], 4: [0.3, 0.7], 5: [0.99]}
+    got = _run(_grows_sure(sure), length=6, steps=1, revise=0.35)
+    assert [s.committed.tolist() for s in got] == [[5, 2, 0, 3, 4, 1], [1, 4]]
+    assert got[0].canvas.tolist() == [10, 11, 12, 13, 14, 15]
+    assert got[1].canvas.tolist() == [10, 21, 12, 13, 24, 15]
+    assert got[1].confidence[[1, 4]].tolist() == pytest.approx([0.8, 0.7])
+    assert len(_run(_grows_sure(sure), length=6, steps=1, revise=0.1)) == 1  # nothing is weak
+    everything = _run(_grows_sure(sure), length=6, steps=1, revise=1.0)
+    assert sorted(everything[1].committed.tolist()) == [1, 3, 4]  # half of it at most
+
+
+def test_revising_keeps_the_draft_the_end_and_the_pace() -> None:
+    ids = torch.full((8,), MASK)
+    ids[3] = 7
+    got = _run(_fake(), Canvas.draft(ids, MASK), length=8, steps=7, revise=1.0, schedule="even")
+    first, again = got[:7], got[7:]
+    assert [len(s.committed) for s in again] == [1, 1, 1]
+    assert all(s.canvas[3] == 7 for s in got) and not (got[-1].canvas == MASK).any()
+    assert not {3} & {p for s in first + again for p in s.committed.tolist()}
+    ended = _run(_says(1, 2, EOS, 9, 9, 9), length=6, early_stop=True, revise=1.0)
+    assert ended[-1].canvas.tolist() == [1, 2, EOS, EOS, EOS, EOS]
+    assert [s.committed.tolist() for s in ended] == [[0], [1], [2, 3, 4, 5], [1]]
+
+
+def test_blocks_are_revised_before_the_next_begins() -> None:
+    got = _run(_fake(), length=8, block=4, steps=2, revise=1.0)
+    assert [[p // 4 for p in s.committed.tolist()] for s in got] == [[0] * 4, [0] * 2, [1] * 4, [1] * 2]
+
+
+def test_refresh_asks_for_full_passes_now_and_then() -> None:
+    def fresh(**options: object) -> list[bool]:
+        looks: list[Look] = []
+        _run(lambda look: looks.append(look) or _fake()(look), length=8, block=4, cache="dual", **options)
+        return [look.fresh for look in looks]
+
+    assert fresh() == [True, False, False, False] * 2
+    assert fresh(refresh=2) == [True, False] * 4
+    assert fresh(refresh=3) == [True, False, False, True] * 2
+    assert fresh(refresh=1) == [True] * 8

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lavida.decode.select import confidence, forbid, narrow, propose, surest
+from lavida.decode.select import adaptive_count, confidence, forbid, narrow, propose, surest
 from lavida.errors import RequestError
 
 
@@ -46,9 +46,28 @@ def test_surest_takes_no_more_than_there_is() -> None:
 
 def test_a_threshold_adds_all_that_reach_it() -> None:
     scores = torch.tensor([0.1, 0.9, 0.5])
-    assert surest(scores, 1, threshold=0.5).tolist() == [1, 2]
-    assert surest(scores, 1, threshold=0.95).tolist() == [1]
-    assert surest(scores, 3, threshold=0.95).tolist() == [1, 2, 0]
+    assert adaptive_count(scores, 1) == 1
+    assert adaptive_count(scores, 1, threshold=0.5) == 2
+    assert adaptive_count(scores, 1, threshold=0.95) == 1
+    assert adaptive_count(scores, 3, threshold=0.95) == 3
+    assert adaptive_count(scores[:0], 1, threshold=0.5) == 1
+
+
+@pytest.mark.parametrize(("factor", "count"), [(0.01, 1), (0.21, 1), (0.31, 2), (0.61, 3), (2.1, 4)])
+def test_the_factor_asks_more_of_each_further_token(factor: float, count: int) -> None:
+    # (n + 1) (1 - p): 0.2, 0.3, 0.6 and 2.0 for the first, second, third and fourth
+    assert adaptive_count(torch.tensor([0.85, 0.9, 0.6, 0.9]), 1, factor=factor) == count
+
+
+def test_a_sure_token_behind_an_unsure_one_does_not_count() -> None:
+    assert adaptive_count(torch.tensor([0.5, 0.99, 0.5]), 1, factor=0.5) == 1
+    assert adaptive_count(torch.tensor([-0.1, -2.0, -0.3]), 1, entropy_bound=0.2) == 2
+
+
+def test_the_entropy_bound_leaves_out_the_largest_entropy() -> None:
+    scores = torch.tensor([-0.5, -0.1, -0.2, -3.0])  # ordered: 0.1, 0.2, 0.5, 3; sums without the last: 0, .1, .3, .8
+    counts = [adaptive_count(scores, 1, entropy_bound=bound) for bound in (0.05, 0.15, 0.35, 0.85)]
+    assert counts == [1, 2, 3, 4]
 
 
 def test_selection_temperature_draws_by_the_softmax_of_the_scores() -> None:
