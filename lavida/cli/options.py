@@ -51,6 +51,14 @@ Guidance = Annotated[
     float | None,
     typer.Option(help="Away from what would be written without the prompt; two passes a step. Default: 0."),
 ]
+Quality = Annotated[
+    str | None,
+    typer.Option(help="high, balanced or fast: steps, rule and cache from the table of `lavida calibrate`."),
+]
+Deadline = Annotated[
+    str | None,
+    typer.Option(help="The same, the best that is ready in time: 400ms, 1.5s."),
+]
 Seed = Annotated[int | None, typer.Option(help="Of the noise; the same seed gives the same text. Default: 0.")]
 Compat = Annotated[str | None, typer.Option(help="official does as the published code did, oddities included.")]
 Threads = Annotated[int | None, typer.Option(help="CPU threads of PyTorch.")]
