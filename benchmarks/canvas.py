@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import partial
 
 import lavida
-from benchmarks.harness import PHOTO, Report, Row, environment, faster, finish, interleave, parser
+from benchmarks.harness import PHOTO, Report, Row, environment, faster, finish, interleave, parser, some
 from benchmarks.latency import caches
 from lavida.api import Draft
 
@@ -47,7 +47,7 @@ def main() -> None:
     model = lavida.load(args.model, threads=args.threads)
     widen(model, LENGTHS[-1] + 1024)
     env = environment()
-    arms = {(cache, n): partial(one_pass, model, n, cache) for cache in caches(model) for n in LENGTHS}
+    arms = {(cache, n): partial(one_pass, model, n, cache) for cache in caches(model) for n in some(LENGTHS, args)}
     found = interleave(arms, rounds=args.rounds, seconds=args.seconds)
     rows = tuple(
         Row(

@@ -171,8 +171,14 @@ def parser(doc: str, *, rounds: int = 7, seconds: float = 60) -> argparse.Argume
     options.add_argument("--rounds", type=int, default=rounds, help="at most so many")
     options.add_argument("--seconds", type=float, default=seconds, help="begin no round that would end later than this")
     options.add_argument("--threads", type=int, default=None, help="CPU threads of PyTorch")
+    options.add_argument("--small", action="store_true", help="a few small settings, to see that it runs")
     options.add_argument("--out", type=Path, default=OUT, help="where the JSON and the PNG go")
     return options
+
+
+def some(values: Sequence[Any], args: argparse.Namespace) -> Sequence[Any]:
+    """All of the settings, or the first two."""
+    return values[:2] if args.small else values
 
 
 def finish(report: Report, out: Path, env: Mapping[str, Any]) -> None:

@@ -8,14 +8,15 @@ Early stopping is off: every setting runs all its steps. The picture has been se
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import lavida
-from benchmarks.harness import PHOTO, Report, Row, environment, faster, finish, interleave, parser
+from benchmarks.harness import PHOTO, Report, Row, environment, faster, finish, interleave, parser, some
 from lavida.decode.options import BLOCK_CACHES
 
 LENGTH = 32
-STEPS = (4, 8, 16, 32)
+STEPS = (32, 4, 8, 16)
 
 
 def caches(model: lavida.Model) -> list[str]:
@@ -35,18 +36,18 @@ def answer(model: lavida.Model, steps: int, cache: str) -> float:
     return model.describe(PHOTO, length=LENGTH, steps=steps, cache=cache, early_stop=False).seconds
 
 
-def measure(model: lavida.Model, rounds: int, seconds: float) -> Report:
-    arms = {(cache, steps): partial(answer, model, steps, cache) for cache in caches(model) for steps in STEPS}
+def measure(model: lavida.Model, steps: Sequence[int], rounds: int, seconds: float) -> Report:
+    arms = {(cache, n): partial(answer, model, n, cache) for cache in caches(model) for n in steps}
     found = interleave({("look", 1): partial(look, model), **arms}, rounds=rounds, seconds=seconds)
     base = found["prefix", LENGTH]
     rows = [
         Row(
             series=f"cache {cache}",
-            x=steps,
-            values=tuple(found[cache, steps]),
-            ratios=faster(found[cache, steps], base),
+            x=n,
+            values=tuple(found[cache, n]),
+            ratios=faster(found[cache, n], base),
         )
-        for cache, steps in arms
+        for cache, n in arms
     ]
     first = Row(series="first look", x=1, values=tuple(found["look", 1]), ratios=faster(found["look", 1], base))
     return Report(
@@ -63,7 +64,7 @@ def main() -> None:
     args = parser(__doc__).parse_args()
     model = lavida.load(args.model, threads=args.threads)
     env = environment()
-    finish(measure(model, args.rounds, args.seconds), args.out, env)
+    finish(measure(model, some(STEPS, args), args.rounds, args.seconds), args.out, env)
 
 
 if __name__ == "__main__":

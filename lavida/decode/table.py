@@ -31,6 +31,7 @@ class Tried:
 
     options: Mapping[str, Any]  # fields of `DecodeOptions`; `steps` are those of a canvas of `Quality.length`
     quality: float
+    tokens: float  # of an answer, the end token included, on average
     passes: float  # forward passes of an answer, on average
 
     def __post_init__(self) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from PIL import Image, ImageOps
 
-from lavida.api import DESCRIBE, Model
+from lavida.api import DESCRIBE, Model, tokens_per_forward
 from lavida.data.atlas import Atlas
 from lavida.data.features import Features
 from lavida.data.languages import LANGUAGES
@@ -39,8 +39,16 @@ ADAPTIVE_SHARES = (1, 1 / 2, 1 / 4)  # of the canvas: most steps that an adaptiv
 ROUNDS = 5
 DEMO = Path(__file__).parents[1] / "assets" / "demo.jpg"
 Options = Mapping[str, Any]  # fields of `DecodeOptions`
-Written = tuple[str, int]  # an answer and its forward passes
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """An answer and what it took."""
+
+    text: str
+    passes: int
+    tokens: float  # the end token included
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,8 +119,10 @@ def measure_quality(model: Model, exam: Exam, length: int, say: Say = print) -> 
     """Try every setting on the questions of an exam."""
     tried = []
     for options in settings(model, length):
-        texts, passes = zip(*exam.answers({**options, "length": length}), strict=True)
-        tried.append(Tried(options=options, quality=exam.judge(texts), passes=statistics.mean(passes)))
+        written = list(exam.answers({**options, "length": length}))
+        quality = exam.judge([one.text for one in written])
+        passes, tokens = (statistics.mean(getattr(one, name) for one in written) for name in ("passes", "tokens"))
+        tried.append(Tried(options=options, quality=quality, tokens=tokens, passes=passes))
         told = ", ".join(f"{name} {value}" for name, value in options.items())
         say(f"{told}: {tried[-1].quality:.4f}, {tried[-1].passes:.2f} passes")
     return Quality(measure=exam.measure, length=length, tried=tuple(tried))
@@ -146,7 +156,9 @@ def caption_scenes(model: Model, held: Features, n: int, options: DecodeOptions)
         pieces = [torch.cat((net.image_tokens(seen, grid)[0], hint))[None], net.denoiser.embed(prompt)[None]]
         segments = pieces if net.config.shared_image else [torch.cat(pieces, 1)]
         *_, last = answer_steps(net, segments, options)
-        yield model.tokenizer.decode(i for i in last.canvas.tolist() if i != model.tokenizer.mask_id), last.forwards
+        text = model.tokenizer.decode(i for i in last.canvas.tolist() if i != model.tokenizer.mask_id)
+        tokens = tokens_per_forward(last, net.config) * last.forwards
+        yield Written(text=text, passes=last.forwards, tokens=tokens)
 
 
 def likeness_exam(model: Model, pictures: Sequence[Any], question: str, length: int) -> Exam:
@@ -157,7 +169,7 @@ def likeness_exam(model: Model, pictures: Sequence[Any], question: str, length: 
     def ask(options: Options) -> Iterator[Written]:
         for picture in pictures:
             answer = model.ask(picture, question, **options)
-            yield answer.text, answer.steps
+            yield Written(text=answer.text, passes=answer.steps, tokens=answer.tokens_per_forward * answer.steps)
 
     def judge(texts: Sequence[str]) -> float:
         pairs = zip(whole, map(words, texts), strict=True)
