@@ -23,6 +23,11 @@ class PrefixCache:
         """Positions held; the next token stands at this position."""
         return 0 if self._keys[0] is None else self._keys[0].shape[2]
 
+    @property
+    def memory(self) -> list[Tensor | None]:
+        """Where the keys and values of each layer lie: other tensors once they had to move."""
+        return [*self._keys, *self._values]
+
     def join(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values [B, KV, P + L, H] that a query of this forward sees; appends them while writing."""
         if self._keys[layer] is not None:
