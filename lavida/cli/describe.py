@@ -31,6 +31,8 @@ def describe(
     top_k: o.TopK = None,
     threshold: o.Threshold = None,
     guidance: o.Guidance = None,
+    quality: o.Quality = None,
+    deadline: o.Deadline = None,
     seed: o.Seed = None,
     compat: o.Compat = None,
     together: o.Together = False,
