@@ -14,7 +14,7 @@ LAYERS = (
     {"nn", "cache"},
     {"model", "checkpoint", "text", "image"},
     {"diffusion"},
-    {"decode", "data"},
+    {"decode", "constrain", "data"},
     {"train", "eval", "api"},
     {"hf"},
     {"cli"},

@@ -15,12 +15,12 @@ from lavida.constrain.regex import regex_term
 from lavida.constrain.schema import schema_term, validator
 from lavida.constrain.terms import Term, alt, text
 from lavida.constrain.tokens import TokenAutomaton
+from lavida.decode.constraint import LANGUAGES
 from lavida.errors import RequestError
 from lavida.text.tokenizer import Vocabulary
 
 LARGEST_SCHEMA = 1_000_000  # bytes of JSON
 MOST_CHOICES = 10_000
-CONSTRAINTS = ("regex", "schema", "choices", "template")  # by these names they are asked for
 
 
 class Language(Protocol):
@@ -28,6 +28,9 @@ class Language(Protocol):
 
     def automaton(self, vocabulary: Vocabulary) -> TokenAutomaton:
         """The sequences of tokens that spell its texts. Raises RequestError if they make no automaton."""
+
+    def room(self, vocabulary: Vocabulary) -> int:
+        """Tokens that a canvas needs at least so that no text is left out only because it is long; 0 = any will do."""
 
     def verify(self, answer: str) -> None:
         """Raises RuntimeError for an answer outside the language, which is a fault of this package."""
@@ -39,10 +42,15 @@ class Texts:
 
     term: Term
     matches: Callable[[str], bool] = field(compare=False)
+    longest: str = ""  # a text that should fit where no length is asked for
 
     def automaton(self, vocabulary: Vocabulary) -> TokenAutomaton:
         """The sequences of tokens that spell its texts. Raises RequestError."""
         return term_automaton(self.term, vocabulary)
+
+    def room(self, vocabulary: Vocabulary) -> int:
+        """Tokens of the longest text, with one that ends it."""
+        return len(vocabulary.encode(self.longest)) + 1 if self.longest else 0
 
     def verify(self, answer: str) -> None:
         """Raises RuntimeError for an answer outside the language, which is a fault of this package."""
@@ -77,7 +85,8 @@ def choice_language(choices: Sequence[str]) -> Texts:
         raise RequestError("choices are a list of at least one text")
     if len(choices) > MOST_CHOICES:
         raise RequestError(f"{len(choices)} choices were given; {MOST_CHOICES} are the most")
-    return Texts(term=alt(text(one) for one in choices), matches=frozenset(choices).__contains__)
+    longest = max(choices, key=lambda one: len(one.encode("utf-8", "surrogatepass")))
+    return Texts(term=alt(text(one) for one in choices), matches=frozenset(choices).__contains__, longest=longest)
 
 
 def language_of(asked: Mapping[str, Any]) -> Language | None:
@@ -85,7 +94,7 @@ def language_of(asked: Mapping[str, Any]) -> Language | None:
 
     None if all of them are. Raises RequestError.
     """
-    given = {name: asked[name] for name in CONSTRAINTS if asked.get(name) is not None}
+    given = {name: asked[name] for name in LANGUAGES if asked.get(name) is not None}
     if len(given) > 1:
         raise RequestError(f"{' and '.join(given)} cannot go together; ask for one of them")
     makers = {"regex": regex_language, "schema": schema_language, "choices": choice_language}
