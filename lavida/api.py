@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image
@@ -24,12 +24,12 @@ from lavida.checkpoint.io import load_checkpoint
 from lavida.checkpoint.match import read_config
 from lavida.config import VLMConfig
 from lavida.decode.answer import answer_steps
-from lavida.decode.canvas import find_stop
+from lavida.decode.canvas import Canvas, find_stop
 from lavida.decode.defaults import family_options
 from lavida.decode.dial import Chosen, choose_setting, split_wish
 from lavida.decode.loop import Step
 from lavida.decode.options import DecodeOptions
-from lavida.decode.resolve import decode_options, model_options
+from lavida.decode.resolve import LONGEST, decode_options, model_options
 from lavida.decode.table import Table, find_table, setup_of
 from lavida.errors import CheckpointError, RequestError
 from lavida.eval.likelihood import Choice, Likelihood, choose, log_likelihood
@@ -44,6 +44,9 @@ from lavida.text.labels import Label, load_labels
 from lavida.text.messages import Part, Turn, pictures_of, question_turns, read_messages, without_history
 from lavida.text.pretrained import load_tokenizer
 from lavida.text.tokenizer import Vocabulary
+
+if TYPE_CHECKING:
+    from lavida.constrain.canvas import CanvasConstraint
 
 Picture = str | Path | bytes | Image.Image
 Shown = Picture | Video | Sequence[Picture | Video] | None  # what a question is about; None = nothing but words
@@ -186,9 +189,9 @@ class Model:
     def ask(self, image: Shown, question: str, **options: Any) -> Answer:
         """Answer a question about a picture, several, a video or nothing.
 
-        `options` are the fields of `DecodeOptions`; or, in place of steps, rule and cache, `quality` ("high",
-        "balanced", "fast") or `deadline` (seconds, or "400ms"), which choose them from the table of
-        `lavida calibrate`.
+        `options` are the fields of `DecodeOptions`. `regex`, `schema` (a mapping, JSON or a file) or `choices` hold the
+        answer to a form, whatever the model would rather write. In place of steps, rule and cache, `quality` ("high",
+        "balanced", "fast") or `deadline` (seconds, or "400ms") choose them from the table of `lavida calibrate`.
         """
         drafts, start = self.stream(image, question, **options), time.perf_counter()
         *_, last = drafts
@@ -270,7 +273,25 @@ class Model:
         )
 
     def _options(self, options: Mapping[str, Any]) -> DecodeOptions:
-        return model_options(self.net.config, self.tokenizer.size, options)
+        config, known = self.net.config, self.tokenizer.size
+        chosen = model_options(config, known, options)
+        constraint = self.constraint(chosen)
+        if constraint is None:
+            return chosen
+        if options.get("length") is None:
+            shortest = constraint.shortest() or 0
+            roomy = max(chosen.language.room(self.tokenizer), min(2 * shortest, max(shortest, LONGEST)))
+            chosen = model_options(config, known, {**options, "length": max(chosen.length, roomy)})
+        constraint.check(Canvas.blank(chosen.length, config.denoiser.mask_id).ids)
+        return chosen
+
+    def constraint(self, options: DecodeOptions) -> CanvasConstraint | None:
+        """What holds a canvas to the language of its options, if they have one. Raises RequestError."""
+        if options.language is None:
+            return None
+        from lavida.constrain.canvas import constraint_of  # not before it is needed
+
+        return constraint_of(options.language, self.tokenizer, self.net.config.denoiser, options.banned)
 
     def _dial(self, options: Mapping[str, Any], pictures: int) -> tuple[DecodeOptions, Chosen | None]:
         """The options, with what `quality` or `deadline` among them comes to."""
@@ -314,8 +335,12 @@ class Model:
     ) -> Iterator[Draft]:
         seen = self._look(shown, official=options.compat == "official")
         segments, cache = self._prefix(ids, seen, options.cache)
-        for step in answer_steps(self.net, segments, options, cache=cache):
-            yield self._draft(step, options.stops, choice)
+        held = self.constraint(options)
+        for step in answer_steps(self.net, segments, options, cache=cache, constraint=held):
+            draft = self._draft(step, options, choice)
+            yield draft
+        if options.language is not None:
+            options.language.verify(draft.text)
 
     @torch.inference_mode()
     def _question(self, image: Shown, question: str, cache: str | None) -> tuple[list[Tensor], str | PrefixCache]:
@@ -344,14 +369,15 @@ class Model:
         prompt = torch.tensor(ids, device=self.net.denoiser.embedding.weight.device)
         return self.sight.prompt(prompt, seen, cache=cache)
 
-    def _draft(self, step: Step, stops: Sequence[Sequence[int]], choice: Chosen | None) -> Draft:
+    def _draft(self, step: Step, options: DecodeOptions, choice: Chosen | None) -> Draft:
         denoiser = self.net.config.denoiser
         ids = step.canvas.tolist()
         pieces = tuple(
             None if i == denoiser.mask_id else "" if i in denoiser.eos_ids else self.tokenizer.token(i) for i in ids
         )
-        said = ids[: find_stop(step.canvas, stops)]
-        text = self.tokenizer.decode(i for i in said if i != denoiser.mask_id)
+        said = ids[: find_stop(step.canvas, options.stops)]
+        exact = options.language is not None  # which may be about blanks too
+        text = self.tokenizer.decode((i for i in said if i != denoiser.mask_id), exact=exact)
         return Draft(step=step, pieces=pieces, text=text, chosen=choice)
 
 

@@ -59,6 +59,11 @@ Deadline = Annotated[
     str | None,
     typer.Option(help="The same, the best that is ready in time: 400ms, 1.5s."),
 ]
+Regex = Annotated[str | None, typer.Option(help="Hold the answer to a regular expression, from its first letter on.")]
+Schema = Annotated[Path | None, typer.Option(help="Hold the answer to a JSON Schema: a file.")]
+Choices = Annotated[
+    list[str] | None, typer.Option("--choice", help="Hold the answer to texts of which this is one; once for each.")
+]
 Seed = Annotated[int | None, typer.Option(help="Of the noise; the same seed gives the same text. Default: 0.")]
 Compat = Annotated[str | None, typer.Option(help="official does as the published code did, oddities included.")]
 Threads = Annotated[int | None, typer.Option(help="CPU threads of PyTorch.")]

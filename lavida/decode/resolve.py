@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from lavida.config import VLMConfig
+from lavida.decode.constraint import LANGUAGES
 from lavida.decode.defaults import family_options
 from lavida.decode.options import DecodeOptions
 from lavida.errors import RequestError
@@ -26,16 +27,18 @@ def model_options(config: VLMConfig, known: int, options: Mapping[str, Any]) -> 
 
 
 def decode_options(options: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> DecodeOptions:
-    """Options by name over a model's defaults; None means the default.
+    """Options by name over a model's defaults; None means the default. Those of `LANGUAGES` become the `language`.
 
     Raises RequestError for an unknown name or a value out of range. Tokens that the defaults ban stay banned.
     """
     known = [f.name for f in fields(DecodeOptions)]
-    unknown = sorted(set(options) - set(known))
+    unknown = sorted(set(options) - {*known, *LANGUAGES})
     if unknown:
-        raise RequestError(f"unknown option {unknown[0]!r}; choose from {', '.join(known)}")
-    given = {k: v for k, v in options.items() if v is not None}
+        raise RequestError(f"unknown option {unknown[0]!r}; choose from {', '.join((*known, *LANGUAGES))}")
+    given = _with_language({k: v for k, v in options.items() if v is not None})
     chosen = {"length": LENGTH, **(defaults or {}), **given}
+    if "language" in given:  # which says where the text ends, as the stops of a family do
+        chosen["stops"] = given.get("stops", ())
     if "length" not in given:  # as many steps need as many tokens; a number beyond the longest canvas is refused
         steps = given.get("steps") or chosen["length"]
         chosen["length"] = steps if chosen["length"] < steps <= LONGEST else chosen["length"]
@@ -44,3 +47,12 @@ def decode_options(options: Mapping[str, Any], defaults: Mapping[str, Any] | Non
         chosen["block"] = block if -(-chosen["length"] // block) <= (chosen.get("steps") or chosen["length"]) else None
     chosen["banned"] = (*given.get("banned", ()), *(defaults or {}).get("banned", ()))
     return DecodeOptions(**chosen)
+
+
+def _with_language(given: dict[str, Any]) -> dict[str, Any]:
+    if not any(name in given for name in LANGUAGES):
+        return given
+    from lavida.constrain.language import language_of
+
+    rest = {name: value for name, value in given.items() if name not in LANGUAGES}
+    return {**rest, "language": language_of(given)}
