@@ -25,7 +25,7 @@ from lavida.errors import RequestError
 from lavida.text.tokenizer import Vocabulary
 
 Array = np.ndarray[Any, Any]
-_WORST = 1e30  # stands for infinity where likelihoods are added
+_WORST = 1e30  # stands for infinity
 
 
 class CanvasConstraint:
@@ -98,7 +98,7 @@ class CanvasConstraint:
         states = self._forward(written[first : last + 1], forward[first])[-1]
         if self._writes[wanted].all() and (states & backward[last + 1]).any():
             return candidates[chosen]
-        weights = _finite(logits)
+        weights = _array(logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits)
         kinds = self._likeliest(canvas, forward, backward, _array(rows), self._best_of_kind(weights))
         picked = [self._token(weights[n], kinds[i]) for n, i in zip(chosen.tolist(), places.tolist(), strict=True)]
         return torch.tensor(picked, dtype=candidates.dtype, device=candidates.device)
@@ -155,11 +155,11 @@ class CanvasConstraint:
 
     def _best_of_kind(self, weights: Array) -> Array:
         """The weight of each class's likeliest token: [n, classes] of [n, V]."""
-        best = np.full((len(weights), len(self._first)), -np.inf)
+        best = np.full((len(weights), len(self._first)), -_WORST)
         kinds = np.flatnonzero(np.diff(self._first))
         if len(kinds):
-            best[:, kinds] = np.maximum.reduceat(weights[:, self._tokens], self._first[kinds], axis=1)
-        return best
+            best[:, kinds] = np.maximum.reduceat(weights.take(self._tokens, 1), self._first[kinds], axis=1)
+        return np.nan_to_num(best, nan=-_WORST, posinf=_WORST, neginf=-_WORST)  # so that they can be added
 
     def _token(self, weights: Array, kind: int) -> int:
         tokens = self._tokens[self._first[kind] : self._first[kind + 1]]
@@ -203,10 +203,5 @@ def constraint_of(
     )
 
 
-def _array(ids: Tensor) -> Array:
-    return ids.cpu().numpy()
-
-
-def _finite(logits: Tensor) -> Array:
-    """Logits [n, V] of any model as numbers that can be added."""
-    return np.nan_to_num(logits.double().cpu().numpy(), nan=-_WORST, posinf=_WORST, neginf=-_WORST)
+def _array(values: Tensor) -> Array:
+    return values.cpu().numpy()

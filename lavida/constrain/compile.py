@@ -8,6 +8,7 @@ from lavida.constrain.dfa import compile_term
 from lavida.constrain.store import fetch, keep, key_of
 from lavida.constrain.terms import Term, seq, text
 from lavida.constrain.tokens import TokenAutomaton, lift
+from lavida.errors import RequestError
 from lavida.text.spelling import spell
 from lavida.text.tokenizer import Vocabulary
 
@@ -22,7 +23,10 @@ def term_automaton(term: Term, vocabulary: Vocabulary) -> TokenAutomaton:
     """
     spelling = spell(vocabulary)
     spelled = seq(text(" "), term) if vocabulary.adds_space else term
-    key = key_of(spelled, spelling)
+    try:
+        key = key_of(spelled, spelling)
+    except RecursionError:
+        raise RequestError("the constraint is nested too deeply; write it flatter") from None
     automaton = _known.pop(key, None) or fetch(key)
     if automaton is None:
         automaton = lift(compile_term(spelled), spelling)
