@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 CONFIG, TOWER_CONFIG = "config.json", "vision_config.json"
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+BORROWS = "borrows"  # in our config.json: the folder, seen from this one, of a model with the same frozen weights
 PROJECTOR = "mm_projector.bin"  # the trained part of a stage-1 checkpoint, a pickle
 _BITS = {"F64": 64, "I64": 64, "U64": 64, "F32": 32, "I32": 32, "U32": 32, "BF16": 16, "F16": 16, "I16": 16, "U16": 16}
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -50,7 +51,7 @@ class Contents:
 
     folder: Path
     layout: Layout
-    data: dict[str, Any]  # config.json
+    data: dict[str, Any]  # config.json, without BORROWS
     tower: dict[str, Any] | None  # configuration of the vision tower, if a file holds one
     tensors: dict[str, Stored]  # by our names
     unused: tuple[Stored, ...]  # known, and not part of the model
@@ -88,6 +89,8 @@ def survey(folder: str | Path) -> Contents:
     if layout is not OURS and "projector" in parts and "tower" not in parts:
         tower, found = _separate_tower(folder, data)
         tensors |= found
+    if layout is OURS and (lender := data.pop(BORROWS, None)) is not None:
+        tensors |= {name: s for name, s in _lent(folder, str(lender)).items() if name not in tensors}
     return Contents(
         folder=folder,
         layout=layout,
@@ -216,6 +219,15 @@ def _projector(folder: Path) -> Iterator[Stored]:
         for name, tensor in load_projector(path).items():
             dtype = str(tensor.dtype).removeprefix("torch.")
             yield Stored(path=path, name=name, shape=tuple(tensor.shape), dtype=words.get(dtype, dtype))
+
+
+def _lent(folder: Path, lender: str) -> dict[str, Stored]:
+    """The weights of a pretrained tower that another model holds, but not what was finetuned of it there."""
+    home = folder / lender
+    if not home.is_dir():
+        raise CheckpointError(f"{folder} borrows its tower from {home}, which is missing; put that model there")
+    held = {s.name: s for s in _weights(home)}
+    return {n: s for n, s in held.items() if n.startswith("tower.") and not n.startswith("tower.adapted.")}
 
 
 def _separate_tower(folder: Path, data: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Stored]]:

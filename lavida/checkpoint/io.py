@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from lavida.checkpoint.contents import CONFIG, WEIGHTS, survey
+from lavida.checkpoint.contents import BORROWS, CONFIG, WEIGHTS, survey
 from lavida.checkpoint.match import blueprint, match, read_config
 from lavida.checkpoint.read import Target, read_tensors
 from lavida.checkpoint.writing import write_shard
@@ -61,24 +62,41 @@ def save_checkpoint(
     *,
     dtype: torch.dtype | None = None,
     weights: Mapping[str, Tensor] | None = None,
+    borrows: str | Path | None = None,
 ) -> None:
     """Write config.json and model.safetensors in our own layout; `dtype` casts floating tensors, None keeps them.
 
-    `weights` are the model's own by default; those of a model that is spread over processes are given, gathered.
+    `weights` are the model's own by default; those of a model that is spread over processes are given, gathered. What
+    a light tower keeps as it was pretrained is left out if it can be had from the model in the folder `borrows`.
+    Raises CheckpointError.
     """
     if not placement.is_as_trained(model):
         raise CheckpointError("a quantized or offloaded model is not saved; save the one it was loaded from")
-    folder = Path(folder)
+    folder, data = Path(folder), model.config.to_json()
+    kept = dict(model.state_dict() if weights is None else weights)
+    if borrows is not None:
+        data[BORROWS] = os.path.relpath(borrows, folder)
+        kept = _without_lent(kept, Path(borrows), dtype)
     state = {}
-    for name, tensor in (model.state_dict() if weights is None else weights).items():
+    for name, tensor in kept.items():
         cast = dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
         state[name] = tensor.detach().to("cpu", cast).contiguous()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_shard(folder / WEIGHTS, state)
-        (folder / CONFIG).write_text(json.dumps(model.config.to_json(), indent=1) + "\n")
+        (folder / CONFIG).write_text(json.dumps(data, indent=1) + "\n")
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"cannot write the checkpoint to {folder} ({error}); choose another folder") from None
+
+
+def _without_lent(state: dict[str, Tensor], lender: Path, dtype: torch.dtype | None) -> dict[str, Tensor]:
+    """The weights that the lender does not hold; those of the tower that it does must be the same."""
+    lent = {name: stored for name, stored in survey(lender).tensors.items() if name.startswith("tower.")}
+    lent = {name: stored for name, stored in lent.items() if not name.startswith("tower.adapted.") and name in state}
+    for name, theirs in read_tensors(lent, Target()).items():
+        if not torch.equal(state[name].detach().cpu().to(dtype or theirs.dtype), theirs.to(dtype or theirs.dtype)):
+            raise CheckpointError(f"{name} is not that of {lender}; save the model whole")
+    return {name: tensor for name, tensor in state.items() if name not in lent}
 
 
 def _check_device(device: torch.device | str) -> None:

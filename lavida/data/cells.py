@@ -58,3 +58,17 @@ class CellWords:
         cells = cell_objects(scene, GLOBAL) + cell_objects(scene, TILES)
         centres = centre_cells(scene, GLOBAL) + centre_cells(scene, TILES)
         return torch.tensor([(*words[i], c) for i, c in zip(cells, centres, strict=True)], dtype=torch.long)
+
+
+def ways_to_centres(scene: Scene) -> Tensor:
+    """[80, 2]: how far right and down of each cell the centre of the object that it shows lies, in cells; 0 if none.
+
+    Cells in the order of `CellWords`.
+    """
+    ways = []
+    for side in (GLOBAL, TILES):
+        for at, i in enumerate(cell_objects(scene, side)):
+            row, column = divmod(at, side)
+            o = scene.objects[i] if i >= 0 else None
+            ways.append((o.x * side - column - 0.5, o.y * side - row - 0.5) if o else (0.0, 0.0))
+    return torch.tensor(ways)

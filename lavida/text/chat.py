@@ -15,6 +15,8 @@ from lavida.model.vlm import IMAGE_ID
 from lavida.text.messages import ROLES, Part, Turn, pictures_of
 from lavida.text.tokenizer import FIM, SPAN
 
+_CHINESE = re.compile(r"[\u4e00-\u9fff]")
+_WIDE = str.maketrans("?!,:;.", "？！，：；。")
 _SPECIAL = re.compile(r"(<\|[^<>|]+\|>|<image>)")
 
 
@@ -49,6 +51,7 @@ class ChatTemplate:
     between_images: str = " "  # in one turn; a newline stands between a picture and the text that follows it
     # The published splitter drops the first token behind a picture, as a rule that newline; training keeps it.
     drops_newline: bool = False
+    wide_marks: bool = False  # the model was taught Chinese with Chinese punctuation only
     # Infilling: what an unneeded place of a gap turns into, and what stands fixed at the end of a gap.
     gap: tuple[str, str] | None = None
 
@@ -78,6 +81,7 @@ TEMPLATES: dict[str, ChatTemplate] = {
         turns={"user": ("<|user|>", ""), "assistant": ("<|assistant|>", "<|eos|>")},
         trim=True,
         pictures_first=True,
+        wide_marks=True,
         gap=(SPAN, FIM),
     ),
     "lavida-llada": _LLADA_SEES,
@@ -186,7 +190,9 @@ def _content(turn: Turn, template: ChatTemplate) -> list[str]:
     pieces: list[str] = []
     for part in turn.parts:
         if part.kind == "text":
-            pieces += ["\n", part.value] if pieces else [part.value]
+            wide = template.wide_marks and _CHINESE.search(part.value)
+            said = part.value.translate(_WIDE) if wide else part.value
+            pieces += ["\n", said] if pieces else [said]
         elif not template.pictures_first:
             pieces += [template.between_images, IMAGE] if pieces and pieces[-1] is IMAGE else [IMAGE]
     if template.trim and pieces and pieces[0] is not IMAGE:

@@ -13,8 +13,8 @@ from lavida.text.labels import Label, save_labels
 from lavida.text.tokenizer import Tokenizer
 
 
-def export(vlm: VLM, tokenizer: Tokenizer, labels: Sequence[Label], out: Path) -> None:
-    """Write what `lavida.load` reads."""
-    save_checkpoint(vlm, out, dtype=torch.bfloat16)
+def export(vlm: VLM, tokenizer: Tokenizer, labels: Sequence[Label], out: Path, *, borrows: Path | None = None) -> None:
+    """Write what `lavida.load` reads; `borrows` is a model with the same pretrained tower, which is left out then."""
+    save_checkpoint(vlm, out, dtype=torch.bfloat16, borrows=borrows)
     tokenizer.save(out)
     save_labels(list(labels), out)

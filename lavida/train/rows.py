@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from lavida.data.cells import IMAGE_TOKENS, CellWords
+from lavida.data.cells import IMAGE_TOKENS, CellWords, ways_to_centres
 from lavida.data.concepts import COLOURS, CONCEPTS
 from lavida.data.features import Features
 from lavida.data.packing import PREFIX_DLM, Batch, Packer
@@ -32,6 +32,8 @@ SCENE_KINDS = {
 }  # fmt: skip
 # Counts are asked for more often the more there are: most scenes have one of each, and a large number is hard to learn.
 COUNTS = {1: 1.5, 2: 6, 3: 12, 4: 24, 5: 24}
+MOST = 5  # the largest number that is told
+IGNORED = -100  # in the place of a number that cannot be seen
 PHOTO_KINDS = {"caption": 4, "name": 3, "kind": 0.5, "presence": 0.7}
 
 
@@ -53,12 +55,15 @@ class Rows:
 
     batch: Batch
     words: Tensor  # [N, 80, 3] name, colour and centre of each cell (`data.cells.CellWords`)
-    heard: Tensor  # [N, 80, 3] the same with some cells lost
+    ways: Tensor  # [N, 80, 2] how far the centre of what a cell shows lies from it
+    heard: Tensor  # [N, 80, 3] the words with some cells lost
     noise: Tensor  # [N, 80, D]
     maps: Tensor | None  # [S, 5, 196, 80] maps of the tower's trunk of those that have pixels
     pictured: Tensor  # [S] which ones
     scenes: Tensor  # those of them that are drawn scenes, not photographs
     shown: Tensor  # [G, 80] where the names asked about are
+    centred: Tensor  # [G, 80] which of these cells hold a centre of one
+    numbers: Tensor  # [G] how many of each there are, at most MOST; IGNORED where the cells do not tell
     targets: Targets
 
     def to(self, device: str) -> Rows:
@@ -68,13 +73,14 @@ class Rows:
 
 @dataclass(frozen=True, kw_only=True)
 class Views:
-    """Single views for the dense loss: maps [N, 196, 80], words [N, 16, 3]."""
+    """Single views for the dense loss: maps [N, 196, 80], words [N, 16, 3], ways [N, 16, 2]."""
 
     maps: Tensor
     words: Tensor
+    ways: Tensor
 
     def to(self, device: str) -> Views:
-        return Views(maps=self.maps.to(device), words=self.words.to(device))
+        return Views(maps=self.maps.to(device), words=self.words.to(device), ways=self.ways.to(device))
 
 
 class Feed:
@@ -95,7 +101,7 @@ class Feed:
         objective: Objective = PREFIX_DLM,
     ) -> None:
         self.tokenizer, self.labels, self.photos, self.d_model = tokenizer, labels, photos, d_model
-        # a mixture of the languages that the classes are named in; one row may hold several
+        # a mixture of the languages that the classes are named in, English twice as often; one row may hold several
         self.languages = ("en", *(labels[0].others if labels else ()))
         self.drawn = [(f, i) for f in scenes for i in range(len(f))]
         self.words = CellWords(tokenizer)
@@ -111,7 +117,8 @@ class Feed:
 
     def rows(self, n: int, rng: random.Random, g: torch.Generator, *, symbolic: float, photos: float) -> Rows:
         """Rows of n pictures: a share told in words, a share of photographs, the rest drawn scenes."""
-        packed, words, maps, pictured, scenes = [], [], [], [], []
+        packed, words, ways, maps, pictured, scenes = [], [], [], [], [], []
+        counts: list[dict[str, int]] = []
         for b in range(n):
             u = rng.random()
             if u < symbolic or not self.drawn:
@@ -119,10 +126,14 @@ class Feed:
                 hint = self._hint(rng.choice(self.labels), rng.random()) if rng.random() < 0.6 else []
                 packed.append((hint, self._questions(scene, rng)))
                 words.append(self.words(scene))
+                ways.append(ways_to_centres(scene))
+                counts.append({})  # two things that touch look like one
             elif u < symbolic + photos and self.photos is not None:
                 i = rng.randrange(len(self.photos))
                 packed.append(self._photo_row(i, rng))
                 words.append(self.empty.expand(80, 3))
+                ways.append(torch.zeros(80, 2))
+                counts.append({})
                 maps.append(self.photos.maps[i])
                 pictured.append(b)
             else:
@@ -131,21 +142,28 @@ class Feed:
                 hint = self._hint(self.labels[truth.label], truth.probability) if rng.random() < 0.7 else []
                 packed.append((hint, self._questions(truth.scene, rng)))
                 words.append(self.words(truth.scene))
+                ways.append(ways_to_centres(truth.scene))
+                counts.append(truth.scene.counts)
                 maps.append(features.maps[i])
                 pictured.append(b)
                 scenes.append(b)
         batch, table = self.packer.pack(packed, rng, g), torch.stack(words)
         lost = torch.rand(table.shape[:2], generator=g) < 0.08
         shown = [(table[b, :, 0] == self.words.id_of(name)).float() for b, name in batch.asked]
+        centred = [cells * table[b, :, 2] for cells, (b, _) in zip(shown, batch.asked, strict=True)]
+        numbers = [min(counts[b].get(name, 0), MOST) if b in scenes else IGNORED for b, name in batch.asked]
         return Rows(
             batch=batch,
             words=table,
+            ways=torch.stack(ways),
             heard=torch.where(lost[..., None], self.empty, table),
             noise=torch.randn((*table.shape[:2], self.d_model), generator=g),
             maps=torch.stack(maps) if maps else None,
             pictured=torch.tensor(pictured, dtype=torch.long),
             scenes=torch.tensor(scenes, dtype=torch.long),
             shown=torch.stack(shown) if shown else torch.zeros(0, 80),
+            centred=torch.stack(centred) if centred else torch.zeros(0, 80),
+            numbers=torch.tensor(numbers, dtype=torch.long),
             targets=self.targets,
         )
 
@@ -153,15 +171,15 @@ class Feed:
         """n single views of drawn scenes."""
         if not n or not self.drawn:
             return None
-        maps, words = [], []
+        maps, words, ways = [], [], []
         for _ in range(n):
             features, i = rng.choice(self.drawn)
             v = rng.randrange(5)
-            table = self.words(features.truths[i].scene)
-            tiles = table[16:].unflatten(0, (2, 4, 2, 4)).transpose(1, 2).reshape(4, 16, 3)
+            scene = features.truths[i].scene
             maps.append(features.maps[i, v])
-            words.append(table[:16] if v == 0 else tiles[v - 1])
-        return Views(maps=torch.stack(maps), words=torch.stack(words))
+            words.append(_view(self.words(scene), v))
+            ways.append(_view(ways_to_centres(scene), v))
+        return Views(maps=torch.stack(maps), words=torch.stack(words), ways=torch.stack(ways))
 
     def _hint(self, label: Label, probability: float) -> list[int]:
         return hint_ids(self.tokenizer, label, probability)
@@ -185,4 +203,13 @@ class Feed:
         return hint, [q for kind in kinds if (q := ask_photo(label, kind, rng, self._language(rng)))]
 
     def _language(self, rng: random.Random) -> str:
-        return rng.choice(self.languages) if len(self.languages) > 1 else self.languages[0]
+        if len(self.languages) == 1:
+            return self.languages[0]
+        return rng.choices(self.languages, [2] + [1] * (len(self.languages) - 1))[0]
+
+
+def _view(cells: Tensor, v: int) -> Tensor:
+    """Those [16, C] of the cells [80, C] that one of the five views shows; 0 is the global view."""
+    if v == 0:
+        return cells[:16]
+    return cells[16:].unflatten(0, (2, 4, 2, 4)).transpose(1, 2).reshape(4, 16, -1)[v - 1]

@@ -14,19 +14,26 @@ from lavida.image.tiles import Grid
 from lavida.model.projector import arrange, pool
 from lavida.model.vlm import VLM
 from lavida.nn.attention import segment_mask
-from lavida.train.rows import Rows, Targets, Views
+from lavida.train.rows import IGNORED, MOST, Rows, Targets, Views
 
 GRID = Grid(columns=2, rows=2, width=448, height=448)
 GROUNDED = 80  # cells that a name can point at: 16 of the global view, 64 of the tile map
 
 
 class Heads(nn.Module):
-    """What training needs and the shipped model does not: where a word is, which cell is a centre, its sharpness."""
+    """What training needs and the shipped model does not.
+
+    A name in a prompt tells which cells show it (`ground`), which hold a centre (`centred`) and how many there are
+    (`number`); a cell tells whether it holds a centre, and the way to that of what it shows.
+    """
 
     def __init__(self, d_model: int) -> None:
         super().__init__()
         self.ground = nn.Linear(d_model, GROUNDED)
+        self.centred = nn.Linear(d_model, GROUNDED)
+        self.number = nn.Linear(d_model, MOST + 1)
         self.centre = nn.Linear(d_model, 1)
+        self.way = nn.Linear(d_model, 2)
         self.sharpness = nn.Parameter(torch.tensor(20.0))
 
 
@@ -39,6 +46,7 @@ class Losses:
     dense: float
     cells: float  # share of object cells whose name is the first guess
     ground: float
+    counted: float  # share of the names in prompts whose number is told rightly
     questions: int
 
 
@@ -53,19 +61,21 @@ def rows_loss(vlm: VLM, heads: Heads, rows: Rows, views: Views | None) -> tuple[
             cells = cells.index_copy(0, rows.pictured, seen.to(cells.dtype))
             if rows.scenes.numel():
                 of_scenes = flatten_cells(cells[rows.scenes])
-                dense, found = dense_loss(of_scenes, rows.words[rows.scenes], rows.targets, vlm, heads)
+                words, ways = rows.words[rows.scenes], rows.ways[rows.scenes]
+                dense, found = dense_loss(of_scenes, words, ways, rows.targets, vlm, heads)
         if views is not None:
-            extra, found = dense_loss(see(vlm, views.maps), views.words, rows.targets, vlm, heads)
+            extra, found = dense_loss(see(vlm, views.maps), views.words, views.ways, rows.targets, vlm, heads)
             dense = dense + extra
         # 2. the masked answers, and where the names in the prompts are
         answer, content, hidden = answer_loss(vlm.denoiser, rows.batch, image_tokens(vlm, cells))
-        ground = grounding_loss(heads.ground(hidden.index_select(0, rows.batch.nouns)), rows.shown)
+        ground, counted = grounding_loss(hidden.index_select(0, rows.batch.nouns), rows, heads)
     told = Losses(
         answer=float(answer.detach()),
         content=float(content.detach()),
         dense=float(dense.detach()),
         cells=float(found.detach()),
         ground=float(ground.detach()),
+        counted=float(counted),
         questions=rows.batch.questions,
     )
     return answer + 0.5 * dense + ground, told
@@ -74,10 +84,11 @@ def rows_loss(vlm: VLM, heads: Heads, rows: Rows, views: Views | None) -> tuple[
 def views_loss(vlm: VLM, heads: Heads, views: Views, targets: Targets) -> tuple[Tensor, Losses]:
     """The loss of views alone, which trains projector and tower: stages "align" and "tower"."""
     with torch.autocast(views.words.device.type, dtype=torch.bfloat16):
-        dense, found = dense_loss(see(vlm, views.maps), views.words, targets, vlm, heads)
+        dense, found = dense_loss(see(vlm, views.maps), views.words, views.ways, targets, vlm, heads)
     told = Losses(
-        answer=0.0, content=0.0, dense=float(dense.detach()), cells=float(found.detach()), ground=0.0, questions=0
-    )
+        answer=0.0, content=0.0, dense=float(dense.detach()), cells=float(found.detach()), ground=0.0, counted=0.0,
+        questions=0,
+    )  # fmt: skip
     return dense, told
 
 
@@ -111,12 +122,15 @@ def answer_loss(denoiser: nn.Module, batch: Batch, image: Tensor) -> tuple[Tenso
     return loss, per_token[batch.masked & (batch.weights == 1)].mean(), hidden
 
 
-def dense_loss(cells: Tensor, words: Tensor, targets: Targets, vlm: VLM, heads: Heads) -> tuple[Tensor, Tensor]:
+def dense_loss(
+    cells: Tensor, words: Tensor, ways: Tensor, targets: Targets, vlm: VLM, heads: Heads
+) -> tuple[Tensor, Tensor]:
     """Each cell must say the name of what it shows, through the tied embedding, and its colour with half the weight.
 
-    A linear head must tell which cells hold an object's centre, or things of one name that touch cannot be counted.
-    cells [..., D] at the projector's output; words [..., 3] (name, colour or -1, centre). A few empty cells must say
-    "nothing". Returns the loss and the share of object cells whose name is the first guess.
+    Linear heads must tell which cells hold an object's centre and, from every cell, the way to it: without that, things
+    of one name that touch cannot be told apart, and not be counted.
+    cells [..., D] at the projector's output; words [..., 3] (name, colour or -1, centre); ways [..., 2] in cells. A few
+    empty cells must say "nothing". Returns the loss and the share of object cells whose name is the first guess.
     """
     name, colour, centre = words.unbind(-1)
     busy = name != targets.nothing
@@ -134,18 +148,29 @@ def dense_loss(cells: Tensor, words: Tensor, targets: Targets, vlm: VLM, heads: 
     # the direction of the words that stage "words" has read
     spoken = F.embedding(name, table) + 0.5 * F.embedding(colour.clamp(min=0), table) * coloured[:, None]
     loss = loss + 0.5 * (1 - F.cosine_similarity(cells, spoken.detach(), dim=-1)).mean()
-    loss = loss + 0.5 * F.binary_cross_entropy_with_logits(heads.centre(cells)[:, 0].float(), centre)
+    loss = loss + _found(heads.centre(cells)[:, 0], centre)
+    loss = loss + F.smooth_l1_loss(heads.way(cells).float(), ways[keep])
     return loss, (logits.argmax(-1) == target)[name != targets.nothing].float().mean()
 
 
-def grounding_loss(scores: Tensor, shown: Tensor) -> Tensor:
-    """A name in a prompt must know where it is in the picture: scores [G, C] against shown [G, C] (1 = this cell).
+def grounding_loss(hidden: Tensor, rows: Rows, heads: Heads) -> tuple[Tensor, Tensor]:
+    """A name in a prompt must know where it is in the picture, and how many: hidden states [G, D] of the names.
 
-    Presence, colour and relation all rest on matching a word with its cells; without this loss that circuit forms late.
+    Presence, colour, number and relation all rest on matching a word with its cells; without this loss that circuit
+    forms late. Returns the loss and the share of the numbers that are right.
     """
-    if not len(shown):  # the mean of nothing is no number
-        return scores.float().sum()
-    return F.binary_cross_entropy_with_logits(scores.float(), shown, pos_weight=scores.new_tensor(4.0).float())
+    if not len(hidden):  # the mean of nothing is no number
+        return sum(head(hidden).float().sum() for head in (heads.ground, heads.centred, heads.number)), hidden.sum()
+    loss = _found(heads.ground(hidden), rows.shown) + _found(heads.centred(hidden), rows.centred)
+    told, known = heads.number(hidden).float(), rows.numbers != IGNORED
+    loss = loss + 0.5 * (F.cross_entropy(told, rows.numbers.clamp(min=0), reduction="none") * known).mean()
+    right = (told.argmax(-1) == rows.numbers)[known].float()
+    return loss, right.sum() / max(len(right), 1)
+
+
+def _found(scores: Tensor, wanted: Tensor) -> Tensor:
+    """Binary cross-entropy of scores against 0 or 1, of which 1 is the rarer."""
+    return F.binary_cross_entropy_with_logits(scores.float(), wanted, pos_weight=scores.new_tensor(4.0).float())
 
 
 def cells_from_words(vlm: VLM, words: Tensor, noise: Tensor) -> Tensor:

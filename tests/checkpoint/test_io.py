@@ -67,6 +67,29 @@ def test_a_fused_tower_without_head_comes_back_as_such(tmp_path: Path) -> None:
     assert torch.allclose(model.tower(views), loaded.tower(views), atol=1e-2)
 
 
+def test_a_model_can_borrow_the_pretrained_part_of_its_tower(tmp_path: Path) -> None:
+    model, lender, whole, slim = tiny_model(tiny_config(LITE0)), tmp_path / "a", tmp_path / "b" / "c", tmp_path / "d"
+    model.tower.adapt()
+    save_checkpoint(model, lender)
+    with torch.no_grad():
+        for part in (model.tower.adapted, model.denoiser, model.projector):
+            for p in part.parameters():
+                p.add_(0.25)
+    save_checkpoint(model, slim, borrows=lender)
+    names = set(load_file(slim / "model.safetensors"))
+    assert not any(name.startswith("tower.") and "adapted" not in name for name in names)
+    _same(load_checkpoint(slim)[0], model)
+    save_checkpoint(load_checkpoint(slim)[0], whole)  # and is whole again
+    assert set(load_file(whole / "model.safetensors")) == set(model.state_dict())
+    with torch.no_grad():
+        model.tower.stem.conv.weight.add_(1)
+    with pytest.raises(CheckpointError, match="tower.stem.conv.weight is not that of .*; save the model whole"):
+        save_checkpoint(model, tmp_path / "e", borrows=lender)
+    lender.rename(tmp_path / "gone")
+    with pytest.raises(CheckpointError, match="borrows its tower from .*, which is missing"):
+        load_checkpoint(slim)
+
+
 def test_official_layout_shards_and_trainer_prefix(llada: Path) -> None:
     model, config = load_checkpoint(llada)
     assert config.family == "llada"

@@ -113,6 +113,15 @@ def test_a_dialogue_keeps_its_history_and_its_own_system_line() -> None:
     assert "".join(render(question_turns("Once upon a time"), TEMPLATES["plain"])) == "Once upon a time"
 
 
+def test_chinese_is_asked_with_the_marks_it_was_taught_with() -> None:
+    def written(text: str, family: str) -> str:
+        return "".join(render(question_turns(text), TEMPLATES[family]))
+
+    assert written("这是什么?", "lavida-mini") == "<|user|>这是什么？<|assistant|>"
+    assert written("What is this?", "lavida-mini") == "<|user|>What is this?<|assistant|>"
+    assert "这是什么?" in written("这是什么?", "llada")
+
+
 def test_what_a_user_writes_is_never_a_special_token_or_a_picture() -> None:
     tokenizer, template = bytes_tokenizer("llada"), TEMPLATES["llada"]
     ids = prompt_ids(question_turns("<|eot_id|><image>"), template, tokenizer)

@@ -6,10 +6,13 @@ import random
 
 import torch
 
+from lavida.data.cells import CellWords, ways_to_centres
 from lavida.data.corpus import chinese_words
+from lavida.data.features import Truth
+from lavida.data.scenes import Placed, Scene
 from lavida.text.labels import Label
 from lavida.text.tokenizer import Tokenizer
-from lavida.train.rows import Feed
+from lavida.train.rows import IGNORED, Feed
 from tests.tiny import WORDS
 
 PLAIN = Label(name="tabby", kinds=("cat",))
@@ -34,3 +37,33 @@ def test_names_in_chinese_prompts_are_found_for_the_grounding_loss():
     spoken = set(rows.batch.ids.flatten()[rows.batch.nouns].tolist())
     chinese = {one.tokenizer.encode(word)[0] for word in chinese_words([BOTH])}
     assert spoken & chinese and len(rows.batch.asked) == len(rows.batch.nouns)
+
+
+def test_a_name_is_told_with_its_number_and_its_centres_and_each_cell_the_way_to_its_own():
+    def placed(x):
+        return Placed(cutout=0, name="cat", colour=None, x=x, y=0.5, w=0.25, h=0.25)
+
+    scene = Scene(objects=(placed(0.25), placed(0.75)), background=-1)
+    ways = ways_to_centres(scene)
+    shown = CellWords(feed(PLAIN).tokenizer)(scene)
+    centres = shown[:, 2].nonzero().flatten()
+    assert len(centres) == 4  # two in the global view, two in the map of tiles
+    assert torch.equal(ways[centres], torch.full((4, 2), -0.5))  # each lies on the corner of four cells
+    left = 16 + 3 * 8 + 1  # the cell up and left of the first centre in the map
+    assert ways[left].tolist() == [0.5, 0.5] and ways[0].tolist() == [0.0, 0.0]
+    one = feed(PLAIN)
+    one.drawn = [(Fake(scene), 0)]
+    rows = one.rows(3, random.Random(0), torch.Generator().manual_seed(0), symbolic=0.0, photos=0.0)
+    cats = torch.tensor([name == "cat" for _, name in rows.batch.asked])
+    assert cats.any() and (rows.numbers == torch.where(cats, 2, 0)).all()
+    assert (rows.centred.sum(1) == torch.where(cats, 4.0, 0.0)).all() and (rows.centred <= rows.shown).all()
+    told = one.rows(3, random.Random(0), torch.Generator().manual_seed(0), symbolic=1.0, photos=0.0)
+    assert len(told.numbers) and (told.numbers == IGNORED).all()  # in words, two that touch look like one
+
+
+class Fake:
+    """Features of one scene."""
+
+    def __init__(self, scene):
+        self.truths = [Truth(scene=scene, label=0, probability=0.9, source="")]
+        self.maps = torch.zeros(1, 5, 196, 80)
