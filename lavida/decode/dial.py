@@ -111,7 +111,7 @@ def _in_time(deadline: float, quality: Quality, speed: Speed, length: int, pictu
     if not fitting:
         least = min(map(latest, quality.tried))
         raise RequestError(
-            f"no answer of {length} tokens is ready in {deadline * 1000:.0f} ms here; allow {least * 1000:.0f} ms"
+            f"no answer of {length} tokens is ready in {deadline * 1000:g} ms here; allow {math.ceil(least * 1000)} ms"
         )
     return max(fitting, key=lambda tried: (tried.quality, -tried.passes))
 
