@@ -17,7 +17,10 @@ from lavida.errors import RequestError
 
 QUALITIES = {"high": 1.0, "balanced": 0.99, "fast": 0.95}  # share of the best quality tried that must be kept
 DIAL = ("quality", "deadline")
-_OTHERWISE = ("steps", "block", "counts", "threshold", "cache", "compat")  # what the dial sets or would contradict
+_OTHERWISE = (  # what the dial sets or would contradict
+    "steps", "block", "counts", "threshold", "factor", "entropy_bound", "revise", "refresh", "remasking", "cache",
+    "compat",
+)  # fmt: skip
 _UNITS = {"ms": 1e-3, "s": 1.0, "": 1.0}
 
 
