@@ -65,6 +65,8 @@ def skipped(one: Benchmark, args: argparse.Namespace) -> str | None:
     """Why a benchmark is left out, if it is."""
     if args.only and one.name not in args.only:
         return "not asked for"
+    if not (ROOT / "benchmarks" / f"{one.name}.py").exists():
+        return "not in this checkout"
     missing = [name for name in one.needs if getattr(args, name) is None]
     return f"needs --{missing[0]}" if missing else None
 
@@ -75,8 +77,8 @@ def write_page(reports: list[Report], page: Path) -> None:
     head, _, rest = text.partition(BEGIN)
     _, _, tail = rest.partition(END)
     charts = "".join(f"![{r.title}](benchmarks/{r.name}.png)\n" for r in reports)
-    said = sorted({_where(report) for report in reports})
-    made = f"{BEGIN}\n{markdown(reports)}\n{''.join(f'{line}\n' for line in said)}\n{charts}{END}"
+    said = "".join(f"- {_where(report)}\n" for report in reports)
+    made = f"{BEGIN}\n{markdown(reports)}\n{said}\n{charts}{END}"
     page.write_text(f"{head}{made}{tail}", encoding="utf-8")
 
 

@@ -47,6 +47,19 @@ TopK = Annotated[int | None, typer.Option(help="Sample among so many of the like
 Threshold = Annotated[
     float | None, typer.Option(help="At each step commit besides whatever is at least so sure, above 0 to 1.")
 ]
+Factor = Annotated[
+    float | None,
+    typer.Option(help="Commit besides the n surest while (n + 1) (1 - certainty of the nth) is below this."),
+]
+EntropyBound = Annotated[
+    float | None,
+    typer.Option(help="Commit besides the surest whose entropies sum to this; takes --remasking entropy."),
+]
+Refresh = Annotated[int | None, typer.Option(help="With --cache block and dual: everything anew every so many passes.")]
+Revise = Annotated[
+    float | None,
+    typer.Option(help="Write anew what was less sure than this, at most half of a block, when it is full."),
+]
 Guidance = Annotated[
     float | None,
     typer.Option(help="Away from what would be written without the prompt; two passes a step. Default: 0."),

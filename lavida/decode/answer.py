@@ -13,7 +13,7 @@ from lavida.decode.canvas import Canvas
 from lavida.decode.constraint import Constraint
 from lavida.decode.fused import HeadOf, lean_scores
 from lavida.decode.loop import LogitsOf, Step, drive, write
-from lavida.decode.options import BLOCK_CACHES, DecodeOptions
+from lavida.decode.options import BLOCK_CACHES, RULES, DecodeOptions
 from lavida.decode.score import Look, Scores
 from lavida.decode.select import forbid, propose
 from lavida.errors import RequestError
@@ -172,8 +172,11 @@ class _NextToken:
 
 def check_left_to_right(canvas: Canvas, options: DecodeOptions) -> None:
     """Raises RequestError for what a model that writes one token after the other cannot do."""
-    if options.block != 1 or options.threshold is not None:
-        raise RequestError("this model writes one token after the other; leave out steps, block, counts and threshold")
+    if options.block != 1:
+        raise RequestError("this model writes one token after the other; leave out steps, block and counts")
+    for name in (*RULES, "revise"):
+        if getattr(options, name) is not None:
+            raise RequestError(f"this model writes one token after the other, for good; leave out {name}")
     if options.cache in BLOCK_CACHES:
         raise RequestError(f'this model writes left to right, without the cache {options.cache!r}; choose "prefix"')
     if options.guidance:

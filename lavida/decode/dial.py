@@ -17,7 +17,10 @@ from lavida.errors import RequestError
 
 QUALITIES = {"high": 1.0, "balanced": 0.99, "fast": 0.95}  # share of the best quality tried that must be kept
 DIAL = ("quality", "deadline")
-_OTHERWISE = ("steps", "block", "counts", "threshold", "cache", "compat")  # what the dial sets or would contradict
+_OTHERWISE = (  # what the dial sets or would contradict
+    "steps", "block", "counts", "threshold", "factor", "entropy_bound", "revise", "refresh", "remasking", "cache",
+    "compat",
+)  # fmt: skip
 _UNITS = {"ms": 1e-3, "s": 1.0, "": 1.0}
 
 
@@ -111,7 +114,7 @@ def _in_time(deadline: float, quality: Quality, speed: Speed, length: int, pictu
     if not fitting:
         least = min(map(latest, quality.tried))
         raise RequestError(
-            f"no answer of {length} tokens is ready in {deadline * 1000:.0f} ms here; allow {least * 1000:.0f} ms"
+            f"no answer of {length} tokens is ready in {deadline * 1000:g} ms here; allow {math.ceil(least * 1000)} ms"
         )
     return max(fitting, key=lambda tried: (tried.quality, -tried.passes))
 

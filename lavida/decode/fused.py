@@ -129,33 +129,65 @@ def lean_scores(
 
     What has to see the whole vocabulary (samples, top_p and top_k) sees a few rows at a time; a constraint sees all.
     """
-    if is_fused(options) and constraint is None:
-        found = fused_scores(
-            hidden,
-            head,
-            vocab_size,
-            measure=options.remasking,
-            mask_id=mask_id,
-            banned=options.banned,
-            generator=generator,
-        )
-        return Scores(candidates=found.candidates.to(look.ids.device), confidence=found.confidence.to(look.ids.device))
+    shared = {"mask_id": mask_id, "generator": generator}
     if constraint is not None:
-        logits = head(hidden, None).to(look.ids.device)
-        return score(look, logits, options, mask_id=mask_id, generator=generator, constraint=constraint)
-    drawn = options.remasking == "random"  # these numbers are drawn after those of all samples
+        return _constrained(look, head(hidden, None).to(look.ids.device), options, constraint, **shared)
+    if not is_fused(options):
+        return _by_rows(look, hidden, head, max(1, _ROWS // vocab_size), options, **shared)
+    measured = {"measure": options.remasking, "banned": options.banned}
+    return fused_scores(hidden, head, vocab_size, **measured, **shared).to(look.ids.device)
+
+
+def _constrained(
+    look: Look,
+    logits: Tensor,
+    options: DecodeOptions,
+    constraint: Constraint,
+    *,
+    mask_id: int,
+    generator: torch.Generator,
+) -> Scores:
+    """Scores of logits [n, V], which become those that the constraint chooses by."""
+    shared = {"mask_id": mask_id, "generator": generator}
+    if not is_fused(options):
+        return score(look, logits, options, constraint=constraint, **shared)
+    allowed, vocab_size = constraint.allowed(look.ids, look.rows), logits.shape[-1]
+    if allowed is not None:
+        logits.masked_fill_(~allowed, -torch.inf)
+    if options.banned:
+        logits += ban(options.banned, vocab_size, logits.device)
+    found = fused_scores(
+        logits, lambda whole, part: whole[:, part].clone(), vocab_size, measure=options.remasking, **shared
+    )
+    logits[:, mask_id] = -torch.inf
+    return replace(found, logits=logits)
+
+
+def _by_rows(
+    look: Look,
+    hidden: Tensor,
+    head: HeadOf,
+    size: int,
+    options: DecodeOptions,
+    *,
+    mask_id: int,
+    generator: torch.Generator,
+) -> Scores:
+    """The reference on `size` rows at a time; random numbers are drawn as for all at once."""
+    late = options.remasking == "random"  # its numbers are drawn after those of all samples
+    options = replace(options, remasking="confidence") if late else options
     pieces = [
         score(
             replace(look, rows=rows),
             head(some, None).to(look.ids.device),
-            replace(options, remasking="confidence") if drawn else options,
+            options,
             mask_id=mask_id,
             generator=generator,
         )
-        for rows, some in _split(look.rows, hidden, max(1, _ROWS // vocab_size))
+        for rows, some in zip(look.rows.split(size), hidden.split(size), strict=True)
     ]
     sure = torch.cat([piece.confidence for piece in pieces])
-    if drawn:
+    if late:
         sure = confidence(sure[:, None], sure, "random", generator)
     return Scores(candidates=torch.cat([piece.candidates for piece in pieces]), confidence=sure)
 
@@ -163,7 +195,3 @@ def lean_scores(
 def is_fused(options: DecodeOptions) -> bool:
     """Whether `fused_scores` can say what these options ask for: the likeliest tokens, and no choice among them."""
     return options.temperature == 0 and options.top_p is None and options.top_k is None
-
-
-def _split(rows: Tensor, hidden: Tensor, size: int) -> list[tuple[Tensor, Tensor]]:
-    return list(zip(rows.split(size), hidden.split(size), strict=True))

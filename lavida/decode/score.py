@@ -30,6 +30,11 @@ class Scores:
     confidence: Tensor  # [n], larger = surer
     logits: Tensor | None = None  # [n, V] that a constraint chooses by: before top_p and top_k, noise included
 
+    def to(self, device: torch.device) -> Scores:
+        """The same on another device."""
+        logits = None if self.logits is None else self.logits.to(device)
+        return Scores(candidates=self.candidates.to(device), confidence=self.confidence.to(device), logits=logits)
+
 
 def score(
     look: Look,

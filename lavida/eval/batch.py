@@ -14,13 +14,14 @@ import torch
 from torch import Tensor
 
 from lavida.cache.prefix import PrefixCache
-from lavida.decode.select import confidence, propose
+from lavida.decode.fused import fused_scores
+from lavida.decode.score import Scores
 from lavida.diffusion.schedule import DEFAULT_SHIFT, unmask_counts
 from lavida.errors import ConfigError, RequestError
 from lavida.image.tiles import Grid
 from lavida.model.vlm import VLM
 
-_ROOM = 768  # canvas tokens in one batch: what the float64 probabilities of a whole vocabulary leave room for
+_ROOM = 768  # canvas tokens in one batch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,10 +93,16 @@ def _ask(net: VLM, held: Prefixes, prompts: Sequence[list[int]]) -> tuple[Prefix
     return Prefixes(real=seen, cache=held.cache), hidden[torch.arange(len(ids)), real.sum(1) - 1]
 
 
+def _likeliest(net: VLM, hidden: Tensor) -> Scores:
+    """The likeliest tokens of hidden states [n, D], with their probabilities."""
+    denoiser = net.config.denoiser
+    return fused_scores(hidden, net.denoiser.head, denoiser.vocab_size, measure="confidence", mask_id=denoiser.mask_id)
+
+
 @torch.inference_mode()
 def _fill(net: VLM, held: Prefixes, length: int, steps: int, schedule: str, shift: float) -> Tensor:
     """Canvases [Q, length] filled surest first; a row whose end token has nothing open before it is finished."""
-    denoiser, generator = net.config.denoiser, torch.Generator()
+    denoiser = net.config.denoiser
     done = torch.full((len(held.real), length), denoiser.mask_id, device=held.real.device)
     eos = torch.tensor(denoiser.eos_ids, device=done.device)
     rows = torch.arange(len(done), device=done.device)  # those still being written
@@ -103,11 +110,9 @@ def _fill(net: VLM, held: Prefixes, length: int, steps: int, schedule: str, shif
         ids = done[rows]
         is_open = ids == denoiser.mask_id
         where = is_open.nonzero()[:, 1].view(len(rows), -1)  # every row has as many masks left
-        logits = net.denoiser.head(held.behind(net, ids)[is_open])
-        candidates = propose(logits, denoiser.mask_id, 0.0, generator)
-        sure = confidence(logits, candidates, "confidence", generator).view(where.shape)
-        best = sure.topk(min(count, where.shape[1]), 1).indices
-        ids.scatter_(1, where.gather(1, best), candidates.view(where.shape).gather(1, best))
+        found = _likeliest(net, held.behind(net, ids)[is_open])
+        best = found.confidence.view(where.shape).topk(min(count, where.shape[1]), 1).indices
+        ids.scatter_(1, where.gather(1, best), found.candidates.view(where.shape).gather(1, best))
         ended = (torch.isin(ids, eos) & ((ids == denoiser.mask_id).cumsum(1) == 0)).any(1)
         ids[ended] = torch.where(ids[ended] == denoiser.mask_id, eos[0], ids[ended])
         done[rows] = ids
@@ -121,13 +126,13 @@ def _fill(net: VLM, held: Prefixes, length: int, steps: int, schedule: str, shif
 @torch.inference_mode()
 def _continue(net: VLM, held: Prefixes, hidden: Tensor, length: int) -> Tensor:
     """Canvases [Q, length] written left to right, the likeliest token each time, from a prompt's last state [Q, D]."""
-    denoiser, generator = net.config.denoiser, torch.Generator()
+    denoiser = net.config.denoiser
     eos = torch.tensor(denoiser.eos_ids, device=hidden.device)
     done = torch.full((len(hidden), length), denoiser.eos_ids[0], device=hidden.device)
     ended = torch.zeros(len(hidden), dtype=torch.bool, device=hidden.device)
-    held.cache.writing = True
+    held.cache.writing, held.cache.room = True, length
     for at in range(length):
-        ids = propose(net.denoiser.head(hidden), denoiser.mask_id, 0.0, generator)
+        ids = _likeliest(net, hidden).candidates
         done[:, at] = torch.where(ended, done[:, at], ids)
         ended |= torch.isin(ids, eos)
         if ended.all() or at == length - 1:

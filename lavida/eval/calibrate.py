@@ -34,8 +34,12 @@ from lavida.text.prompt import question_ids
 # Drawn apart from the evaluation's splits: what is tuned on a picture is not judged on it.
 SPLIT = Split(cutouts="train", scenes=200, seed=9010, title="scenes for calibration")
 SHARES = (1, 3 / 4, 1 / 2, 3 / 8, 1 / 4, 3 / 16, 1 / 8, 1 / 16)  # of the canvas: steps of the plain rule
-RULES: tuple[dict[str, Any], ...] = ({"threshold": 0.95}, {"threshold": 0.9}, {"threshold": 0.7}, {"threshold": 0.5})
-ADAPTIVE_SHARES = (1, 1 / 2, 1 / 4)  # of the canvas: most steps that an adaptive rule may take
+RULES: tuple[dict[str, Any], ...] = (
+    *({"threshold": at} for at in (0.95, 0.9, 0.7, 0.5)),
+    *({"factor": at} for at in (0.5, 1.0)),
+    *({"entropy_bound": at, "remasking": "entropy"} for at in (0.1, 0.5)),
+)
+ADAPTIVE_SHARES = (1, 1 / 4)  # of the canvas: most steps that an adaptive rule may take
 ROUNDS = 5
 DEMO = Path(__file__).parents[1] / "assets" / "demo.jpg"
 Options = Mapping[str, Any]  # fields of `DecodeOptions`

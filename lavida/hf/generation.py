@@ -92,11 +92,14 @@ class Streamer(Protocol):
     def end(self) -> None: ...
 
 
-def followed(steps: Iterable[Step], streamer: Streamer, prompt: Tensor, mask_id: int) -> Iterator[Step]:
+def followed(
+    steps: Iterable[Step], streamer: Streamer, prompt: Tensor, mask_id: int, *, revised: bool = False
+) -> Iterator[Step]:
     """The steps of one answer, told to a streamer on the way: the prompt [P], then the text as it is committed.
 
     A streamer with `put_draft` gets the canvas [L] of each step, masks included, and the text when it is finished; any
-    other one gets the text from the left as far as nothing is open in it. What was put is never taken back.
+    other one gets the text from the left as far as nothing is open in it. What was put is never taken back: if the
+    answer may be `revised`, it is put when it is finished.
     """
     streamer.put(prompt)
     drafts, told = hasattr(streamer, "put_draft"), 0
@@ -106,10 +109,10 @@ def followed(steps: Iterable[Step], streamer: Streamer, prompt: Tensor, mask_id:
         ready = int(opened[0]) if len(opened) else len(step.canvas)
         if drafts:
             streamer.put_draft(step.canvas)
-        elif ready > told:
+        elif ready > told and not revised:
             streamer.put(step.canvas[told:ready])
             told = ready
         yield step
-    if drafts and step is not None:
+    if (drafts or revised) and step is not None:
         streamer.put(step.canvas)
     streamer.end()

@@ -133,7 +133,8 @@ class LavidaForMaskedDiffusion(PreTrainedModel):
             steps: Iterator[Step] = answer_steps(self.net, segments, decode, cache=cache)
             if streamer is not None:
                 words = ids[ids != IMAGE_ID].cpu()  # a streamer decodes them
-                steps = followed(steps, streamer, words, self.config.vlm.denoiser.mask_id)
+                mask_id, revised = self.config.vlm.denoiser.mask_id, decode.revise is not None
+                steps = followed(steps, streamer, words, mask_id, revised=revised)
             *_, end = steps
             last.append(end)
         answers = torch.stack([step.canvas for step in last]).to(input_ids.device)

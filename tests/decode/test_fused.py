@@ -11,6 +11,7 @@ from torch import Tensor
 from lavida.decode import fused
 from lavida.decode.answer import answer_logits, answer_steps
 from lavida.decode.canvas import Canvas
+from lavida.decode.constraint import Constraint
 from lavida.decode.fused import fused_scores, lean_scores
 from lavida.decode.loop import denoise
 from lavida.decode.options import BLOCK_CACHES, REMASKING, DecodeOptions
@@ -33,12 +34,25 @@ def _case(rows: int, *, sharpness: float, mask_weight: float = 1.0, dtype: torch
     return Look(ids=torch.full((rows,), MASK), rows=torch.arange(rows), block=slice(0, rows), fresh=True), hidden, head
 
 
-def _both(case: Any, **options: Any) -> tuple[Scores, Scores]:
+class _Even:
+    """Even ids only; of two at once the second is 8."""
+
+    def check(self, ids: Tensor) -> None:
+        pass
+
+    def allowed(self, ids: Tensor, rows: Tensor) -> Tensor:
+        return (torch.arange(VOCAB) % 2 == 0).expand(len(rows), -1)
+
+    def commit(self, ids: Tensor, rows: Tensor, candidates: Tensor, chosen: Tensor, logits: Tensor) -> Tensor:
+        return torch.cat((candidates[chosen[:1]], torch.full_like(chosen[1:], 8)))
+
+
+def _both(case: Any, constraint: Constraint | None = None, **options: Any) -> tuple[Scores, Scores]:
     look, hidden, head = case
     chosen = DecodeOptions(**{"length": max(1, len(look.rows)), **options})
     lean, plain = (torch.Generator().manual_seed(7) for _ in range(2))
-    got = lean_scores(look, hidden, head, VOCAB, chosen, mask_id=MASK, generator=lean)
-    wanted = score(look, head(hidden), chosen, mask_id=MASK, generator=plain)
+    got = lean_scores(look, hidden, head, VOCAB, chosen, mask_id=MASK, generator=lean, constraint=constraint)
+    wanted = score(look, head(hidden), chosen, mask_id=MASK, generator=plain, constraint=constraint)
     assert torch.equal(lean.get_state(), plain.get_state())  # what is drawn next is the same
     return got, wanted
 
@@ -89,7 +103,30 @@ def test_samples_and_cuts_are_scored_alike_a_few_rows_at_a_time(
     monkeypatch.setattr(fused, "_ROWS", 2 * VOCAB)
     got, wanted = _both(_case(7, sharpness=1.0), **options)
     assert torch.equal(got.candidates, wanted.candidates)
-    assert torch.allclose(got.confidence, wanted.confidence, atol=1e-6)
+    assert torch.allclose(got.confidence, wanted.confidence, atol=1e-5)
+
+
+@pytest.mark.parametrize("options", [{}, {"remasking": "margin"}, {"temperature": 0.5, "top_k": 2}])
+def test_a_constraint_is_asked_alike(options: dict[str, Any]) -> None:
+    got, wanted = _both(_case(7, sharpness=1.0), _Even(), banned=(2, 4), **options)
+    assert torch.equal(got.candidates, wanted.candidates)
+    assert (got.candidates % 2 == 0).all() and not torch.isin(got.candidates, torch.tensor([2, 4, MASK])).any()
+    assert torch.allclose(got.confidence, wanted.confidence, atol=1e-5)
+    assert torch.allclose(got.logits.double(), wanted.logits, atol=1e-5)
+    assert got.logits.isneginf().sum(1).eq(VOCAB // 2 + 3).all()  # odd ids, two that are banned, the mask
+
+
+@torch.no_grad()
+def test_an_answer_under_a_constraint_is_that_of_the_plain_loop() -> None:
+    model = tiny_model(tiny_config(None, vocab_size=VOCAB))
+    prompt = model.segments(torch.tensor([1, 2, 3]), [])
+    options = DecodeOptions(length=8, steps=4, early_stop=False)
+    lean = list(answer_steps(model, prompt, options, constraint=_Even()))
+    plain = denoise(
+        answer_logits(model, prompt), Canvas.blank(8, MASK), options, mask_id=MASK, eos_ids=(41,), constraint=_Even()
+    )
+    assert [s.canvas.tolist() for s in lean] == [s.canvas.tolist() for s in plain]
+    assert (lean[-1].canvas % 2 == 0).all() and (lean[-1].canvas == 8).any()
 
 
 def test_nothing_to_look_at() -> None:

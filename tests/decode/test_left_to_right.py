@@ -75,6 +75,8 @@ def test_sampling_does_not_depend_on_the_cache(net):
     [
         ({"block": None}, "one token after the other; leave out steps"),
         ({"threshold": 0.9}, "one token after the other"),
+        ({"factor": 0.9}, "leave out factor"),
+        ({"revise": 0.9}, "leave out revise"),
         ({"cache": "dual"}, "without the cache 'dual'"),
         ({"guidance": 1.0}, "leave out guidance"),
         ({"length": 600}, "the model holds 512"),

@@ -89,6 +89,16 @@ def test_a_streamer_gets_the_text_as_it_is_committed(model: LavidaForMaskedDiffu
     assert len(pieces) == 4 and streamer.ended == 1  # block by block, from the left
 
 
+def test_a_streamer_gets_a_revised_text_when_it_is_finished(
+    model: LavidaForMaskedDiffusion, inputs: BatchFeature
+) -> None:
+    streamer = Recorder()
+    output = model.generate(**inputs, **FEW, block=2, revise=1.0, streamer=streamer)
+    _, *pieces = streamer.told
+    assert [piece.tolist() for piece in pieces] == [output.sequences[0, -8:].tolist()] and streamer.ended == 1
+    assert output.steps.item() > 4
+
+
 def test_a_streamer_of_drafts_sees_every_canvas(model: LavidaForMaskedDiffusion, inputs: BatchFeature) -> None:
     streamer, mask = Drafts(), model.config.vlm.denoiser.mask_id
     output = model.generate(**inputs, **FEW, streamer=streamer)

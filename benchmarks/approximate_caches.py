@@ -1,0 +1,115 @@
+"""How far the approximate caches are from what they approximate, pass by pass.
+
+    python benchmarks/approximate_caches.py FOLDER --length 64 --block 16 --refresh 1 2 4
+    python benchmarks/approximate_caches.py            (random weights: the arithmetic, not a model's habits)
+
+An answer is written without a cache. At every pass each cache is asked the same question of the same canvas, and its
+candidates and certainties are held against the exact ones. One JSON object a line: the share of positions with the
+same candidate, the mean difference of their certainties, and the positions computed, 1 = all of them at every pass.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lavida.api import load_net
+from lavida.config import DenoiserConfig, VLMConfig
+from lavida.decode.answer import answer_logits
+from lavida.decode.canvas import Canvas
+from lavida.decode.loop import LogitsOf, write
+from lavida.decode.options import BLOCK_CACHES, DecodeOptions
+from lavida.decode.score import Look, score
+from lavida.model.vlm import VLM
+
+
+def random_model(seed: int) -> VLM:
+    """A small LLaDA, its matrices large enough that tokens matter to one another."""
+    config = DenoiserConfig(
+        vocab_size=1024, d_model=256, n_layers=6, n_heads=4, n_kv_heads=4, mlp_size=512, mask_id=1023, eos_ids=(1022,)
+    )
+    model = VLM(VLMConfig(denoiser=config, family="llada"))
+    model.reset(torch.Generator().manual_seed(seed))
+    with torch.no_grad():
+        for p in model.denoiser.blocks.parameters():
+            if p.dim() > 1:
+                p.mul_(4)
+    return model.eval()
+
+
+class Cached:
+    """One cache on the way of an answer that is written without it."""
+
+    def __init__(self, model: VLM, prompt: list[Tensor], cache: str, refresh: int | None) -> None:
+        self.name = {"cache": cache, "refresh": refresh}
+        self.options = DecodeOptions(cache=cache, refresh=refresh)
+        self.logits_of: LogitsOf = answer_logits(model, prompt, cache)
+        self.same, self.off, self.work = [], [], []
+
+    def follow(self, look: Look, turn: int, exact: Tensor, prompt: int) -> None:
+        """Hold the logits [n, V] of a look against the exact ones."""
+        fresh = self.options.is_fresh(turn)
+        asked = Look(ids=look.ids, rows=look.rows, block=look.block, fresh=fresh)
+        p, q = (x.double().softmax(-1) for x in (self.logits_of(asked), exact))
+        self.same += (p.argmax(-1) == q.argmax(-1)).tolist()
+        self.off += (p.amax(-1) - q.amax(-1)).abs().tolist()
+        end = look.block.stop if self.options.cache == "dual" else len(look.ids)
+        whole = prompt + len(look.ids)
+        self.work.append(1.0 if fresh else (end - look.block.start) / whole)
+
+    def found(self) -> dict[str, object]:
+        """What was seen on the whole way."""
+        means = {"same": self.same, "difference": self.off, "positions": self.work}
+        return {**self.name, **{name: round(sum(x) / len(x), 4) for name, x in means.items()}}
+
+
+@torch.inference_mode()
+def compare(model: VLM, prompt: Tensor, options: DecodeOptions, refreshes: list[int | None]) -> Iterator[dict]:
+    """What each cache was like on the way of one answer to the prompt [P]."""
+    config, segments = model.config.denoiser, model.segments(prompt, [])
+    exact = answer_logits(model, segments, "none")
+    caches = [Cached(model, segments, *pair) for pair in product(BLOCK_CACHES, refreshes)]
+    generator = torch.Generator().manual_seed(options.seed)
+    shared = {"mask_id": config.mask_id, "generator": generator}
+    writing = write(Canvas.blank(options.length, config.mask_id), options, eos_ids=config.eos_ids, **shared)
+    event, block, turn = next(writing, None), None, 0
+    while event is not None:
+        if isinstance(event, Look):
+            turn = turn + 1 if event.block == block else 0
+            block, logits = event.block, exact(event)
+            for one in caches:
+                one.follow(event, turn, logits, len(prompt))
+            event = writing.send(score(event, logits, options, **shared))
+        else:
+            event = next(writing, None)
+    yield from (one.found() for one in caches)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", nargs="?", type=Path, help="folder of a checkpoint; default: random weights")
+    parser.add_argument("--prompt", type=int, default=64, help="tokens, drawn at random")
+    parser.add_argument("--length", type=int, default=64)
+    parser.add_argument("--block", type=int, default=16)
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--refresh", type=int, nargs="*", default=[2, 4])
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    model = load_net(args.model) if args.model else random_model(args.seed)
+    vocab = min(model.config.denoiser.mask_id, *model.config.denoiser.eos_ids)
+    prompt = torch.randint(vocab, (args.prompt,), generator=torch.Generator().manual_seed(args.seed))
+    options = DecodeOptions(
+        length=args.length, block=args.block, steps=args.steps, cache="none", early_stop=False, seed=args.seed
+    )
+    for found in compare(model, prompt, options, [None, *args.refresh]):
+        print(json.dumps(found), flush=True)
+
+
+if __name__ == "__main__":
+    main()
