@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from lavida.constrain.terms import SURROGATES, Alt, Both, Chars, Multiple, Ranges, Repeat, Seq, Term
+from lavida.constrain.terms import SURROGATES, Alt, Both, Chars, Listed, Multiple, Ranges, Repeat, Seq, Term
 from lavida.errors import RequestError
 
 MOST_PARTS = 40_000  # states of the nondeterministic automaton
@@ -59,6 +59,7 @@ class _Nfa:
         self.free: list[list[int]] = [[]]
         self.moves: list[list[tuple[int, int, int]]] = [[]]  # first byte, last byte, state
         self._closures: dict[int, tuple[int, ...]] = {}
+        self._known: dict[int, tuple[Term, Dfa]] = {}
         self._work = 0
 
     def state(self) -> int:
@@ -84,10 +85,10 @@ class _Nfa:
                 return end
             case Repeat():
                 return self._repeat(term, start)
-            case Both(left, right):
-                return self._embed(intersection(compile_term(left), compile_term(right)), start)
-            case Multiple(of):
-                return self._embed(_multiples(of), start)
+            case Listed():
+                return self._listed(term, start)
+            case Both() | Multiple():
+                return self._embed(self._compiled(term), start)
 
     def _after(self, start: int) -> int:
         self.free[start].append(state := self.state())
@@ -123,6 +124,33 @@ class _Nfa:
             start = self.add(term.part, self._after(start))
         self.free[start].append(end)
         return end
+
+    def _listed(self, term: Listed, start: int) -> int:
+        """One path on which nothing was written yet and one on which something was; a part is entered from both."""
+        none, some = self._after(start), self.state()
+        for part, needed in zip(term.parts, term.needed, strict=True):
+            entry = self._after(none)
+            self.free[self.add(term.between, self._after(some))].append(entry)
+            next_none, next_some = self.state(), self.state()
+            self.free[self.add(part, entry)].append(next_some)
+            if not needed:
+                self.free[none].append(next_none)
+                self.free[some].append(next_some)
+            none, some = next_none, next_some
+        end = self._after(none)
+        self.free[some].append(end)
+        return end
+
+    def _compiled(self, term: Both | Multiple) -> Dfa:
+        """An automaton of its own, made once however often the term is repeated."""
+        if id(term) not in self._known:
+            made = (
+                _multiples(term.of)
+                if isinstance(term, Multiple)
+                else intersection(compile_term(term.left), compile_term(term.right))
+            )
+            self._known[id(term)] = term, made  # the term is held, so that its id stays its own
+        return self._known[id(term)][1]
 
     def _embed(self, dfa: Dfa, start: int) -> int:
         end, states = self.state(), [self.state() for _ in dfa.final]

@@ -12,7 +12,7 @@ from typing import Any, NoReturn, Protocol
 from lavida.constrain.compile import term_automaton
 from lavida.constrain.dfa import compile_term
 from lavida.constrain.regex import regex_term
-from lavida.constrain.schema import schema_term, validator
+from lavida.constrain.schema import MOST_LETTERS, schema_term, validator
 from lavida.constrain.terms import Term, alt, text
 from lavida.constrain.tokens import TokenAutomaton
 from lavida.decode.constraint import CONSTRAINTS
@@ -83,8 +83,8 @@ def choice_language(choices: Sequence[str]) -> Texts:
     """One of several texts. Raises RequestError."""
     if isinstance(choices, str) or not choices or not all(isinstance(one, str) for one in choices):
         raise RequestError("choices are a list of at least one text")
-    if len(choices) > MOST_CHOICES:
-        raise RequestError(f"{len(choices)} choices were given; {MOST_CHOICES} are the most")
+    if len(choices) > MOST_CHOICES or sum(map(len, choices)) > MOST_LETTERS:
+        raise RequestError(f"too many choices; {MOST_CHOICES} of {MOST_LETTERS} letters in all are the most")
     longest = max(choices, key=lambda one: len(one.encode("utf-8", "surrogatepass")))
     return Texts(term=alt(text(one) for one in choices), matches=frozenset(choices).__contains__, longest=longest)
 

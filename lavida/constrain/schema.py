@@ -14,10 +14,25 @@ from typing import Any, NoReturn
 from lavida.constrain import numbers
 from lavida.constrain.formats import FORMATS
 from lavida.constrain.regex import regex_term
-from lavida.constrain.terms import ANY, EMPTY, NOTHING, Both, Repeat, Seq, Term, alt, escaped, optional, seq, text
+from lavida.constrain.terms import (
+    ANY,
+    EMPTY,
+    NOTHING,
+    Both,
+    Listed,
+    Repeat,
+    Seq,
+    Term,
+    alt,
+    escaped,
+    optional,
+    seq,
+    text,
+)
 from lavida.errors import RequestError
 
 MOST_NODES = 2_000  # schemas inside the schema, each counted as often as it is referred to
+MOST_VALUES, MOST_LETTERS = 10_000, 100_000  # of the schema as JSON
 LONGEST = 256  # characters of a string that has no such minimum: more than a canvas of 64 tokens mostly takes
 
 _TYPES: dict[str, frozenset[str]] = {
@@ -221,28 +236,12 @@ class _Reader:
             _refuse(where, "is an object without properties", "name those that it has")
         if isinstance(schema.get("additionalProperties"), Mapping):
             _refuse(where, "describes additionalProperties", "name the properties, or set it to false")
-        members = [
-            (seq(_literal(name), _COLON, self.term(value, f"{where}/properties/{name}")), name in required)
+        members = tuple(
+            seq(_literal(name), _COLON, self.term(value, f"{where}/properties/{name}"))
             for name, value in properties.items()
-        ]
-        return seq(text("{"), _members(members), text("}"))
-
-
-def _members(members: list[tuple[Term, bool]]) -> Term:
-    """Members with commas between them; True = must be there. The first required one tells where commas stand."""
-    if not members:
-        return EMPTY
-    anchor = next((i for i, (_, needed) in enumerate(members) if needed), None)
-    if anchor is None:  # any one may be the first
-        starts = [(i, member) for i, (member, _) in enumerate(members)]
-        return optional(alt(seq(member, _after(members[i + 1 :])) for i, member in starts))
-    before = Seq(tuple(optional(seq(member, _COMMA)) for member, _ in members[:anchor]))
-    return seq(before, members[anchor][0], _after(members[anchor + 1 :]))
-
-
-def _after(members: list[tuple[Term, bool]]) -> Term:
-    with_comma = ((seq(_COMMA, member), needed) for member, needed in members)
-    return Seq(tuple(member if needed else optional(member) for member, needed in with_comma))
+        )
+        needed = tuple(name in required for name in properties)
+        return seq(text("{"), Listed(members, needed, _COMMA), text("}"))
 
 
 def _items(first: list[Term], more: Term, least: int, most: int | None) -> Term:
@@ -315,8 +314,13 @@ def _apart(one: Any, other: Any) -> bool:
 def validator(schema: Any) -> Any:
     """A validator of the jsonschema package (draft 2020-12), which knows nothing of terms.
 
-    Raises RequestError for a malformed schema.
+    Raises RequestError for a malformed schema, and for one whose check would take long.
     """
+    values, letters = _size(schema)
+    if values > MOST_VALUES or letters > MOST_LETTERS:
+        raise RequestError(
+            f"the schema holds more than {MOST_VALUES} values or {MOST_LETTERS} letters; make it smaller"
+        )
     import jsonschema
 
     try:
@@ -326,6 +330,23 @@ def validator(schema: Any) -> Any:
         message = " ".join(error.message.split())
         raise RequestError(f"the schema is malformed at {place}: {message[:200]}; mend it") from None
     return jsonschema.Draft202012Validator(schema)
+
+
+def _size(schema: Any) -> tuple[int, int]:
+    """How many values a schema holds, and letters in them; no more than a few beyond what is allowed are counted."""
+    values = letters = 0
+    todo = [schema]
+    while todo and values <= MOST_VALUES and letters <= MOST_LETTERS:
+        one = todo.pop()
+        values += 1
+        if isinstance(one, Mapping):
+            letters += sum(len(str(key)) for key in one)
+            todo.extend(one.values())
+        elif isinstance(one, (list, tuple)):
+            todo.extend(one)
+        elif isinstance(one, str):
+            letters += len(one)
+    return values, letters
 
 
 def _refuse(where: str, what: str, remedy: str) -> NoReturn:

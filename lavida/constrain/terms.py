@@ -76,13 +76,22 @@ class Both:
 
 
 @dataclass(frozen=True)
+class Listed:
+    """Parts in their order with a separator between them; those that are not `needed` may be left out."""
+
+    parts: tuple[Term, ...]
+    needed: tuple[bool, ...]
+    between: Term
+
+
+@dataclass(frozen=True)
 class Multiple:
     """Decimal digits of the multiples of `of`."""
 
     of: int
 
 
-Term = Chars | Seq | Alt | Repeat | Both | Multiple
+Term = Chars | Seq | Alt | Repeat | Both | Listed | Multiple
 
 ANY = ~Chars(())  # any character
 DIGIT = Chars(((48, 57),))
@@ -97,7 +106,7 @@ def chars(these: str) -> Chars:
 
 def text(literal: str) -> Term:
     """Exactly this text."""
-    return Seq(tuple(chars(c) for c in literal))
+    return Seq(tuple(Chars(((ord(c), ord(c)),)) for c in literal))
 
 
 def seq(*parts: Term) -> Term:
