@@ -15,7 +15,7 @@ from lavida.constrain.regex import regex_term
 from lavida.constrain.schema import schema_term, validator
 from lavida.constrain.terms import Term, alt, text
 from lavida.constrain.tokens import TokenAutomaton
-from lavida.decode.constraint import LANGUAGES
+from lavida.decode.constraint import CONSTRAINTS
 from lavida.errors import RequestError
 from lavida.text.tokenizer import Vocabulary
 
@@ -94,7 +94,7 @@ def language_of(asked: Mapping[str, Any]) -> Language | None:
 
     None if all of them are. Raises RequestError.
     """
-    given = {name: asked[name] for name in LANGUAGES if asked.get(name) is not None}
+    given = {name: asked[name] for name in CONSTRAINTS if asked.get(name) is not None}
     if len(given) > 1:
         raise RequestError(f"{' and '.join(given)} cannot go together; ask for one of them")
     makers = {"regex": regex_language, "schema": schema_language, "choices": choice_language}

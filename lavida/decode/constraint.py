@@ -7,7 +7,7 @@ from typing import Protocol
 from torch import Tensor
 
 # By these names of options an answer is held to a language (`lavida.constrain.language`).
-LANGUAGES = ("regex", "schema", "choices", "template")
+CONSTRAINTS = ("regex", "schema", "choices", "template")
 
 
 class Constraint(Protocol):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from lavida.decode.constraint import LANGUAGES
+from lavida.decode.constraint import CONSTRAINTS
 from lavida.diffusion.schedule import DEFAULT_SHIFT, SCHEDULES, unmask_counts
 from lavida.errors import RequestError, check_seed
 
@@ -133,7 +133,7 @@ class DecodeOptions:
 
         _require(
             self.language is None or not self.stops,
-            f"a stop would cut off what the {' or '.join(LANGUAGES)} asks for; leave out stops",
+            f"a stop would cut off what the {' or '.join(CONSTRAINTS)} asks for; leave out stops",
         )
 
     def blocks(self) -> list[tuple[int, int]]:

