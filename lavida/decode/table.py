@@ -153,6 +153,14 @@ def find_table(folder: Path) -> Table | None:
     return None
 
 
+def need_table(folder: Path | None, name: str) -> Table:
+    """The table of the model called so. RequestError if there is none."""
+    table = find_table(folder) if folder else None
+    if table is None:
+        raise RequestError(f"{name} has no calibration table; run `lavida calibrate --model {name}`")
+    return table
+
+
 def keep_table(table: Table, folder: Path) -> Path:
     """Write a table beside its model, or into the user's cache if the model is the package's own or not writable."""
     if not folder.resolve().is_relative_to(_PACKAGE):
