@@ -27,7 +27,7 @@ from lavida.model.vlm import VLM
 
 LENGTHS = (980, 1008)
 CANVAS = 32
-TIMED = {"none": 1, "prefix": 4}  # passes after the first that are timed
+SHORT = 4  # passes after the first that are timed
 
 
 def answer(net: VLM, prefix: torch.Tensor, cache: str) -> Iterator[Step]:
@@ -40,9 +40,12 @@ def added_up(net: VLM, prefix: torch.Tensor, cache: str) -> float:
     """Seconds of an answer from those of its first passes."""
     steps, start = answer(net, prefix, cache), time.perf_counter()
     next(steps)
-    first = time.perf_counter()
-    timed = sum(1 for _ in islice(steps, TIMED[cache]))
-    return first - start + (time.perf_counter() - first) / timed * (CANVAS - 1)
+    first = time.perf_counter() - start
+    if cache == "none":  # every pass is like the first
+        return first * CANVAS
+    start = time.perf_counter()
+    short = sum(1 for _ in islice(steps, SHORT))
+    return first + (time.perf_counter() - start) / short * (CANVAS - 1)
 
 
 @torch.inference_mode()

@@ -30,7 +30,7 @@ from lavida.decode.dial import Chosen, choose_setting, split_wish
 from lavida.decode.loop import Step
 from lavida.decode.options import DecodeOptions
 from lavida.decode.resolve import LONGEST, decode_options, model_options
-from lavida.decode.table import Table, find_table, setup_of
+from lavida.decode.table import need_table, setup_of
 from lavida.errors import CheckpointError, RequestError
 from lavida.eval.likelihood import Choice, Likelihood, choose, log_likelihood
 from lavida.image.load import open_image
@@ -160,7 +160,7 @@ def check_options(path: str | Path | None, options: Mapping[str, Any]) -> None:
     wish, rest = split_wish(options)
     decode_options(rest, family_options(config, rest.get("compat")))
     if wish:
-        _table(folder, str(path or DEFAULT_MODEL))
+        need_table(folder, str(path or DEFAULT_MODEL))
 
 
 class Model:
@@ -299,10 +299,10 @@ class Model:
         plain = self._options(rest)
         if wish is None:
             return plain, None
-        table = _table(self.folder, self.name)
+        table = need_table(self.folder, self.name)
         speed = table.speed(setup_of(self.net))
-        choice = choose_setting(wish, table, speed, length=plain.length, pictures=pictures)
-        return self._options({**rest, **choice.options}), choice
+        chosen = choose_setting(wish, table, speed, length=plain.length, pictures=pictures)
+        return self._options({**rest, **chosen.options}), chosen
 
     def _start(self, turns: list[Turn], given: Mapping[str, Any]) -> Iterator[Draft]:
         """All that can be wrong with a dialogue is told here; the drafts are made as they are asked for."""
@@ -379,15 +379,6 @@ class Model:
         exact = options.language is not None  # which may be about blanks too
         text = self.tokenizer.decode((i for i in said if i != denoiser.mask_id), exact=exact)
         return Draft(step=step, pieces=pieces, text=text, chosen=choice)
-
-
-def _table(folder: Path | None, name: str) -> Table:
-    """The calibration table of a model. RequestError if there is none."""
-    table = find_table(folder) if folder else None
-    if table is None:
-        option = "" if name == DEFAULT_MODEL else f" --model {name}"
-        raise RequestError(f"{name or 'this model'} has no calibration table; run `lavida calibrate{option}`")
-    return table
 
 
 def open_picture(config: VLMConfig, image: Picture, *, name: str | None = None, official: bool = False) -> Image.Image:

@@ -19,6 +19,7 @@ import torch
 
 from lavida.errors import CheckpointError, RequestError
 from lavida.model.vlm import VLM
+from lavida.nn.offload import Offloaded
 
 FILE = "calibration.json"
 _EDGE = 1 << 16  # bytes read at either end of a file of weights to know it again
@@ -122,18 +123,20 @@ def fingerprint(folder: Path) -> str:
 
 def setup_of(net: VLM) -> str:
     """What a speed depends on besides the model: the machine, the threads, how the weights are held."""
-    weight, linear = net.denoiser.embedding.weight, net.denoiser.blocks[0].attn.q
-    device = torch.cuda.get_device_name(weight.device) if weight.is_cuda else _processor()
-    held = f"{str(weight.dtype).removeprefix('torch.')} {type(linear).__name__}"
+    weight, block = net.denoiser.embedding.weight, net.denoiser.blocks[0]
+    device = torch.cuda.get_device_name(weight.device) if weight.is_cuda else f"{processor()} x {os.cpu_count()}"
+    linear = (block.block if isinstance(block, Offloaded) else block).attn.q
+    held = f"{str(weight.dtype).removeprefix('torch.')} {type(linear).__name__} in {type(block).__name__}"
     return f"{device}, {weight.device.type}, {torch.get_num_threads()} threads, {held}, torch {torch.__version__}"
 
 
 @cache
-def _processor() -> str:
+def processor() -> str:
+    """What the machine calls its processor."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{named[0] if named else platform.processor() or platform.machine()} x {os.cpu_count()}"
+    return named[0] if named else platform.processor() or platform.machine()
 
 
 def find_table(folder: Path) -> Table | None:
@@ -148,6 +151,14 @@ def find_table(folder: Path) -> Table | None:
             if table.model == known:
                 return table
     return None
+
+
+def need_table(folder: Path | None, name: str) -> Table:
+    """The table of the model called so. RequestError if there is none."""
+    table = find_table(folder) if folder else None
+    if table is None:
+        raise RequestError(f"{name} has no calibration table; run `lavida calibrate --model {name}`")
+    return table
 
 
 def keep_table(table: Table, folder: Path) -> Path:

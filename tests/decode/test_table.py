@@ -12,6 +12,7 @@ import lavida
 from lavida.decode import table as module
 from lavida.decode.table import FILE, Quality, Speed, Table, Tried, find_table, fingerprint, keep_table, setup_of
 from lavida.errors import CheckpointError, RequestError
+from lavida.nn.offload import Offloaded
 from tests.tiny import tiny_config, tiny_net, tiny_tokenizer
 
 ROW = Tried(options={"steps": 4, "cache": "prefix", "threshold": 0.9}, quality=0.5, tokens=6.0, passes=2.5)
@@ -107,8 +108,10 @@ def test_a_setup_tells_threads_dtype_and_packing_apart(tiny_folder: Path) -> Non
     net = tiny_net(tiny_config(tiny_tokenizer()))
     threads, plain = torch.get_num_threads(), setup_of(net)
     packed = setup_of(lavida.load(tiny_folder, quantize="int8").net)
+    away = tiny_net(net.config)
+    away.denoiser.blocks = torch.nn.ModuleList(Offloaded(block, "cpu") for block in away.denoiser.blocks)
     try:
         torch.set_num_threads(threads + 1)
-        assert len({plain, packed, setup_of(net), setup_of(net.bfloat16())}) == 4
+        assert len({plain, packed, setup_of(net), setup_of(away), setup_of(net.bfloat16())}) == 5
     finally:
         torch.set_num_threads(threads)
