@@ -7,9 +7,11 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from lavida.api import Model
+from lavida.decode.answer import answer_steps
 from lavida.decode.resolve import decode_options
 from lavida.errors import RequestError
 from tests.pictures import gradient
@@ -73,6 +75,12 @@ def test_what_cannot_be_written_is_told_before_the_picture_is_opened(model: Mode
 def test_the_stops_of_a_family_give_way(model: Model) -> None:
     assert decode_options({}, {"stops": ((7,),)}).stops == ((7,),)
     assert decode_options({"regex": "a"}, {"stops": ((7,),)}).stops == ()
+
+
+def test_a_language_that_nothing_holds_to_is_refused(model: Model) -> None:
+    options, prompt = model._options({"regex": "a"}), model.net.denoiser.embed(torch.tensor([[20, 21]]))
+    with pytest.raises(RequestError, match="give its constraint"):
+        next(answer_steps(model.net, [prompt], options))
 
 
 def test_any_language_is_a_template(model: Model, picture: Image.Image) -> None:

@@ -120,6 +120,8 @@ def _check(canvas: Canvas, options: DecodeOptions, eos_ids: Sequence[int], const
         raise RequestError("stops needs an end token to pad the canvas with; give eos_ids")
     if options.stops and constraint is not None:
         raise RequestError("a stop would cut off what the constraint asks for; leave out stops")
+    if options.language is not None and constraint is None:
+        raise RequestError("the options name a language and nothing holds the answer to it; give its constraint")
     if constraint is not None:
         constraint.check(canvas.ids)
 

@@ -39,7 +39,7 @@ class DiffusionGenerationConfig:
     Another name is refused here (RequestError), a value out of range by `generate`.
     """
 
-    __slots__ = tuple(f.name for f in fields(DecodeOptions))
+    __slots__ = tuple(f.name for f in fields(DecodeOptions) if f.name != "language")  # nothing that JSON holds
 
     def __init__(self, **options: Any) -> None:
         for name in self.__slots__:
