@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+import lavida
 from lavida.api import Model
 from lavida.decode.answer import answer_steps
 from lavida.decode.resolve import decode_options
@@ -87,3 +88,12 @@ def test_any_language_is_a_template(model: Model, picture: Image.Image) -> None:
     from lavida.constrain.language import regex_language
 
     assert model.ask(picture, "?", template=regex_language("x{4}")).text == "xxxx"
+
+
+@pytest.mark.parametrize("family", ["llada", "dream", "lavida-llada", "lavida-dream", "llada-v"])
+@pytest.mark.parametrize("steps", [1, 5])
+def test_every_family_is_held(random_folders: dict[str, Path], photo: Path, family: str, steps: int) -> None:
+    model = lavida.load(random_folders[family])
+    shown = photo if model.net.config.vision is not None else None
+    answer = model.ask(shown, "What is this?", regex="[a-c]{3,9} é", steps=steps, length=20)
+    assert re.fullmatch("[a-c]{3,9} é", answer.text)
