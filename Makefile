@@ -17,8 +17,9 @@ lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# make bench TWIN=runs/twin/model DATA=build/mini measures against the autoregressive twin too.
 bench: .venv/ready
-	$(BIN)/python benchmarks/latency.py
+	$(BIN)/python -m benchmarks.run $(if $(TWIN),--twin $(TWIN)) $(if $(DATA),--data $(DATA))
 
 clean:
 	rm -rf .venv

@@ -1,81 +1,70 @@
 """How long an answer takes, by number of steps and by cache.
 
-    make bench
-    python benchmarks/latency.py --model my-model --rounds 9 --threads 2
+    python -m benchmarks.latency
+    python -m benchmarks.latency --model my-model --rounds 9 --threads 2
 
-All settings run in turn within each round, so that a slow moment of the machine meets all of them; ratios are taken
-within a round. Early stopping is off: every setting runs all its steps.
+Early stopping is off: every setting runs all its steps. The picture has been seen before, except in the first row.
 """
 
 from __future__ import annotations
 
-import argparse
-import statistics
-import subprocess
-import sys
-import time
-from pathlib import Path
-
-import torch
+from collections.abc import Sequence
+from functools import partial
 
 import lavida
+from benchmarks.harness import PHOTO, Report, Row, environment, faster, finish, interleave, parser, some
+from lavida.decode.options import BLOCK_CACHES
 
-PHOTO = Path(lavida.__file__).parent / "assets" / "demo.jpg"
 LENGTH = 32
-SETTINGS = [(steps, cache) for cache in ("prefix", "none") for steps in (4, 8, 16, 32)]
-BASE = (32, "prefix")
+STEPS = (32, 4, 8, 16)
 
 
-def spread(values: list[float], unit: str = "") -> str:
-    """Median and range."""
-    return f"{statistics.median(values):8.3f}{unit}  [{min(values):.3f} .. {max(values):.3f}]"
+def caches(model: lavida.Model) -> list[str]:
+    """Those that the model takes: block caches approximate a prompt that sees the answer."""
+    config = model.net.config
+    some = () if config.shared_image or config.denoiser.autoregressive else BLOCK_CACHES
+    return ["prefix", "none", *some]
 
 
-def command(args: list[str], rounds: int) -> list[float]:
-    """Seconds of a whole process, from its start to its end."""
-    taken = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "lavida.cli.main", *args], check=True, stdout=subprocess.DEVNULL)
-        taken.append(time.perf_counter() - start)
-    return taken
+def look(model: lavida.Model) -> None:
+    """The least that a new picture takes: eyes, prompt, one pass."""
+    model.forget()
+    model.describe(PHOTO, length=1)
 
 
-def warm(model: lavida.Model, rounds: int) -> tuple[dict[tuple[int, str], list[float]], list[float]]:
-    """Seconds of each setting on a picture already seen, and of the first look at it."""
-    seconds: dict[tuple[int, str], list[float]] = {setting: [] for setting in SETTINGS}
-    first: list[float] = []
-    for index in range(rounds + 1):  # round 0 warms up and is not counted
-        model.forget()
-        start = time.perf_counter()
-        model.describe(PHOTO, length=1)
-        looked = time.perf_counter() - start
-        for steps, cache in SETTINGS:
-            taken = model.describe(PHOTO, length=LENGTH, steps=steps, cache=cache, early_stop=False).seconds
-            if index:
-                seconds[steps, cache].append(taken)
-        if index:
-            first.append(looked)
-    return seconds, first
+def answer(model: lavida.Model, steps: int, cache: str) -> float:
+    return model.describe(PHOTO, length=LENGTH, steps=steps, cache=cache, early_stop=False).seconds
+
+
+def measure(model: lavida.Model, steps: Sequence[int], rounds: int, seconds: float) -> Report:
+    arms = {(cache, n): partial(answer, model, n, cache) for cache in caches(model) for n in steps}
+    found = interleave({("look", 1): partial(look, model), **arms}, rounds=rounds, seconds=seconds)
+    base = found["prefix", LENGTH]
+    rows = [
+        Row(
+            series=f"cache {cache}",
+            x=n,
+            values=tuple(found[cache, n]),
+            ratios=faster(found[cache, n], base),
+        )
+        for cache, n in arms
+    ]
+    first = Row(series="first look", x=1, values=tuple(found["look", 1]), ratios=faster(found["look", 1], base))
+    return Report(
+        name="latency",
+        title=f"Seconds of an answer, canvas of {LENGTH} tokens",
+        x="steps",
+        y="s",
+        base=f"{LENGTH} steps with the prefix cache",
+        rows=(first, *rows),
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--threads", type=int)
-    args = parser.parse_args()
-    chosen = ["--model", args.model] if args.model else []
+    args = parser(__doc__).parse_args()
     model = lavida.load(args.model, threads=args.threads)
-    seconds, first = warm(model, args.rounds)
-    print(f"{torch.get_num_threads()} threads, canvas of {LENGTH} tokens, {args.rounds} rounds: median [min .. max]")
-    print(f"lavida --help (process)      {spread(command(['--help'], 3), ' s')}")
-    print(f"lavida describe (process)    {spread(command(['describe', str(PHOTO), *chosen], 3), ' s')}")
-    print(f"first look at a picture      {spread(first, ' s')}")
-    print("\nsteps  cache   seconds                            ratio to 32 steps, prefix cache")
-    for steps, cache in SETTINGS:
-        ratios = [a / b for a, b in zip(seconds[steps, cache], seconds[BASE], strict=True)]
-        print(f"{steps:5d}  {cache:6s}{spread(seconds[steps, cache], ' s'):34s}  {spread(ratios)}")
+    env = environment()
+    finish(measure(model, some(STEPS, args), args.rounds, args.seconds), args.out, env)
 
 
 if __name__ == "__main__":

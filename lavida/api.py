@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image
@@ -24,15 +24,19 @@ from lavida.checkpoint.io import load_checkpoint
 from lavida.checkpoint.match import read_config
 from lavida.config import VLMConfig
 from lavida.decode.answer import answer_steps
-from lavida.decode.canvas import find_stop
+from lavida.decode.canvas import Canvas, find_stop
 from lavida.decode.defaults import family_options
+from lavida.decode.dial import Chosen, choose_setting, split_wish
 from lavida.decode.loop import Step
 from lavida.decode.options import DecodeOptions
+from lavida.decode.resolve import LONGEST, decode_options, model_options
+from lavida.decode.table import need_table, setup_of
 from lavida.errors import CheckpointError, RequestError
 from lavida.eval.likelihood import Choice, Likelihood, choose, log_likelihood
 from lavida.image.load import open_image
 from lavida.image.tiles import tiles_among
 from lavida.image.video import FRAMES, Video, open_video
+from lavida.model.backend import fastest_dtype, record_passes
 from lavida.model.sight import Seen, Sight
 from lavida.model.vlm import VLM
 from lavida.text.chat import check_tokens, find_template, last_token, prompt_ids
@@ -41,16 +45,18 @@ from lavida.text.messages import Part, Turn, pictures_of, question_turns, read_m
 from lavida.text.pretrained import load_tokenizer
 from lavida.text.tokenizer import Vocabulary
 
+if TYPE_CHECKING:
+    from lavida.constrain.canvas import CanvasConstraint
+
 Picture = str | Path | bytes | Image.Image
 Shown = Picture | Video | Sequence[Picture | Video] | None  # what a question is about; None = nothing but words
 Opened = Image.Image | list[Image.Image]  # a picture, or the frames of a video
 
 DESCRIBE = "Describe the image."
-LENGTH = 16  # tokens of an answer's canvas unless asked otherwise: what lavida-mini was mostly taught on
-LONGEST = 64  # the longest canvas it was taught on
 MAX_THREADS = 1024  # more of them take minutes to start
 MODELS = {"lavida-mini": Path(__file__).parent / "assets" / "mini"}
 DEFAULT_MODEL = "lavida-mini"
+AUTO = "auto"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -65,6 +71,7 @@ class Answer:
     seconds: float  # from the opened picture to the text
     tokens_per_forward: float  # tokens of the text, the end token included, by forward pass
     ids: tuple[int, ...]  # the whole canvas
+    chosen: Chosen | None = None  # what `quality` or `deadline` came to
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +81,7 @@ class Draft:
     step: Step
     pieces: tuple[str | None, ...]  # text of each position; None = masked, "" = end of the answer
     text: str  # the committed words, masks left out
+    chosen: Chosen | None = None
 
 
 def load(
@@ -85,24 +93,30 @@ def load(
     offload: bool = False,
     threads: int | None = None,
     template: str | None = None,
+    graphs: bool = False,
 ) -> Model:
     """A model by folder, hub id or name; None is the one that comes with the package.
 
-    `dtype` None keeps what is stored (lavida-mini: float32). `quantize` and `offload` are those of `load_checkpoint`.
-    `threads` sets PyTorch's number of threads for the whole process. `template` names a family whose way of writing
-    dialogues is used instead of the model's own, or "plain" for base models. Raises CheckpointError for a model that
-    is missing or broken, RequestError for a device, dtype or template that cannot be had.
+    `dtype` None keeps what is stored (lavida-mini: float32), "auto" is what the device multiplies fastest. `graphs`
+    plays passes back as CUDA graphs, which saves a GPU their launches. `quantize` and `offload` are those of
+    `load_checkpoint`. `threads` sets PyTorch's number of threads for the whole process. `template` names a family whose
+    way of writing dialogues is used instead of the model's own, or "plain" for base models. Raises CheckpointError for
+    a model that is missing or broken, RequestError for a device, dtype or template that cannot be had.
     """
-    if dtype is not None and dtype not in DTYPES:
-        raise RequestError(f"unknown dtype {dtype!r}; choose one of {', '.join(DTYPES)}")
+    if dtype not in (None, AUTO, *DTYPES):
+        raise RequestError(f"unknown dtype {dtype!r}; choose one of {', '.join(DTYPES)}, {AUTO}")
     if threads is not None:
         if not 1 <= threads <= MAX_THREADS:
             raise RequestError(f"threads must be at least 1 and at most {MAX_THREADS}, got {threads}")
         torch.set_num_threads(threads)
     folder = find_model(path)
-    net = load_net(folder, dtype=DTYPES[dtype] if dtype else None, device=device, quantize=quantize, offload=offload)
+    chosen = fastest_dtype(device) if dtype == AUTO else DTYPES[dtype] if dtype else None
+    net = load_net(folder, dtype=chosen, device=device, quantize=quantize, offload=offload)
+    if graphs:
+        record_passes(net)
     tokenizer = tokenizer_of(folder, net.config)
-    return Model(net, tokenizer, labels=load_labels(folder), name=str(path or DEFAULT_MODEL), template=template)
+    labels, name = load_labels(folder), str(path or DEFAULT_MODEL)
+    return Model(net, tokenizer, labels=labels, name=name, template=template, folder=folder)
 
 
 def load_net(folder: Path, *, dtype: torch.dtype | None = None, **placed: Any) -> VLM:
@@ -141,8 +155,12 @@ def check_options(path: str | Path | None, options: Mapping[str, Any]) -> None:
 
     RequestError for an option that is unknown or out of range, CheckpointError if there is no such model.
     """
-    config = read_config(survey(find_model(path)))
-    decode_options(options, family_options(config, options.get("compat")))
+    folder = find_model(path)
+    config = read_config(survey(folder))
+    wish, rest = split_wish(options)
+    decode_options(rest, family_options(config, rest.get("compat")))
+    if wish:
+        need_table(folder, str(path or DEFAULT_MODEL))
 
 
 class Model:
@@ -157,18 +175,24 @@ class Model:
         name: str = "",
         remember: int = 8,
         template: str | None = None,
+        folder: Path | None = None,
     ) -> None:
-        self.net, self.tokenizer, self.labels, self.name = net, tokenizer, labels, name
+        self.net, self.tokenizer, self.labels, self.name, self.folder = net, tokenizer, labels, name, folder
         self.template = find_template(template or net.config.family)
         check_tokens(self.template, tokenizer)
         self.sight = Sight(net, tokenizer, labels=labels, name=name, remember=remember)
 
     def describe(self, image: Shown, **options: Any) -> Answer:
-        """Describe a picture; `options` are the fields of `DecodeOptions`."""
+        """Describe a picture; `options` as in `ask`."""
         return self.ask(image, DESCRIBE, **options)
 
     def ask(self, image: Shown, question: str, **options: Any) -> Answer:
-        """Answer a question about a picture, several, a video or nothing; `options` are those of `DecodeOptions`."""
+        """Answer a question about a picture, several, a video or nothing.
+
+        `options` are the fields of `DecodeOptions`. `regex`, `schema` (a mapping, JSON or a file) or `choices` hold the
+        answer to a form, whatever the model would rather write. In place of steps, rule and cache, `quality` ("high",
+        "balanced", "fast") or `deadline` (seconds, or "400ms") choose them from the table of `lavida calibrate`.
+        """
         drafts, start = self.stream(image, question, **options), time.perf_counter()
         *_, last = drafts
         seconds = time.perf_counter() - start
@@ -177,7 +201,7 @@ class Model:
     def chat(self, messages: Sequence[Mapping[str, Any]], **options: Any) -> Answer:
         """Answer the last message of a dialogue (its form: `lavida.text.messages`); `options` as in `ask`."""
         turns = read_messages(messages)
-        drafts, start = self._start(turns, self._options(options)), time.perf_counter()
+        drafts, start = self._start(turns, options), time.perf_counter()
         *_, last = drafts
         seconds = time.perf_counter() - start
         image = ", ".join(_name(part.value) for part in pictures_of(turns))
@@ -189,15 +213,14 @@ class Model:
 
         Raises RequestError at once for an option that is unknown or out of range, ImageError for a bad picture.
         """
-        chosen = self._options(options)
-        return self._start(_turns(image, question), chosen)
+        return self._start(_turns(image, question), options)
 
     def stream_chat(self, messages: Sequence[Mapping[str, Any]], **options: Any) -> Iterator[Draft]:
         """The drafts of the answer to a dialogue; arguments and errors as in `chat` and `stream`.
 
         The whole dialogue is read. With `compat="official"` only its last question is, as LaViDa's own code does.
         """
-        return self._start(read_messages(messages), self._options(options))
+        return self._start(read_messages(messages), options)
 
     def log_likelihood(
         self, image: Shown, question: str, answer: str, *, end: bool = True, cache: str | None = None, **options: Any
@@ -246,16 +269,47 @@ class Model:
             seconds=seconds,
             tokens_per_forward=tokens_per_forward(draft.step, self.net.config),
             ids=ids,
+            chosen=draft.chosen,
         )
 
-    def _options(self, options: dict[str, Any]) -> DecodeOptions:
-        return model_options(self.net.config, self.tokenizer.size, options)
+    def _options(self, options: Mapping[str, Any]) -> DecodeOptions:
+        config, known = self.net.config, self.tokenizer.size
+        chosen = model_options(config, known, options)
+        constraint = self.constraint(chosen)
+        if constraint is None:
+            return chosen
+        if options.get("length") is None:
+            shortest = constraint.shortest() or 0
+            roomy = max(chosen.language.room(self.tokenizer), min(2 * shortest, max(shortest, LONGEST)))
+            chosen = model_options(config, known, {**options, "length": max(chosen.length, roomy)})
+        constraint.check(Canvas.blank(chosen.length, config.denoiser.mask_id).ids)
+        return chosen
 
-    def _start(self, turns: list[Turn], options: DecodeOptions) -> Iterator[Draft]:
+    def constraint(self, options: DecodeOptions) -> CanvasConstraint | None:
+        """What holds a canvas to the language of its options, if they have one. Raises RequestError."""
+        if options.language is None:
+            return None
+        from lavida.constrain.canvas import constraint_of  # not before it is needed
+
+        return constraint_of(options.language, self.tokenizer, self.net.config.denoiser, options.banned)
+
+    def _dial(self, options: Mapping[str, Any], pictures: int) -> tuple[DecodeOptions, Chosen | None]:
+        """The options, with what `quality` or `deadline` among them comes to."""
+        wish, rest = split_wish(options)
+        plain = self._options(rest)
+        if wish is None:
+            return plain, None
+        table = need_table(self.folder, self.name)
+        speed = table.speed(setup_of(self.net))
+        chosen = choose_setting(wish, table, speed, length=plain.length, pictures=pictures)
+        return self._options({**rest, **chosen.options}), chosen
+
+    def _start(self, turns: list[Turn], given: Mapping[str, Any]) -> Iterator[Draft]:
         """All that can be wrong with a dialogue is told here; the drafts are made as they are asked for."""
+        options, choice = self._dial(given, len(pictures_of(turns)))
         official = options.compat == "official"
         ids, shown = self._read(without_history(turns) if official else turns, official)
-        return self._drafts(ids, shown, options)
+        return self._drafts(ids, shown, options, choice)
 
     def _read(self, turns: list[Turn], official: bool) -> tuple[list[int], list[Opened]]:
         """Token ids of a dialogue and its pictures, opened."""
@@ -276,11 +330,17 @@ class Model:
         return open_video(video, most=max(1, min(FRAMES, room)))
 
     @torch.inference_mode()
-    def _drafts(self, ids: list[int], shown: list[Opened], options: DecodeOptions) -> Iterator[Draft]:
+    def _drafts(
+        self, ids: list[int], shown: list[Opened], options: DecodeOptions, choice: Chosen | None
+    ) -> Iterator[Draft]:
         seen = self._look(shown, official=options.compat == "official")
         segments, cache = self._prefix(ids, seen, options.cache)
-        for step in answer_steps(self.net, segments, options, cache=cache):
-            yield self._draft(step, options.stops)
+        held = self.constraint(options)
+        for step in answer_steps(self.net, segments, options, cache=cache, constraint=held):
+            draft = self._draft(step, options, choice)
+            yield draft
+        if options.language is not None:
+            options.language.verify(draft.text)
 
     @torch.inference_mode()
     def _question(self, image: Shown, question: str, cache: str | None) -> tuple[list[Tensor], str | PrefixCache]:
@@ -309,24 +369,16 @@ class Model:
         prompt = torch.tensor(ids, device=self.net.denoiser.embedding.weight.device)
         return self.sight.prompt(prompt, seen, cache=cache)
 
-    def _draft(self, step: Step, stops: Sequence[Sequence[int]]) -> Draft:
+    def _draft(self, step: Step, options: DecodeOptions, choice: Chosen | None) -> Draft:
         denoiser = self.net.config.denoiser
         ids = step.canvas.tolist()
         pieces = tuple(
             None if i == denoiser.mask_id else "" if i in denoiser.eos_ids else self.tokenizer.token(i) for i in ids
         )
-        said = ids[: find_stop(step.canvas, stops)]
-        return Draft(step=step, pieces=pieces, text=self.tokenizer.decode(i for i in said if i != denoiser.mask_id))
-
-
-def model_options(config: VLMConfig, known: int, options: Mapping[str, Any]) -> DecodeOptions:
-    """Options over those of the model's family. Ids from `known` on, which stand for no token, are never written.
-
-    Raises RequestError for an unknown name or a value out of range.
-    """
-    family = family_options(config, options.get("compat"))
-    unused = range(known, config.denoiser.vocab_size)
-    return decode_options(options, {**family, "banned": (*family.get("banned", ()), *unused)})
+        said = ids[: find_stop(step.canvas, options.stops)]
+        exact = options.language is not None  # which may be about blanks too
+        text = self.tokenizer.decode((i for i in said if i != denoiser.mask_id), exact=exact)
+        return Draft(step=step, pieces=pieces, text=text, chosen=choice)
 
 
 def open_picture(config: VLMConfig, image: Picture, *, name: str | None = None, official: bool = False) -> Image.Image:
@@ -339,27 +391,6 @@ def tokens_per_forward(last: Step, config: VLMConfig) -> float:
     ids = last.canvas.tolist()
     ends = [i for i, token in enumerate(ids) if token in config.denoiser.eos_ids]
     return (ends[0] + 1 if ends else len(ids)) / last.forwards
-
-
-def decode_options(options: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> DecodeOptions:
-    """Options by name over a model's defaults; None means the default.
-
-    Raises RequestError for an unknown name or a value out of range. Tokens that the defaults ban stay banned.
-    """
-    known = [f.name for f in fields(DecodeOptions)]
-    unknown = sorted(set(options) - set(known))
-    if unknown:
-        raise RequestError(f"unknown option {unknown[0]!r}; choose from {', '.join(known)}")
-    given = {k: v for k, v in options.items() if v is not None}
-    chosen = {"length": LENGTH, **(defaults or {}), **given}
-    if "length" not in given:  # as many steps need as many tokens; a number beyond the longest canvas is refused
-        steps = given.get("steps") or chosen["length"]
-        chosen["length"] = steps if chosen["length"] < steps <= LONGEST else chosen["length"]
-    if "block" not in given and chosen.get("block"):  # a default must not contradict a short canvas or few steps
-        block = min(chosen["block"], chosen["length"])
-        chosen["block"] = block if -(-chosen["length"] // block) <= (chosen.get("steps") or chosen["length"]) else None
-    chosen["banned"] = (*given.get("banned", ()), *(defaults or {}).get("banned", ()))
-    return DecodeOptions(**chosen)
 
 
 def _turns(image: Shown, question: str) -> list[Turn]:

@@ -14,7 +14,7 @@ LAYERS = (
     {"nn", "cache"},
     {"model", "checkpoint", "text", "image"},
     {"diffusion"},
-    {"decode", "data"},
+    {"decode", "data", "constrain"},
     {"train", "eval", "api"},
     {"hf"},
     {"cli"},

@@ -32,6 +32,11 @@ class PrefixCache:
         """Positions held; the next token stands at this position."""
         return self._held[0]
 
+    @property
+    def memory(self) -> list[Tensor | None]:
+        """Where the keys and values of each layer lie: other tensors once they had to move."""
+        return [*self._keys, *self._values]
+
     def join(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values [B, KV, P + L, H] that a query of this forward sees; keeps them while writing."""
         held, end = self._held[layer], self._held[layer] + k.shape[2]

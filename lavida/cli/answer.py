@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lavida.cli.main import complain
 from lavida.cli.options import Request
@@ -121,24 +121,32 @@ def _answer(model: Model, shown: list[Image.Image | Video], name: str, question:
     if request.record:
         from lavida.cli.record import animation
 
-        _write(request.record, animation(drafts, picture=shown[0], title=question))
+        write_text(request.record, animation(drafts, picture=shown[0], title=question))
     if request.time:
         print(
             f"answered in {seconds:.2f} s: {answer.steps} steps, {answer.tokens_per_forward:.1f} tokens per step",
             file=sys.stderr,
         )
+        if answer.chosen:
+            print(f"chosen: {_told(answer.chosen.to_json())}", file=sys.stderr)
     return answer
 
 
 def _print(answer: Answer, request: Request, *, name: str | None) -> None:
     if request.json:
-        line = json.dumps({field: getattr(answer, field) for field in JSON_FIELDS}, ensure_ascii=False)
+        chosen = {"chosen": answer.chosen.to_json()} if answer.chosen else {}
+        line = json.dumps({f: getattr(answer, f) for f in JSON_FIELDS} | chosen, ensure_ascii=False)
     else:
         line = answer.text if name is None else f"{name}: {answer.text}"
     print(line, flush=True)
 
 
-def _write(path: Path, text: str) -> None:
+def _told(facts: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in facts.items())
+
+
+def write_text(path: Path, text: str) -> None:
+    """A file that the user named. Raises RequestError if it cannot be written."""
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:

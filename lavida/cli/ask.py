@@ -41,6 +41,11 @@ def ask(
     revise: o.Revise = None,
     refresh: o.Refresh = None,
     guidance: o.Guidance = None,
+    quality: o.Quality = None,
+    deadline: o.Deadline = None,
+    regex: o.Regex = None,
+    schema: o.Schema = None,
+    choices: o.Choices = None,
     seed: o.Seed = None,
     compat: o.Compat = None,
     together: o.Together = False,
@@ -58,7 +63,7 @@ def ask(
     threads: o.Threads = None,
 ) -> int:
     """Ask one question about pictures, one answer a line."""
-    chosen = {k: v for k, v in locals().items() if k != "words"}
+    chosen = {k: v for k, v in locals().items() if k != "words"} | {"choices": choices or None}
     images, question = split(words)
     return answer_all(images, question, o.request(**chosen))
 

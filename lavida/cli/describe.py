@@ -35,6 +35,8 @@ def describe(
     revise: o.Revise = None,
     refresh: o.Refresh = None,
     guidance: o.Guidance = None,
+    quality: o.Quality = None,
+    deadline: o.Deadline = None,
     seed: o.Seed = None,
     compat: o.Compat = None,
     together: o.Together = False,

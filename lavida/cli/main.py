@@ -25,6 +25,7 @@ VERBS = {
     "train": ("lavida.cli.train", "Train a model on your data by a recipe, or go on with a run."),
     "train mini": ("lavida.cli.train_mini", "Train lavida-mini itself, or go on with a run."),
     "train report": ("lavida.cli.report", "Draw a run into one HTML page."),
+    "calibrate": ("lavida.cli.calibrate", "Measure a model here, for --quality and --deadline."),
     "eval": ("lavida.cli.eval", "Figures of lavida-mini and its baselines."),
 }
 

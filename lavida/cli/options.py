@@ -64,11 +64,24 @@ Guidance = Annotated[
     float | None,
     typer.Option(help="Away from what would be written without the prompt; two passes a step. Default: 0."),
 ]
+Quality = Annotated[
+    str | None,
+    typer.Option(help="high, balanced or fast: steps, rule and cache from the table of `lavida calibrate`."),
+]
+Deadline = Annotated[
+    str | None,
+    typer.Option(help="The same, the best that is ready in time: 400ms, 1.5s."),
+]
+Regex = Annotated[str | None, typer.Option(help="Hold the answer to a regular expression, from its first letter on.")]
+Schema = Annotated[Path | None, typer.Option(help="Hold the answer to a JSON Schema: a file.")]
+Choices = Annotated[
+    list[str] | None, typer.Option("--choice", help="Hold the answer to texts of which this is one; once for each.")
+]
 Seed = Annotated[int | None, typer.Option(help="Of the noise; the same seed gives the same text. Default: 0.")]
 Compat = Annotated[str | None, typer.Option(help="official does as the published code did, oddities included.")]
 Threads = Annotated[int | None, typer.Option(help="CPU threads of PyTorch.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda or mps.")]
-Dtype = Annotated[str | None, typer.Option(help="float32, bfloat16 or float16. Default: as stored.")]
+Dtype = Annotated[str | None, typer.Option(help="float32, bfloat16, float16 or auto, the fastest. Default: as stored.")]
 Quantize = Annotated[str | None, typer.Option(help="int8 or int4: the denoiser's weights in less memory.")]
 Offload = Annotated[bool, typer.Option("--offload", help="Keep the denoiser's blocks on the CPU between their turns.")]
 Template = Annotated[

@@ -6,6 +6,9 @@ from typing import Protocol
 
 from torch import Tensor
 
+# By these names of options an answer is held to a language (`lavida.constrain.language`).
+CONSTRAINTS = ("regex", "schema", "choices", "template")
+
 
 class Constraint(Protocol):
     """A set of canvases. Its answers depend on their arguments alone, so requests of one batch may share it.

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
+from lavida.decode.constraint import CONSTRAINTS
 from lavida.diffusion.schedule import DEFAULT_SHIFT, SCHEDULES, unmask_counts
 from lavida.errors import RequestError, check_seed
+
+if TYPE_CHECKING:
+    from lavida.constrain.language import Language
 
 REMASKING = ("confidence", "margin", "entropy", "random")
 CACHES = ("prefix", "none", "block", "dual")
@@ -48,6 +53,7 @@ class DecodeOptions:
     banned: tuple[int, ...] = ()  # ids that are never written
     guidance: float = 0.0  # classifier-free, away from an answer to a prompt of masks; two passes a step
     revise: float | None = None  # once a block is full, the half at most of it that was less sure is written anew
+    language: Language | None = None  # what an answer is held to: by name as regex, schema, choices or template
     # When to finish
     early_stop: bool = True  # finish when an end token is committed and all before it is
     stops: tuple[tuple[int, ...], ...] = ()  # sequences of ids behind which nothing is written
@@ -124,6 +130,11 @@ class DecodeOptions:
             self.refresh is None or self.cache in BLOCK_CACHES, f"cache {self.cache!r} is exact; leave out refresh"
         )
         _require(self.revise is None or self.counts is None, "counts says what each step commits; leave out revise")
+
+        _require(
+            self.language is None or not self.stops,
+            f"a stop would cut off what the {' or '.join(CONSTRAINTS)} asks for; leave out stops",
+        )
 
     def blocks(self) -> list[tuple[int, int]]:
         """(start, end) of each block; the last may be shorter."""

@@ -52,10 +52,13 @@ class Vocabulary:
         except TypeError:
             raise RequestError("the text is not valid Unicode; write it in UTF-8") from None
 
-    def decode(self, ids: Iterable[int]) -> str:
-        """The text up to the first end token, special tokens left out."""
+    def decode(self, ids: Iterable[int], *, exact: bool = False) -> str:
+        """The text up to the first end token, special tokens left out, and blanks at its ends unless it is `exact`."""
         kept = [int(i) for i in takewhile(lambda i: i not in self.end_ids, ids)]
-        return self._backend.decode(kept, skip_special_tokens=True).strip()
+        text = self._backend.decode(kept, skip_special_tokens=True)
+        if exact:
+            return text.removeprefix(" ") if self.adds_space else text
+        return text.strip()
 
     def token(self, i: int) -> str:
         """The text of one id, special tokens spelled out."""

@@ -1,0 +1,170 @@
+"""What the benchmarks share, and the ones that talk to something else: the official code, transformers."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks import harness, run
+from benchmarks.harness import Report, Row, environment, faster, interleave, markdown, spread
+from benchmarks.nets import SMALL, random_net
+from benchmarks.official import Official
+
+ROWS = (
+    Row(series="slow", x=4, values=(2.0, 4.0, 3.0), ratios=(1.0, 1.0, 1.0)),
+    Row(series="fast", x=4, values=(1.0, 1.0, 1.0), ratios=(2.0, 4.0, 3.0), facts={"passes": 2.5}),
+)
+REPORT = Report(name="latency", title="Seconds", x="steps", y="s", rows=ROWS, base="slow")
+
+
+def test_arms_take_turns_and_the_first_round_is_not_counted() -> None:
+    turns: list[str] = []
+    arms = {name: lambda name=name: turns.append(name) or float(len(turns)) for name in "abc"}
+    found = interleave(arms, rounds=4, seconds=60)
+    rounds = [turns[i : i + 3] for i in range(0, 15, 3)]
+    assert len(turns) == 15 and all(sorted(one) == ["a", "b", "c"] for one in rounds)
+    assert len({tuple(one) for one in rounds}) > 1  # in another order
+    assert all(len(values) == 4 and min(values) > 3 for values in found.values())
+
+
+def test_time_ends_the_rounds_but_not_before_there_is_a_spread(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(harness.time, "perf_counter", lambda: clock[0])
+
+    def ten_seconds() -> None:
+        clock[0] += 10
+
+    assert interleave({"a": ten_seconds}, rounds=99, seconds=65) == {"a": [10.0] * 5}  # and one to warm up
+    assert interleave({"a": ten_seconds}, rounds=99, seconds=1) == {"a": [10.0] * harness.LEAST_ROUNDS}
+    assert interleave({"a": ten_seconds}, rounds=2, seconds=99) == {"a": [10.0] * 2}
+
+
+def test_ratios_are_taken_round_by_round() -> None:
+    assert faster((1.0, 2.0), (2.0, 8.0)) == (2.0, 4.0)
+    assert spread((3.0, 1.0, 2.0)) == "2 [1 .. 3]" and spread((0.12345,)) == "0.123" and spread(()) == "-"
+
+
+def test_a_report_is_what_was_written(tmp_path: Path) -> None:
+    report = replace(REPORT, environment=environment())
+    harness.write(report, tmp_path)
+    assert Report.from_json(json.loads((tmp_path / "latency.json").read_text())) == report
+    table = markdown([report]).splitlines()
+    assert table[2] == "| latency | slow, 4 | 3 [2 .. 4] s | 1 [1 .. 1] |  |"
+    assert table[3] == "| latency | fast, 4 | 1 [1 .. 1] s | 3 [2 .. 4] | passes 2.5 |"
+
+
+@pytest.mark.parametrize("x", [4, "a name"])
+def test_a_report_is_drawn(tmp_path: Path, x: float | str) -> None:
+    pytest.importorskip("matplotlib")
+    harness.write(replace(REPORT, rows=tuple(replace(row, x=x) for row in ROWS)), tmp_path)
+    assert (tmp_path / "latency.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_matplotlib_the_extra_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    harness.write(REPORT, tmp_path)
+    assert "lavida[bench]" in capsys.readouterr().err and [p.name for p in tmp_path.iterdir()] == ["latency.json"]
+
+
+def test_the_page_gets_the_table_between_its_marks(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{run.BEGIN}\nold\n{run.END}\nafter\n")
+    busy = replace(REPORT, environment=environment() | {"load_before": 3.0})
+    for _ in range(2):
+        run.write_page([busy], page)
+    text = page.read_text()
+    assert text.startswith(f"before\n{run.BEGIN}\n| benchmark") and text.endswith(f"{run.END}\nafter\n")
+    assert "old" not in text and text.count("fast, 4") == 1 and "not final" in text
+    assert "![Seconds](benchmarks/latency.png)" in text
+
+
+def test_the_documents_page_has_the_marks_and_every_benchmark() -> None:
+    page = run.PAGE.read_text()
+    assert page.count(run.BEGIN) == page.count(run.END) == 1
+    assert [one.name for one in run.BENCHMARKS if f"`{one.name}`" not in page] == []
+
+
+def test_all_of_it_fits_in_its_time() -> None:
+    besides = 20  # seconds to start, load and warm up
+    assert sum(one.seconds + besides for one in run.BENCHMARKS) <= run.BUDGET
+
+
+def test_what_lacks_its_needs_is_left_out() -> None:
+    args = Namespace(
+        only=None, twin=None, data=Path("d"), model="m", threads=1, rounds=None, seconds=None, small=True, out=Path("o")
+    )
+    by_name = {one.name: one for one in run.BENCHMARKS}
+    assert run.skipped(by_name["twin"], args) == "needs --twin" and run.skipped(by_name["latency"], args) is None
+    made = run.command(by_name["adaptive"], args)
+    assert made[-3:] == ["--data", "d", "--small"] and made[made.index("--model") + 1] == "m"
+    assert "--data" not in run.command(by_name["latency"], args)
+
+
+def test_the_twins_weights_are_those_of_a_llama() -> None:
+    from benchmarks.twin import as_llama
+
+    for tied in (True, False):
+        config = replace(SMALL, autoregressive=True, logit_shift=True, n_kv_heads=2, tied_head=tied)
+        denoiser = random_net(config, torch.float32).denoiser
+        x = denoiser.embed(torch.arange(7))[None]
+        with torch.inference_mode():
+            theirs = as_llama(denoiser)(inputs_embeds=x).logits
+            assert torch.allclose(denoiser.head(denoiser(x)), theirs, atol=1e-5)
+
+
+OFFICIAL = {
+    "__init__": "",
+    "constants": "DEFAULT_IMAGE_TOKEN, IMAGE_TOKEN_INDEX = '<image>', -200",
+    "conversation": """
+class Talk:
+    roles, said = ("user", "assistant"), []
+    def append_message(self, role, text): self.said.append(text)
+    def get_prompt(self): return self.said[0]
+conv_templates = {"llada": Talk()}
+""",
+    "mm_utils": """
+import torch
+def process_images(pictures, processor, config): return [torch.zeros(3, 4, 4) for _ in pictures]
+def tokenizer_image_token(prompt, tokenizer, index, return_tensors):
+    assert prompt == "<image>\\nWhat?" and index == -200
+    return torch.tensor([1, index, 2])
+""",
+    "model/__init__": "",
+    "model/builder": """
+import torch
+class Tokenizer:
+    def batch_decode(self, ids, skip_special_tokens): return [f"!!{len(ids[0])} tokens"]
+class Model(torch.nn.Module):
+    config = None
+    def tie_weights(self): pass
+    def generate(self, ids, images, image_sizes, step_ratio, max_new_tokens, **options):
+        assert ids.shape == (1, 3) and images[0].dtype == torch.bfloat16 and options["prefix_lm"]
+        assert options["schedule"] == "shift" and abs(options["schedule_kwargs"]["shift"] - 1 / 3) < 1e-9
+        print("words of its own")
+        return torch.zeros(1, int(step_ratio * max_new_tokens))
+def load_pretrained_model(path, base, name, device_map, vision_kwargs, torch_dtype):
+    assert name == "llava_llada" and "mm_vision_tower" in vision_kwargs
+    return Tokenizer(), Model(), None, 4096
+""",
+}
+
+
+def test_the_official_code_answers_in_its_own_process(tmp_path: Path, photo: Path) -> None:
+    for name, text in OFFICIAL.items():
+        path = tmp_path / "llava" / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    setting = {"model": "m", "name": "llava_llada", "template": "llada", "device": "cpu", "dtype": "bfloat16",
+               "image": str(photo), "question": "What?", "length": 64, "shift": 1 / 3}  # fmt: skip
+    theirs = Official(sys.executable, tmp_path, setting)
+    assert all(theirs.answer(share) > 0 for share in (0.25, 1.0))
+    theirs.close()
+    assert theirs.texts == {0.25: "16 tokens", 1.0: "64 tokens"}
