@@ -11,7 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lavida.model.denoiser import Denoiser, Pass
+from lavida.model.denoiser import Denoiser
+from lavida.model.passes import Pass
 
 _WITNESS = 160  # rows of the pass that all others are held against
 

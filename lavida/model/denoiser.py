@@ -6,7 +6,6 @@ Dream and the autoregressive baseline differ by their config only.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
 import torch
@@ -15,18 +14,10 @@ from torch import Tensor, nn
 from lavida.cache.base import Cache
 from lavida.cache.company import Company, Member
 from lavida.config import DenoiserConfig
+from lavida.model.passes import Pass
 from lavida.nn.attention import Attention, causal_mask
 from lavida.nn.layers import RMSNorm, SwiGLU, rotary_span, rotary_tables
 from lavida.nn.quant import QuantLinear
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pass:
-    """One row's way through the denoiser, as it is asked for; positions are those that follow the cache."""
-
-    x: Tensor  # embeddings [1, T, D]
-    mask: Tensor | None = None  # as in `Attention.forward`
-    cache: Cache | None = None
 
 
 class Block(nn.Module):
