@@ -99,10 +99,10 @@ class Sight:
         held = self.store.get(key)
         if held is None:
             if net.config.shared_image and len(seen) == 1:
-                pieces, before = [net.denoiser.embed(ids[ids != IMAGE_ID])[None]], self._keys(*seen).fork(room)
-            else:
-                pieces, before = net.segments(ids, [one.tokens for one in seen]), None
-            held = yield from net.prefilling(pieces, before, room=room)
+                words = net.denoiser.embed(ids[ids != IMAGE_ID])[None]
+                held = yield from net.prefilling([words], self._keys(*seen).fork(room))
+            else:  # long: made at once, so that those who ask the same next find it
+                held = net.prefill(net.segments(ids, [one.tokens for one in seen]), room=room)
             self.store.put(key, held, held.nbytes)
         return [], held
 
