@@ -1,7 +1,8 @@
 """From a model and a prompt to the steps of an answer: cached, uncached, guided; or left to right.
 
-An answer is a coroutine (`answering`): it yields each Pass that it wants made and is sent its hidden states, so that it
-does not matter who makes the pass, and with what beside it. `alone` makes them one by one.
+An answer is a coroutine (`answering`): it yields what it wants computed with the weights and is sent the result, so it
+does not matter who computes it, and with what beside it. `steps_alone` does so one by one, `lavida.engine` for many
+answers at once.
 """
 
 from __future__ import annotations
@@ -15,18 +16,18 @@ from lavida.cache.block import BlockCache
 from lavida.cache.prefix import PrefixCache
 from lavida.decode.canvas import Canvas
 from lavida.decode.constraint import Constraint
-from lavida.decode.fused import HeadOf, lean_scores
+from lavida.decode.fused import HeadOf, in_one_piece, lean_scores
 from lavida.decode.loop import LogitsOf, Step, write
 from lavida.decode.options import BLOCK_CACHES, RULES, DecodeOptions
 from lavida.decode.score import Look
 from lavida.decode.select import forbid, propose
 from lavida.errors import RequestError
-from lavida.model.passes import Pass, Passing, alone
+from lavida.model.passes import Pass, Passing, Reading, alone
 from lavida.model.vlm import VLM
 
 HiddenOf = Callable[[Tensor], Tensor]  # canvases [B, L] -> hidden states [B, L, D], row i speaking of token i
 RowsOf = Callable[[Look], Passing[Tensor]]  # hidden states [n, D] that speak of a look's rows
-Answering = Generator[Pass | Step, Tensor | None, Step]
+Answering = Generator[Pass | Reading | Step, Tensor | None, Step]  # returns the last step
 
 
 def answer_steps(
@@ -50,11 +51,13 @@ def steps_alone(model: VLM, answer: Answering) -> Iterator[Step]:
     """The steps of an answer whose passes are made one by one, as they are asked for."""
     event = next(answer, None)
     while event is not None:
-        if isinstance(event, Pass):
-            event = answer.send(model.denoiser(event.x, mask=event.mask, cache=event.cache))
-        else:
+        if isinstance(event, Step):
             yield event
             event = next(answer, None)
+        elif isinstance(event, Pass):
+            event = answer.send(model.denoiser(event.x, mask=event.mask, cache=event.cache))
+        else:  # alone, a part of the vocabulary at a time is read: nothing of canvas x vocabulary
+            event = answer.send(None)
 
 
 @torch.no_grad()
@@ -67,7 +70,11 @@ def answering(
     cache: PrefixCache | None = None,
     constraint: Constraint | None = None,
 ) -> Answering:
-    """The coroutine of `answer_steps`: it yields a Pass and is sent its hidden states [1, T, D], or yields a Step."""
+    """The coroutine of `answer_steps`; it yields the steps, and on the way to each
+
+    a Pass, and is sent its hidden states [1, T, D], which are then its own;
+    a Reading, and is sent its logits [n, V], likewise, or None: then it reads the hidden states itself.
+    """
     denoiser, head, room = model.config.denoiser, model.denoiser.head, options.length
     rows_of = yield from answer_rows(model, segments, cache or options.cache, room=room)
     if options.guidance:
@@ -89,11 +96,19 @@ def answering(
     event = next(writing, None)
     while event is not None:
         if isinstance(event, Look):
-            hidden = yield from rows_of(event)
-            event = writing.send(lean_scores(event, hidden, head, denoiser.vocab_size, options, **shared))
+            hidden, read = (yield from rows_of(event)), head
+            if not options.guidance and in_one_piece(len(hidden), denoiser.vocab_size, options):
+                logits = yield Reading(hidden=hidden)
+                hidden, read = (hidden, read) if logits is None else (logits, _part)
+            event = writing.send(lean_scores(event, hidden, read, denoiser.vocab_size, options, **shared))
         else:
             yield event
-            event = next(writing, None)
+            last, event = event, next(writing, None)
+    return last
+
+
+def _part(logits: Tensor, part: slice | None) -> Tensor:
+    return logits if part is None else logits[:, part]
 
 
 def answer_logits(model: VLM, segments: list[Tensor], cache: str | PrefixCache = "prefix") -> LogitsOf:

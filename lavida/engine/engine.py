@@ -20,10 +20,12 @@ from torch import Tensor
 
 from lavida.api import Answer, Asked, Draft, Model, Shown, name_of
 from lavida.decode.loop import Step
-from lavida.engine.steady import Steady
+from lavida.engine.steady import steady_block, steady_head
 from lavida.engine.ticket import Ticket
 from lavida.errors import RequestError
-from lavida.model.passes import Pass
+from lavida.model.passes import Pass, Reading
+
+_LOGITS = 1 << 25  # logits of one reading: 128 MB in float32
 
 
 @dataclass(kw_only=True)
@@ -31,7 +33,7 @@ class _Active:
     """A request that is being answered."""
 
     ticket: Ticket
-    wanted: Pass | None = None  # what it waits for
+    wanted: Pass | Reading | None = None  # what it waits for
     last: Step | None = None
 
 
@@ -50,7 +52,9 @@ class Engine:
         if most < 1 or rows < 1:
             raise RequestError(f"an engine answers at least one request of one row at a time, got {most} and {rows}")
         self.model, self.most, self.rows = model, most, rows
-        self._steady: Callable[[int], bool] = Steady(model.net.denoiser) if exact else lambda count: True
+        denoiser = model.net.denoiser
+        self._rows = max(1, _LOGITS // denoiser.config.vocab_size)  # that are read at once
+        self._steady = (steady_block(denoiser), steady_head(denoiser)) if exact else (_always, _always)
         self._waiting: deque[Ticket] = deque()
         self._active: list[_Active] = []
         self._lock = threading.RLock()
@@ -78,8 +82,14 @@ class Engine:
         ended: _Ended = []
         with self._lock, torch.inference_mode():
             self._admit(ended)
-            for company in companies([one.wanted for one in self._active], self._steady, self.rows):
-                self._pass([self._active[i] for i in company], ended)
+            passes = [one for one in self._active if isinstance(one.wanted, Pass)]
+            counts = [one.wanted.x.shape[1] for one in passes]
+            for company in companies(counts, self._steady[0], self.rows):
+                self._serve([passes[i] for i in company], self._pass, ended)
+            readings = [one for one in self._active if isinstance(one.wanted, Reading)]
+            counts = [len(one.wanted.hidden) for one in readings]
+            for company in companies(counts, self._steady[1], self._rows):
+                self._serve([readings[i] for i in company], self._read, ended)
             self._active = [one for one in self._active if one.wanted is not None]
             more = bool(self._active or self._waiting)
         for one, error in ended:  # not before the lock is free: whoever is told may ask something else
@@ -118,22 +128,31 @@ class Engine:
             if one.wanted is not None:
                 self._active.append(one)
 
-    def _pass(self, members: list[_Active], ended: _Ended) -> None:
+    def _pass(self, wanted: list[Pass]) -> list[Tensor]:
+        return self.model.net.denoiser.together(wanted)
+
+    def _read(self, wanted: list[Reading]) -> list[Tensor | None]:
+        if len(wanted) == 1:
+            return [None]
+        logits = self.model.net.denoiser.head(torch.cat([one.hidden for one in wanted]))
+        return list(logits.split([len(one.hidden) for one in wanted]))
+
+    def _serve(self, members: list[_Active], compute: Callable[[list], list], ended: _Ended) -> None:
         try:
-            hidden = self.model.net.denoiser.together([one.wanted for one in members])
+            results = compute([one.wanted for one in members])
         except Exception as error:  # for want of memory, say: those who wait elsewhere go on
             for one in members:
                 one.wanted = None
                 ended.append((one, error))
             return
-        for one, its in zip(members, hidden, strict=True):
-            self._advance(one, its, ended)
+        for one, result in zip(members, results, strict=True):
+            self._advance(one, result, ended)
 
-    def _advance(self, one: _Active, hidden: Tensor | None, ended: _Ended) -> None:
-        """Send the pass that was asked for and take the steps that follow, up to the next pass or the end."""
+    def _advance(self, one: _Active, result: Tensor | None, ended: _Ended) -> None:
+        """Send what was asked for and take the steps that follow, up to the next question or the end."""
         answering, one.wanted = one.ticket.asked.answering, None
         try:
-            event = answering.send(hidden)
+            event = answering.send(result)
             while isinstance(event, Step):
                 one.last = event
                 if one.ticket.steps is not None:
@@ -146,19 +165,18 @@ class Engine:
             ended.append((one, error))
 
 
-def companies(passes: Sequence[Pass], steady: Callable[[int], bool], rows: int) -> list[list[int]]:
-    """Which passes are made together, as indices: in the order of their coming, at most `rows` rows in each company."""
-    together: list[list[int]] = []
-    alone = [[i] for i, one in enumerate(passes) if not steady(one.x.shape[1])]
-    apart = {i for (i,) in alone}
-    held = 0
-    for i, one in enumerate(passes):
-        count = one.x.shape[1]
-        if i in apart:
-            continue
-        if not together or held + count > rows or not steady(held + count):
-            together.append([])
+def companies(counts: Sequence[int], steady: Callable[[int], bool], most: int) -> list[list[int]]:
+    """Which of several numbers of rows go together, as indices in the order of their coming; at most `most` rows."""
+    found: list[list[int]] = []
+    held = most
+    for i in sorted(range(len(counts)), key=lambda i: not steady(counts[i])):  # the others come last, each alone
+        if not steady(counts[i]) or held + counts[i] > most or not steady(held + counts[i]):
+            found.append([])
             held = 0
-        together[-1].append(i)
-        held += count
-    return together + alone
+        found[-1].append(i)
+        held += counts[i]
+    return found
+
+
+def _always(count: int) -> bool:
+    return True

@@ -1,4 +1,4 @@
-"""A pass through the denoiser as something that is asked for, so that several of them can be made together."""
+"""What is computed with the weights as something that is asked for, so that it can be computed for several at once."""
 
 from __future__ import annotations
 
@@ -20,6 +20,13 @@ class Pass:
     x: Tensor  # embeddings [B, T, D]; B = 1 in company
     mask: Tensor | None = None
     cache: Cache | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """The argument of `Denoiser.head`: logits over the whole vocabulary are asked for, and may be refused."""
+
+    hidden: Tensor  # [n, D]
 
 
 Passing = Generator[Pass, Tensor, T]  # yields passes, is sent the hidden states [B, T, D] of each, returns T

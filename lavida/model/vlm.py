@@ -131,7 +131,7 @@ class VLM(nn.Module):
         for segment in segments:
             if segment.shape[1]:
                 hidden = yield Pass(x=segment, cache=cache)
-                cache.tail = hidden[:, -1]
+                cache.tail = hidden[:, -1].clone()  # it may be kept for long, the others not
         cache.writing = False
         return cache
 
