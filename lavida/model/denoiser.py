@@ -86,11 +86,11 @@ class Denoiser(nn.Module):
         Those of `forward` up to rounding; to the bit where products do not depend on how many rows they have. `depth`
         stops behind so many blocks.
         """
+        if len(passes) == 1 and depth is None:
+            return [self(one.x, mask=one.mask, cache=one.cache) for one in passes]
         starts = [0 if one.cache is None else one.cache.length for one in passes]
         turns = [self._rotary(one.x, at) for one, at in zip(passes, starts)]
         masks = [self._mask(one.x.shape[1], at, one.mask) for one, at in zip(passes, starts)]
-        if len(passes) == 1:
-            return [self._through(passes[0].x, *turns[0], masks[0], passes[0].cache, depth)]
         lengths = [one.x.shape[1] for one in passes]
         rows = [slice(*ends) for ends in pairwise(accumulate(lengths, initial=0))]
         company = Company([Member(own, mask, one.cache) for own, mask, one in zip(rows, masks, passes)])
