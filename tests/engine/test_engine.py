@@ -77,29 +77,48 @@ def test_mixed_requests_get_the_answers_they_get_alone(model: Model, monkeypatch
     assert len({ids for ids, _ in got}) == len(got)  # equal answers would prove nothing
 
 
-OPTIONS = st.fixed_dictionaries(
-    {"length": st.integers(1, 20)},
-    optional={
-        "steps": st.integers(1, 20),
-        "block": st.integers(1, 20),
-        "schedule": st.sampled_from(["shift", "linear", "cosine", "even"]),
-        "threshold": st.sampled_from([0.01, 0.5]),
-        "factor": st.sampled_from([0.5, 2.0]),
-        "entropy_bound": st.sampled_from([0.5, 5.0]),
-        "remasking": st.sampled_from(["confidence", "margin", "entropy", "random"]),
-        "temperature": st.sampled_from([0.0, 0.3, 1.0]),
-        "top_p": st.sampled_from([0.5, 0.9]),
-        "top_k": st.sampled_from([1, 5]),
-        "sharp_confidence": st.booleans(),
-        "selection_temperature": st.sampled_from([0.0, 1.0]),
-        "guidance": st.sampled_from([0.0, 1.5]),
-        "early_stop": st.booleans(),
-        "cache": st.sampled_from(["prefix", "none", "block", "dual"]),
-        "seed": st.integers(0, 3),
-        "compat": st.sampled_from([None, "official"]),
-    },
-)
-REQUESTS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), OPTIONS), min_size=1, max_size=6)
+PIECES = [  # of a request; many go together, and what does not is refused either way
+    {"temperature": 0.5},
+    {"temperature": 1.0, "top_p": 0.8},
+    {"temperature": 0.7, "top_k": 9},
+    {"sharp_confidence": True, "top_k": 5},
+    {"remasking": "margin"},
+    {"remasking": "entropy"},
+    {"remasking": "entropy", "entropy_bound": 5.0},
+    {"remasking": "random"},
+    {"threshold": 0.02},
+    {"factor": 1.5},
+    {"revise": 0.01},
+    {"selection_temperature": 1.0},
+    {"guidance": 1.5},
+    {"schedule": "cosine"},
+    {"schedule": "even"},
+    {"early_stop": False},
+    {"cache": "none"},
+    {"cache": "prefix"},
+    {"cache": "dual"},
+    {"cache": "block"},
+    {"compat": "official"},
+    {"seed": 3},
+]
+
+
+@st.composite
+def _options(draw: st.DrawFn) -> dict[str, object]:
+    length = draw(st.integers(1, 20))
+    chosen: dict[str, object] = {"length": length}
+    for piece in draw(st.lists(st.sampled_from(PIECES), max_size=3)):
+        chosen |= piece
+    blocks = 1
+    if draw(st.booleans()):
+        chosen["block"] = draw(st.integers(1, length))
+        blocks = -(-length // chosen["block"])
+    if draw(st.booleans()):
+        chosen["steps"] = draw(st.integers(blocks, length))
+    return chosen
+
+
+REQUESTS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), _options()), min_size=3, max_size=6)
 
 
 def _outcome(answer: Callable[[], lavida.api.Answer]) -> tuple | str:
