@@ -101,14 +101,14 @@ class Engine:
         return Ticket(asked, self.turn, partial(self._answer, asked, image, question))
 
     def _answer(self, asked: Asked, image: Shown, question: str, last: Step, seconds: float) -> Answer:
-        draft = self.model.draft(last, asked.options)
+        draft = self.model.draft(last, asked)
         return self.model.answer(draft, image=name_of(image), question=question, seconds=seconds)
 
     def _drafts(self, ticket: Ticket) -> Iterator[Draft]:
         try:
             while ticket.steps or not ticket.done():
                 while ticket.steps:
-                    yield self.model.draft(ticket.steps.popleft(), ticket.asked.options)
+                    yield self.model.draft(ticket.steps.popleft(), ticket.asked)
                 if not ticket.done():
                     self.turn()
             ticket.result()
