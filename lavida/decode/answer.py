@@ -27,7 +27,7 @@ from lavida.model.vlm import VLM
 
 HiddenOf = Callable[[Tensor], Tensor]  # canvases [B, L] -> hidden states [B, L, D], row i speaking of token i
 RowsOf = Callable[[Look], Passing[Tensor]]  # hidden states [n, D] that speak of a look's rows
-Answering = Generator[Pass | Reading | Step, Tensor | None, Step]  # returns the last step
+Answering = Generator[Pass | Reading | Step, Tensor | None, Step | None]  # returns the last step, if any
 
 
 def answer_steps(
@@ -93,7 +93,7 @@ def answering(
     generator = torch.Generator().manual_seed(options.seed)
     shared = {"mask_id": denoiser.mask_id, "generator": generator, "constraint": constraint}
     writing = write(canvas, options, eos_ids=denoiser.eos_ids, **shared)
-    event = next(writing, None)
+    event, last = next(writing, None), None
     while event is not None:
         if isinstance(event, Look):
             hidden, read = (yield from rows_of(event)), head

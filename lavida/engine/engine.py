@@ -129,13 +129,17 @@ class Engine:
                 self._active.append(one)
 
     def _pass(self, wanted: list[Pass]) -> list[Tensor]:
-        return self.model.net.denoiser.together(wanted)
+        filler = _filler([one.x[0] for one in wanted])
+        passes = [*wanted, Pass(x=filler[None])] if len(filler) else wanted
+        return self.model.net.denoiser.together(passes)[: len(wanted)]
 
     def _read(self, wanted: list[Reading]) -> list[Tensor | None]:
         if len(wanted) == 1:
             return [None]
-        logits = self.model.net.denoiser.head(torch.cat([one.hidden for one in wanted]))
-        return list(logits.split([len(one.hidden) for one in wanted]))
+        rows = [one.hidden for one in wanted]
+        filler = _filler(rows)
+        logits = self.model.net.denoiser.head(torch.cat([*rows, filler]))
+        return list(logits.split([*map(len, rows), len(filler)])[: len(rows)])
 
     def _serve(self, members: list[_Active], compute: Callable[[list], list], ended: _Ended) -> None:
         try:
@@ -170,12 +174,24 @@ def companies(counts: Sequence[int], steady: Callable[[int], bool], most: int) -
     found: list[list[int]] = []
     held = most
     for i in sorted(range(len(counts)), key=lambda i: not steady(counts[i])):  # the others come last, each alone
-        if not steady(counts[i]) or held + counts[i] > most or not steady(held + counts[i]):
+        if not steady(counts[i]) or held + counts[i] > most or not steady(rounded(held + counts[i])):
             found.append([])
             held = 0
         found[-1].append(i)
         held += counts[i]
     return found
+
+
+def rounded(count: int) -> int:
+    """The number of rows that a company of so many is filled up to: few numbers occur, and each is measured once."""
+    unit = 8 if count <= 64 else 32 if count <= 256 else 64
+    return -(-count // unit) * unit
+
+
+def _filler(members: list[Tensor]) -> Tensor:
+    """Rows [f, D] of zeros that fill up the members [n_i, D] of a company; one alone is left as it is."""
+    count = sum(map(len, members))
+    return members[0].new_zeros(rounded(count) - count if len(members) > 1 else 0, members[0].shape[1])
 
 
 def _always(count: int) -> bool:

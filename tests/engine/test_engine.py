@@ -289,6 +289,7 @@ def test_companies_hold_what_is_steady_and_fits() -> None:
 
     assert companies([8, 2, 8, 3, 16, 8, 100], steady, 32) == [[0, 2, 4], [5], [6], [1], [3]]
     assert companies([4, 4], lambda count: count != 8, 32) == [[0], [1]]
+    assert companies([5, 6], lambda count: count != 16, 32) == [[0], [1]]  # filled up to 16 rows
     assert companies([], steady, 32) == []
 
 
