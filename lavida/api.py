@@ -18,12 +18,13 @@ from PIL import Image
 from torch import Tensor
 
 from lavida.cache.prefix import PrefixCache
+from lavida.cache.store import BUDGET
 from lavida.checkpoint.contents import survey
 from lavida.checkpoint.hub import find_checkpoint
 from lavida.checkpoint.io import load_checkpoint
 from lavida.checkpoint.match import read_config
 from lavida.config import VLMConfig
-from lavida.decode.answer import answer_steps
+from lavida.decode.answer import Answering, answering, steps_alone
 from lavida.decode.canvas import Canvas, find_stop
 from lavida.decode.defaults import family_options
 from lavida.decode.dial import Chosen, choose_setting, split_wish
@@ -82,6 +83,15 @@ class Draft:
     pieces: tuple[str | None, ...]  # text of each position; None = masked, "" = end of the answer
     text: str  # the committed words, masks left out
     chosen: Chosen | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A question on its way: whoever has it makes the passes that the answer asks for, alone or among others."""
+
+    options: DecodeOptions
+    chosen: Chosen | None
+    answering: Answering
 
 
 def load(
@@ -173,14 +183,14 @@ class Model:
         *,
         labels: list[Label] | None = None,
         name: str = "",
-        remember: int = 8,
+        memory: int = BUDGET,
         template: str | None = None,
         folder: Path | None = None,
     ) -> None:
         self.net, self.tokenizer, self.labels, self.name, self.folder = net, tokenizer, labels, name, folder
         self.template = find_template(template or net.config.family)
         check_tokens(self.template, tokenizer)
-        self.sight = Sight(net, tokenizer, labels=labels, name=name, remember=remember)
+        self.sight = Sight(net, tokenizer, labels=labels, name=name, memory=memory)
 
     def describe(self, image: Shown, **options: Any) -> Answer:
         """Describe a picture; `options` as in `ask`."""
@@ -196,15 +206,15 @@ class Model:
         drafts, start = self.stream(image, question, **options), time.perf_counter()
         *_, last = drafts
         seconds = time.perf_counter() - start
-        return self.answer(last, image=_name(image), question=question, seconds=seconds)
+        return self.answer(last, image=name_of(image), question=question, seconds=seconds)
 
     def chat(self, messages: Sequence[Mapping[str, Any]], **options: Any) -> Answer:
         """Answer the last message of a dialogue (its form: `lavida.text.messages`); `options` as in `ask`."""
         turns = read_messages(messages)
-        drafts, start = self._start(turns, options), time.perf_counter()
+        drafts, start = self._drafts(self._asked(turns, options)), time.perf_counter()
         *_, last = drafts
         seconds = time.perf_counter() - start
-        image = ", ".join(_name(part.value) for part in pictures_of(turns))
+        image = ", ".join(name_of(part.value) for part in pictures_of(turns))
         question = "\n".join(part.value for part in turns[-1].parts if part.kind == "text")
         return self.answer(last, image=image, question=question, seconds=seconds)
 
@@ -213,14 +223,18 @@ class Model:
 
         Raises RequestError at once for an option that is unknown or out of range, ImageError for a bad picture.
         """
-        return self._start(_turns(image, question), options)
+        return self._drafts(self.asked(image, question, **options))
+
+    def asked(self, image: Shown, question: str, **options: Any) -> Asked:
+        """A question that is checked, its pictures opened; arguments and errors as in `stream`."""
+        return self._asked(_turns(image, question), options)
 
     def stream_chat(self, messages: Sequence[Mapping[str, Any]], **options: Any) -> Iterator[Draft]:
         """The drafts of the answer to a dialogue; arguments and errors as in `chat` and `stream`.
 
         The whole dialogue is read. With `compat="official"` only its last question is, as LaViDa's own code does.
         """
-        return self._start(read_messages(messages), options)
+        return self._drafts(self._asked(read_messages(messages), options))
 
     def log_likelihood(
         self, image: Shown, question: str, answer: str, *, end: bool = True, cache: str | None = None, **options: Any
@@ -304,12 +318,12 @@ class Model:
         chosen = choose_setting(wish, table, speed, length=plain.length, pictures=pictures)
         return self._options({**rest, **chosen.options}), chosen
 
-    def _start(self, turns: list[Turn], given: Mapping[str, Any]) -> Iterator[Draft]:
-        """All that can be wrong with a dialogue is told here; the drafts are made as they are asked for."""
+    def _asked(self, turns: list[Turn], given: Mapping[str, Any]) -> Asked:
+        """All that can be wrong with a dialogue is told here; passes are made as they are asked for."""
         options, choice = self._dial(given, len(pictures_of(turns)))
         official = options.compat == "official"
         ids, shown = self._read(without_history(turns) if official else turns, official)
-        return self._drafts(ids, shown, options, choice)
+        return Asked(options=options, chosen=choice, answering=self._answering(ids, shown, options))
 
     def _read(self, turns: list[Turn], official: bool) -> tuple[list[int], list[Opened]]:
         """Token ids of a dialogue and its pictures, opened."""
@@ -330,17 +344,19 @@ class Model:
         return open_video(video, most=max(1, min(FRAMES, room)))
 
     @torch.inference_mode()
-    def _drafts(
-        self, ids: list[int], shown: list[Opened], options: DecodeOptions, choice: Chosen | None
-    ) -> Iterator[Draft]:
+    def _drafts(self, asked: Asked) -> Iterator[Draft]:
+        for step in steps_alone(self.net, asked.answering):
+            yield self.draft(step, asked)
+
+    @torch.inference_mode()
+    def _answering(self, ids: list[int], shown: list[Opened], options: DecodeOptions) -> Answering:
         seen = self._look(shown, official=options.compat == "official")
-        segments, cache = self._prefix(ids, seen, options.cache)
+        segments, cache = yield from self.sight.prompting(ids, seen, cache=options.cache, room=options.length)
         held = self.constraint(options)
-        for step in answer_steps(self.net, segments, options, cache=cache, constraint=held):
-            draft = self._draft(step, options, choice)
-            yield draft
+        last = yield from answering(self.net, segments, options, cache=cache, constraint=held)
         if options.language is not None:
-            options.language.verify(draft.text)
+            options.language.verify(self._text(last, options))
+        return last
 
     @torch.inference_mode()
     def _question(self, image: Shown, question: str, cache: str | None) -> tuple[list[Tensor], str | PrefixCache]:
@@ -349,7 +365,7 @@ class Model:
         if cache not in ("prefix", "none"):
             raise RequestError(f"the cache of a likelihood is prefix or none, got {cache!r}")
         ids, shown = self._read(_turns(image, question), official=False)
-        segments, held = self._prefix(ids, self._look(shown, official=False), cache)
+        segments, held = self.sight.prompt(ids, self._look(shown, official=False), cache=cache)
         return segments, held or cache
 
     def _answer_ids(self, answer: str, end: bool) -> Tensor:
@@ -365,20 +381,19 @@ class Model:
         look, watch = self.sight.look, self.sight.watch
         return [look(one, tiles) if isinstance(one, Image.Image) else watch(one) for one in shown]
 
-    def _prefix(self, ids: list[int], seen: list[Seen], cache: str) -> tuple[list[Tensor], PrefixCache | None]:
-        prompt = torch.tensor(ids, device=self.net.denoiser.embedding.weight.device)
-        return self.sight.prompt(prompt, seen, cache=cache)
-
-    def _draft(self, step: Step, options: DecodeOptions, choice: Chosen | None) -> Draft:
+    def draft(self, step: Step, asked: Asked) -> Draft:
+        """A step of an answer in words."""
         denoiser = self.net.config.denoiser
-        ids = step.canvas.tolist()
         pieces = tuple(
-            None if i == denoiser.mask_id else "" if i in denoiser.eos_ids else self.tokenizer.token(i) for i in ids
+            None if i == denoiser.mask_id else "" if i in denoiser.eos_ids else self.tokenizer.token(i)
+            for i in step.canvas.tolist()
         )
-        said = ids[: find_stop(step.canvas, options.stops)]
+        return Draft(step=step, pieces=pieces, text=self._text(step, asked.options), chosen=asked.chosen)
+
+    def _text(self, step: Step, options: DecodeOptions) -> str:
+        said = step.canvas[: find_stop(step.canvas, options.stops)].tolist()
         exact = options.language is not None  # which may be about blanks too
-        text = self.tokenizer.decode((i for i in said if i != denoiser.mask_id), exact=exact)
-        return Draft(step=step, pieces=pieces, text=text, chosen=choice)
+        return self.tokenizer.decode((i for i in said if i != self.net.config.denoiser.mask_id), exact=exact)
 
 
 def open_picture(config: VLMConfig, image: Picture, *, name: str | None = None, official: bool = False) -> Image.Image:
@@ -404,11 +419,11 @@ def _parts(image: Shown) -> list[Part]:
     return [Part(kind="video" if isinstance(one, Video) else "image", value=one) for one in shown]
 
 
-def _name(image: Any) -> str:
+def name_of(image: Any) -> str:
     if image is None:
         return ""
     if isinstance(image, (list, tuple)):
-        return ", ".join(_name(one) for one in image)
+        return ", ".join(name_of(one) for one in image)
     if isinstance(image, Video):
         return image.name
     if isinstance(image, Image.Image):

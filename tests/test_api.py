@@ -71,14 +71,17 @@ def test_cached_and_recomputed_prefix_agree_with_a_shared_image(model: Model) ->
     assert cached.ids == model.ask(gradient(), "What is this?", cache="none", **NOISY).ids
 
 
-def test_pictures_are_forgotten_in_order() -> None:
+def test_pictures_are_forgotten_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny_model()
-    model.sight.remember = 2
-    for width in (40, 50, 60):
+    look, looks = model.net.look, []
+    monkeypatch.setattr(model.net, "look", lambda views: looks.append(1) or look(views))
+    model.ask(gradient(40), "What?", length=1)
+    model.sight.store.budget = 2 * model.sight.store.size
+    for width, seen in ((50, 2), (40, 2), (60, 3), (40, 3), (50, 4)):
         model.ask(gradient(width), "What?", length=1)
-    assert len(model.sight) == 2
+        assert len(looks) == seen and model.sight.store.size <= model.sight.store.budget
     model.forget()
-    assert len(model.sight) == 0
+    assert len(model.sight.store) == 0
 
 
 def test_seed_and_threads(model: Model) -> None:

@@ -37,6 +37,12 @@ class PrefixCache:
         """Where the keys and values of each layer lie: other tensors once they had to move."""
         return [*self._keys, *self._values]
 
+    @property
+    def nbytes(self) -> int:
+        """Memory that is not another cache's."""
+        kept = zip(self._keys, self._values, self._lent)
+        return sum(k.nbytes + v.nbytes for k, v, lent in kept if k is not None and not lent)
+
     def join(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values [B, KV, P + L, H] that a query of this forward sees; keeps them while writing."""
         held, end = self._held[layer], self._held[layer] + k.shape[2]

@@ -128,7 +128,7 @@ def _answer(model: Model, shown: list[Image.Image | Video], name: str, question:
             file=sys.stderr,
         )
         if answer.chosen:
-            print(f"chosen: {_told(answer.chosen.to_json())}", file=sys.stderr)
+            print(f"chosen: {told(answer.chosen.to_json())}", file=sys.stderr)
     return answer
 
 
@@ -141,7 +141,8 @@ def _print(answer: Answer, request: Request, *, name: str | None) -> None:
     print(line, flush=True)
 
 
-def _told(facts: dict[str, Any]) -> str:
+def told(facts: dict[str, Any]) -> str:
+    """Names and values in a line."""
     return ", ".join(f"{name} {value}" for name, value in facts.items())
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from lavida.cli import options as o
-from lavida.cli.answer import write_text
+from lavida.cli.answer import told, write_text
 
 Images = Annotated[
     list[str] | None, typer.Argument(metavar="[IMAGE...]", help="Pictures to try the settings on, without --data.")
@@ -37,13 +37,18 @@ def calibrate(
 ) -> None:
     """Time this machine, and find out what each setting is worth unless the model's table says so already."""
     from lavida import api
+    from lavida.decode.dial import QUALITIES, Wish, choose_setting
     from lavida.decode.table import keep_table
     from lavida.eval.calibrate import calibrate as measure
 
     loading = {"device": device, "dtype": dtype, "quantize": quantize, "offload": offload, "template": template}
     loaded = api.load(model, threads=threads, **loading)
     table = measure(loaded, images=images or (), data=data, questions=questions, length=length, again=again)
-    print(keep_table(table, loaded.folder))
+    kept, length = keep_table(table, loaded.folder), table.quality.length
+    for name in QUALITIES:
+        chosen = choose_setting(Wish(quality=name), table, table.speeds[-1], length=length, pictures=1)
+        print(f"{name}: {told(chosen.to_json())}")
+    print(kept)
     if out:
         write_text(out, replace(table, speeds=()).to_json())
 

@@ -195,3 +195,8 @@ def _by_rows(
 def is_fused(options: DecodeOptions) -> bool:
     """Whether `fused_scores` can say what these options ask for: the likeliest tokens, and no choice among them."""
     return options.temperature == 0 and options.top_p is None and options.top_k is None
+
+
+def in_one_piece(rows: int, vocab_size: int, options: DecodeOptions) -> bool:
+    """Whether `lean_scores` reads so many rows against the whole vocabulary at once."""
+    return rows * vocab_size <= (_CHUNK if is_fused(options) else _ROWS)

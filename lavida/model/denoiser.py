@@ -5,11 +5,16 @@ Dream and the autoregressive baseline differ by their config only.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+
 import torch
 from torch import Tensor, nn
 
 from lavida.cache.base import Cache
+from lavida.cache.company import Company, Member
 from lavida.config import DenoiserConfig
+from lavida.model.passes import Pass
 from lavida.nn.attention import Attention, causal_mask
 from lavida.nn.layers import RMSNorm, SwiGLU, rotary_span, rotary_tables
 from lavida.nn.quant import QuantLinear
@@ -31,7 +36,7 @@ class Block(nn.Module):
         cos: Tensor,
         sin: Tensor,
         mask: Tensor | None = None,
-        cache: Cache | None = None,
+        cache: Cache | Company | None = None,
         layer: int = 0,
     ) -> Tensor:
         x = x + self.attn(self.attn_norm(x), cos, sin, mask, cache, layer)
@@ -67,16 +72,50 @@ class Denoiser(nn.Module):
         is autoregressive, no token sees a later one whatever the mask says.
         """
         start = cache.length if cache is not None else 0
-        if self.config.autoregressive:
-            mask = causal_mask(x.shape[1], start + x.shape[1], mask, x.device)
-        head_dim, theta = self.config.head_dim, self.config.rope_theta
+        mask = self._mask(x.shape[1], start, mask)
         if positions is None:
-            cos, sin = rotary_span(start, start + x.shape[1], head_dim, theta, x.device)
-        else:
-            cos, sin = rotary_tables(positions, head_dim, theta)
+            return self._through(x, *self._rotary(x, start), mask, cache)
+        cos, sin = rotary_tables(positions, self.config.head_dim, self.config.rope_theta)
         if cos.dim() == 3:  # positions per row: broadcast over heads
             cos, sin = cos[:, None], sin[:, None]
-        for layer, block in enumerate(self.blocks):
+        return self._through(x, cos, sin, mask, cache)
+
+    def together(self, passes: Sequence[Pass], *, depth: int | None = None) -> list[Tensor]:
+        """Hidden states [1, T_i, D] of several passes, whose rows go through the matrix products together.
+
+        Those of `forward` up to rounding; to the bit where products do not depend on how many rows they have. `depth`
+        stops behind so many blocks.
+        """
+        if len(passes) == 1 and depth is None:
+            return [self(one.x, mask=one.mask, cache=one.cache) for one in passes]
+        starts = [0 if one.cache is None else one.cache.length for one in passes]
+        turns = [self._rotary(one.x, at) for one, at in zip(passes, starts)]
+        masks = [self._mask(one.x.shape[1], at, one.mask) for one, at in zip(passes, starts)]
+        lengths = [one.x.shape[1] for one in passes]
+        rows = [slice(*ends) for ends in pairwise(accumulate(lengths, initial=0))]
+        company = Company([Member(own, mask, one.cache) for own, mask, one in zip(rows, masks, passes)])
+        cos, sin = (torch.cat(tables) for tables in zip(*turns))
+        hidden = self._through(torch.cat([one.x for one in passes], 1), cos, sin, None, company, depth)
+        return list(hidden.split(lengths, 1))
+
+    def _mask(self, length: int, start: int, mask: Tensor | None) -> Tensor | None:
+        if not self.config.autoregressive:
+            return mask
+        return causal_mask(length, start + length, mask, self.embedding.weight.device)
+
+    def _rotary(self, x: Tensor, start: int) -> tuple[Tensor, Tensor]:
+        return rotary_span(start, start + x.shape[1], self.config.head_dim, self.config.rope_theta, x.device)
+
+    def _through(
+        self,
+        x: Tensor,
+        cos: Tensor,
+        sin: Tensor,
+        mask: Tensor | None,
+        cache: Cache | Company | None,
+        depth: int | None = None,
+    ) -> Tensor:
+        for layer, block in enumerate(self.blocks[:depth]):
             x = block(x, cos, sin, mask, cache, layer)
         return self.norm(x)
 

@@ -1,9 +1,12 @@
-"""Pictures and videos as tokens, kept for the last few of them: what was seen once is not encoded again."""
+"""Pictures, videos and prompts as tokens and keys, kept under a budget: what was seen once is not computed again.
+
+Everything is found by a hash of its content. A second question on a picture skips the tower, the same question on it
+the prompt's pass too.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -12,39 +15,40 @@ from PIL import Image
 from torch import Tensor
 
 from lavida.cache.prefix import PrefixCache
+from lavida.cache.store import BUDGET, Store
 from lavida.config import TilesConfig, VisionConfig
 from lavida.errors import ImageError
 from lavida.image.tiles import Grid, frame_views, views
+from lavida.model.passes import Passing, alone
 from lavida.model.vlm import IMAGE_ID, VLM
 from lavida.text.labels import Label
 from lavida.text.prompt import hint_ids
 from lavida.text.tokenizer import Tokenizer, Vocabulary
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Seen:
-    """What is kept of one picture or video."""
+    """One picture or video."""
 
+    key: bytes  # hash of its pixels and of how they were cut
     tokens: Tensor  # [T, D]: image tokens, and behind them the tower's hint if it gives one
-    cache: PrefixCache | None = None  # their keys and values, if no prompt changes them
 
 
 class Sight:
-    """The eyes of a model; `labels` are the tower's own classes, for the hint of lavida-mini."""
+    """The eyes of a model; `labels` are the tower's own classes, for the hint of lavida-mini.
+
+    `memory` bytes are kept of what was seen and of the prompts about it.
+    """
 
     def __init__(
-        self, net: VLM, tokenizer: Vocabulary | None, *, labels: list[Label] | None, name: str, remember: int = 8
+        self, net: VLM, tokenizer: Vocabulary | None, *, labels: list[Label] | None, name: str, memory: int = BUDGET
     ) -> None:
         self._net, self._tokenizer, self._labels, self._name = net, tokenizer, labels, name
-        self._seen: OrderedDict[bytes, Seen] = OrderedDict()
-        self.remember = remember
-
-    def __len__(self) -> int:
-        return len(self._seen)
+        self.store = Store(memory)
 
     def forget(self) -> None:
         """Drop everything kept."""
-        self._seen.clear()
+        self.store.clear()
 
     def require(self) -> VisionConfig:
         """The tower's configuration. Raises ImageError if there is none."""
@@ -73,19 +77,42 @@ class Sight:
         weight = self._net.denoiser.embedding.weight
         return self._kept(pixels, "video", lambda: self._net.video_tokens(self._eyes(pixels)[0]).to(weight))
 
-    def prompt(self, ids: Tensor, seen: Sequence[Seen], *, cache: str) -> tuple[list[Tensor], PrefixCache | None]:
-        """The prompt of ids [P] as pieces [1, P_i, D], or as keys and values where the picture's are kept.
+    def prompt(
+        self, ids: Sequence[int] | Tensor, seen: Sequence[Seen], *, cache: str, room: int = 0
+    ) -> tuple[list[Tensor], PrefixCache | None]:
+        """The prompt of ids [P] as pieces [1, P_i, D], or as keys and values if it is to be computed once.
 
-        `cache` is that of `DecodeOptions`. Raises RequestError unless each -200 has its picture or video.
+        `cache` is that of `DecodeOptions`, `room` the length of the canvas if it is known. Raises RequestError unless
+        each -200 has its picture or video.
         """
+        return alone(self._net.denoiser, self.prompting(ids, seen, cache=cache, room=room))
+
+    def prompting(
+        self, ids: Sequence[int] | Tensor, seen: Sequence[Seen], *, cache: str, room: int = 0
+    ) -> Passing[tuple[list[Tensor], PrefixCache | None]]:
+        """The coroutine of `prompt`."""
         net = self._net
-        if not (net.config.shared_image and len(seen) == 1 and cache == "prefix"):
+        ids = torch.as_tensor(ids, device=net.denoiser.embedding.weight.device)
+        if cache != "prefix":
             return net.segments(ids, [one.tokens for one in seen]), None
-        (one,) = seen
-        if one.cache is None:
-            one.cache = net.prefill([one.tokens[None]])
-        words = net.denoiser.embed(ids[ids != IMAGE_ID])[None]
-        return [], net.prefill([words], one.cache.fork())
+        key = ("prompt", tuple(ids.tolist()), *(one.key for one in seen))
+        held = self.store.get(key)
+        if held is None:
+            if net.config.shared_image and len(seen) == 1:
+                words = net.denoiser.embed(ids[ids != IMAGE_ID])[None]
+                held = yield from net.prefilling([words], self._keys(*seen).fork(room))
+            else:  # long: made at once, so that those who ask the same next find it
+                held = net.prefill(net.segments(ids, [one.tokens for one in seen]), room=room)
+            self.store.put(key, held, held.nbytes)
+        return [], held
+
+    def _keys(self, seen: Seen) -> PrefixCache:
+        """Keys and values of a picture that no prompt changes."""
+        held = self.store.get(("keys", seen.key))
+        if held is None:
+            held = self._net.prefill([seen.tokens[None]])
+            self.store.put(("keys", seen.key), held, held.nbytes)
+        return held
 
     def frame_tokens(self) -> int:
         """Tokens that one frame of a video takes."""
@@ -94,12 +121,11 @@ class Sight:
 
     def _kept(self, pixels: Tensor, manner: str, tokens: Callable[[], Tensor]) -> Seen:
         key = hashlib.blake2b(pixels.numpy().tobytes() + manner.encode()).digest()
-        if key not in self._seen:
-            self._seen[key] = Seen(tokens=tokens())
-            while len(self._seen) > self.remember:
-                self._seen.popitem(last=False)
-        self._seen.move_to_end(key)
-        return self._seen[key]
+        held = self.store.get(("seen", key))
+        if held is None:
+            held = Seen(key=key, tokens=tokens())
+            self.store.put(("seen", key), held, held.tokens.nbytes)
+        return held
 
     def _eyes(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
         return self._net.look(pixels.to(self._net.denoiser.embedding.weight))

@@ -13,6 +13,7 @@ from lavida.errors import ConfigError, RequestError
 from lavida.image.tiles import Grid
 from lavida.model.denoiser import Denoiser
 from lavida.model.efficientnet import EfficientNetLite0
+from lavida.model.passes import Pass, Passing, alone
 from lavida.model.projector import CellPositions, Projector, arrange, arrange_frames, pool
 
 IMAGE_ID = -200  # stands for a picture in a list of token ids
@@ -119,10 +120,18 @@ class VLM(nn.Module):
         The cache comes back closed: what reads it adds nothing. `fork` opens a copy for another prompt. `room` is that
         of a new cache: the length of the canvas, if it is known.
         """
+        return alone(self.denoiser, self.prefilling(segments, cache, room=room))
+
+    @torch.no_grad()
+    def prefilling(
+        self, segments: list[Tensor], cache: PrefixCache | None = None, *, room: int = 0
+    ) -> Passing[PrefixCache]:
+        """The coroutine of `prefill`."""
         cache = PrefixCache(self.config.denoiser.n_layers, room) if cache is None else cache
         for segment in segments:
             if segment.shape[1]:
-                cache.tail = self.denoiser(segment, cache=cache)[:, -1]
+                hidden = yield Pass(x=segment, cache=cache)
+                cache.tail = hidden[:, -1].clone()  # it may be kept for long, the others not
         cache.writing = False
         return cache
 

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lavida.cache.base import Cache
+from lavida.cache.company import Company
 from lavida.nn.layers import rotate
 
 
@@ -27,22 +28,32 @@ class Attention(nn.Module):
         cos: Tensor,
         sin: Tensor,
         mask: Tensor | None = None,
-        cache: Cache | None = None,
+        cache: Cache | Company | None = None,
         layer: int = 0,
     ) -> Tensor:
-        """x [B, L, D]; mask broadcastable to [B, N, L, keys], True = may attend; its keys are those of `cache.join`."""
+        """x [B, L, D]; mask broadcastable to [B, N, L, keys], True = may attend; its keys are those of `cache.join`.
+
+        The members of a company attend one by one, each under its own mask: x is [1, R, D] and `mask` is not used.
+        """
         batch, length, _ = x.shape
         q = self.q(x).view(batch, length, self.n_heads, self.head_dim).transpose(1, 2)  # [B, N, L, H]
         k = self.k(x).view(batch, length, self.n_kv_heads, self.head_dim).transpose(1, 2)
         v = self.v(x).view(batch, length, self.n_kv_heads, self.head_dim).transpose(1, 2)
         q, k = rotate(q, cos, sin), rotate(k, cos, sin)
+        if isinstance(cache, Company):
+            qkv = ((one, (t[:, :, one.own] for t in (q, k, v))) for one in cache.members)
+            x = torch.cat([self._attend(*own, one.mask, one.cache, layer) for one, own in qkv], 2)
+        else:
+            x = self._attend(q, k, v, mask, cache, layer)
+        return self.out(x.transpose(1, 2).reshape(batch, length, -1))
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, cache: Cache | None, layer: int) -> Tensor:
+        """Values [B, N, L, H] of queries [B, N, L, H] that see k, v [B, KV, L, H] and what the cache holds."""
         if cache is not None:
             k, v = cache.join(layer, k, v)
-        if mask is not None and self.training and x.device.type == "cpu" and self.n_heads == self.n_kv_heads:
-            x = _explicit_attention(q, k, v, mask)
-        else:
-            x = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=self.n_heads != self.n_kv_heads)
-        return self.out(x.transpose(1, 2).reshape(batch, length, -1))
+        if mask is not None and self.training and q.device.type == "cpu" and self.n_heads == self.n_kv_heads:
+            return _explicit_attention(q, k, v, mask)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=self.n_heads != self.n_kv_heads)
 
 
 def _explicit_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:

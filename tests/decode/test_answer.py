@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
@@ -9,6 +11,7 @@ from lavida.decode.loop import Look
 from lavida.decode.options import DecodeOptions
 from lavida.diffusion.loss import shift_rows
 from lavida.errors import RequestError
+from lavida.model.passes import Pass, Passing, alone
 from lavida.model.vlm import IMAGE_ID, VLM
 from lavida.nn.attention import prefix_mask
 from tests.fakes import tiny_config, tiny_model
@@ -54,10 +57,16 @@ def test_staircase() -> None:
 
 
 def test_guidance_moves_away_from_the_blind_answer() -> None:
-    seen, blind = (lambda look: torch.tensor([[3.0]])), (lambda look: torch.tensor([[1.0]]))
-    rows_of, head = guided(seen, blind, lambda hidden, part=None: hidden * torch.arange(1, 3)[part or slice(None)], 0.5)
-    assert head(rows_of(ALL)).tolist() == [[4.0, 8.0]]
-    assert head(rows_of(ALL), slice(1, 2)).tolist() == [[8.0]]
+    def saying(number: float) -> Callable[[Look], Passing[Tensor]]:
+        def rows_of(look: Look) -> Passing[Tensor]:
+            return (yield Pass(x=torch.tensor([[number]])))
+
+        return rows_of
+
+    head = lambda hidden, part=None: hidden * torch.arange(1, 3)[part or slice(None)]  # noqa: E731
+    rows_of, head = guided(saying(3.0), saying(1.0), head, 0.5)
+    hidden = alone(lambda x, **_: x, rows_of(ALL))
+    assert head(hidden).tolist() == [[4.0, 8.0]] and head(hidden, slice(1, 2)).tolist() == [[8.0]]
 
 
 def test_shifted_logits_need_a_prompt() -> None:

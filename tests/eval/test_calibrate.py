@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -72,7 +73,12 @@ def test_a_model_that_was_calibrated_answers_by_its_table(
     assert (
         main(["calibrate", str(photo), "--model", str(folder), "--length", "8", "--out", str(folder / "q.json")]) == 0
     )
-    assert capsys.readouterr().out.endswith(f"{folder / FILE}\n")
+    *_, high, balanced, fast, path = capsys.readouterr().out.splitlines()
+    assert path == str(folder / FILE)
+    for name, line in {"high": high, "balanced": balanced, "fast": fast}.items():
+        assert re.match(
+            rf"{name}: .*steps \d.*, length 8, expected_seconds [\d.e-]+, quality [01]\.\d+, measure l", line
+        )
     assert main([*ask, "--quality", "high", "--json", "--time"]) == 0
     out, err = capsys.readouterr()
     record = json.loads(out)
