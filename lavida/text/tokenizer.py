@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
 
@@ -45,8 +46,18 @@ class Vocabulary:
             )
         return i
 
+    @cached_property
+    def special_ids(self) -> tuple[int, ...]:
+        """The tokens that stand for no text."""
+        added = self._backend.get_added_tokens_decoder()
+        return tuple(sorted(i for i, token in added.items() if token.special))
+
     def encode(self, text: str) -> list[int]:
         """Ids of a text. Raises RequestError for what is no Unicode, such as bytes of another encoding."""
+        return self.encode_on(text)
+
+    def encode_on(self, text: str) -> list[int]:
+        """Ids of a text that goes on another one: as it stands, nothing put before it."""
         try:
             return self._backend.encode(text, add_special_tokens=False).ids
         except TypeError:
@@ -112,4 +123,4 @@ class Tokenizer(Vocabulary):
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text, a space before it."""
-        return super().encode(" " + text)
+        return self.encode_on(" " + text)
