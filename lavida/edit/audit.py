@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from lavida.edit.reading import Reading
-from lavida.errors import RequestError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +59,6 @@ class Word:
 class Audit:
     """A text, word by word."""
 
-    question: str  # that the text answers
     words: tuple[Word, ...]
 
     @property
@@ -69,10 +67,8 @@ class Audit:
 
 
 @torch.no_grad()
-def audit_ids(seen: Reading, blind: Reading, ids: Sequence[int], question: str) -> Audit:
+def audit_ids(seen: Reading, blind: Reading, ids: Sequence[int]) -> Audit:
     """Audit the tokens of a text under two readings of one question: with the picture and without it."""
-    if not ids:
-        raise RequestError("the text is empty; give at least one word")
     spans = word_spans([seen.tokenizer.token(i) for i in ids])
     with_picture, best, best_value = token_scores(seen, ids, spans)
     without, _, _ = token_scores(blind, ids, spans)
@@ -86,23 +82,30 @@ def audit_ids(seen: Reading, blind: Reading, ids: Sequence[int], question: str) 
         )
         for k, i in enumerate(ids)
     ]
-    return Audit(question=question, words=tuple(Word(tokens=tuple(tokens[a:b])) for a, b in spans))
+    return Audit(words=tuple(Word(tokens=tuple(tokens[a:b])) for a, b in spans))
 
 
-def token_scores(reading: Reading, ids: Sequence[int], spans: Sequence[tuple[int, int]]) -> tuple[Tensor, ...]:
-    """Log-likelihoods [n] of a text's tokens, the likeliest tokens [n] at their places and their own [n]."""
-    canvas, n = reading.canvas(ids), len(ids)
-    wanted = torch.zeros(n, len(canvas), dtype=torch.bool)
-    wanted[torch.arange(n), torch.arange(n)] = True
-    if reading.net.config.denoiser.autoregressive:  # one pass tells all
-        logp = reading.log_probabilities(canvas[None], torch.zeros(1, len(canvas), dtype=torch.bool), wanted.any(0)[None])
+def token_scores(
+    reading: Reading, ids: Sequence[int], spans: Sequence[tuple[int, int]]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Log-likelihoods [n] of the tokens in `spans` of a text, the likeliest tokens [n] at their places and theirs [n].
+
+    A span's tokens are hidden together and shown again one after the other, so that they add up to the span's figure.
+    """
+    canvas = reading.canvas(ids)
+    places = torch.tensor([i for start, stop in spans for i in range(start, stop)], dtype=torch.long)
+    wanted = torch.zeros(len(places), len(canvas), dtype=torch.bool)
+    wanted[torch.arange(len(places)), places] = True
+    if reading.net.config.denoiser.autoregressive:  # one pass tells all, and it sees only what stands before
+        once = wanted.any(0)[None]
+        logp = reading.log_probabilities(canvas[None], torch.zeros_like(once), once)
     else:
-        masked = torch.zeros_like(wanted)
-        for start, stop in spans:
-            for i in range(start, stop):
-                masked[i, i:stop] = True
-        logp = reading.log_probabilities(canvas.expand(n, -1), masked, wanted)
-    own = logp.gather(1, torch.tensor(ids)[:, None])[:, 0]
+        ends = torch.tensor([stop for start, stop in spans for _ in range(start, stop)], dtype=torch.long)
+        at = torch.arange(len(canvas))
+        logp = reading.log_probabilities(
+            canvas.expand(len(places), -1), (at >= places[:, None]) & (at < ends[:, None]), wanted
+        )
+    own = logp.gather(1, canvas[places, None])[:, 0]
     best = logp.index_fill(1, reading.unwritable, -torch.inf).max(1)
     return own, best.indices, best.values
 

@@ -64,6 +64,7 @@ class Reading:
         written = [*ids, self.tokenizer.id_of(end) if end else pad]
         return torch.tensor(written + [pad] * ((length or self.length) - len(written)))
 
+    @torch.no_grad()
     def log_probabilities(self, ids: Tensor, masked: Tensor, wanted: Tensor) -> Tensor:
         """Log-probabilities [n, V] at the `wanted` places of canvases [B, L] whose `masked` places are hidden."""
         net, device = self.net, self.net.denoiser.embedding.weight.device
