@@ -29,6 +29,8 @@ VERBS = {
     "train mini": ("lavida.cli.train_mini", "Train lavida-mini itself, or go on with a run."),
     "train report": ("lavida.cli.report", "Draw a run into one HTML page."),
     "calibrate": ("lavida.cli.calibrate", "Measure a model here, for --quality and --deadline."),
+    "eval infill": ("lavida.cli.eval_infill", "Words removed from held-out captions and written anew."),
+    "eval audit": ("lavida.cli.eval_audit", "Wrong names in captions: found by an audit, mended by a revision."),
     "eval": ("lavida.cli.eval", "Figures of lavida-mini and its baselines."),
 }
 
