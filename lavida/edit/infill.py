@@ -27,7 +27,7 @@ from lavida.text.holes import Holed
 
 MOST = 6  # tokens of a hole [M], unless asked otherwise
 HOWS = ("search", "fim")
-_TOGETHER = 36  # combinations of lengths that are all tried; beyond it, one hole after the other
+_TOGETHER = 16  # combinations of lengths that are all tried; beyond it, one hole after the other
 _ROUNDS, _BATCH = 2, 4  # masks that a canvas is held against: the same for all, so that few are enough
 
 

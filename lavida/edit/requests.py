@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from lavida.decode.options import DecodeOptions
 from lavida.edit.audit import Audit, audit_ids
 from lavida.edit.infill import Infill, InfillOptions, infill_ids
 from lavida.edit.reading import Reading, check_both_ways
@@ -20,7 +19,8 @@ if TYPE_CHECKING:
     from lavida.api import Model, Picture, Shown
 
 GREY = (127, 127, 127)
-_DECODE = {f.name for f in fields(DecodeOptions)} - {"length", "cache", "stops", "banned", "guidance", "compat"}
+# Of the options of decoding, those that change how a hole is written.
+_DECODE = {"steps", "schedule", "shift", "remasking", "threshold", "temperature", "top_p", "top_k", "seed"}
 
 
 def infill(model: Model, image: Shown, text: str, question: str, *, cache: str | None = None, **options: Any) -> Infill:
