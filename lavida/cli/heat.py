@@ -15,8 +15,8 @@ from rich.text import Text
 
 from lavida.edit.audit import Audit, Word
 
-FULL = 6.0  # nats of support at which a colour is strongest
-DOUBTED = math.log(0.05)  # a word less likely than that is underlined
+FULL = 6.0  # nats at which a colour is strongest
+DOUBTED = math.log(0.05)  # a word less likely than that is underlined, and red whatever a grey picture makes of it
 _FOR, _AGAINST = (46, 160, 67), (218, 54, 51)
 _PHOTO = 420  # pixels
 
@@ -36,8 +36,8 @@ tr + tr {{ border-top: 1px solid #d1d9e0; }} caption {{ caption-side: bottom; te
 <img src="{picture}" alt="the picture">
 <p class="text">{words}</p>
 <table>
-<caption>Green: the picture speaks for the word, red: against it, beside a grey picture in its place. Underlined: less
-likely than 5 %.</caption>
+<caption>Green: likelier with the picture than with a grey one in its place; red: less likely. Underlined: with the
+picture less likely than 5 %, the redder the further below.</caption>
 <tr><th>word</th><th>with the picture</th><th>without</th><th>support, nats</th><th>likeliest here</th></tr>
 {rows}
 </table>
@@ -66,7 +66,7 @@ def show(found: Audit, *, file: TextIO) -> None:
 def page(found: Audit, *, picture: Image.Image, title: str) -> str:
     """The heat map as HTML, the picture in it."""
     words = "".join(
-        f'<span style="background: rgba({_rgb(word)}, {_strength(word):.2f})"'
+        f'<span style="background: {_css(word)}"'
         f'{" class=doubted" * _is_doubted(word)} title="{escape(_title(word))}">{escape(word.text)}</span>'
         for word in found.words
     )
@@ -78,17 +78,25 @@ def page(found: Audit, *, picture: Image.Image, title: str) -> str:
     return _PAGE.format(title=escape(title), picture=_data(picture), words=words, rows=rows)
 
 
+def heat(word: Word) -> float:
+    """What colours a word, nats: its support, or how far it lies below what is doubted."""
+    return word.seen - DOUBTED if _is_doubted(word) else word.support
+
+
+def _colour(word: Word) -> tuple[tuple[int, int, int], float]:
+    value = heat(word)
+    return _FOR if value >= 0 else _AGAINST, min(1.0, abs(value) / FULL)
+
+
 def _style(word: Word) -> str:
-    shade = [round(255 + (c - 255) * _strength(word)) for c in (_FOR if word.support >= 0 else _AGAINST)]
+    colour, strength = _colour(word)
+    shade = (round(255 + (c - 255) * strength) for c in colour)
     return f"black on rgb({','.join(map(str, shade))}){' underline bold' * _is_doubted(word)}"
 
 
-def _rgb(word: Word) -> str:
-    return ", ".join(map(str, _FOR if word.support >= 0 else _AGAINST))
-
-
-def _strength(word: Word) -> float:
-    return min(1.0, abs(word.support) / FULL)
+def _css(word: Word) -> str:
+    colour, strength = _colour(word)
+    return f"rgba({', '.join(map(str, colour))}, {strength:.2f})"
 
 
 def _is_doubted(word: Word) -> bool:

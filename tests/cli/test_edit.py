@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 import lavida
+from lavida.cli.heat import heat, page
 from lavida.cli.main import main
+from lavida.edit.audit import Audit, Token, Word
 from tests.fakes import tiny_config
+from tests.pictures import gradient
 from tests.tiny import tiny_net, tiny_tokenizer
 
 
@@ -104,3 +107,15 @@ def test_mistakes_are_one_line(
     assert main([*argv, "--model", str(tiny_folder)]) == 2
     out, err = capsys.readouterr()
     assert out == "" and err.startswith("lavida: ") and err.count("\n") == 1 and words in err
+
+
+@pytest.mark.parametrize(
+    ("seen", "blind", "warmth", "doubted"),
+    [(-0.1, -5.1, 5.0, False), (-1.0, -0.5, -0.5, False), (-9.0, -12.0, -6.0, True), (0.0, 0.0, 0.0, False)],
+)
+def test_an_unlikely_word_is_never_green(seen: float, blind: float, warmth: float, doubted: bool) -> None:
+    word = Word(tokens=(Token(text=" <dog>", seen=seen, blind=blind, instead=" cat", instead_seen=-0.1),))
+    assert heat(word) == pytest.approx(warmth, abs=0.01)
+    html = page(Audit(words=(word,)), picture=gradient(30, 20), title="What?")
+    assert ("class=doubted" in html) == doubted and "&lt;dog&gt;" in html and "<dog>" not in html
+    assert (f"rgba(218, 54, 51, {min(1, abs(warmth) / 6):.2f})" in html) == (warmth < 0)
