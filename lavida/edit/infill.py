@@ -22,7 +22,7 @@ from lavida.edit.audit import token_scores
 from lavida.edit.fill import fill
 from lavida.edit.reading import Reading
 from lavida.errors import CheckpointError, RequestError
-from lavida.eval.likelihood import log_likelihood
+from lavida.eval.likelihood import common_log_likelihoods
 from lavida.text.holes import Holed
 
 MOST = 6  # tokens of a hole [M], unless asked otherwise
@@ -139,7 +139,7 @@ class Search:
             body += [*written, *after]
             kept.append(len(written))
             at += size + 1
-        return self._scored(self.reading.canvas(body, self.length), tuple(kept))
+        return self._scored([self.reading.canvas(body, self.length)], [tuple(kept)])[0]
 
     def branch(self, best: Try, hole: int) -> Try:
         """Try other words where the model is least sure within a hole, the rest of the hole anew around each."""
@@ -157,7 +157,7 @@ class Search:
         drafts[:, start:stop] = self.reading.mask_id
         drafts[:, start + unsure] = logp[unsure].topk(len(drafts)).indices
         canvases = fill(self.reading, drafts, spaced.expand_as(drafts), self.decode)
-        return _likeliest([best, *(self._scored(canvas, best.sizes) for canvas in canvases)])
+        return _likeliest([best, *self._scored(canvases, itertools.repeat(best.sizes))])
 
     def result(self, best: Try) -> Infill:
         """The best canvas as text, each hole beside what else was tried with the other holes as they are."""
@@ -201,7 +201,7 @@ class Search:
         chosen = list(many)
         drafts, spaced = map(torch.stack, zip(*map(self._draft, chosen), strict=True))
         canvases = fill(self.reading, drafts, spaced, self.decode)
-        return [self._scored(canvas, sizes) for canvas, sizes in zip(canvases, chosen, strict=True)]
+        return self._scored(canvases, chosen)
 
     def _draft(self, sizes: Sizes, closing: Sequence[int] = ()) -> tuple[Tensor, Tensor]:
         """The canvas [L] with masks in its holes, and where [L] a token must begin with a space."""
@@ -221,16 +221,20 @@ class Search:
             at += len(ids) + size
         return places
 
-    def _scored(self, canvas: Tensor, sizes: Sizes) -> Try:
-        key = sizes, tuple(canvas.tolist())
-        if key not in self._tries:
-            reading = self.reading
-            found = log_likelihood(
-                reading.net, list(reading.segments), canvas, rounds=_ROUNDS, batch=_BATCH, cache=reading.cache
+    def _scored(self, canvases: Iterable[Tensor], sizes: Iterable[Sizes]) -> list[Try]:
+        """Canvases [L] with their likelihoods; all that are new are held against the same masks, together."""
+        keys = [(size, tuple(canvas.tolist())) for canvas, size in zip(canvases, sizes)]
+        new = [key for key in dict.fromkeys(keys) if key not in self._tries]
+        if new:
+            reading, ids = self.reading, torch.tensor([canvas for _, canvas in new])
+            values = common_log_likelihoods(
+                reading.net, list(reading.segments), ids, rounds=_ROUNDS, batch=_BATCH, cache=reading.cache
             )
-            body = tuple(canvas[: sum(map(len, self.holed.ids)) + sum(sizes)].tolist())
-            self._tries[key] = Try(canvas=canvas, sizes=sizes, body=body, value=found.value)
-        return self._tries[key]
+            given = sum(map(len, self.holed.ids))
+            for (size, canvas), row, value in zip(new, ids, values.tolist(), strict=True):
+                body = canvas[: given + sum(size)]
+                self._tries[size, canvas] = Try(canvas=row, sizes=size, body=body, value=value)
+        return [self._tries[key] for key in keys]
 
     def _gap_tokens(self) -> tuple[int, int]:
         """The ids of [S] and [FIM]. Raises RequestError if the model has none."""
