@@ -32,9 +32,6 @@ from lavida.decode.options import DecodeOptions
 from lavida.decode.resolve import LONGEST, decode_options, model_options
 from lavida.decode.table import need_table, setup_of
 from lavida.edit import requests
-from lavida.edit.audit import Audit
-from lavida.edit.infill import Infill
-from lavida.edit.revise import Revision
 from lavida.errors import CheckpointError, RequestError
 from lavida.eval.likelihood import Choice, Likelihood, choose, log_likelihood
 from lavida.image.load import open_image
@@ -254,15 +251,15 @@ class Model:
         segments, held = self.read_question(image, question, cache)
         return choose(self.net, segments, ids, cache=held, **options)
 
-    def infill(self, image: Shown, text: str, *, question: str = DESCRIBE, **options: Any) -> Infill:
+    def infill(self, image: Shown, text: str, *, question: str = DESCRIBE, **options: Any) -> requests.Infill:
         """Fill the holes `[M]` and `[M:4]` of an answer to `question`; `options` of `lavida.edit.requests.infill`."""
         return requests.infill(self, image, text, question, **options)
 
-    def audit(self, image: Picture, text: str, *, question: str = DESCRIBE, **options: Any) -> Audit:
+    def audit(self, image: Picture, text: str, *, question: str = DESCRIBE, **options: Any) -> requests.Audit:
         """What of an answer the picture supports, word by word; `options` of `lavida.edit.requests.audit`."""
         return requests.audit(self, image, text, question, **options)
 
-    def revise(self, image: Picture, text: str, *, question: str = DESCRIBE, **options: Any) -> Revision:
+    def revise(self, image: Picture, text: str, *, question: str = DESCRIBE, **options: Any) -> requests.Revision:
         """An answer with its unlikely words written anew; `options` of `lavida.edit.requests.revise`."""
         return requests.revise(self, image, text, question, **options)
 

@@ -13,7 +13,7 @@ from lavida.edit.reading import Reading, check_both_ways
 from lavida.edit.revise import ReviseOptions, Revision, revise_ids
 from lavida.errors import RequestError
 from lavida.image.video import Video
-from lavida.text.holes import read_holes
+from lavida.text.holes import read_holes, text_ids
 
 if TYPE_CHECKING:
     from lavida.api import Model, Picture, Shown
@@ -87,7 +87,7 @@ def _check_names(options: dict[str, Any], known: set[str]) -> None:
 def _ids(model: Model, text: str) -> list[int]:
     if not text.strip():
         raise RequestError("the text is empty; give at least one word")
-    return model.tokenizer.encode(text.strip())
+    return text_ids(text.strip(), model.tokenizer)
 
 
 def _picture(model: Model, image: Picture) -> Image.Image:

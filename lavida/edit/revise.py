@@ -58,17 +58,11 @@ class Revision:
 def revise_ids(reading: Reading, ids: Sequence[int], options: ReviseOptions) -> Revision:
     """Revise a text of the given tokens with a model that sees both sides of a gap."""
     # One length for all canvases, so that all texts are held against the same masks.
-    reading = replace(reading, length=max(reading.length, len(ids) + _LONGER * options.changes + 1))
+    reading = replace(reading, length=max(reading.length, len(ids) + 2 * _LONGER + 1))
     old = now = _whole(reading, ids)
-    hopeless: set[tuple[int, ...]] = set()  # words that stood up to an attempt, with all that surrounds them
     for _ in range(options.changes):
-        better = None
-        for start, stop in _doubted(reading, now, options.doubt):
-            if (start, *now.body) not in hopeless:
-                better = _rewritten(reading, now, start, stop, options.gain)
-                if better is not None:
-                    break
-                hopeless.add((start, *now.body))
+        rewritten = (_rewritten(reading, now, *span, options.gain) for span in _doubted(reading, now, options.doubt))
+        better = next(filter(None, rewritten), None)
         if better is None:
             break
         now = better
@@ -106,9 +100,10 @@ def _rewritten(reading: Reading, now: Try, start: int, stop: int, gain: float) -
 
 
 def _masked(reading: Reading, body: Sequence[int], start: int, stop: int) -> Holed:
-    """A text with one hole; its pieces are told by their ids alone."""
+    """A text with one hole, which the canvas has room for; its pieces are told by their ids alone."""
     spaced = reading.tokenizer.token(body[start]).startswith(" ")
-    hole = Hole(least=1, most=stop - start + _LONGER, spaced=spaced)
+    spare = reading.length - len(body) - 1
+    hole = Hole(least=1, most=stop - start + min(_LONGER, spare), spaced=spaced)
     return Holed(texts=("", ""), holes=(hole,), ids=(tuple(body[:start]), tuple(body[stop:])))
 
 

@@ -54,8 +54,21 @@ def read_holes(text: str, tokenizer: Vocabulary, *, most: int) -> Holed:
         spaced = texts[i].endswith(" ") or (i == 0 and not texts[0] and tokenizer.adds_space)
         texts[i] = texts[i].removesuffix(" ")
         holes.append(Hole(least=least, most=longest, spaced=spaced))
-    ids = [tuple((tokenizer.encode if i == 0 else tokenizer.encode_on)(t) if t else ()) for i, t in enumerate(texts)]
+    ids = [tuple(text_ids(t, tokenizer, goes_on=i > 0)) for i, t in enumerate(texts)]
     return Holed(texts=tuple(texts), holes=tuple(holes), ids=tuple(ids))
+
+
+def text_ids(text: str, tokenizer: Vocabulary, *, goes_on: bool = False) -> list[int]:
+    """Ids of a text that may be empty; `goes_on`: it follows on another. Raises RequestError for a special token."""
+    if not text:
+        return []
+    ids = tokenizer.encode_on(text) if goes_on else tokenizer.encode(text)
+    special = [i for i in ids if i in tokenizer.special_ids]
+    if special:
+        raise RequestError(
+            f"{tokenizer.token(special[0])} stands for no text but is a token of the model; leave it out"
+        )
+    return ids
 
 
 def _sizes(mark: str, most: int) -> tuple[int, int]:

@@ -8,24 +8,7 @@ from lavida.decode.loop import denoise
 from lavida.decode.options import DecodeOptions
 from lavida.edit.fill import fill
 from lavida.edit.reading import Reading
-from lavida.text.chat import TEMPLATES
-from tests.tiny import tiny_config, tiny_net, tiny_tokenizer
-
-L = 12
-
-
-def _reading(cache: str = "prefix") -> Reading:
-    tokenizer = tiny_tokenizer()
-    net = tiny_net(tiny_config(tokenizer))
-    with torch.no_grad():
-        for p in net.denoiser.parameters():
-            if p.dim() > 1:
-                p.normal_(0, 0.4, generator=torch.Generator().manual_seed(p.numel()))  # so that answers differ
-    segments = net.segments(torch.tensor(tokenizer.encode("What is this?")), [])
-    held = net.prefill(segments) if cache == "prefix" else cache
-    return Reading(
-        net=net, tokenizer=tokenizer, template=TEMPLATES["lavida-mini"], segments=segments, cache=held, length=L
-    )
+from tests.edit.readings import L, random_reading
 
 
 def _drafts(reading: Reading) -> torch.Tensor:
@@ -39,7 +22,7 @@ def _drafts(reading: Reading) -> torch.Tensor:
 @pytest.mark.parametrize("cache", ["prefix", "none"])
 @pytest.mark.parametrize("options", [{}, {"steps": 2}, {"temperature": 1.5, "seed": 7}, {"threshold": 0.01}])
 def test_drafts_filled_together_are_those_filled_alone(cache: str, options: dict) -> None:
-    reading = _reading(cache)
+    reading = random_reading(cache)
     drafts, chosen = _drafts(reading), DecodeOptions(length=L, **options)
     together = fill(reading, drafts, torch.zeros_like(drafts, dtype=torch.bool), chosen)
     for draft, filled in zip(drafts, together, strict=True):
@@ -50,7 +33,7 @@ def test_drafts_filled_together_are_those_filled_alone(cache: str, options: dict
 
 
 def test_it_is_the_loop_that_fills() -> None:
-    reading = _reading()
+    reading = random_reading()
     draft, denoiser = _drafts(reading)[1], reading.net.config.denoiser
     options = DecodeOptions(length=L, banned=tuple(reading.unwritable.tolist()))
 
@@ -64,7 +47,7 @@ def test_it_is_the_loop_that_fills() -> None:
 
 
 def test_a_place_behind_a_space_begins_with_one() -> None:
-    reading = _reading()
+    reading = random_reading()
     drafts = _drafts(reading)
     spaced = torch.zeros_like(drafts, dtype=torch.bool)
     spaced[1, 0] = spaced[1, 2] = True

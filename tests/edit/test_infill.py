@@ -3,6 +3,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lavida.edit.infill import Infill, InfillOptions, infill_ids
 from lavida.edit.reading import Reading
@@ -10,6 +12,7 @@ from lavida.errors import RequestError
 from lavida.text.chat import TEMPLATES
 from lavida.text.holes import read_holes
 from tests.edit.oracle import oracle
+from tests.edit.readings import random_reading
 
 OWLS = {"two owls and a cat.": 6.0, "two owls and a dog.": 3.0, "a cat and an owl.": 2.0, "two red owls.": 1.0}
 
@@ -76,3 +79,25 @@ def test_options_out_of_range_and_models_without_gaps_are_refused() -> None:
     reading = replace(oracle(OWLS), template=TEMPLATES["plain"])
     with pytest.raises(RequestError, match="no tokens for gaps"):
         _infill(reading, "two [M:3].", how="fim")
+
+
+_PIECES = st.sampled_from(["a", "one red", " cat", ", a dog", ".", " on the left", ""])
+_HOLES = st.sampled_from(["[M]", " [M:1]", " [M:0-2]", " [M:2-3]", "[M:2]"])
+
+
+@settings(max_examples=8, deadline=None, derandomize=True)
+@given(
+    pieces=st.lists(st.tuples(_PIECES, _HOLES), min_size=1, max_size=2), end=_PIECES, steps=st.sampled_from([1, None])
+)
+def test_any_model_keeps_what_is_given_and_to_the_lengths(
+    pieces: list[tuple[str, str]], end: str, steps: int | None
+) -> None:
+    template = "".join(piece + hole for piece, hole in pieces) + end
+    options = InfillOptions(most=2, alternatives=1, decode={} if steps is None else {"steps": steps})
+    reading = random_reading()
+    holed = read_holes(template, reading.tokenizer, most=options.most)
+    found = infill_ids(reading, holed, options)
+    assert found.text == holed.filled([hole.text for hole in found.holes])
+    for hole, asked in zip(found.holes, holed.holes, strict=True):
+        assert asked.least <= hole.tokens <= asked.most and 0 < hole.probability <= 1
+        assert hole.score <= 0 and all(one.text != hole.text for one in hole.alternatives)

@@ -48,6 +48,7 @@ def test_the_tokens_around_holes_are_those_of_the_whole_text(text: str) -> None:
         ("a [M:1-]", r"cannot read the hole \[M:1-\]"),
         ("a [M:0]", "has room for nothing"),
         ("a [M:5-2]", "has room for nothing"),
+        ("a <|mask|> [M]", r"<\|mask\|> stands for no text"),
     ],
 )
 def test_holes_that_cannot_be_read(text: str, message: str) -> None:
