@@ -70,6 +70,17 @@ def test_a_text_model_fills_without_a_picture(
     assert "the model reads text only; leave" in capsys.readouterr().err
 
 
+def test_a_model_with_gap_tokens_can_be_asked_for_lengths(
+    photo: Path, random_folders: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["fill", str(photo), "say [M:3] now", "--how", "fim", "--alternatives", "0", "--json", "--model"]
+    facts = json.loads(_told(capsys, *argv, str(random_folders["lavida-fim"])))
+    assert facts["text"].startswith("say ") and facts["text"].endswith(" now") and facts["tried"] == 1
+    assert 0 <= facts["holes"][0]["tokens"] <= 3
+    assert main([*argv, str(random_folders["lavida-dream"])]) == 2
+    assert "this model has no tokens for gaps" in capsys.readouterr().err
+
+
 def test_a_left_to_right_model_audits_but_neither_fills_nor_revises(photo: Path) -> None:
     tokenizer = tiny_tokenizer()
     config = tiny_config(
