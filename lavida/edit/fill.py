@@ -39,7 +39,7 @@ def fill(
         for i, row in enumerate(rows):
             wanted[i, looks[row].rows] = True
         logits = reading.log_probabilities(ids, torch.zeros_like(wanted), wanted).index_fill_(1, banned, -torch.inf)
-        logits[spaced[rows][wanted].nonzero(), reading.unspaced] = -torch.inf
+        reading.begin_with_space(logits, spaced[rows][wanted])
         for row, mine in zip(rows, logits.split(wanted.sum(1).tolist()), strict=True):
             scores = score(looks.pop(row), mine, options, mask_id=denoiser.mask_id, generator=generators[row])
             done[row] = writers[row].send(scores).canvas

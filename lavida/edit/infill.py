@@ -151,7 +151,7 @@ class Search:
         logp = self.reading.log_probabilities(best.canvas[None], hidden, hidden)
         logp.index_fill_(1, self.reading.unwritable, -torch.inf)
         _, spaced = self._draft(best.sizes)
-        logp[spaced[start:stop].nonzero(), self.reading.unspaced] = -torch.inf
+        self.reading.begin_with_space(logp, spaced[start:stop])
         unsure = int((logp.exp() * logp.clamp(min=-100)).sum(1).argmin())
         drafts = best.canvas.repeat(self.options.alternatives + 1, 1)
         drafts[:, start:stop] = self.reading.mask_id

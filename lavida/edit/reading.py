@@ -51,11 +51,10 @@ class Reading:
         named = {denoiser.mask_id, *denoiser.eos_ids, *denoiser.banned_ids, *self.tokenizer.special_ids, *beyond}
         return torch.tensor(sorted(named))
 
-    @cached_property
-    def unspaced(self) -> Tensor:
-        """Ids [n] of text that begins without a space."""
-        special, known = set(self.tokenizer.special_ids), range(self.tokenizer.size)
-        return torch.tensor([i for i in known if i not in special and not self.tokenizer.token(i).startswith(" ")])
+    def begin_with_space(self, logits: Tensor, rows: Tensor) -> None:
+        """Take from the `rows` [n] of logits [n, V] in place what would not begin with a space."""
+        if rows.any():
+            logits[rows.nonzero(), torch.tensor(self.tokenizer.unspaced_ids)] = -torch.inf
 
     def canvas(self, ids: Sequence[int], length: int | None = None) -> Tensor:
         """A text's tokens as a canvas of at least `length` (default: the reading's own)."""

@@ -47,10 +47,15 @@ class Vocabulary:
         return i
 
     @cached_property
-    def special_ids(self) -> tuple[int, ...]:
+    def special_ids(self) -> frozenset[int]:
         """The tokens that stand for no text."""
         added = self._backend.get_added_tokens_decoder()
-        return tuple(sorted(i for i, token in added.items() if token.special))
+        return frozenset(i for i, token in added.items() if token.special)
+
+    @cached_property
+    def unspaced_ids(self) -> tuple[int, ...]:
+        """The tokens of text that begin without a space."""
+        return tuple(i for i in range(self.size) if i not in self.special_ids and not self.token(i).startswith(" "))
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text. Raises RequestError for what is no Unicode, such as bytes of another encoding."""
