@@ -15,7 +15,7 @@ LAYERS = (
     {"model", "checkpoint", "text", "image"},
     {"diffusion"},
     {"decode", "data", "constrain"},
-    {"train", "eval", "api", "engine"},
+    {"train", "eval", "edit", "api", "engine"},
     {"hf"},
     {"cli"},
 )
