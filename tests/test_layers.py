@@ -16,6 +16,8 @@ LAYERS = (
     {"diffusion"},
     {"decode", "data", "constrain"},
     {"train", "eval", "api"},
+    {"decode", "constrain", "data"},
+    {"train", "eval", "api", "extract"},
     {"hf"},
     {"cli"},
 )

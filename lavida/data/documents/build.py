@@ -10,9 +10,10 @@ from pathlib import Path
 from lavida.data.backgrounds import jpeg
 from lavida.data.documents.draw import SPLITS, draw_document, render
 from lavida.data.documents.fonts import Cabinet
-from lavida.data.documents.values import answer_of, question_of
+from lavida.data.documents.values import answer_of, schema_of
 from lavida.data.fetch import Say
 from lavida.errors import DataError
+from lavida.text.forms import form_question
 
 QUALITY = 90  # of the JPEG files
 
@@ -45,7 +46,7 @@ def build_documents(
                     (out / name).write_bytes(jpeg(render(document, cabinet), QUALITY))
                 entry = {
                     "image": name,
-                    "question": question_of(document.kind),
+                    "question": form_question(schema_of(document.kind)),
                     "answer": answer_of(document.values),
                     "kind": document.kind,
                     "font": document.font,

@@ -95,12 +95,13 @@ def extra_price(rng: random.Random) -> str:
 def schema_of(kind: str) -> dict[str, Any]:
     """The JSON Schema of what is read off a document."""
     properties = {f.name: {"type": "string", "pattern": f"^{f.pattern}$"} for f in FIELDS[kind]}
-    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
-
-
-def question_of(kind: str) -> str:
-    """What a model is asked, in words."""
-    return f"Read the {kind} as JSON: {', '.join(f.name for f in FIELDS[kind])}."
+    return {
+        "title": kind,
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
 
 
 def answer_of(values: Mapping[str, str]) -> str:
