@@ -27,6 +27,8 @@ VERBS = {
     "train mini": ("lavida.cli.train_mini", "Train lavida-mini itself, or go on with a run."),
     "train report": ("lavida.cli.report", "Draw a run into one HTML page."),
     "calibrate": ("lavida.cli.calibrate", "Measure a model here, for --quality and --deadline."),
+    "eval poem": ("lavida.cli.eval_poem", "Poems whose lines must begin as told: who keeps to it, at what likelihood."),
+    "eval extract": ("lavida.cli.eval_extract", "Fields read off documents of held-out values, fonts and layouts."),
     "eval": ("lavida.cli.eval", "Figures of lavida-mini and its baselines."),
 }
 
