@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lavida.constrain.template import token_bytes
 from lavida.errors import RequestError
 from lavida.text.forms import form_question
+from lavida.text.spelling import spell
 
 if TYPE_CHECKING:
     from lavida.api import Draft, Model, Shown
@@ -87,8 +87,8 @@ def _spelled(model: Model, draft: Draft) -> tuple[list[bytes], list[float]]:
     """What each token of the answer spells, and how sure it was."""
     ids, ends = draft.step.canvas.tolist(), model.net.config.denoiser.eos_ids
     length = next((at for at, token in enumerate(ids) if token in ends), len(ids))
-    spelled = token_bytes(model.tokenizer)
-    return [spelled[token] or b"" for token in ids[:length]], draft.step.confidence[:length].tolist()
+    spelling = spell(model.tokenizer)
+    return [spelling.bytes_of(token) for token in ids[:length]], draft.step.confidence[:length].tolist()
 
 
 def field_confidence(pieces: Sequence[bytes], sure: Sequence[float]) -> dict[str, float]:

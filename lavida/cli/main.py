@@ -18,6 +18,7 @@ VERBS = {
     "describe": ("lavida.cli.describe", "Describe pictures: files, folders, patterns, or - for standard input."),
     "ask": ("lavida.cli.ask", "Ask a question about pictures."),
     "extract": ("lavida.cli.extract", "Read an object of a JSON Schema off pictures, with confidences."),
+    "poem": ("lavida.cli.poem", "Write lines about pictures that begin and count as they are told."),
     "choose": ("lavida.cli.choose", "Which of several answers is likeliest, and how sure that is."),
     "inspect": ("lavida.cli.inspect", "What a checkpoint is, and whether all of it is there."),
     "convert": ("lavida.cli.convert", "Write a checkpoint in our layout or in the published one."),

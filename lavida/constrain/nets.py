@@ -31,6 +31,17 @@ class Table:
         state = self.walk(ids)
         return state >= 0 and bool(self.accepting[state])
 
+    def lengths(self, most: int) -> range:
+        """From the least to the most tokens of an accepted sequence, none longer than `most`; empty if there is none."""
+        states, found = np.array([0]), []
+        for length in range(most + 1):
+            if self.accepting[states].any():
+                found.append(length)
+            states = np.unique(self.moves[states])
+            states = states[states >= 0]
+        return range(found[0], found[-1] + 1) if found else range(0)
+
+
 
 class Net:
     """States joined by edges that read one token of a set, or nothing."""

@@ -16,11 +16,13 @@ import numpy as np
 
 from lavida.constrain.nets import Net, Table
 from lavida.errors import RequestError
+from lavida.text.spelling import spell
 from lavida.text.syllables import syllable_table
 from lavida.text.tokenizer import Vocabulary
 
 MEASURES = ("tokens", "words", "syllables")
 PAUSES, STOPS = (",",), (".", "!", "?")  # after any word, and after the last one of a hole
+LONGEST = 256  # tokens of a text that a canvas is sized for
 _CLOSING = ".,;:!?)\n"  # no space stands before these
 
 
@@ -71,7 +73,10 @@ class Template:
             raise RequestError("the template is empty; give at least one text or hole")
 
     def table(self, vocabulary: Vocabulary) -> Table:
-        """The automaton over the tokens of a model. Raises RequestError for what its words cannot do."""
+        """The automaton over the tokens of a model, kept for the next time. Raises RequestError if no text fits."""
+        return _table(self, vocabulary)
+
+    def _build(self, vocabulary: Vocabulary) -> Table:
         inventory = inventory_of(vocabulary)
         net = Net(vocabulary.size)
         start = at = net.state()
@@ -86,12 +91,21 @@ class Template:
         return table
 
 
+    def room(self, vocabulary: Vocabulary) -> int:
+        """Tokens of a canvas that holds the longest text of this template and its end. Raises RequestError."""
+        lengths = self.table(vocabulary).lengths(LONGEST)
+        if not lengths:
+            raise RequestError(f"no text of the template is as short as {LONGEST} tokens; take out some parts")
+        return lengths[-1] + 1
+
+
 class Inventory:
     """A vocabulary as bytes, and the words in it that the pronouncing dictionary knows."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
-        self.bytes = token_bytes(vocabulary)  # None = a special token
+        spelling = spell(vocabulary)
+        self.bytes = [spelling.bytes_of(i) for i in range(spelling.size)]  # none of special tokens
         self.plain = np.array([i for i, data in enumerate(self.bytes) if data and _is_plain(data)])
         self._by_first: dict[int, list[int]] = defaultdict(list)
         for i, data in enumerate(self.bytes):
@@ -103,7 +117,7 @@ class Inventory:
         """Syllables -> the tokens that are a whole lower-case word of so many, a space before it."""
         table, found = syllable_table(), defaultdict(list)
         for i, data in enumerate(self.bytes):
-            word = data[1:].decode("ascii", "replace") if data and data[:1] == b" " else ""
+            word = data[1:].decode("ascii", "replace") if data[:1] == b" " else ""
             if word in table and (len(word) > 1 or word == "a"):  # single letters are in the dictionary too
                 found[table[word]].append(i)
         return {count: np.array(ids) for count, ids in found.items()}
@@ -136,38 +150,15 @@ class Inventory:
         return self._vocabulary.encode(text if self._vocabulary.adds_space else " " + text)
 
 
+@lru_cache(maxsize=16)
+def _table(template: Template, vocabulary: Vocabulary) -> Table:
+    return template._build(vocabulary)
+
+
 @lru_cache(maxsize=2)
 def inventory_of(vocabulary: Vocabulary) -> Inventory:
     """The inventory of a vocabulary, kept for the next template."""
     return Inventory(vocabulary)
-
-
-def token_bytes(vocabulary: Vocabulary) -> list[bytes | None]:
-    """What each token of a byte-level vocabulary spells; None for special tokens and for ids that stand for nothing.
-
-    Raises RequestError for a tokenizer of another kind.
-    """
-    backend = vocabulary.backend()
-    alphabet = _byte_alphabet()
-    added = backend.get_added_tokens_decoder()
-    found: list[bytes | None] = [None] * vocabulary.size
-    for token, i in backend.get_vocab(with_added_tokens=True).items():
-        if i in added:
-            found[i] = None if added[i].special else added[i].content.encode()
-        elif all(letter in alphabet for letter in token):
-            found[i] = bytes(alphabet[letter] for letter in token)
-        else:
-            raise RequestError(
-                "templates need a byte-level tokenizer, which this model has not; leave the template out"
-            )
-    return found
-
-
-def _byte_alphabet() -> dict[str, int]:
-    """The letter that byte-level BPE writes for each byte: printable ones stand for themselves, others follow 255."""
-    kept = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    rest = [byte for byte in range(256) if byte not in kept]
-    return {chr(byte): byte for byte in kept} | {chr(256 + n): byte for n, byte in enumerate(rest)}
 
 
 def _is_plain(data: bytes) -> bool:
