@@ -23,6 +23,8 @@ from lavida.text.tokenizer import Vocabulary
 MEASURES = ("tokens", "words", "syllables")
 PAUSES, STOPS = (",",), (".", "!", "?")  # after any word, and after the last one of a hole
 LONGEST = 256  # tokens of a text that a canvas is sized for
+# The dictionary holds letters and abbreviations too, which are pieces of other words in a vocabulary.
+_SHORT = frozenset("a am an as at be by do go he hi if in is it me my no of oh on or ox so to up us we".split())
 _CLOSING = ".,;:!?)\n"  # no space stands before these
 
 
@@ -90,7 +92,6 @@ class Template:
             raise RequestError("no text of this model's words fits the template; loosen a hole")
         return table
 
-
     def room(self, vocabulary: Vocabulary) -> int:
         """Tokens of a canvas that holds the longest text of this template and its end. Raises RequestError."""
         lengths = self.table(vocabulary).lengths(LONGEST)
@@ -118,7 +119,7 @@ class Inventory:
         table, found = syllable_table(), defaultdict(list)
         for i, data in enumerate(self.bytes):
             word = data[1:].decode("ascii", "replace") if data[:1] == b" " else ""
-            if word in table and (len(word) > 1 or word == "a"):  # single letters are in the dictionary too
+            if word in table and (len(word) > 2 or word in _SHORT):
                 found[table[word]].append(i)
         return {count: np.array(ids) for count, ids in found.items()}
 

