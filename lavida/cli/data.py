@@ -46,6 +46,7 @@ def build(
     ],
     out: Out = None,
     cache: Cache = Path("build/packages"),
+    count: Annotated[int, typer.Option(help="Of documents: those to train on; 480 held-out ones come on top.")] = 4000,
 ) -> None:
     """Fetch what is missing and build it; run again after any interruption."""
     out = out or Path("build") / name
@@ -57,7 +58,7 @@ def build(
         from lavida.data.documents.build import build_documents
         from lavida.data.documents.fonts import Cabinet
 
-        build_documents(out, Cabinet.fetch(cache))
+        build_documents(out, Cabinet.fetch(cache), train=count)
     else:
         raise RequestError(f"unknown data set {name!r}; choose mini or documents")
 
