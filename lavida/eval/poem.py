@@ -2,7 +2,7 @@
 
 lavida eval poem --data FOLDER --twin FOLDER --out FOLDER
 
-The benchmark of section 4.3 of arXiv 2505.16839, rebuilt: pictures, for each of them four syllables that its lines
+The poem benchmark of arXiv 2505.16839, rebuilt: pictures, for each of them four syllables that its lines
 begin with, and five writers. Two are the diffusion model, which fills a draft in ("infilled", the starts being given)
 or is held to a template ("constrained"); "prompted" is told in words. The last two are its autoregressive twin, told
 in words or held to the same template from left to right.
