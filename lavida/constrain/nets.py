@@ -32,7 +32,7 @@ class Table:
         return state >= 0 and bool(self.accepting[state])
 
     def lengths(self, most: int) -> range:
-        """From the least to the most tokens of an accepted sequence, none longer than `most`; empty if there is none."""
+        """From the least to the most tokens of an accepted sequence, `most` at most; empty if there is none."""
         states, found = np.array([0]), []
         for length in range(most + 1):
             if self.accepting[states].any():
@@ -40,7 +40,6 @@ class Table:
             states = np.unique(self.moves[states])
             states = states[states >= 0]
         return range(found[0], found[-1] + 1) if found else range(0)
-
 
 
 class Net:

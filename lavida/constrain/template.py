@@ -7,61 +7,19 @@ The parts are joined by what stands between them: a space, but none before punct
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
-import numpy as np
-
+from lavida.constrain.inventory import Inventory, inventory_of
+from lavida.constrain.match import fits
 from lavida.constrain.nets import Net, Table
+from lavida.constrain.parts import PAUSES, STOPS, Choice, Hole, Part, gap_between
+from lavida.constrain.tokens import TokenAutomaton
 from lavida.errors import RequestError
-from lavida.text.spelling import spell
 from lavida.text.syllables import syllable_table
 from lavida.text.tokenizer import Vocabulary
 
-MEASURES = ("tokens", "words", "syllables")
-PAUSES, STOPS = (",",), (".", "!", "?")  # after any word, and after the last one of a hole
 LONGEST = 256  # tokens of a text that a canvas is sized for
-# The dictionary holds letters and abbreviations too, which are pieces of other words in a vocabulary.
-_SHORT = frozenset("a am an as at be by do go he hi if in is it me my no of oh on or ox so to up us we".split())
-_CLOSING = ".,;:!?)\n"  # no space stands before these
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hole:
-    """`least` to `most` tokens, words or syllables, beginning with the letters `start`, on one line.
-
-    Tokens may be anything printable; a hole measured in words or syllables holds words of the pronouncing dictionary
-    that the model knows as one token, and punctuation. `start` is text in its own spelling; its last word may go on.
-    """
-
-    least: int = 1
-    most: int = 8
-    measure: str = "tokens"
-    start: str = ""
-
-    def __post_init__(self) -> None:
-        if self.measure not in MEASURES:
-            raise RequestError(f"unknown measure {self.measure!r}; choose one of {', '.join(MEASURES)}")
-        if not 1 <= self.least <= self.most:
-            raise RequestError(f"a hole takes at least 1 and no fewer than its least, got {self.least} to {self.most}")
-        if not self.start.isprintable():
-            raise RequestError("the start of a hole must be printable text on one line")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Choice:
-    """One of several texts, literally."""
-
-    options: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        if not self.options or not all(option.strip() for option in self.options):
-            raise RequestError("a choice must offer at least one text and no empty one")
-
-
-Part = str | Hole | Choice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,12 +43,22 @@ class Template:
         for place, part in enumerate(self.parts):
             end = net.state()
             before = self.parts[place - 1] if place else ""
-            _add(net, inventory, at, part, end, gap=_gap(before, part, first=place == 0))
+            _add(net, inventory, at, part, end, gap=gap_between(before, part, first=place == 0))
             at = end
         table = net.table(start, at)
         if not table.accepting.any():
             raise RequestError("no text of this model's words fits the template; loosen a hole")
         return table
+
+    def automaton(self, vocabulary: Vocabulary) -> TokenAutomaton:
+        """The same as `table`, as constraints take it."""
+        table = self.table(vocabulary)
+        return TokenAutomaton.from_moves(table.classes, table.moves, table.accepting)
+
+    def verify(self, answer: str) -> None:
+        """Raises RuntimeError for a text that is not of this template, which is a fault of this package."""
+        if not fits(self.parts, answer):
+            raise RuntimeError(f"an answer broke its template, which is a fault of lavida: {answer!r}")
 
     def room(self, vocabulary: Vocabulary) -> int:
         """Tokens of a canvas that holds the longest text of this template and its end. Raises RequestError."""
@@ -100,81 +68,9 @@ class Template:
         return lengths[-1] + 1
 
 
-class Inventory:
-    """A vocabulary as bytes, and the words in it that the pronouncing dictionary knows."""
-
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        self._vocabulary = vocabulary
-        spelling = spell(vocabulary)
-        self.bytes = [spelling.bytes_of(i) for i in range(spelling.size)]  # none of special tokens
-        self.plain = np.array([i for i, data in enumerate(self.bytes) if data and _is_plain(data)])
-        self._by_first: dict[int, list[int]] = defaultdict(list)
-        for i, data in enumerate(self.bytes):
-            if data:
-                self._by_first[data[0]].append(i)
-
-    @cached_property
-    def words(self) -> dict[int, np.ndarray]:
-        """Syllables -> the tokens that are a whole lower-case word of so many, a space before it."""
-        table, found = syllable_table(), defaultdict(list)
-        for i, data in enumerate(self.bytes):
-            word = data[1:].decode("ascii", "replace") if data[:1] == b" " else ""
-            if word in table and (len(word) > 2 or word in _SHORT):
-                found[table[word]].append(i)
-        return {count: np.array(ids) for count, ids in found.items()}
-
-    @cached_property
-    def names(self) -> list[tuple[str, int]]:
-        """The words of `words` as text, with their syllables."""
-        return [(self.bytes[i][1:].decode(), count) for count, ids in self.words.items() for i in ids.tolist()]
-
-    def marks(self, signs: Iterable[str]) -> list[int]:
-        """The tokens that are one of these signs."""
-        wanted = {sign.encode() for sign in signs}
-        return [i for i, data in enumerate(self.bytes) if data in wanted]
-
-    def pieces(self, text: bytes) -> list[tuple[int, int, int]]:
-        """(from, to, token) for each token that spells a part of a text."""
-        return [
-            (at, at + len(data), token)
-            for at in range(len(text))
-            for token in self._by_first[text[at]]
-            if text.startswith(data := self.bytes[token], at)
-        ]
-
-    def overshooting(self, rest: bytes) -> list[int]:
-        """Plain tokens that begin with `rest` and are longer."""
-        return [i for i in self.plain.tolist() if self.bytes[i].startswith(rest) and len(self.bytes[i]) > len(rest)]
-
-    def spelling(self, text: str) -> list[int]:
-        """A text as this tokenizer writes it, a space before it."""
-        return self._vocabulary.encode(text if self._vocabulary.adds_space else " " + text)
-
-
 @lru_cache(maxsize=16)
 def _table(template: Template, vocabulary: Vocabulary) -> Table:
     return template._build(vocabulary)
-
-
-@lru_cache(maxsize=2)
-def inventory_of(vocabulary: Vocabulary) -> Inventory:
-    """The inventory of a vocabulary, kept for the next template."""
-    return Inventory(vocabulary)
-
-
-def _is_plain(data: bytes) -> bool:
-    try:
-        return data.decode().isprintable()
-    except UnicodeDecodeError:
-        return False
-
-
-def _gap(before: Part, part: Part, *, first: bool) -> tuple[str, ...]:
-    """What may stand between two parts: the answer and each line may begin with a space, as words do."""
-    if first or (isinstance(before, str) and before.endswith("\n")):
-        return ("", " ")
-    text = part if isinstance(part, str) else ""
-    return ("",) if text[:1] and text[0] in _CLOSING else (" ",)
 
 
 def _add(net: Net, inventory: Inventory, start: int, part: Part, end: int, *, gap: tuple[str, ...]) -> None:
@@ -236,7 +132,8 @@ def _words(net: Net, inventory: Inventory, start: int, hole: Hole, end: int, gap
     final = net.state()
     pauses, stops = inventory.marks(PAUSES), inventory.marks(STOPS)
     for count, here in enumerate(after):
-        net.link(here, pauses, paused[count])
+        if count:
+            net.link(here, pauses, paused[count])
         for syllables, ids in inventory.words.items():
             to = count + weigh(syllables)
             if to <= hole.most:
@@ -271,3 +168,6 @@ def _openings(hole: Hole, inventory: Inventory) -> list[tuple[str, int]]:
     if not ends:
         raise RequestError(f"no word that this model knows begins with {last!r}; choose other letters")
     return [(head + word, said + count) for word, count in ends.items()]
+
+
+__all__ = ["Choice", "Hole", "Template"]

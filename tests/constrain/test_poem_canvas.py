@@ -6,7 +6,7 @@ import torch
 from lavida.api import MODELS
 from lavida.constrain.canvas import CanvasConstraint
 from lavida.constrain.poem import poem
-from lavida.constrain.tokens import TokenAutomaton
+from lavida.constrain.template import Choice, Hole, Template
 from lavida.errors import RequestError
 from lavida.text.syllables import count_syllables
 from lavida.text.tokenizer import Tokenizer
@@ -18,14 +18,12 @@ def mini():
 
 
 def held(template, mini):
-    table = template.table(mini)
-    automaton = TokenAutomaton.from_moves(table.classes, table.moves, table.accepting)
-    return CanvasConstraint(automaton, vocab_size=mini.size, mask_id=mini.mask_id, eos_ids=[mini.eos_id])
+    return CanvasConstraint(template.automaton(mini), vocab_size=mini.size, mask_id=mini.mask_id, eos_ids=[mini.eos_id])
 
 
-def write(constraint, mini, length, per_step, seed):
-    """A canvas written by random logits, so many tokens a step, surest first."""
-    generator = torch.Generator().manual_seed(seed)
+def write(template, mini, length, per_step, seed):
+    """The lines of a canvas written by random logits, so many tokens a step, surest first."""
+    constraint, generator = held(template, mini), torch.Generator().manual_seed(seed)
     ids = torch.full((length,), mini.mask_id)
     constraint.check(ids)
     while (rows := (ids == mini.mask_id).nonzero().flatten()).numel():
@@ -33,6 +31,7 @@ def write(constraint, mini, length, per_step, seed):
         sure, candidates = logits.masked_fill(~constraint.allowed(ids, rows), -torch.inf).max(1)
         chosen = sure.topk(min(per_step, len(rows))).indices
         ids[rows[chosen]] = constraint.commit(ids, rows, candidates, chosen, logits)
+    template.verify(mini.decode(ids))
     return [line.strip() for line in mini.decode(ids).split("\n")]
 
 
@@ -40,7 +39,7 @@ def write(constraint, mini, length, per_step, seed):
 @pytest.mark.parametrize("seed", range(3))
 def test_lines_begin_and_count_as_told(mini, per_step, seed):
     starts = ("A", "Be", "Ca")
-    lines = write(held(poem(starts, syllables=(5, 7, 5)), mini), mini, 40, per_step, seed)
+    lines = write(poem(starts, syllables=(5, 7, 5)), mini, 40, per_step, seed)
     assert [count_syllables(line) for line in lines] == [5, 7, 5], lines
     assert all(line.startswith(start) for line, start in zip(lines, starts)), lines
 
@@ -48,8 +47,23 @@ def test_lines_begin_and_count_as_told(mini, per_step, seed):
 @pytest.mark.parametrize("per_step", [1, 99])
 def test_lines_of_any_tokens_begin_as_told(mini, per_step):
     starts = ("Un", "Wi", "The", "So")
-    lines = write(held(poem(starts, tokens=(3, 6)), mini), mini, 32, per_step, seed=0)
+    lines = write(poem(starts, tokens=(3, 6)), mini, 32, per_step, seed=0)
     assert len(lines) == 4 and all(line.startswith(start) for line, start in zip(lines, starts)), lines
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_holes_and_choices_are_filled(mini, seed):
+    parts = (
+        "There is",
+        Hole(least=2, most=4),
+        "on",
+        Choice(options=("grass", "the sand")),
+        ".\n",
+        Hole(measure="words"),
+    )
+    (first, second) = write(Template(parts=parts), mini, 32, 3, seed)
+    assert first.startswith("There is ") and first.endswith((" on grass.", " on the sand."))
+    assert 1 <= len(second.split()) <= 8
 
 
 def test_a_canvas_that_is_too_short_is_refused_with_the_shortest(mini):

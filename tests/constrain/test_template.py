@@ -127,3 +127,32 @@ def test_letters_that_no_word_begins_with_are_told(mini):
         poem(("Xqz",), syllables=(5,)).table(mini)
     with pytest.raises(RequestError, match="loosen a hole"):
         poem(("Beautiful",), syllables=(1,)).table(mini)
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("A cat on grass.\n Between a cat", True),
+        ("A cat on grass.\nBetween a cat", True),
+        ("A cat on grass.\nA cat", False),
+        ("A cat on grass.", False),
+        ("A cat on grass.\nBetween a cat\nand more", False),
+        ("A, cat, on grass\nBetween cats, cats!", True),
+        ("A  cat on grass\nBetween cats here", False),
+        ("A cat on gra5s\nBetween cats here", False),
+    ],
+)
+def test_a_text_is_checked_without_its_tokens(text, right):
+    template = poem(("A", "Be"), words=(3, 4))
+    if right:
+        template.verify(text)
+    else:
+        with pytest.raises(RuntimeError, match="a fault of lavida"):
+            template.verify(text)
+
+
+def test_random_texts_pass_their_check(mini, rng):
+    parts = ("I see", Hole(most=3), "and", Hole(measure="syllables", least=3, most=3), Choice(options=(".", "here!")))
+    template = Template(parts=parts)
+    for _ in range(10):
+        template.verify(mini.decode(sample(template.table(mini), rng)))
