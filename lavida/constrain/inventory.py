@@ -35,7 +35,7 @@ class Inventory:
         table, found = syllable_table(), defaultdict(list)
         for i, data in enumerate(self.bytes):
             word = data[1:].decode("ascii", "replace") if data[:1] == b" " else ""
-            if word in table and (len(word) > 2 or word in _SHORT):
+            if is_word(word):
                 found[table[word]].append(i)
         return {count: np.array(ids) for count, ids in found.items()}
 
@@ -65,6 +65,11 @@ class Inventory:
     def spelling(self, text: str) -> list[int]:
         """A text as this tokenizer writes it, a space before it."""
         return self._vocabulary.encode(text if self._vocabulary.adds_space else " " + text)
+
+
+def is_word(word: str) -> bool:
+    """Whether the pronouncing dictionary has a lower-case word, and not just its letters."""
+    return word in syllable_table() and (len(word) > 2 or word in _SHORT)
 
 
 @lru_cache(maxsize=2)

@@ -29,8 +29,8 @@ class Hole:
             raise RequestError(f"unknown measure {self.measure!r}; choose one of {', '.join(MEASURES)}")
         if not 1 <= self.least <= self.most:
             raise RequestError(f"a hole takes at least 1 and no fewer than its least, got {self.least} to {self.most}")
-        if not self.start.isprintable():
-            raise RequestError("the start of a hole must be printable text on one line")
+        if not self.start.isprintable() or self.start != self.start.strip():
+            raise RequestError("the start of a hole must be printable text on one line, without spaces around it")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from lavida.constrain.inventory import Inventory, inventory_of
+from lavida.constrain.inventory import Inventory, inventory_of, is_word
 from lavida.constrain.match import fits
 from lavida.constrain.nets import Net, Table
 from lavida.constrain.parts import PAUSES, STOPS, Choice, Hole, Part, gap_between
 from lavida.constrain.tokens import TokenAutomaton
 from lavida.errors import RequestError
-from lavida.text.syllables import syllable_table
+from lavida.text.syllables import count_syllables, syllable_table
 from lavida.text.tokenizer import Vocabulary
 
 LONGEST = 256  # tokens of a text that a canvas is sized for
@@ -83,15 +83,14 @@ def _add(net: Net, inventory: Inventory, start: int, part: Part, end: int, *, ga
             _literal(net, inventory, start, space + text.strip(" "), end)
 
 
-def _literal(net: Net, inventory: Inventory, start: int, text: str, end: int) -> list[int]:
-    """Every spelling of a text; returns the states at its bytes."""
+def _literal(net: Net, inventory: Inventory, start: int, text: str, end: int) -> None:
+    """Every spelling of a text."""
     data = text.encode()
-    states = [start, *(net.state() for _ in data[1:]), end] if data else [start]
     if not data:
         net.skip(start, end)
+    states = [start, *(net.state() for _ in data[1:]), end]  # at each byte
     for at, to, token in inventory.pieces(data):
         net.link(states[at], [token], states[to])
-    return states
 
 
 def _tokens(net: Net, inventory: Inventory, start: int, hole: Hole, end: int, gap: tuple[str, ...]) -> None:
@@ -126,48 +125,46 @@ def _tokens(net: Net, inventory: Inventory, start: int, hole: Hole, end: int, ga
 
 def _words(net: Net, inventory: Inventory, start: int, hole: Hole, end: int, gap: tuple[str, ...]) -> None:
     """Words of the dictionary and punctuation, measured; the first ones spell the hole's start."""
-    weigh = (lambda syllables: syllables) if hole.measure == "syllables" else (lambda syllables: 1)
+    sizes = {count: count if hole.measure == "syllables" else 1 for count in inventory.words}
     after = [net.state() for _ in range(hole.most + 1)]  # by words or syllables read
     paused = [net.state() for _ in after]
     final = net.state()
-    pauses, stops = inventory.marks(PAUSES), inventory.marks(STOPS)
-    for count, here in enumerate(after):
-        if count:
-            net.link(here, pauses, paused[count])
+    for read, here in enumerate(after):
         for syllables, ids in inventory.words.items():
-            to = count + weigh(syllables)
-            if to <= hole.most:
+            if (to := read + sizes[syllables]) <= hole.most:
                 net.link(here, ids, after[to])
-                net.link(paused[count], ids, after[to])
-        if count >= hole.least:
+                net.link(paused[read], ids, after[to])
+        if read:
+            net.link(here, inventory.marks(PAUSES), paused[read])
+        if read >= hole.least:
             net.skip(here, final)
     net.skip(final, end)
-    net.link(final, stops, end)
-    if not hole.start.strip():
+    net.link(final, inventory.marks(STOPS), end)
+    if not hole.start:
         net.skip(start, after[0])
-        return
-    for opening, syllables in _openings(hole, inventory):
-        if (to := weigh(syllables) if hole.measure == "syllables" else len(opening.split())) <= hole.most:
-            net.spell(start, inventory.spelling(opening), after[to])
+    for opening, size in _openings(hole, inventory):
+        if size <= hole.most:
+            net.spell(start, inventory.spelling(opening), after[size])
 
 
 def _openings(hole: Hole, inventory: Inventory) -> list[tuple[str, int]]:
-    """Beginnings of a hole with their syllables: its start as it is, and its last word gone on with.
+    """Beginnings of a hole and their sizes: its start as it is, if that is a word, and its last word gone on with.
 
     Raises RequestError for a word that the dictionary does not know, or letters that no known word begins with.
     """
-    table = syllable_table()
+    if not hole.start:
+        return []
     *whole, last = hole.start.split()
-    unknown = [word for word in whole if word.strip(",").lower() not in table]
-    if unknown:
-        raise RequestError(f"{unknown[0]!r} is not in the pronouncing dictionary; measure the hole in tokens")
-    head, said = "".join(f"{word} " for word in whole), sum(table[word.strip(",").lower()] for word in whole)
+    said = count_syllables(" ".join(whole))
+    if said is None:
+        raise RequestError(f"the dictionary does not know a word of {hole.start!r}; measure the hole in tokens")
     ends = {last + word[len(last) :]: count for word, count in inventory.names if word.startswith(last.lower())}
-    if last.lower() in table:
-        ends[last] = table[last.lower()]
+    if is_word(last.lower()):
+        ends[last] = syllable_table()[last.lower()]
     if not ends:
         raise RequestError(f"no word that this model knows begins with {last!r}; choose other letters")
-    return [(head + word, said + count) for word, count in ends.items()]
+    by_syllables = hole.measure == "syllables"
+    return [(" ".join((*whole, end)), said + n if by_syllables else len(whole) + 1) for end, n in ends.items()]
 
 
 __all__ = ["Choice", "Hole", "Template"]
