@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lavida.constrain.language import LARGEST_SCHEMA
 from lavida.errors import RequestError
 from lavida.text.forms import form_question
 from lavida.text.spelling import spell
@@ -44,6 +45,8 @@ def read_schema(schema: Any) -> dict[str, Any]:
     if not isinstance(schema, (str, Path)):
         raise RequestError(f"a schema is a mapping, a file or a pydantic model, not {type(schema).__name__}")
     try:
+        if (size := Path(schema).stat().st_size) > LARGEST_SCHEMA:
+            raise RequestError(f"{schema} has {size} bytes; a schema has {LARGEST_SCHEMA} at most")
         found = json.loads(Path(schema).read_text(encoding="utf-8"))
     except OSError as error:
         raise RequestError(f"cannot read the schema {schema} ({error.strerror}); give a JSON file") from None

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from lavida.constrain.language import LARGEST_SCHEMA
 from lavida.errors import RequestError
 from lavida.extract import field_confidence, leaves, read_schema
 from lavida.text.forms import form_question
@@ -62,3 +63,6 @@ def test_a_broken_schema_is_told(tmp_path, text, says):
         read_schema(tmp_path / "none.json")
     with pytest.raises(RequestError, match="not int"):
         read_schema(3)
+    (tmp_path / "large.json").write_text(json.dumps({"title": "x" * LARGEST_SCHEMA}))
+    with pytest.raises(RequestError, match="bytes; a schema has"):
+        read_schema(tmp_path / "large.json")

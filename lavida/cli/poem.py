@@ -67,8 +67,7 @@ def poem(
     loaded = api.load(
         model, device=device, dtype=dtype, quantize=quantize, offload=offload, threads=threads, template=template
     )
-    room = length or form.room(loaded.tokenizer)
-    chosen = {"steps": steps, "length": room, "temperature": temperature, "seed": seed}
+    chosen = {"steps": steps, "length": length, "temperature": temperature, "seed": seed}
     code = 0
     for one in [one for image in images for one in expand_input(image)]:
         try:

@@ -38,8 +38,8 @@ def _ends(part: Part, text: str, at: int) -> list[int]:
 def _fills(hole: Hole, text: str) -> bool:
     if not (text.isprintable() and text.startswith(hole.start)):
         return False
-    if hole.measure == "tokens":  # of which one text may have few or many
-        return len(text.encode()) >= hole.least
+    if hole.measure == "tokens":  # of which one text may have few or many; the space before it may be one
+        return len(text.encode()) + 1 >= hole.least
     words = text.rstrip(STOPS).split(" ")
     if not all(word.rstrip(PAUSES).isalpha() for word in words):
         return False
