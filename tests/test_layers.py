@@ -14,8 +14,6 @@ LAYERS = (
     {"nn", "cache"},
     {"model", "checkpoint", "text", "image"},
     {"diffusion"},
-    {"decode", "data", "constrain"},
-    {"train", "eval", "api"},
     {"decode", "constrain", "data"},
     {"train", "eval", "api", "extract"},
     {"hf"},
