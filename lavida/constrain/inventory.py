@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable
 from functools import cached_property, lru_cache
@@ -23,11 +24,14 @@ class Inventory:
         self._vocabulary = vocabulary
         spelling = spell(vocabulary)
         self.bytes = [spelling.bytes_of(i) for i in range(spelling.size)]  # none of special tokens
-        self.plain = np.array([i for i, data in enumerate(self.bytes) if data and _is_plain(data)])
-        self._by_first: dict[int, list[int]] = defaultdict(list)
+        self._spelled: dict[bytes, list[int]] = defaultdict(list)
         for i, data in enumerate(self.bytes):
             if data:
-                self._by_first[data[0]].append(i)
+                self._spelled[data].append(i)
+        self._longest = max(map(len, self._spelled), default=0)
+        plain = sorted((data, i) for i, data in enumerate(self.bytes) if _is_plain(data))
+        self._sorted = [data for data, _ in plain]
+        self.plain = np.array([i for _, i in plain], dtype=np.int64)  # tokens of printable text
 
     @cached_property
     def words(self) -> dict[int, np.ndarray]:
@@ -52,15 +56,15 @@ class Inventory:
     def pieces(self, text: bytes) -> list[tuple[int, int, int]]:
         """(from, to, token) for each token that spells a part of a text."""
         return [
-            (at, at + len(data), token)
+            (at, to, token)
             for at in range(len(text))
-            for token in self._by_first[text[at]]
-            if text.startswith(data := self.bytes[token], at)
+            for to in range(at + 1, min(at + self._longest, len(text)) + 1)
+            for token in self._spelled.get(text[at:to], ())
         ]
 
-    def overshooting(self, rest: bytes) -> list[int]:
+    def overshooting(self, rest: bytes) -> np.ndarray:
         """Plain tokens that begin with `rest` and are longer."""
-        return [i for i in self.plain.tolist() if self.bytes[i].startswith(rest) and len(self.bytes[i]) > len(rest)]
+        return self.plain[bisect_right(self._sorted, rest) : bisect_left(self._sorted, rest + b"\xff")]
 
     def spelling(self, text: str) -> list[int]:
         """A text as this tokenizer writes it, a space before it."""

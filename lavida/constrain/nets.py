@@ -58,14 +58,17 @@ class Net:
         self._edges.append([])
         return len(self._edges) - 1
 
-    def link(self, start: int, ids: np.ndarray | list[int], end: int) -> None:
-        """An edge that reads any one of the tokens `ids`."""
+    def label(self, ids: np.ndarray | list[int]) -> int:
+        """The number of a set of tokens, for `link`."""
         chosen = np.unique(np.asarray(ids, dtype=np.int64))
-        if len(chosen):
-            label = self._labels.setdefault(chosen.tobytes(), len(self._sets))
-            if label == len(self._sets):
-                self._sets.append(chosen)
-            self._edges[start].append((label, end))
+        number = self._labels.setdefault(chosen.tobytes(), len(self._sets))
+        if number == len(self._sets):
+            self._sets.append(chosen)
+        return number
+
+    def link(self, start: int, label: int, end: int) -> None:
+        """An edge that reads any one token of a set."""
+        self._edges[start].append((label, end))
 
     def skip(self, start: int, end: int) -> None:
         """An edge that reads nothing."""
@@ -75,9 +78,9 @@ class Net:
         """A path that reads these tokens one after the other."""
         for token in ids[:-1]:
             after = self.state()
-            self.link(start, [token], after)
+            self.link(start, self.label([token]), after)
             start = after
-        self.link(start, ids[-1:], end)
+        self.link(start, self.label(ids[-1:]), end)
 
     def table(self, start: int, end: int) -> Table:
         """The deterministic automaton of what leads from one state to another, without states that lead nowhere."""

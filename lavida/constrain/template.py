@@ -90,14 +90,15 @@ def _literal(net: Net, inventory: Inventory, start: int, text: str, end: int) ->
         net.skip(start, end)
     states = [start, *(net.state() for _ in data[1:]), end]  # at each byte
     for at, to, token in inventory.pieces(data):
-        net.link(states[at], [token], states[to])
+        net.link(states[at], net.label([token]), states[to])
 
 
 def _tokens(net: Net, inventory: Inventory, start: int, hole: Hole, end: int, gap: tuple[str, ...]) -> None:
     """Plain tokens, counted; the first of them spell the hole's start."""
     free = [net.state() for _ in range(hole.most + 1)]  # by tokens read, the start behind them
+    plain = net.label(inventory.plain)
     for count, (here, after) in enumerate(zip(free, free[1:])):
-        net.link(here, inventory.plain, after)
+        net.link(here, plain, after)
         if count + 1 >= hole.least:
             net.skip(after, end)
     for space in gap:
@@ -106,7 +107,7 @@ def _tokens(net: Net, inventory: Inventory, start: int, hole: Hole, end: int, ga
             net.skip(start, free[0])
             continue
         pieces = inventory.pieces(data)
-        beyond = {at: inventory.overshooting(data[at:]) for at in range(len(data))}
+        beyond = [net.label(inventory.overshooting(data[at:])) for at in range(len(data))]
         states = {(0, 0): start}
         for count in range(min(hole.most, len(data))):
             for at in range(len(data)):
@@ -120,7 +121,7 @@ def _tokens(net: Net, inventory: Inventory, start: int, hole: Hole, end: int, ga
                         states[key] = free[count + 1]
                     elif key not in states:
                         states[key] = net.state()
-                    net.link(here, [token], states[key])
+                    net.link(here, net.label([token]), states[key])
 
 
 def _words(net: Net, inventory: Inventory, start: int, hole: Hole, end: int, gap: tuple[str, ...]) -> None:
@@ -129,17 +130,19 @@ def _words(net: Net, inventory: Inventory, start: int, hole: Hole, end: int, gap
     after = [net.state() for _ in range(hole.most + 1)]  # by words or syllables read
     paused = [net.state() for _ in after]
     final = net.state()
+    words = {count: net.label(ids) for count, ids in inventory.words.items()}
+    pauses, stops = net.label(inventory.marks(PAUSES)), net.label(inventory.marks(STOPS))
     for read, here in enumerate(after):
-        for syllables, ids in inventory.words.items():
+        for syllables, label in words.items():
             if (to := read + sizes[syllables]) <= hole.most:
-                net.link(here, ids, after[to])
-                net.link(paused[read], ids, after[to])
+                net.link(here, label, after[to])
+                net.link(paused[read], label, after[to])
         if read:
-            net.link(here, inventory.marks(PAUSES), paused[read])
+            net.link(here, pauses, paused[read])
         if read >= hole.least:
             net.skip(here, final)
     net.skip(final, end)
-    net.link(final, inventory.marks(STOPS), end)
+    net.link(final, stops, end)
     if not hole.start:
         net.skip(start, after[0])
     for opening, size in _openings(hole, inventory):

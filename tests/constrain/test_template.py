@@ -45,8 +45,8 @@ def test_syllables_are_counted_by_the_dictionary():
 def test_a_net_becomes_deterministic():
     net = Net(4)
     a, b, c = net.state(), net.state(), net.state()
-    net.link(a, [0, 1], a)
-    net.link(a, [1], b)
+    net.link(a, net.label([0, 1]), a)
+    net.link(a, net.label([1]), b)
     net.skip(b, c)
     table = net.table(a, c)
     assert table.accepts([0, 1, 0, 1]) and not table.accepts([1, 0]) and not table.accepts([]) and table.walk([3]) == -1
@@ -55,8 +55,8 @@ def test_a_net_becomes_deterministic():
 def test_dead_ends_are_cut():
     net = Net(3)
     a, b, c = net.state(), net.state(), net.state()
-    net.link(a, [0], b)  # b leads nowhere
-    net.link(a, [1], c)
+    net.link(a, net.label([0]), b)  # b leads nowhere
+    net.link(a, net.label([1]), c)
     table = net.table(a, c)
     assert table.walk([0]) == -1 and table.accepts([1])
 
