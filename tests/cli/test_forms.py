@@ -7,6 +7,7 @@ import pytest
 
 from lavida import api
 from lavida.cli.main import main
+from lavida.errors import RequestError
 from tests.tiny import tiny_model
 
 SCHEMA = {
@@ -70,14 +71,11 @@ def test_a_pydantic_model_comes_back_as_an_instance(model, photo):
         def never(self):
             raise ValueError("no label is good enough")
 
-    from lavida.errors import RequestError
-    from lavida.extract import extract
-
-    found = extract(model, photo, Label, steps=2)
+    found = model.extract(photo, Label, steps=2)
     assert isinstance(found.value, Label) and 1 <= found.value.grams <= 99
     assert found.confidence.keys() == {"/grams", "/organic"} and json.loads(found.text)["grams"] == found.value.grams
     with pytest.raises(RequestError, match="no label is good enough"):
-        extract(model, photo, Odd, steps=2)
+        model.extract(photo, Odd, steps=2)
 
 
 @pytest.mark.parametrize("steps", ["1", "8"])
