@@ -49,6 +49,7 @@ from lavida.text.tokenizer import Vocabulary
 
 if TYPE_CHECKING:
     from lavida.constrain.canvas import CanvasConstraint
+    from lavida.extract import Extraction
 
 Picture = str | Path | bytes | Image.Image
 Shown = Picture | Video | Sequence[Picture | Video] | None  # what a question is about; None = nothing but words
@@ -208,6 +209,12 @@ class Model:
         *_, last = drafts
         seconds = time.perf_counter() - start
         return self.answer(last, image=name_of(image), question=question, seconds=seconds)
+
+    def extract(self, image: Shown, schema: Any, **options: Any) -> Extraction:
+        """Read an object of a schema off a picture, with confidences; arguments as in `lavida.extract.extract`."""
+        from lavida.extract import extract  # which stands on this module's answers
+
+        return extract(self, image, schema, **options)
 
     def chat(self, messages: Sequence[Mapping[str, Any]], **options: Any) -> Answer:
         """Answer the last message of a dialogue (its form: `lavida.text.messages`); `options` as in `ask`."""
