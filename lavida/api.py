@@ -32,6 +32,7 @@ from lavida.decode.loop import Step
 from lavida.decode.options import DecodeOptions
 from lavida.decode.resolve import LONGEST, decode_options, model_options
 from lavida.decode.table import need_table, setup_of
+from lavida.edit import requests
 from lavida.errors import CheckpointError, RequestError
 from lavida.eval.likelihood import Choice, Likelihood, choose, log_likelihood
 from lavida.image.load import open_image
@@ -48,6 +49,7 @@ from lavida.text.tokenizer import Vocabulary
 
 if TYPE_CHECKING:
     from lavida.constrain.canvas import CanvasConstraint
+    from lavida.extract import Extraction
 
 Picture = str | Path | bytes | Image.Image
 Shown = Picture | Video | Sequence[Picture | Video] | None  # what a question is about; None = nothing but words
@@ -208,6 +210,12 @@ class Model:
         seconds = time.perf_counter() - start
         return self.answer(last, image=name_of(image), question=question, seconds=seconds)
 
+    def extract(self, image: Shown, schema: Any, **options: Any) -> Extraction:
+        """Read an object of a schema off a picture, with confidences; arguments as in `lavida.extract.extract`."""
+        from lavida.extract import extract  # which stands on this module's answers
+
+        return extract(self, image, schema, **options)
+
     def chat(self, messages: Sequence[Mapping[str, Any]], **options: Any) -> Answer:
         """Answer the last message of a dialogue (its form: `lavida.text.messages`); `options` as in `ask`."""
         turns = read_messages(messages)
@@ -243,7 +251,7 @@ class Model:
 
         With `end` the token that ends an answer is part of it. Raises RequestError.
         """
-        segments, held = self._question(image, question, cache)
+        segments, held = self.read_question(image, question, cache)
         return log_likelihood(self.net, segments, self._answer_ids(answer, end), cache=held, **options)
 
     def choose(
@@ -261,8 +269,20 @@ class Model:
         `end` as in `log_likelihood`. Raises RequestError.
         """
         ids = [self._answer_ids(answer, end) for answer in answers]
-        segments, held = self._question(image, question, cache)
+        segments, held = self.read_question(image, question, cache)
         return choose(self.net, segments, ids, cache=held, **options)
+
+    def infill(self, image: Shown, text: str, *, question: str = DESCRIBE, **options: Any) -> requests.Infill:
+        """Fill the holes `[M]` and `[M:4]` of an answer to `question`; `options` of `lavida.edit.requests.infill`."""
+        return requests.infill(self, image, text, question, **options)
+
+    def audit(self, image: Picture, text: str, *, question: str = DESCRIBE, **options: Any) -> requests.Audit:
+        """What of an answer the picture supports, word by word; `options` of `lavida.edit.requests.audit`."""
+        return requests.audit(self, image, text, question, **options)
+
+    def revise(self, image: Picture, text: str, *, question: str = DESCRIBE, **options: Any) -> requests.Revision:
+        """An answer with its unlikely words written anew; `options` of `lavida.edit.requests.revise`."""
+        return requests.revise(self, image, text, question, **options)
 
     def forget(self) -> None:
         """Drop what was kept of the pictures seen."""
@@ -359,7 +379,7 @@ class Model:
         return last
 
     @torch.inference_mode()
-    def _question(self, image: Shown, question: str, cache: str | None) -> tuple[list[Tensor], str | PrefixCache]:
+    def read_question(self, image: Shown, question: str, cache: str | None) -> tuple[list[Tensor], str | PrefixCache]:
         """The prompt as pieces [1, P_i, D], and what likelihoods take as `cache`."""
         cache = cache or self._options({}).cache
         if cache not in ("prefix", "none"):

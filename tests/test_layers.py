@@ -14,8 +14,8 @@ LAYERS = (
     {"nn", "cache"},
     {"model", "checkpoint", "text", "image"},
     {"diffusion"},
-    {"decode", "data", "constrain"},
-    {"train", "eval", "api", "engine"},
+    {"decode", "constrain", "data"},
+    {"train", "eval", "edit", "extract", "api", "engine"},
     {"hf"},
     {"cli"},
 )

@@ -51,10 +51,11 @@ def choose(
     from lavida import api
     from lavida.checkpoint.contents import survey
     from lavida.checkpoint.match import read_config
+    from lavida.cli.picture import open_one
 
     config = read_config(survey(api.find_model(model)))
     image, question, answers = split(words, sees=config.vision is not None)
-    picture = None if image is None else _open(image)
+    picture = None if image is None else open_one(image)
     loaded = api.load(
         model, device=device, dtype=dtype, quantize=quantize, offload=offload, threads=threads, template=template
     )
@@ -103,15 +104,6 @@ def as_text(facts: dict[str, Any]) -> str:
     """One line for each answer, the likeliest first."""
     ranked = sorted(facts["answers"], key=lambda one: -one["probability"])
     return "\n".join(f"{one['probability']:.3f} ± {one['error']:.3f}  {one['text']}" for one in ranked)
-
-
-def _open(image: str) -> object:
-    from lavida.image.load import expand_input, open_image
-
-    found = list(expand_input(image))
-    if len(found) != 1:
-        raise RequestError(f"{image} holds {len(found)} pictures; name one")
-    return open_image(found[0].source, name=found[0].name, any_shape=True)
 
 
 app = o.application(choose)

@@ -17,7 +17,12 @@ from lavida.errors import LavidaError
 VERBS = {
     "describe": ("lavida.cli.describe", "Describe pictures: files, folders, patterns, or - for standard input."),
     "ask": ("lavida.cli.ask", "Ask a question about pictures."),
+    "extract": ("lavida.cli.extract", "Read an object of a JSON Schema off pictures, with confidences."),
+    "poem": ("lavida.cli.poem", "Write lines about pictures that begin and count as they are told."),
     "choose": ("lavida.cli.choose", "Which of several answers is likeliest, and how sure that is."),
+    "fill": ("lavida.cli.fill", "Fill the holes of a text about a picture."),
+    "revise": ("lavida.cli.revise", "Rewrite what a picture makes unlikely in a text."),
+    "audit": ("lavida.cli.audit", "What in a text the picture supports, as a heat map."),
     "inspect": ("lavida.cli.inspect", "What a checkpoint is, and whether all of it is there."),
     "convert": ("lavida.cli.convert", "Write a checkpoint in our layout or in the published one."),
     "make-random": ("lavida.cli.make_random", "Write a random checkpoint of any family, to test with."),
@@ -26,6 +31,10 @@ VERBS = {
     "train mini": ("lavida.cli.train_mini", "Train lavida-mini itself, or go on with a run."),
     "train report": ("lavida.cli.report", "Draw a run into one HTML page."),
     "calibrate": ("lavida.cli.calibrate", "Measure a model here, for --quality and --deadline."),
+    "eval infill": ("lavida.cli.eval_infill", "Words removed from held-out captions and written anew."),
+    "eval audit": ("lavida.cli.eval_audit", "Wrong names in captions: found by an audit, mended by a revision."),
+    "eval poem": ("lavida.cli.eval_poem", "Poems whose lines must begin as told: who keeps to it, at what likelihood."),
+    "eval extract": ("lavida.cli.eval_extract", "Fields read off documents of held-out values, fonts and layouts."),
     "eval": ("lavida.cli.eval", "Figures of lavida-mini and its baselines."),
 }
 

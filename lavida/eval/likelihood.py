@@ -28,6 +28,7 @@ from lavida.errors import RequestError, check_seed
 from lavida.model.vlm import VLM
 
 ESTIMATORS = ("pairs", "single")
+_ROWS = 64  # canvases that go through the denoiser together, at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +72,7 @@ def log_likelihood(
     """
     if estimator not in ESTIMATORS:
         raise RequestError(f"unknown estimator {estimator!r}; choose one of {', '.join(ESTIMATORS)}")
-    if rounds < 2 or batch < 2 or batch % 2:
-        raise RequestError(f"rounds must be at least 2 and batch even, got {rounds} and {batch}")
+    _check_size(rounds, batch)
     if answer.dim() != 1 or not len(answer):
         raise RequestError("the answer holds no token; give a row of at least one id")
     check_seed(seed)
@@ -81,7 +81,7 @@ def log_likelihood(
     n, generator = len(answer), torch.Generator().manual_seed(seed)
     losses = partial(_losses, model, answer_hidden(model, segments, cache), answer)
     if 2**n - 1 <= rounds * batch:
-        return Likelihood(value=-_enumerated(losses, n, batch), error=0.0, tokens=n, passes=2**n - 1)
+        return Likelihood(value=-_enumerated(losses, n, batch).item(), error=0.0, tokens=n, passes=2**n - 1)
     draw = _pairs if estimator == "pairs" else _single
     values = draw(losses, n, rounds, batch, generator)
     return Likelihood(
@@ -115,11 +115,39 @@ def choose(
     )
 
 
+@torch.no_grad()
+def common_log_likelihoods(
+    model: VLM,
+    segments: list[Tensor],
+    answers: Tensor,
+    *,
+    rounds: int = 8,
+    batch: int = 16,
+    cache: str | PrefixCache = "prefix",
+    seed: int = 0,
+) -> Tensor:
+    """What `log_likelihood` estimates of each of the answers [C, n], under the same masks: their differences are surer.
+
+    The canvases of all answers are computed together. Arguments as there.
+    """
+    _check_size(rounds, batch)
+    n, generator = answers.shape[1], torch.Generator().manual_seed(seed)
+    losses = partial(_losses, model, answer_hidden(model, segments, cache), answers)
+    if 2**n - 1 <= rounds * batch:
+        return -_enumerated(losses, n, batch)
+    return -_pairs(losses, n, rounds, batch, generator).mean(0)
+
+
 def stratified_sizes(most: int, count: int, generator: torch.Generator) -> Tensor:
     """Set sizes [count], each uniform on 1..most, evenly spread around the circle from a common random start."""
     start = int(torch.randint(most, (1,), generator=generator))
     # Whole offsets: rounding halves to even, as the published code does, would favour even sizes.
     return (start + torch.arange(count) * most // count) % most + 1
+
+
+def _check_size(rounds: int, batch: int) -> None:
+    if rounds < 2 or batch < 2 or batch % 2:
+        raise RequestError(f"rounds must be at least 2 and batch even, got {rounds} and {batch}")
 
 
 def random_sets(n: int, sizes: Tensor, generator: torch.Generator) -> Tensor:
@@ -136,44 +164,49 @@ def _next_tokens(model: VLM, segments: list[Tensor], answer: Tensor, cache: str 
     return Likelihood(value=value, error=0.0, tokens=len(ids), passes=1)
 
 
-Losses = Callable[[Tensor], Tensor]  # masks [B, n] -> cross-entropy [B, n] of the masked tokens, 0 elsewhere
+Losses = Callable[[Tensor], Tensor]  # masks [B, n] -> cross-entropy [..., B, n] of the masked tokens, 0 elsewhere
 
 
 def _single(losses: Losses, n: int, rounds: int, batch: int, generator: torch.Generator) -> Tensor:
-    """Estimates [rounds] of the bound."""
+    """Estimates [rounds, ...] of the bound."""
     values = []
     for _ in range(rounds):
         sizes = stratified_sizes(n, batch, generator)
-        values.append((n / sizes * losses(random_sets(n, sizes, generator)).sum(1)).mean())
+        values.append((n / sizes * losses(random_sets(n, sizes, generator)).sum(-1)).mean(-1))
     return torch.stack(values)
 
 
 def _pairs(losses: Losses, n: int, rounds: int, batch: int, generator: torch.Generator) -> Tensor:
-    """Estimates [rounds] of the bound."""
-    whole = losses(torch.ones(1, n, dtype=torch.bool)).sum()
+    """Estimates [rounds, ...] of the bound."""
+    whole = losses(torch.ones(1, n, dtype=torch.bool)).sum((-2, -1))
     values = []
     for _ in range(rounds):
         sizes = stratified_sizes(n - 1, batch // 2, generator)
         masks = random_sets(n, sizes, generator)
         masks, sizes = torch.cat((masks, ~masks)), torch.cat((sizes, n - sizes))
-        values.append((n - 1) / n * (n / sizes * losses(masks).sum(1)).mean() + whole / n)
+        values.append((n - 1) / n * (n / sizes * losses(masks).sum(-1)).mean(-1) + whole / n)
     return torch.stack(values)
 
 
-def _losses(model: VLM, hidden_of: HiddenOf, answer: Tensor, masks: Tensor) -> Tensor:
-    """Cross-entropy [B, n] of the answer's tokens under `masks` [B, n], float64, 0 where nothing is masked."""
-    device = model.denoiser.embedding.weight.device
-    ids, masks = answer.to(device).expand(len(masks), -1), masks.to(device)
-    hidden = hidden_of(apply_mask(ids, masks, model.config.denoiser.mask_id))
-    ce = F.cross_entropy(model.denoiser.head(hidden[masks]).float(), ids[masks], reduction="none")
-    return torch.zeros(masks.shape, device=device).masked_scatter(masks, ce).double().cpu()
+def _losses(model: VLM, hidden_of: HiddenOf, answers: Tensor, masks: Tensor) -> Tensor:
+    """Cross-entropy [..., B, n] of the tokens of answers [..., n] under `masks` [B, n], float64, 0 where not masked."""
+    device, (count, n) = model.denoiser.embedding.weight.device, masks.shape
+    shape = (*answers.shape[:-1], count, n)
+    ids = answers.to(device)[..., None, :].expand(shape).reshape(-1, n)
+    masks = masks.to(device).expand(shape).reshape(-1, n)
+    parts = []
+    for some, hidden_ids in zip(masks.split(_ROWS), ids.split(_ROWS), strict=True):
+        hidden = hidden_of(apply_mask(hidden_ids, some, model.config.denoiser.mask_id))
+        ce = F.cross_entropy(model.denoiser.head(hidden[some]).float(), hidden_ids[some], reduction="none")
+        parts.append(torch.zeros(some.shape, device=device).masked_scatter(some, ce).double().cpu())
+    return torch.cat(parts).view(shape)
 
 
-def _enumerated(losses: Losses, n: int, batch: int) -> float:
-    """The bound itself: the mean over l of (n / l) times the mean loss of all sets of l tokens."""
+def _enumerated(losses: Losses, n: int, batch: int) -> Tensor:
+    """The bounds [...] themselves: the mean over l of (n / l) times the mean loss of all sets of l tokens."""
     codes = torch.arange(1, 2**n)
     masks = (codes[:, None] >> torch.arange(n)) % 2 == 1
-    sums = torch.cat([losses(part).sum(1) for part in masks.split(batch)])
+    sums = torch.cat([losses(part).sum(-1) for part in masks.split(batch)], -1)
     size = masks.sum(1)
     weight = torch.tensor([1 / (k * math.comb(n, k)) for k in size.tolist()], dtype=torch.float64)
-    return float((weight * sums).sum())
+    return (weight * sums).sum(-1)

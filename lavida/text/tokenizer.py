@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
 
@@ -45,8 +46,23 @@ class Vocabulary:
             )
         return i
 
+    @cached_property
+    def special_ids(self) -> frozenset[int]:
+        """The tokens that stand for no text."""
+        added = self._backend.get_added_tokens_decoder()
+        return frozenset(i for i, token in added.items() if token.special)
+
+    @cached_property
+    def unspaced_ids(self) -> tuple[int, ...]:
+        """The tokens of text that begin without a space."""
+        return tuple(i for i in range(self.size) if i not in self.special_ids and not self.token(i).startswith(" "))
+
     def encode(self, text: str) -> list[int]:
         """Ids of a text. Raises RequestError for what is no Unicode, such as bytes of another encoding."""
+        return self.encode_on(text)
+
+    def encode_on(self, text: str) -> list[int]:
+        """Ids of a text that goes on another one: as it stands, nothing put before it."""
         try:
             return self._backend.encode(text, add_special_tokens=False).ids
         except TypeError:
@@ -112,4 +128,4 @@ class Tokenizer(Vocabulary):
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text, a space before it."""
-        return super().encode(" " + text)
+        return self.encode_on(" " + text)

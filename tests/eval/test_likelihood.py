@@ -15,6 +15,7 @@ from lavida.eval.likelihood import (
     _pairs,
     _single,
     choose,
+    common_log_likelihoods,
     log_likelihood,
     random_sets,
     stratified_sizes,
@@ -59,6 +60,16 @@ def test_one_token_has_its_own_probability() -> None:
     model = tiny_model(tiny_config(None))
     total = sum(math.exp(log_likelihood(model, _prompt(model), torch.tensor([i])).value) for i in range(48))
     assert total == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("n", [3, 9])
+def test_answers_compared_under_the_same_masks_have_the_estimates_of_each_alone(n: int) -> None:
+    model = tiny_model(tiny_config(None))
+    answers = torch.randint(40, (5, n), generator=torch.Generator().manual_seed(0))
+    settings = {"rounds": 2, "batch": 4, "seed": 3}
+    together = common_log_likelihoods(model, _prompt(model), answers, **settings)
+    alone = [log_likelihood(model, _prompt(model), answer, **settings).value for answer in answers]
+    assert together.tolist() == pytest.approx(alone, rel=1e-5)
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)

@@ -1,0 +1,87 @@
+"""`lavida audit photo.jpg "a cat on a mat."`: what in a sentence the picture supports, as a heat map."""
+
+from __future__ import annotations
+
+import json as json_text
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lavida.cli import options as o
+from lavida.cli.revise import Picture, Question, Words
+from lavida.errors import RequestError
+
+if TYPE_CHECKING:
+    from lavida.edit.audit import Audit
+
+Html = Annotated[Path | None, typer.Option(help="Write the heat map as an HTML page, too.")]
+
+
+def audit(
+    image: Picture,
+    text: Words,
+    question: Question = None,
+    model: o.Model = "lavida-mini",
+    html: Html = None,
+    cache: o.Cache = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object, every token in it.")] = False,
+    device: o.Device = "cpu",
+    dtype: o.Dtype = None,
+    quantize: o.Quantize = None,
+    offload: o.Offload = False,
+    template: o.Template = None,
+    threads: o.Threads = None,
+) -> int:
+    """Show for each word how likely it is with the picture and without it; green: supported, red: contradicted."""
+    from lavida import api
+    from lavida.cli.heat import page, show
+    from lavida.cli.picture import open_one
+
+    picture = open_one(image)
+    loaded = api.load(
+        model, device=device, dtype=dtype, quantize=quantize, offload=offload, threads=threads, template=template
+    )
+    asked = question or api.DESCRIBE
+    found = loaded.audit(picture, text, question=asked, cache=cache)
+    if html is not None:
+        try:
+            html.write_text(page(found, picture=loaded.open(picture), title=asked), encoding="utf-8")
+        except OSError as error:
+            raise RequestError(f"cannot write {html} ({error.strerror}); choose another place") from None
+    if json:
+        print(json_text.dumps({"image": image, "question": asked, **as_facts(found)}, ensure_ascii=False))
+    else:
+        show(found, file=sys.stdout)
+    return 0
+
+
+def as_facts(found: Audit) -> dict:
+    """An audit as plain values."""
+    return {
+        "text": found.text,
+        "words": [
+            {
+                "text": word.text.strip(),
+                "log_likelihood": word.seen,
+                "without_picture": word.blind,
+                "support": word.support,
+                "tokens": [
+                    {
+                        "text": token.text,
+                        "log_likelihood": token.seen,
+                        "without_picture": token.blind,
+                        "support": token.support,
+                        "likeliest": token.instead,
+                        "likeliest_log_likelihood": token.instead_seen,
+                    }
+                    for token in word.tokens
+                ],
+            }
+            for word in found.words
+        ],
+    }
+
+
+app = o.application(audit)

@@ -1,0 +1,85 @@
+"""`lavida extract receipt.jpg --schema receipt.json`: a validated object, with a confidence for each field."""
+
+from __future__ import annotations
+
+import json as json_text
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lavida.cli import options as o
+from lavida.cli.main import complain
+from lavida.errors import LavidaError
+
+if TYPE_CHECKING:
+    from lavida.extract import Extraction
+
+Images = Annotated[
+    list[str], typer.Argument(metavar="IMAGE...", help="Files, folders, patterns, or - for standard input.")
+]
+Schema = Annotated[Path, typer.Option(help="JSON Schema of the object that is wanted.")]
+Question = Annotated[str | None, typer.Option(help="Asked instead of the schema's title and fields.")]
+
+
+def extract(
+    images: Images,
+    schema: Schema,
+    question: Question = None,
+    model: o.Model = "lavida-mini",
+    steps: o.Steps = None,
+    length: o.Length = None,
+    block: o.Block = None,
+    temperature: o.Temperature = None,
+    seed: o.Seed = None,
+    json: o.Json = False,
+    device: o.Device = "cpu",
+    dtype: o.Dtype = None,
+    quantize: o.Quantize = None,
+    offload: o.Offload = False,
+    template: o.Template = None,
+    threads: o.Threads = None,
+) -> int:
+    """Read an object off each picture. Each field is printed with how sure the model was of it."""
+    from lavida import api
+    from lavida import extract as reading
+    from lavida.image.load import expand_input, open_image
+
+    wanted = reading.read_schema(schema)
+    found = [one for image in images for one in expand_input(image)]
+    loaded = api.load(
+        model, device=device, dtype=dtype, quantize=quantize, offload=offload, threads=threads, template=template
+    )
+    chosen = {"steps": steps, "length": length, "block": block, "temperature": temperature, "seed": seed}
+    code = 0
+    for one in found:
+        try:
+            picture = loaded.open(open_image(one.source, name=one.name, any_shape=True), name=one.name)
+            extraction = reading.extract(loaded, picture, wanted, question=question, **chosen)
+        except LavidaError as error:
+            code = complain(error)
+        else:
+            facts = as_facts(extraction, one.name)
+            print(json_text.dumps(facts, ensure_ascii=False) if json else as_text(facts, named=len(found) > 1))
+    return code
+
+
+def as_facts(extraction: Extraction, image: str) -> dict[str, Any]:
+    """An extraction as plain values."""
+    return {
+        "image": image,
+        "value": extraction.value,
+        "confidence": {name: round(p, 4) for name, p in extraction.confidence.items()},
+        "steps": extraction.steps,
+        "seconds": extraction.seconds,
+    }
+
+
+def as_text(facts: dict[str, Any], *, named: bool) -> str:
+    """The object on a line, then a line for each field: how sure, and where in the object."""
+    head = f"{facts['image']}: " if named else ""
+    lines = [head + json_text.dumps(facts["value"], ensure_ascii=False)]
+    return "\n".join([*lines, *(f"{p:8.3f}  {name or '/'}" for name, p in facts["confidence"].items())])
+
+
+app = o.application(extract)

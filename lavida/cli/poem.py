@@ -1,0 +1,101 @@
+"""`lavida poem photo.jpg --start A --start Be --syllables 5,7,5`: lines that begin and count as they are told."""
+
+from __future__ import annotations
+
+import json as json_text
+from typing import Annotated
+
+import typer
+
+from lavida.cli import options as o
+from lavida.cli.main import complain
+from lavida.errors import LavidaError, RequestError
+
+Images = Annotated[
+    list[str], typer.Argument(metavar="IMAGE...", help="Files, folders, patterns, or - for standard input.")
+]
+Start = Annotated[
+    list[str] | None, typer.Option(help="Letters that a line begins with; once for each line, or once for all.")
+]
+Acrostic = Annotated[str | None, typer.Option(help="A word whose letters the lines begin with.")]
+Syllables = Annotated[
+    str | None, typer.Option(help="Of each line, such as 5,7,5, or one number for all. Takes lavida[poem].")
+]
+WordCount = Annotated[str | None, typer.Option("--words", help="Least and most of a line. Default: 4-8.")]
+TokenCount = Annotated[
+    str | None, typer.Option("--tokens", help="Least and most of a line, any text; needs no dictionary.")
+]
+Lines = Annotated[int | None, typer.Option(help="How many. Default: as many as are told of, or one.")]
+Question = Annotated[str | None, typer.Option(help="What is asked. Default: to describe the picture.")]
+
+
+def poem(
+    images: Images,
+    start: Start = None,
+    acrostic: Acrostic = None,
+    syllables: Syllables = None,
+    words: WordCount = None,
+    tokens: TokenCount = None,
+    lines: Lines = None,
+    question: Question = None,
+    model: o.Model = "lavida-mini",
+    steps: o.Steps = None,
+    length: o.Length = None,
+    temperature: o.Temperature = None,
+    seed: o.Seed = None,
+    json: o.Json = False,
+    device: o.Device = "cpu",
+    dtype: o.Dtype = None,
+    quantize: o.Quantize = None,
+    offload: o.Offload = False,
+    template: o.Template = None,
+    threads: o.Threads = None,
+) -> int:
+    """Write a poem about each picture; what it is held to is kept, whatever the model would rather say."""
+    from lavida import api
+    from lavida.constrain.poem import poem as template_of
+    from lavida.image.load import expand_input, open_image
+
+    form = template_of(
+        start or (),
+        acrostic=acrostic,
+        syllables=None if syllables is None else numbers(syllables, ","),
+        words=None if words is None else bounds(words),
+        tokens=None if tokens is None else bounds(tokens),
+        lines=lines,
+    )
+    loaded = api.load(
+        model, device=device, dtype=dtype, quantize=quantize, offload=offload, threads=threads, template=template
+    )
+    chosen = {"steps": steps, "length": length, "temperature": temperature, "seed": seed}
+    code = 0
+    for one in [one for image in images for one in expand_input(image)]:
+        try:
+            picture = loaded.open(open_image(one.source, name=one.name, any_shape=True), name=one.name)
+            answer = loaded.ask(picture, question or api.DESCRIBE, template=form, **chosen)
+        except LavidaError as error:
+            code = complain(error)
+        else:
+            written = [line.strip() for line in answer.text.split("\n")]
+            facts = {"image": one.name, "lines": written, "steps": answer.steps, "seconds": answer.seconds}
+            print(json_text.dumps(facts, ensure_ascii=False) if json else "\n".join(written))
+    return code
+
+
+def numbers(text: str, between: str) -> list[int]:
+    """Whole numbers in a text such as 5,7,5. Raises RequestError."""
+    try:
+        return [int(part) for part in text.split(between)]
+    except ValueError:
+        raise RequestError(f"{text!r} is no list of whole numbers; write them like 5{between}7") from None
+
+
+def bounds(text: str) -> tuple[int, int]:
+    """Least and most, such as 4-8, or one number for both. Raises RequestError."""
+    found = numbers(text, "-")
+    if len(found) > 2:
+        raise RequestError(f"{text!r} are no bounds; write the least and the most like 4-8")
+    return found[0], found[-1]
+
+
+app = o.application(poem)

@@ -1,0 +1,139 @@
+"""From a picture to a validated object: an answer held to a JSON Schema, with a confidence for each field.
+
+found = model.extract("receipt.jpg", {"type": "object", "properties": {"total": {"type": "number"}}, ...})
+found.value["total"], found.confidence["/total"]
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lavida.constrain.language import LARGEST_SCHEMA
+from lavida.errors import RequestError
+from lavida.text.forms import form_question
+from lavida.text.spelling import spell
+
+if TYPE_CHECKING:
+    from lavida.api import Draft, Model, Shown
+
+_STRINGS = json.JSONDecoder(strict=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extraction:
+    """What was read off a picture."""
+
+    value: Any  # an object that fits the schema; of a pydantic model, an instance of it
+    confidence: dict[str, float]  # of each value that is no list or object, by JSON pointer ("/items/0/price")
+    text: str  # the answer as it was written
+    steps: int  # forward passes of the denoiser
+    seconds: float
+
+
+def read_schema(schema: Any) -> dict[str, Any]:
+    """A JSON Schema from a mapping, a file or a pydantic model. Raises RequestError if it is none of these."""
+    if isinstance(schema, Mapping):
+        return dict(schema)
+    if hasattr(schema, "model_json_schema"):
+        return schema.model_json_schema()
+    if not isinstance(schema, (str, Path)):
+        raise RequestError(f"a schema is a mapping, a file or a pydantic model, not {type(schema).__name__}")
+    try:
+        if (size := Path(schema).stat().st_size) > LARGEST_SCHEMA:
+            raise RequestError(f"{schema} has {size} bytes; a schema has {LARGEST_SCHEMA} at most")
+        found = json.loads(Path(schema).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RequestError(f"cannot read the schema {schema} ({error.strerror}); give a JSON file") from None
+    except (ValueError, RecursionError) as error:
+        raise RequestError(f"the schema {schema} is not JSON ({error}); mend it") from None
+    if not isinstance(found, dict):
+        raise RequestError(f"the schema {schema} is no JSON object; it must say which fields are wanted")
+    return found
+
+
+def extract(model: Model, image: Shown, schema: Any, *, question: str | None = None, **options: Any) -> Extraction:
+    """Ask for an object of a schema; `options` are those of `Model.ask`. Raises RequestError.
+
+    `schema` is a mapping, a file or a pydantic model. The confidence of a field is the product of the probabilities
+    that its tokens had when they were written, among those that the schema allowed there: 1 where it left no choice.
+    """
+    wanted = read_schema(schema)
+    start = time.perf_counter()
+    *_, last = model.stream(image, question or form_question(wanted), schema=wanted, **options)
+    seconds = time.perf_counter() - start
+    return Extraction(
+        value=_validated(json.loads(last.text), schema),
+        confidence=field_confidence(*_spelled(model, last)),
+        text=last.text,
+        steps=last.step.forwards,
+        seconds=seconds,
+    )
+
+
+def _validated(value: Any, schema: Any) -> Any:
+    if not hasattr(schema, "model_validate"):
+        return value
+    try:
+        return schema.model_validate(value)
+    except ValueError as error:  # a validator of its own, of which the schema says nothing
+        reason = " ".join(str(error).split())
+        raise RequestError(f"the answer fits the schema but not {schema.__name__} ({reason}); loosen it") from None
+
+
+def _spelled(model: Model, draft: Draft) -> tuple[list[bytes], list[float]]:
+    """What each token of the answer spells, and how sure it was."""
+    ids, ends = draft.step.canvas.tolist(), model.net.config.denoiser.eos_ids
+    length = next((at for at, token in enumerate(ids) if token in ends), len(ids))
+    spelling = spell(model.tokenizer)
+    return [spelling.bytes_of(token) for token in ids[:length]], draft.step.confidence[:length].tolist()
+
+
+def field_confidence(pieces: Sequence[bytes], sure: Sequence[float]) -> dict[str, float]:
+    """The product of `sure` over the pieces of each field of the JSON text that the pieces spell."""
+    ends: list[int] = []
+    for piece in pieces:
+        ends.append(len(piece) + (ends[-1] if ends else 0))
+    starts = [0, *ends[:-1]]
+    found = {}
+    for pointer, first, last in leaves(b"".join(pieces)):
+        within = [p for p, start, end in zip(sure, starts, ends) if start < last and end > first]
+        found[pointer] = math.prod(within)
+    return found
+
+
+def leaves(data: bytes) -> Iterator[tuple[str, int, int]]:
+    """(JSON pointer, from, to) of every value in a JSON text that is no list or object, in bytes."""
+    text = data.decode("latin-1")  # one character a byte: what tells values apart is ASCII
+    yield from _leaves(text, _blank(text, 0), "")
+
+
+def _leaves(text: str, at: int, pointer: str) -> Iterator[tuple[str, int, int]]:
+    """The leaves of the value that begins at `at`; returns where it ends."""
+    if text[at] not in "{[":
+        end = _STRINGS.raw_decode(text, at)[1]
+        yield pointer, at, end
+        return end
+    closing, number = "}" if text[at] == "{" else "]", 0
+    at = _blank(text, at + 1)
+    while text[at] != closing:
+        name = str(number)
+        if closing == "}":
+            end = _STRINGS.raw_decode(text, at)[1]
+            name = json.loads(text[at:end].encode("latin-1")).replace("~", "~0").replace("/", "~1")
+            at = _blank(text, _blank(text, end) + 1)  # past the colon
+        at = _blank(text, (yield from _leaves(text, at, f"{pointer}/{name}")))
+        at = _blank(text, at + 1) if text[at] == "," else at
+        number += 1
+    return at + 1
+
+
+def _blank(text: str, at: int) -> int:
+    while text[at : at + 1] in (" ", "\n", "\t", "\r") and at < len(text):
+        at += 1
+    return at
