@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,12 @@ def _counted(monkeypatch: pytest.MonkeyPatch, owner: object, name: str) -> list[
     return calls
 
 
-def test_mixed_requests_get_the_answers_they_get_alone(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("threads", [1, 2])
+def test_mixed_requests_get_the_answers_they_get_alone(
+    threads: int, model: Model, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    request.addfinalizer(partial(torch.set_num_threads, torch.get_num_threads()))
+    torch.set_num_threads(threads)
     requests = [(i % 3, i % 2, options) for i, options in enumerate(MIXED)]
     wanted = _alone(model, requests)
     model.forget()
@@ -100,6 +106,8 @@ PIECES = [  # of a request; many go together, and what does not is refused eithe
     {"cache": "block"},
     {"compat": "official"},
     {"seed": 3},
+    {"regex": "[a-c ]{1,6}"},
+    {"choices": ("a cat", "one red ball")},
 ]
 
 
