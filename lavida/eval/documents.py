@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from lavida.data.documents.build import Entry, read_entries
 from lavida.data.documents.draw import SPLITS
 from lavida.data.documents.values import schema_of
+from lavida.eval.metrics import without_nan
 from lavida.extract import extract
 from lavida.text.forms import form_question
 
@@ -128,7 +129,7 @@ def main(
                 say(f"{name}, {arm}, {split}: {rows[-1]['field']:.2f} of the fields right")
     results = {"rows": rows}
     out.mkdir(parents=True, exist_ok=True)
-    (out / "extract.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    (out / "extract.json").write_text(json.dumps(without_nan(results), indent=1) + "\n", encoding="utf-8")
     say(as_table(results))
     return results
 

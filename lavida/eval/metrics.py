@@ -6,6 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from lavida.data.concepts import CONCEPTS
 from lavida.data.languages import LANGUAGES
@@ -85,3 +86,12 @@ class Cider:
 def _clipped_cosine(v: dict, ref: dict) -> float:
     lengths = math.sqrt(sum(x * x for x in v.values())) * math.sqrt(sum(x * x for x in ref.values()))
     return sum(min(x, ref[g]) * ref[g] for g, x in v.items() if g in ref) / lengths if lengths else 0.0
+
+
+def without_nan(value: Any) -> Any:
+    """Figures as JSON has them: null where there is none, at any depth."""
+    if isinstance(value, dict):
+        return {name: without_nan(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_nan(one) for one in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -27,7 +27,7 @@ from lavida.constrain.template import Hole, Template
 from lavida.data.atlas import Atlas
 from lavida.data.scenes import Scene
 from lavida.errors import RequestError
-from lavida.eval.metrics import noun_scores, words
+from lavida.eval.metrics import noun_scores, without_nan, words
 from lavida.eval.splits import SPLITS, pictures
 
 if TYPE_CHECKING:
@@ -213,7 +213,8 @@ def main(
         "poems": {arm: [asdict(one) for one in written] for arm, written in found.items()},
     }
     out.mkdir(parents=True, exist_ok=True)
-    (out / "poem.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(without_nan(results), indent=1, ensure_ascii=False)
+    (out / "poem.json").write_text(text + "\n", encoding="utf-8")
     say(as_table(results))
     return results
 

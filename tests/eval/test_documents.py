@@ -5,6 +5,7 @@ import pytest
 
 from lavida.data.documents.build import Entry
 from lavida.eval.documents import Read, as_object, as_table, auc, figures
+from lavida.eval.metrics import without_nan
 
 ENTRY = Entry(image=Path("a.jpg"), kind="label", values={"weight": "250 g", "price": "3.20"})
 
@@ -43,3 +44,8 @@ def test_what_is_an_object():
 
 def test_auc_counts_ties_half():
     assert auc([1.0, 0.5], [0.5]) == 0.75 and math.isnan(auc([], [1.0]))
+
+
+def test_figures_that_are_none_are_null_in_json():
+    rows = without_nan({"rows": [figures([Read(entry=ENTRY, value=None, confidence={})])]})
+    assert rows["rows"][0]["auc"] is None and rows["rows"][0]["field"] == 0
