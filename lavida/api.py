@@ -25,12 +25,12 @@ from lavida.checkpoint.io import load_checkpoint
 from lavida.checkpoint.match import read_config
 from lavida.config import VLMConfig
 from lavida.decode.answer import Answering, answering, steps_alone
-from lavida.decode.canvas import Canvas, find_stop
+from lavida.decode.canvas import find_stop
 from lavida.decode.defaults import family_options
 from lavida.decode.dial import Chosen, choose_setting, split_wish
 from lavida.decode.loop import Step
 from lavida.decode.options import DecodeOptions
-from lavida.decode.resolve import LONGEST, decode_options, model_options
+from lavida.decode.resolve import checked_options, constraint_for, decode_options
 from lavida.decode.table import need_table, setup_of
 from lavida.edit import requests
 from lavida.errors import CheckpointError, RequestError
@@ -307,25 +307,11 @@ class Model:
         )
 
     def _options(self, options: Mapping[str, Any]) -> DecodeOptions:
-        config, known = self.net.config, self.tokenizer.size
-        chosen = model_options(config, known, options)
-        constraint = self.constraint(chosen)
-        if constraint is None:
-            return chosen
-        if options.get("length") is None:
-            shortest = constraint.shortest() or 0
-            roomy = max(chosen.language.room(self.tokenizer), min(2 * shortest, max(shortest, LONGEST)))
-            chosen = model_options(config, known, {**options, "length": max(chosen.length, roomy)})
-        constraint.check(Canvas.blank(chosen.length, config.denoiser.mask_id).ids)
-        return chosen
+        return checked_options(self.net.config, self.tokenizer, options)
 
     def constraint(self, options: DecodeOptions) -> CanvasConstraint | None:
         """What holds a canvas to the language of its options, if they have one. Raises RequestError."""
-        if options.language is None:
-            return None
-        from lavida.constrain.canvas import constraint_of  # not before it is needed
-
-        return constraint_of(options.language, self.tokenizer, self.net.config.denoiser, options.banned)
+        return constraint_for(self.net.config, self.tokenizer, options)
 
     def _dial(self, options: Mapping[str, Any], pictures: int) -> tuple[DecodeOptions, Chosen | None]:
         """The options, with what `quality` or `deadline` among them comes to."""

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lavida.config import VLMConfig
+from lavida.decode.canvas import Canvas
 from lavida.decode.constraint import CONSTRAINTS
 from lavida.decode.defaults import family_options
 from lavida.decode.options import DecodeOptions
 from lavida.errors import RequestError
+from lavida.text.tokenizer import Vocabulary
+
+if TYPE_CHECKING:
+    from lavida.constrain.canvas import CanvasConstraint
 
 LENGTH = 16  # tokens of an answer's canvas unless asked otherwise: what lavida-mini was mostly taught on
 LONGEST = 64  # the longest canvas it was taught on
@@ -24,6 +29,32 @@ def model_options(config: VLMConfig, known: int, options: Mapping[str, Any]) -> 
     family = family_options(config, options.get("compat"))
     unused = range(known, config.denoiser.vocab_size)
     return decode_options(options, {**family, "banned": (*family.get("banned", ()), *unused)})
+
+
+def checked_options(config: VLMConfig, vocabulary: Vocabulary, options: Mapping[str, Any]) -> DecodeOptions:
+    """`model_options`, with room for what the answer is held to: twice its shortest text if no length is given.
+
+    Raises RequestError if a blank canvas cannot become what is asked for.
+    """
+    chosen = model_options(config, vocabulary.size, options)
+    constraint = constraint_for(config, vocabulary, chosen)
+    if constraint is None:
+        return chosen
+    if options.get("length") is None:
+        shortest = constraint.shortest() or 0
+        roomy = max(chosen.language.room(vocabulary), min(2 * shortest, max(shortest, LONGEST)))
+        chosen = model_options(config, vocabulary.size, {**options, "length": max(chosen.length, roomy)})
+    constraint.check(Canvas.blank(chosen.length, config.denoiser.mask_id).ids)
+    return chosen
+
+
+def constraint_for(config: VLMConfig, vocabulary: Vocabulary, options: DecodeOptions) -> CanvasConstraint | None:
+    """What holds a canvas to the language of its options, if they have one. Raises RequestError."""
+    if options.language is None:
+        return None
+    from lavida.constrain.canvas import constraint_of  # not before it is needed
+
+    return constraint_of(options.language, vocabulary, config.denoiser, options.banned)
 
 
 def decode_options(options: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> DecodeOptions:

@@ -11,10 +11,11 @@ from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import MaskedLMOutput
 
-from lavida.api import DTYPES, load_net, model_options, tokenizer_of, tokens_per_forward
+from lavida.api import DTYPES, load_net, tokenizer_of, tokens_per_forward
 from lavida.checkpoint.io import save_checkpoint
 from lavida.decode.answer import answer_hidden, answer_steps
 from lavida.decode.loop import Step
+from lavida.decode.resolve import model_options
 from lavida.errors import RequestError
 from lavida.hf.config import LavidaConfig, folder_of
 from lavida.hf.generation import DiffusionGenerationConfig, DiffusionOutput, Streamer, followed
