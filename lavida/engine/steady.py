@@ -2,8 +2,8 @@
 
 A matrix library picks its kernels by the number of rows; kernels that add in another order round in another way, and a
 last bit is enough to turn round which of two tokens is the surer. On CPUs it is as a rule only a few rows that are
-treated apart (MKL on one thread: fewer than four). So it is measured, on the model's own first block and head, and
-rows whose number is not steady are computed by themselves, as they would be without an engine.
+treated apart. So it is measured, on the model's own first block and head, and rows whose number is not steady are
+computed by themselves, as they would be without an engine.
 """
 
 from __future__ import annotations
