@@ -34,7 +34,7 @@ class OracleDenoiser:
     def head(self, hidden: Tensor) -> Tensor:
         return hidden
 
-    def __call__(self, x: Tensor, cache: PrefixCache) -> Tensor:
+    def __call__(self, x: Tensor, *, mask: Tensor | None, cache: PrefixCache) -> Tensor:
         ids, sentences = x[..., 0], self._sentences[:, : x.shape[1]]
         strange = ((ids != self._config.mask_id)[:, None] & (ids[:, None] != sentences)).sum(2)  # [B, S]
         weights = (self._weights.log() + strange * math.log(STRANGE)).softmax(1)
