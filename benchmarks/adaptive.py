@@ -30,7 +30,7 @@ def line(tried: Tried) -> str:
 def main() -> None:
     options = parser(__doc__)
     options.add_argument("--data", type=Path, required=True, help="what `lavida data build mini` made")
-    options.add_argument("--captions", type=int, default=100)
+    options.add_argument("--captions", type=int, default=60)
     args = options.parse_args()
     model = lavida.load(args.model, threads=args.threads)
     held = split_features(Atlas.load(args.data), args.data / "features" / SPLIT, SPLITS[SPLIT], model.net.tower)

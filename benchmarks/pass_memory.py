@@ -28,7 +28,7 @@ def megabytes(prompt: int, canvases: tuple[int, ...], *extra: str) -> dict[int, 
 
 
 def main() -> None:
-    args = parser(__doc__, rounds=3).parse_args()
+    args = parser(__doc__, rounds=2).parse_args()
     extra = (*(SMALL if args.small else ()), *(("--threads", str(args.threads)) if args.threads else ()))
     env, rounds = environment(), 1 if args.small else args.rounds
     found = {n: [megabytes(n, some(CANVASES, args), *extra) for _ in range(rounds)] for n in PROMPTS}

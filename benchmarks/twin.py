@@ -37,7 +37,7 @@ from lavida.text.messages import Part, question_turns
 
 SPLIT = "i"
 PICTURES = 8  # whose answers are timed
-CAPTIONS = 200  # whose CIDEr-D is told
+CAPTIONS = 100  # whose CIDEr-D is told
 ARMS: dict[str, dict[str, Any]] = {
     **{f"{n} steps": {"steps": n} for n in (16, 8, 6, 4, 3, 2, 1)},
     **{f"threshold {t:g}": {"threshold": t} for t in (0.9, 0.7, 0.5)},
