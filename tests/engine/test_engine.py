@@ -79,7 +79,7 @@ def test_mixed_requests_get_the_answers_they_get_alone(
         tickets.append(_submit(engine, late))
     got = [(answer.ids, answer.steps) for answer in (ticket.result() for ticket in tickets)]
     assert got == wanted
-    assert max(together) >= 4 and len(together) < sum(together) / 2
+    assert max(together) >= 4 and len(together) < 0.7 * sum(together)  # short canvases go alone on two threads
     assert len({ids for ids, _ in got}) == len(got)  # equal answers would prove nothing
 
 
