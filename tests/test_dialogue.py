@@ -118,6 +118,7 @@ def test_the_history_is_read_unless_the_official_way_is_asked_for(models: dict[s
 
     def prompt_of(messages: list[dict], **options: object) -> int:
         prompts.clear()
+        model.forget()
         model.chat(messages, cache="prefix", **FEW, **options)
         return prompts[0]
 
