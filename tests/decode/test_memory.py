@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "step_memory.py"
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "benchmarks" / "step_memory.py"
 needs_peak = pytest.mark.skipif(
     not os.access("/proc/self/clear_refs", os.W_OK), reason="only Linux tells a process its peak"
 )
@@ -17,7 +18,10 @@ needs_peak = pytest.mark.skipif(
 def _megabytes(*options: object) -> dict[int, float]:
     """What a step at canvas 1024 and a vocabulary of 126,464 takes, by the length of the prompt."""
     command = [sys.executable, str(SCRIPT), "--canvas", "1024", *map(str, options)]
-    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    run = subprocess.run(
+        command, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    lines = run.stdout.splitlines()
     return {found["prompt"]: found["megabytes"] for found in map(json.loads, lines)}
 
 
