@@ -8,6 +8,7 @@ the same ids, or the benchmark fails. "new pictures" have yet to be looked at, w
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Callable
 from functools import partial
@@ -21,6 +22,7 @@ from lavida.engine.engine import Engine
 from lavida.engine.steady import steady_block
 
 COUNTS = (1, 4, 16)
+DTYPES = ("float32", "bfloat16")
 QUESTIONS = (
     "What is this?",
     "Describe the image.",
@@ -70,43 +72,50 @@ def seconds_each(model: Model, requests: list[Request], answer: Callable[..., li
     return (time.perf_counter() - start) / len(requests)
 
 
-def main() -> None:
-    args = parser(__doc__, rounds=5, seconds=60).parse_args()
-    model = lavida.load(args.model, threads=args.threads)
+def compared(args: argparse.Namespace, dtype: str) -> tuple[list[Row], list[str]]:
+    """Rows and notes of one dtype. Ends the program if an answer in company is another one."""
+    model = lavida.load(args.model, threads=args.threads, dtype=dtype)
     counts = some(COUNTS, args)
-    engine, requests, env = Engine(model), mixed()[: counts[-1]], environment()
+    engine, requests = Engine(model), mixed()[: counts[-1]]
     pairs = zip(one_by_one(model, requests), together(engine, requests), strict=True)
     if any(a.ids != b.ids for a, b in pairs):
-        raise SystemExit("an answer in company differs from the same one alone")
+        raise SystemExit(f"{dtype}: an answer in company differs from the same one alone")
     ways = {"one by one": partial(one_by_one, model), "engine": partial(together, engine)}
     arms = {
         (pictures, way, n): partial(seconds_each, model, requests[:n], ways[way], pictures == "new pictures")
         for pictures, n in (*(("seen pictures", n) for n in counts), ("new pictures", counts[-1]))
         for way in ways
     }
-    found = interleave(arms, rounds=args.rounds, seconds=args.seconds)
-    rows = tuple(
+    found = interleave(arms, rounds=args.rounds, seconds=args.seconds / len(DTYPES))
+    rows = [
         Row(
-            series=f"{way}, {pictures}",
+            series=f"{way}, {pictures}, {dtype}",
             x=n,
             values=tuple(1 / s for s in found[pictures, way, n]),
             ratios=faster(found[pictures, way, n], found[pictures, "one by one", n]),
         )
         for pictures, way, n in arms
-    )
+    ]
     steady = steady_block(model.net.denoiser)
     left = ", ".join(str(n) for n in range(1, 65) if not steady(n)) or "none"
+    return rows, [
+        f"{dtype}: all {len(requests)} answers have the same ids either way",
+        f"{dtype}: numbers of rows up to 64 that are not shared, for their bits would change: {left}",
+    ]
+
+
+def main() -> None:
+    args = parser(__doc__, rounds=5, seconds=90).parse_args()
+    env = environment()
+    found = [compared(args, dtype) for dtype in DTYPES]
     report = Report(
         name="batching",
         title="Mixed requests: the engine against one by one",
         x="requests",
         y="answers/s",
-        rows=rows,
+        rows=tuple(row for rows, _ in found for row in rows),
         base="the same requests one by one",
-        notes=(
-            f"all {len(requests)} answers have the same ids either way",
-            f"numbers of rows up to 64 that are not shared, for their bits would change: {left}",
-        ),
+        notes=tuple(note for _, notes in found for note in notes),
     )
     finish(report, args.out, env)
 

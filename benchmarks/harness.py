@@ -112,7 +112,6 @@ def _digits(value: float) -> str:
 def environment() -> dict[str, Any]:
     """The machine and the code, as far as they matter to a time."""
     cuda = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _git("rev-parse", "--short", "HEAD"),
@@ -124,8 +123,26 @@ def environment() -> dict[str, Any]:
         "system": platform.system(),
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "load_before": round(load, 2),  # processes that wanted a core before the benchmark began
+        "busy_before": _busy_cores(),
     }
+
+
+def _busy_cores(seconds: float = 0.5) -> float | None:
+    """Cores that other processes use while this one waits; None where the system does not tell."""
+    before = _working()
+    if before is None:
+        return None
+    time.sleep(seconds)
+    return round((_working() - before) / seconds, 2)
+
+
+def _working() -> float | None:
+    """Seconds that all cores together have worked since the machine was started (Linux)."""
+    try:
+        user, nice, system, _idle, _wait, *rest = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:])
+    except (OSError, ValueError):
+        return None
+    return (user + nice + system + sum(rest[:2])) / os.sysconf("SC_CLK_TCK")
 
 
 def _git(*args: str) -> str:

@@ -85,11 +85,11 @@ def write_page(reports: list[Report], page: Path) -> None:
 
 def _where(report: Report) -> str:
     e = report.environment
-    busy = e["load_before"] > 0.5
+    busy = e["busy_before"] or 0
     return (
         f"`{report.name}`: commit {e['commit']}{' with changes' if e['changed'] else ''}, {e['date'][:10]}, "
         f"{e['processor']}, {e['threads']} threads of {e['cores']} cores, torch {e['torch']}"
-        + (f"; others were busy before (load {e['load_before']:g}), so its times are not final" if busy else "")
+        + (f"; others used {busy:g} cores when it began, so its times are not final" if busy > 0.25 else "")
         + "."
     )
 

@@ -77,7 +77,7 @@ def test_without_matplotlib_the_extra_is_named(
 def test_the_page_gets_the_table_between_its_marks(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"before\n{run.BEGIN}\nold\n{run.END}\nafter\n")
-    busy = replace(REPORT, environment=environment() | {"load_before": 3.0})
+    busy = replace(REPORT, environment=environment() | {"busy_before": 1.5})
     for _ in range(2):
         run.write_page([busy], page)
     text = page.read_text()
