@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import lavida
-from lavida.api import find_model, load_net
+from lavida.checkpoint.named import find_model, load_net
 from lavida.data.atlas import Atlas
 from lavida.data.features import Features
 from lavida.data.prepare import load_tower, prepare

@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lavida.api import load_net
+from lavida.checkpoint.named import load_net
 from lavida.config import DenoiserConfig, VLMConfig
 from lavida.decode.answer import answer_logits
 from lavida.decode.canvas import Canvas

@@ -31,7 +31,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from lavida.api import find_model, load_net, tokenizer_of
+from lavida.checkpoint.named import find_model, load_net, tokenizer_of
 from lavida.config import VLMConfig
 from lavida.data.collate import Batch, collate
 from lavida.data.encode import Encoder

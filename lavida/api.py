@@ -20,9 +20,8 @@ from torch import Tensor
 from lavida.cache.prefix import PrefixCache
 from lavida.cache.store import BUDGET
 from lavida.checkpoint.contents import survey
-from lavida.checkpoint.hub import find_checkpoint
-from lavida.checkpoint.io import load_checkpoint
 from lavida.checkpoint.match import read_config
+from lavida.checkpoint.named import DEFAULT_MODEL, find_model, load_net, tokenizer_of
 from lavida.config import VLMConfig
 from lavida.decode.answer import Answering, answering, steps_alone
 from lavida.decode.canvas import find_stop
@@ -33,7 +32,7 @@ from lavida.decode.options import DecodeOptions
 from lavida.decode.resolve import checked_options, constraint_for, decode_options
 from lavida.decode.table import need_table, setup_of
 from lavida.edit import requests
-from lavida.errors import CheckpointError, RequestError
+from lavida.errors import RequestError
 from lavida.eval.likelihood import Choice, Likelihood, choose, log_likelihood
 from lavida.image.load import open_image
 from lavida.image.tiles import tiles_among
@@ -44,7 +43,6 @@ from lavida.model.vlm import VLM
 from lavida.text.chat import check_tokens, find_template, last_token, prompt_ids
 from lavida.text.labels import Label, load_labels
 from lavida.text.messages import Part, Turn, pictures_of, question_turns, read_messages, without_history
-from lavida.text.pretrained import load_tokenizer
 from lavida.text.tokenizer import Vocabulary
 
 if TYPE_CHECKING:
@@ -57,8 +55,6 @@ Opened = Image.Image | list[Image.Image]  # a picture, or the frames of a video
 
 DESCRIBE = "Describe the image."
 MAX_THREADS = 1024  # more of them take minutes to start
-MODELS = {"lavida-mini": Path(__file__).parent / "assets" / "mini"}
-DEFAULT_MODEL = "lavida-mini"
 AUTO = "auto"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -129,37 +125,6 @@ def load(
     tokenizer = tokenizer_of(folder, net.config)
     labels, name = load_labels(folder), str(path or DEFAULT_MODEL)
     return Model(net, tokenizer, labels=labels, name=name, template=template, folder=folder)
-
-
-def load_net(folder: Path, *, dtype: torch.dtype | None = None, **placed: Any) -> VLM:
-    """The network of a folder, in eval mode; arguments and errors are those of `load_checkpoint`."""
-    net, config = load_checkpoint(folder, dtype=dtype, **placed)
-    if dtype is None and config.family == "lavida-mini":  # stored in half precision to be small
-        net = net.float()
-    return net.eval()
-
-
-def tokenizer_of(folder: Path, config: VLMConfig) -> Vocabulary:
-    """The tokenizer of a folder, as its model needs it. Raises CheckpointError."""
-    denoiser = config.denoiser
-    return load_tokenizer(folder, family=config.family, end_ids=denoiser.eos_ids, rows=denoiser.vocab_size)
-
-
-def find_model(path: str | Path | None) -> Path:
-    """The folder of a model: the package's own, a folder, or a hub id. Raises CheckpointError if there is none."""
-    name = str(path or DEFAULT_MODEL)
-    folder = MODELS.get(name)
-    if folder is not None:
-        if not (folder / "config.json").is_file():
-            raise CheckpointError(
-                f"the model {name} is missing from this installation ({folder}); install lavida again"
-            )
-        return folder
-    if "/" not in name and not Path(name).is_dir():
-        raise CheckpointError(
-            f"unknown model {name!r}; give a folder with config.json, the hub's owner/name, or {', '.join(MODELS)}"
-        )
-    return find_checkpoint(path)
 
 
 def check_options(path: str | Path | None, options: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lavida.constrain.language import LARGEST_SCHEMA
+from lavida.constrain.language import read_schema
 from lavida.errors import RequestError
 from lavida.text.forms import form_question
 from lavida.text.spelling import spell
@@ -36,7 +36,7 @@ class Extraction:
     seconds: float
 
 
-def read_schema(schema: Any) -> dict[str, Any]:
+def as_schema(schema: Any) -> dict[str, Any]:
     """A JSON Schema from a mapping, a file or a pydantic model. Raises RequestError if it is none of these."""
     if isinstance(schema, Mapping):
         return dict(schema)
@@ -44,14 +44,7 @@ def read_schema(schema: Any) -> dict[str, Any]:
         return schema.model_json_schema()
     if not isinstance(schema, (str, Path)):
         raise RequestError(f"a schema is a mapping, a file or a pydantic model, not {type(schema).__name__}")
-    try:
-        if (size := Path(schema).stat().st_size) > LARGEST_SCHEMA:
-            raise RequestError(f"{schema} has {size} bytes; a schema has {LARGEST_SCHEMA} at most")
-        found = json.loads(Path(schema).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RequestError(f"cannot read the schema {schema} ({error.strerror}); give a JSON file") from None
-    except (ValueError, RecursionError) as error:
-        raise RequestError(f"the schema {schema} is not JSON ({error}); mend it") from None
+    found = read_schema(schema)
     if not isinstance(found, dict):
         raise RequestError(f"the schema {schema} is no JSON object; it must say which fields are wanted")
     return found
@@ -63,7 +56,7 @@ def extract(model: Model, image: Shown, schema: Any, *, question: str | None = N
     `schema` is a mapping, a file or a pydantic model. The confidence of a field is the product of the probabilities
     that its tokens had when they were written, among those that the schema allowed there: 1 where it left no choice.
     """
-    wanted = read_schema(schema)
+    wanted = as_schema(schema)
     start = time.perf_counter()
     *_, last = model.stream(image, question or form_question(wanted), schema=wanted, **options)
     seconds = time.perf_counter() - start

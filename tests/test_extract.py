@@ -4,7 +4,7 @@ import pytest
 
 from lavida.constrain.language import LARGEST_SCHEMA
 from lavida.errors import RequestError
-from lavida.extract import field_confidence, leaves, read_schema
+from lavida.extract import as_schema, field_confidence, leaves
 from lavida.text.forms import form_question
 
 
@@ -48,21 +48,23 @@ def test_a_schema_may_be_a_mapping_a_file_or_a_class(tmp_path):
         def model_json_schema():
             return {"title": "Receipt", "properties": {"total": {}, "shop": {}}}
 
-    schema = read_schema(Receipt)
+    schema = as_schema(Receipt)
     (tmp_path / "r.json").write_text(json.dumps(schema))
-    assert read_schema(tmp_path / "r.json") == read_schema(str(tmp_path / "r.json")) == read_schema(schema) == schema
+    assert as_schema(tmp_path / "r.json") == as_schema(str(tmp_path / "r.json")) == as_schema(schema) == schema
     assert form_question(schema) == "Read the Receipt as JSON: total, shop." and form_question({}).endswith("as JSON.")
 
 
-@pytest.mark.parametrize(("text", "says"), [("{", "is not JSON"), ("[1]", "no JSON object"), ("[" * 99999, "not JSON")])
+@pytest.mark.parametrize(
+    ("text", "says"), [("{", "is not JSON"), ("[1]", "no JSON object"), ("[" * 99999, "too deeply")]
+)
 def test_a_broken_schema_is_told(tmp_path, text, says):
     (tmp_path / "s.json").write_text(text)
     with pytest.raises(RequestError, match=says):
-        read_schema(tmp_path / "s.json")
-    with pytest.raises(RequestError, match="give a JSON file"):
-        read_schema(tmp_path / "none.json")
+        as_schema(tmp_path / "s.json")
+    with pytest.raises(RequestError, match="name a file of JSON"):
+        as_schema(tmp_path / "none.json")
     with pytest.raises(RequestError, match="not int"):
-        read_schema(3)
+        as_schema(3)
     (tmp_path / "large.json").write_text(json.dumps({"title": "x" * LARGEST_SCHEMA}))
     with pytest.raises(RequestError, match="bytes; a schema has"):
-        read_schema(tmp_path / "large.json")
+        as_schema(tmp_path / "large.json")

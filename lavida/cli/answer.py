@@ -26,13 +26,14 @@ JSON_FIELDS = ("image", "prompt", "text", "steps", "seconds", "tokens_per_forwar
 def answer_all(images: list[str], question: str | None, request: Request) -> int:
     """Answer `question` (None = describe) for every picture; one bad picture does not stop the others."""
     from lavida import api
+    from lavida.checkpoint.named import MODELS
 
     api.check_options(request.model, request.decode)  # told before a model is loaded or a picture read
     model = None
     if images or request.video:
         groups = _groups(images, request)
     else:
-        _check_stdin(request.model in api.MODELS)
+        _check_stdin(request.model in MODELS)
         model = _load(request)
         sees = model.net.config.vision is not None
         _check_stdin(sees)

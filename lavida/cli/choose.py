@@ -51,9 +51,10 @@ def choose(
     from lavida import api
     from lavida.checkpoint.contents import survey
     from lavida.checkpoint.match import read_config
+    from lavida.checkpoint.named import find_model
     from lavida.cli.picture import open_one
 
-    config = read_config(survey(api.find_model(model)))
+    config = read_config(survey(find_model(model)))
     image, question, answers = split(words, sees=config.vision is not None)
     picture = None if image is None else open_one(image)
     loaded = api.load(

@@ -17,8 +17,8 @@ To = Annotated[str, typer.Option(help="lavida (our names and configuration) or h
 
 def convert(source: Source, out: Out, to: To) -> int:
     """Write a checkpoint in the other layout; what our layout does not need is kept for the way back."""
-    from lavida.api import find_model
     from lavida.checkpoint.convert import convert as write
+    from lavida.checkpoint.named import find_model
 
     left = write(find_model(source), out, to)
     if left:

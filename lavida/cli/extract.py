@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lavida.cli import options as o
-from lavida.cli.main import complain
-from lavida.errors import LavidaError
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from lavida.extract import Extraction
 
 Images = Annotated[
@@ -43,25 +43,21 @@ def extract(
     """Read an object off each picture. Each field is printed with how sure the model was of it."""
     from lavida import api
     from lavida import extract as reading
-    from lavida.image.load import expand_input, open_image
+    from lavida.cli.picture import each
+    from lavida.image.load import expand_inputs
 
-    wanted = reading.read_schema(schema)
-    found = [one for image in images for one in expand_input(image)]
+    wanted = reading.as_schema(schema)
+    found = list(expand_inputs(images))
     loaded = api.load(
         model, device=device, dtype=dtype, quantize=quantize, offload=offload, threads=threads, template=template
     )
     chosen = {"steps": steps, "length": length, "block": block, "temperature": temperature, "seed": seed}
-    code = 0
-    for one in found:
-        try:
-            picture = loaded.open(open_image(one.source, name=one.name, any_shape=True), name=one.name)
-            extraction = reading.extract(loaded, picture, wanted, question=question, **chosen)
-        except LavidaError as error:
-            code = complain(error)
-        else:
-            facts = as_facts(extraction, one.name)
-            print(json_text.dumps(facts, ensure_ascii=False) if json else as_text(facts, named=len(found) > 1))
-    return code
+
+    def tell(picture: Image.Image, name: str) -> None:
+        facts = as_facts(reading.extract(loaded, picture, wanted, question=question, **chosen), name)
+        print(json_text.dumps(facts, ensure_ascii=False) if json else as_text(facts, named=len(found) > 1))
+
+    return each(found, loaded, tell)
 
 
 def as_facts(extraction: Extraction, image: str) -> dict[str, Any]:

@@ -58,9 +58,10 @@ def fill(
     from lavida import api
     from lavida.checkpoint.contents import survey
     from lavida.checkpoint.match import read_config
+    from lavida.checkpoint.named import find_model
     from lavida.cli.picture import open_one
 
-    sees = read_config(survey(api.find_model(model))).vision is not None
+    sees = read_config(survey(find_model(model))).vision is not None
     image, text = split(words, sees=sees)
     picture = None if image is None else open_one(image)
     loaded = api.load(

@@ -1,11 +1,18 @@
-"""The one picture of the commands that take no more."""
+"""Pictures of the commands that have their own way to answer: one, or one after the other."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
 from PIL import Image
 
-from lavida.errors import RequestError
-from lavida.image.load import expand_input, open_image
+from lavida.cli.main import complain
+from lavida.errors import LavidaError, RequestError
+from lavida.image.load import Input, expand_input, open_image
+
+if TYPE_CHECKING:
+    from lavida.api import Model
 
 
 def open_one(image: str) -> Image.Image:
@@ -14,3 +21,14 @@ def open_one(image: str) -> Image.Image:
     if len(found) != 1:
         raise RequestError(f"{image} holds {len(found)} pictures; name one")
     return open_image(found[0].source, name=found[0].name, any_shape=True)
+
+
+def each(found: Sequence[Input], model: Model, tell: Callable[[Image.Image, str], None]) -> int:
+    """Open each picture and `tell` of it by its name; one that fails does not stop the others. The exit code."""
+    code = 0
+    for one in found:
+        try:
+            tell(model.open(open_image(one.source, name=one.name, any_shape=True), name=one.name), one.name)
+        except LavidaError as error:
+            code = complain(error)
+    return code

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json as json_text
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lavida.cli import options as o
-from lavida.cli.main import complain
-from lavida.errors import LavidaError, RequestError
+from lavida.errors import RequestError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 Images = Annotated[
     list[str], typer.Argument(metavar="IMAGE...", help="Files, folders, patterns, or - for standard input.")
@@ -53,8 +55,9 @@ def poem(
 ) -> int:
     """Write a poem about each picture; what it is held to is kept, whatever the model would rather say."""
     from lavida import api
+    from lavida.cli.picture import each
     from lavida.constrain.poem import poem as template_of
-    from lavida.image.load import expand_input, open_image
+    from lavida.image.load import expand_inputs
 
     form = template_of(
         start or (),
@@ -64,22 +67,19 @@ def poem(
         tokens=None if tokens is None else bounds(tokens),
         lines=lines,
     )
+    found = list(expand_inputs(images))
     loaded = api.load(
         model, device=device, dtype=dtype, quantize=quantize, offload=offload, threads=threads, template=template
     )
     chosen = {"steps": steps, "length": length, "temperature": temperature, "seed": seed}
-    code = 0
-    for one in [one for image in images for one in expand_input(image)]:
-        try:
-            picture = loaded.open(open_image(one.source, name=one.name, any_shape=True), name=one.name)
-            answer = loaded.ask(picture, question or api.DESCRIBE, template=form, **chosen)
-        except LavidaError as error:
-            code = complain(error)
-        else:
-            written = [line.strip() for line in answer.text.split("\n")]
-            facts = {"image": one.name, "lines": written, "steps": answer.steps, "seconds": answer.seconds}
-            print(json_text.dumps(facts, ensure_ascii=False) if json else "\n".join(written))
-    return code
+
+    def tell(picture: Image.Image, name: str) -> None:
+        answer = loaded.ask(picture, question or api.DESCRIBE, template=form, **chosen)
+        written = [line.strip() for line in answer.text.split("\n")]
+        facts = {"image": name, "lines": written, "steps": answer.steps, "seconds": answer.seconds}
+        print(json_text.dumps(facts, ensure_ascii=False) if json else "\n".join(written))
+
+    return each(found, loaded, tell)
 
 
 def numbers(text: str, between: str) -> list[int]:

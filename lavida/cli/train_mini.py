@@ -31,7 +31,7 @@ def train(
     """Train lavida-mini from its data set; a finished run is written to OUT/model, ready for --model."""
     if scenes < 1:
         raise RequestError(f"--scenes must be at least 1, got {scenes}")
-    from lavida.api import find_model
+    from lavida.checkpoint.named import find_model
     from lavida.train.mini import train_mini
 
     chosen = None if start is None else find_model(start)

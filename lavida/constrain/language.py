@@ -69,7 +69,7 @@ def regex_language(pattern: str) -> Texts:
 def schema_language(schema: Any) -> Texts:
     """JSON that is valid by a schema: a mapping, its JSON text, or the path of a file. Raises RequestError."""
     if isinstance(schema, (str, Path)):
-        schema = _read(schema)
+        schema = read_schema(schema)
     if not isinstance(schema, (Mapping, bool)):
         raise RequestError(f"a schema is an object, got {type(schema).__name__}; see json-schema.org")
     try:
@@ -101,7 +101,8 @@ def language_of(asked: Mapping[str, Any]) -> Language | None:
     return next((makers[name](value) if name in makers else value for name, value in given.items()), None)
 
 
-def _read(schema: str | Path) -> Any:
+def read_schema(schema: str | Path) -> Any:
+    """What a file of JSON, or JSON text that begins with a brace, holds. Raises RequestError."""
     try:
         path = Path(schema)
         is_file = isinstance(schema, Path) or not schema.lstrip().startswith("{")

@@ -276,7 +276,10 @@ def commit_first(
     allowed = None if constraint is None else constraint.allowed(look.ids, look.rows)
     if allowed is not None:
         logits = logits.masked_fill(~allowed, -torch.inf)
-    canvas.commit(look.rows, propose(logits, mask_id, 0.0, torch.Generator()))
+    ids = propose(logits, mask_id, 0.0, torch.Generator())
+    if constraint is not None:  # which has the last word, as in the loop
+        ids = constraint.commit(look.ids, look.rows, ids, torch.tensor([0]), logits)
+    canvas.commit(look.rows, ids)
 
 
 def _behind(model: VLM, segments: list[Tensor], ids: Tensor) -> Tensor:

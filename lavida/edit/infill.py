@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -239,11 +240,9 @@ class Search:
     def _gap_tokens(self) -> tuple[int, int]:
         """The ids of [S] and [FIM]. Raises RequestError if the model has none."""
         gap, tokenizer = self.reading.template.gap, self.reading.tokenizer
-        try:
-            if gap is not None:
+        if gap is not None:
+            with suppress(CheckpointError):  # the tokenizer may lack what its family has
                 return tokenizer.id_of(gap[0]), tokenizer.id_of(gap[1])
-        except CheckpointError:
-            pass  # the family has such tokens, this tokenizer does not
         raise RequestError("this model has no tokens for gaps; leave how at search")
 
 

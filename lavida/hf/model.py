@@ -11,8 +11,9 @@ from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import MaskedLMOutput
 
-from lavida.api import DTYPES, load_net, tokenizer_of, tokens_per_forward
+from lavida.api import DTYPES, tokens_per_forward
 from lavida.checkpoint.io import save_checkpoint
+from lavida.checkpoint.named import load_net, tokenizer_of
 from lavida.decode.answer import answer_hidden, answer_steps
 from lavida.decode.loop import Step
 from lavida.decode.resolve import model_options

@@ -14,8 +14,9 @@ from torch import Tensor
 from transformers import BatchFeature, PreTrainedTokenizerFast
 from transformers.processing_utils import ProcessorMixin
 
-from lavida.api import Picture, open_picture, tokenizer_of
+from lavida.api import Picture, open_picture
 from lavida.checkpoint.contents import read_json
+from lavida.checkpoint.named import tokenizer_of
 from lavida.config import VLMConfig
 from lavida.decode.options import COMPAT
 from lavida.errors import CheckpointError, RequestError

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import torch
 
-from lavida.api import find_model, load
+from lavida.api import load
 from lavida.checkpoint.contents import survey
 from lavida.checkpoint.convert import copy_others
 from lavida.checkpoint.io import save_checkpoint
+from lavida.checkpoint.named import find_model
 from lavida.data.mixture import Ingredient, Mixture
 from lavida.data.sources import open_source
 from lavida.errors import ConfigError, RequestError, check_seed

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lavida.api import MODELS
+from lavida.checkpoint.named import MODELS
 from lavida.constrain.canvas import CanvasConstraint
 from lavida.constrain.poem import poem
 from lavida.constrain.template import Choice, Hole, Template

@@ -11,7 +11,7 @@ from lavida.text.tokenizer import Tokenizer
 
 @pytest.fixture(scope="module")
 def mini():
-    from lavida.api import MODELS
+    from lavida.checkpoint.named import MODELS
 
     return Tokenizer.load(MODELS["lavida-mini"])
 
