@@ -149,6 +149,11 @@ def _limits(results: dict) -> list[str]:
             f"- Of {mine['sentences']} sentences about photographs {mine['broken']} are broken"
             f" ({photos['without_hints']['broken']} without the hint)."
         )
+        asked = photos["presence"]
+        lines.append(
+            f"- Asked whether something is in a photograph it is right {asked['right']} of {asked['n']} times, where it"
+            f" is there {asked['yes']} of {asked['n'] // 2}, where not {asked['no']}."
+        )
     lines += [
         "- It was taught one-word names and the forms of question listed below, nothing else: not to read text, not to",
         "  recognise people, not to say that it does not know.",

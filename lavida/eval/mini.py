@@ -59,7 +59,7 @@ def main(
     photos = read_photos(PHOTOS, language)
     say(f"(iv) {len(photos)} photographs")
     maps, truths = photo_features(model.net, Path(data_folder) / "photos-test", photos)
-    results["photos"] = judge_photos(model, photos, maps, truths, language)
+    results["photos"] = judge_photos(model, photos, maps, truths, language, seed)
     results["examples"] = pick_examples(results, seed)
     write_results(results, Path(out))
     return results

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +12,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from lavida.data.facts import Fact
+from lavida.data.concepts import UNSEEN
+from lavida.data.facts import NAMES, Fact
 from lavida.data.features import Truth
 from lavida.data.languages import LANGUAGES
 from lavida.data.questions import Question
 from lavida.errors import DataError
 from lavida.eval.grammar import caption_is_whole, name_is_whole
-from lavida.eval.metrics import words
+from lavida.eval.metrics import exact, words
 from lavida.eval.run import Decoding, Reader, answer_set
 from lavida.eval.sets import Asked
 from lavida.image.tiles import views
@@ -32,6 +34,7 @@ class Photo:
 
     file: str
     names: tuple[str, ...]
+    there: tuple[str, ...] = ()  # English words for what is in it, the names first
 
 
 def read_photos(path: str | Path, language: str = "en") -> list[Photo]:
@@ -39,9 +42,28 @@ def read_photos(path: str | Path, language: str = "en") -> list[Photo]:
     key = "names" if language == "en" else language
     try:
         rows = json.loads(Path(path).read_text(encoding="utf-8"))
-        return [Photo(file=row["file"], names=tuple(row[key])) for row in rows]
+        return [Photo(file=row["file"], names=tuple(row[key]), there=_there(row)) for row in rows]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"cannot read the photographs' names in {path} ({error!r}); restore the file") from None
+
+
+def _there(row: dict) -> tuple[str, ...]:
+    return (*row["names"], *row.get("kinds", ()), *row.get("also", ()))
+
+
+def ask_presence(photos: Sequence[Photo], seed: int, language: str = "en") -> list[Asked]:
+    """Whether something is in a photograph: at most two concepts that are, and as many that are not."""
+    rng, words_of = random.Random(seed), LANGUAGES[language]
+    taught = [name for name in NAMES if name not in UNSEEN]
+    asked = []
+    for i, photo in enumerate(photos):
+        shown = [word for word in photo.there if word in taught][:2]
+        absent = rng.sample([name for name in taught if name not in photo.there], len(shown))
+        for word, there in [*((w, True) for w in shown), *((w, False) for w in absent)]:
+            prompt, answer = words_of.is_there(words_of.forms(word)[0]), words_of.yes_no(there)
+            question = Question(kind="presence", prompt=prompt, answer=answer, language=language)
+            asked.append(Asked(picture=i, question=question))
+    return asked
 
 
 def mentions(text: str, names: Collection[str]) -> bool:
@@ -88,9 +110,12 @@ def _both(
 
 
 def judge_photos(
-    model: Reader, photos: Sequence[Photo], maps: Tensor, truths: list[Truth], language: str = "en"
+    model: Reader, photos: Sequence[Photo], maps: Tensor, truths: list[Truth], language: str = "en", seed: int = 0
 ) -> dict:
-    """Figures of the photographs, with the tower's hint and without, beside the tower's head alone."""
+    """Figures of the photographs, with the tower's hint and without, beside the tower's head alone.
+
+    `seed` draws what is asked for and not there.
+    """
     said = [label.said_in(language).name for label in model.labels or ()]
     labels = frozenset(said)
     tower = [said[t.label] if said else "" for t in truths]
@@ -127,6 +152,13 @@ def judge_photos(
             "sentences": 2 * len(rows),
             "rows": rows,
         }
+    asked = ask_presence(photos, seed, language)
+    told = zip(asked, answer_set(model, maps, truths, asked), strict=True)
+    right = [(one.question.answer, exact(text, one.question.answer)) for one, text in told]
+    result["presence"] = {"n": len(right), "right": sum(good for _, good in right)}
+    for there in (True, False):
+        said = LANGUAGES[language].yes_no(there)
+        result["presence"]["yes" if there else "no"] = sum(good for answer, good in right if answer == said)
     return result
 
 

@@ -12,7 +12,7 @@ from lavida.decode.options import DecodeOptions
 from lavida.errors import DataError, RequestError
 from lavida.eval import mini
 from lavida.eval.batch import encode_pictures, fill_answers
-from lavida.eval.photos import judge_photos, mentions, read_photos
+from lavida.eval.photos import ask_presence, judge_photos, mentions, read_photos
 from lavida.eval.run import Decoding, answer_set, quick
 from lavida.eval.sets import question_set
 from lavida.image.tiles import grid_of
@@ -102,6 +102,7 @@ def test_results_and_card(model, tmp_path):
         assert part in card
     held = json.loads((tmp_path / "out" / "results.json").read_text())
     assert "answers" not in held["splits"]["i"] and held["photos"]["n"] == 1
+    assert held["photos"]["presence"]["n"] == 2 and "something is in a photograph" in card
 
 
 def test_results_and_card_in_chinese(model, tmp_path, monkeypatch):
@@ -131,6 +132,17 @@ def test_mentions_whole_words_only():
 def test_every_photograph_has_chinese_names():
     photos = read_photos(mini.PHOTOS), read_photos(mini.PHOTOS, "zh")
     assert [p.file for p in photos[0]] == [p.file for p in photos[1]] and all(p.names for p in photos[1])
+
+
+def test_presence_is_asked_of_what_is_there_and_what_is_not():
+    photos = read_photos(mini.PHOTOS)
+    for language, yes in (("en", "yes"), ("zh", "有")):
+        asked = ask_presence(photos, 0, language)
+        there = [one for one in asked if one.question.answer == yes]
+        assert len(asked) > 40 and len(there) * 2 == len(asked)
+    cat = [one.question for one in ask_presence(photos, 0) if photos[one.picture].file == "chelsea.jpg"]
+    assert [q.prompt for q in cat if q.answer == "yes"] == ["Is there a cat?"] and len(cat) == 2
+    assert ask_presence(photos, 0) == ask_presence(photos, 0) != ask_presence(photos, 1)
 
 
 def test_broken_photo_list(tmp_path):
