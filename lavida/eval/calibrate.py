@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import itertools
 import math
 import statistics
@@ -17,19 +18,19 @@ from PIL import Image, ImageOps
 
 from lavida.api import DESCRIBE, Model, tokens_per_forward
 from lavida.data.atlas import Atlas
+from lavida.data.facts import Fact
 from lavida.data.features import Features
 from lavida.data.languages import LANGUAGES
 from lavida.decode.answer import answer_steps
 from lavida.decode.options import BLOCK_CACHES, DecodeOptions
 from lavida.decode.resolve import model_options
 from lavida.decode.table import Quality, Speed, Table, Tried, find_table, fingerprint, setup_of
+from lavida.edit.reading import Reading
 from lavida.errors import RequestError
 from lavida.eval.metrics import Cider, words
-from lavida.eval.run import hints_of
+from lavida.eval.readings import picture_reading
 from lavida.eval.splits import Split, split_features
 from lavida.image.load import open_image
-from lavida.image.tiles import grid_of
-from lavida.text.prompt import question_ids
 
 # Drawn apart from the evaluation's splits: what is tuned on a picture is not judged on it.
 SPLIT = Split(cutouts="train", scenes=200, seed=9010, title="scenes for calibration")
@@ -138,31 +139,32 @@ def captions_exam(model: Model, data: Path, n: int, say: Say = print) -> Exam:
     return captions_of(model, held, min(n, len(held)))
 
 
-def captions_of(model: Model, held: Features, n: int) -> Exam:
-    """Captions of the first n scenes of a split."""
-    cider = Cider([LANGUAGES["en"].references(truth.scene) for truth in held.truths[:n]])
+def captions_of(model: Model, held: Features, n: int, kind: str = "caption") -> Exam:
+    """Captions, or the "detailed" ones, of the first n scenes of a split; each scene is looked at once."""
+    words_of, scenes = LANGUAGES["en"], [truth.scene for truth in held.truths[:n]]
+    wanted = {"caption": words_of.references, "detailed": lambda scene: [words_of.answer(Fact(kind=kind, scene=scene))]}
+    cider = Cider([wanted[kind](scene) for scene in scenes])
+
+    @functools.cache
+    def read(i: int) -> Reading:
+        question = words_of.prompt(Fact(kind=kind))
+        return picture_reading(model, held.maps[i], held.truths[i], question, length=0)
 
     def answers(options: Options) -> Iterator[Written]:
-        return caption_scenes(model, held, n, _resolve(model, options))
+        return (write_caption(model, read(i), _resolve(model, options)) for i in range(n))
 
-    return Exam(measure=f"CIDEr-D of {n} held-out captions", answers=answers, judge=cider.mean)
+    title = "captions" if kind == "caption" else f"{kind} captions"
+    return Exam(measure=f"CIDEr-D of {n} held-out {title}", answers=answers, judge=cider.mean)
 
 
 @torch.inference_mode()
-def caption_scenes(model: Model, held: Features, n: int, options: DecodeOptions) -> Iterator[Written]:
-    """Captions one by one, so that rules that look at the answer can be tried too; unlike `eval.batch`."""
-    net, prompt = model.net, torch.tensor(question_ids(model.tokenizer, DESCRIBE))
-    grid = grid_of(448, 448, net.config.vision, net.config.tiles)
-    hints = hints_of(model, held.truths[:n])
-    for i in range(n):
-        seen = net.tower.features(held.maps[i : i + 1].to(net.denoiser.embedding.weight))
-        hint = net.denoiser.embed(torch.tensor(hints[i], dtype=torch.long))
-        pieces = [torch.cat((net.image_tokens(seen, grid)[0], hint))[None], net.denoiser.embed(prompt)[None]]
-        segments = pieces if net.config.shared_image else [torch.cat(pieces, 1)]
-        *_, last = answer_steps(net, segments, options)
-        text = model.tokenizer.decode(i for i in last.canvas.tolist() if i != model.tokenizer.mask_id)
-        tokens = tokens_per_forward(last, net.config) * last.forwards
-        yield Written(text=text, passes=last.forwards, tokens=tokens)
+def write_caption(model: Model, reading: Reading, options: DecodeOptions) -> Written:
+    """One caption by the decoding loop, so that rules that look at the answer can be tried too; unlike `eval.batch`."""
+    segments = list(reading.segments)
+    *_, last = answer_steps(model.net, segments, options, cache=None if segments else reading.cache)
+    text = model.tokenizer.decode(i for i in last.canvas.tolist() if i != model.tokenizer.mask_id)
+    tokens = tokens_per_forward(last, model.net.config) * last.forwards
+    return Written(text=text, passes=last.forwards, tokens=tokens)
 
 
 def likeness_exam(model: Model, pictures: Sequence[Any], question: str, length: int) -> Exam:
