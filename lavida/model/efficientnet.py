@@ -71,14 +71,13 @@ class ConvNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         kernel, stride = self.conv.kernel_size[0], self.conv.stride[0]
-        # Symmetric for stride 1; for stride 2 on an even side the odd pixel goes to the right and below.
-        pads = [max((-(-side // stride) - 1) * stride + kernel - side, 0) for side in (x.shape[3], x.shape[2])]
-        if pads[0] % 2 == 0 and pads[0] == pads[1]:
-            padding = (pads[0] // 2, pads[0] // 2)
-        else:
-            x = F.pad(x, [side for pad in pads for side in (pad // 2, pad - pad // 2)])
-            padding = (0, 0)
+        pads = [max((-(-side // stride) - 1) * stride + kernel - side, 0) for side in x.shape[2:]]
+        padding = [-(-pad // 2) for pad in pads]
         weight, bias = self.conv.weight, self.conv.bias
+        if any(pad % 2 for pad in pads):
+            # For stride 2 on an even side the odd pixel goes to the right and below. The same without copying the map:
+            # a kernel that begins with a row and a column of zeros, and as many pixels on all sides.
+            weight = F.pad(weight, [pads[1] % 2, 0, pads[0] % 2, 0])
         frozen = self.depthwise and bias is not None and bias.requires_grad and not weight.requires_grad
         if frozen and torch.is_grad_enabled():  # in training only; answers take the plain convolution
             weight, bias = weight.to(x.dtype), bias.to(x.dtype)  # autocast does not reach into a function of our own
@@ -157,7 +156,8 @@ class EfficientNetLite0(nn.Module):
 
     def classify(self, maps: Tensor) -> Tensor:
         """ImageNet logits [V, 1000] of the trunk's maps [V, 196, 80]."""
-        pixels = self.pretrained_features(maps).transpose(1, 2).unsqueeze(-1)  # [V, 320, 49, 1]: for a 1x1 convolution
+        features = self.pretrained_features(maps)
+        pixels = features.transpose(1, 2).unflatten(2, (TRUNK_SIDE // 2, -1))  # [V, 320, 7, 7], channels last in memory
         return self.classifier(self.head(pixels).mean((2, 3)))
 
     @staticmethod

@@ -120,7 +120,9 @@ class Sight:
         return side * (side + 1)
 
     def _kept(self, pixels: Tensor, manner: str, tokens: Callable[[], Tensor]) -> Seen:
-        key = hashlib.blake2b(pixels.numpy().tobytes() + manner.encode()).digest()
+        found = hashlib.sha256(pixels.contiguous().numpy())
+        found.update(manner.encode())
+        key = found.digest()
         held = self.store.get(("seen", key))
         if held is None:
             held = Seen(key=key, tokens=tokens())

@@ -4,9 +4,10 @@ import copy
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from lavida.errors import CheckpointError
-from lavida.model.efficientnet import TRUNK, EfficientNetLite0, from_pretrained_state
+from lavida.model.efficientnet import TRUNK, ConvNorm, EfficientNetLite0, from_pretrained_state
 
 
 @pytest.fixture
@@ -30,6 +31,18 @@ def test_folding_the_norms_changes_nothing(tower: EfficientNetLite0) -> None:
     assert torch.allclose(before, after, atol=1e-4 * before.abs().max().item())
     assert torch.allclose(logits, tower.classify(tower.trunk(x)), atol=1e-3)
     assert not [name for name, _ in tower.named_buffers()]
+
+
+@pytest.mark.parametrize(("kernel", "side"), [(3, 16), (5, 16), (3, 15), (5, 15)])
+def test_padding_of_a_strided_convolution_is_that_of_tensorflow(kernel: int, side: int) -> None:
+    torch.manual_seed(0)
+    layer = ConvNorm(4, 4, kernel, 2, depthwise=True, linear=True)
+    layer.eval().fuse()
+    x = torch.randn(2, 4, side, side)
+    pad = (-(-side // 2) - 1) * 2 + kernel - side  # of both ends together; the odd one comes last
+    padded = F.pad(x, [pad // 2, pad - pad // 2] * 2)
+    with torch.no_grad():
+        assert torch.equal(layer(x), F.conv2d(padded, layer.conv.weight, layer.conv.bias, 2, groups=4))
 
 
 def test_an_adapted_end_leaves_the_classifier_alone(tower: EfficientNetLite0) -> None:
