@@ -57,12 +57,15 @@ def write_card(results: dict) -> str:
 
 def _opening(results: dict) -> list[str]:
     d = results["decoding"]
+    name, kind, manner = "lavida-mini", "of masked diffusion", "by unmasking a canvas, surest words first"
+    if results["left_to_right"]:
+        name, kind, manner = "the twin of lavida-mini", "that writes left to right", "one token after the other"
     return [
-        "# Model card: lavida-mini",
+        f"# Model card: {name}",
         "",
-        f"A vision-language model of masked diffusion: {results['parameters'] / 1e6:.1f} M parameters besides an",
+        f"A vision-language model {kind}: {results['parameters'] / 1e6:.1f} M parameters besides an",
         "EfficientNet-Lite0 tower. It looks at a picture five times (the whole and four tiles), gets the tower's first",
-        "ImageNet class as a hint, and writes short answers by unmasking a canvas, surest words first. The figures",
+        f"ImageNet class as a hint, and writes short answers {manner}. The figures",
         f"are those of questions and answers in {LANGUAGES[results['language']].TITLE}.",
         "",
         "- Trained on: scenes composed from free cut-outs, and photographs named by the tower's own classes; the",

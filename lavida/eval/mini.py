@@ -84,6 +84,7 @@ def evaluate(
     results: dict = {
         "seed": seed,
         "language": language,
+        "left_to_right": model.net.config.denoiser.autoregressive,
         "parameters": sum(p.numel() for n, p in model.net.named_parameters() if not n.startswith("tower.")),
         "training_scenes": len(train.scenes),
         "single_object_scenes": sum(len(s.objects) == 1 for s in train.scenes),
