@@ -17,7 +17,8 @@ lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-# make bench TWIN=runs/twin/model DATA=build/mini measures against the autoregressive twin too.
+# make bench DATA=build/mini tells the quality of captions too.
+TWIN ?= benchmarks/twin
 bench: .venv/ready
 	$(BIN)/python -m benchmarks.run $(if $(TWIN),--twin $(TWIN)) $(if $(DATA),--data $(DATA))
 
