@@ -52,5 +52,7 @@ def mini() -> tuple[Stage, ...]:
         Stage(name="words", steps=800, rows=12, views=0, embedding=1.0, symbolic=(1.0, 1.0)),
         Stage(name="align", steps=3500, rows=0, views=96, rate=3e-3, projector=1.0),
         Stage(name="tower", steps=3000, rows=0, views=64, rate=8e-4, projector=2.0, tower=1.0),
-        Stage(name="finetune", steps=5000, rows=12, views=0, rate=6.5e-4, tower=0.35, symbolic=(0.3, 0.05), photos=0.35),
+        Stage(
+            name="finetune", steps=5000, rows=12, views=0, rate=6.5e-4, tower=0.35, symbolic=(0.3, 0.05), photos=0.35
+        ),
     )
