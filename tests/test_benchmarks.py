@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 
+import lavida
 from benchmarks import harness, run
-from benchmarks.harness import Report, Row, environment, faster, interleave, markdown, spread
+from benchmarks.harness import PHOTO, Report, Row, environment, faster, interleave, markdown, spread
 from benchmarks.nets import SMALL, random_net
 from benchmarks.official import Official
 
+TWIN = harness.ROOT / "benchmarks" / "twin"
 ROWS = (
     Row(series="slow", x=4, values=(2.0, 4.0, 3.0), ratios=(1.0, 1.0, 1.0)),
     Row(series="fast", x=4, values=(1.0, 1.0, 1.0), ratios=(2.0, 4.0, 3.0), facts={"passes": 2.5}),
@@ -167,3 +169,11 @@ def test_the_official_code_answers_in_its_own_process(tmp_path: Path, photo: Pat
     assert all(theirs.answer(share) > 0 for share in (0.25, 1.0))
     theirs.close()
     assert theirs.texts == {0.25: "16 tokens", 1.0: "64 tokens"}
+
+
+def test_the_twin_is_small_and_writes_left_to_right() -> None:
+    assert sum(f.stat().st_size for f in TWIN.iterdir()) <= 40_000_000  # it borrows its tower from lavida-mini
+    twin = lavida.load(TWIN)
+    assert twin.net.config.denoiser.autoregressive and twin.net.tower.classifier is not None
+    steps = [draft.step.committed.tolist() for draft in twin.stream(PHOTO, "What is this?", early_stop=False, length=4)]
+    assert steps == [[0], [1], [2], [3]] or steps[-1][0] == len(steps) - 1
