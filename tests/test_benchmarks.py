@@ -175,5 +175,5 @@ def test_the_twin_is_small_and_writes_left_to_right() -> None:
     assert sum(f.stat().st_size for f in TWIN.iterdir()) <= 40_000_000  # it borrows its tower from lavida-mini
     twin = lavida.load(TWIN)
     assert twin.net.config.denoiser.autoregressive and twin.net.tower.classifier is not None
-    steps = [draft.step.committed.tolist() for draft in twin.stream(PHOTO, "What is this?", early_stop=False, length=4)]
-    assert steps == [[0], [1], [2], [3]] or steps[-1][0] == len(steps) - 1
+    first = [int(draft.step.committed[0]) for draft in twin.stream(PHOTO, "What is this?")]
+    assert first == list(range(len(first)))
