@@ -7,6 +7,7 @@ import random
 import re
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -14,6 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import lavida
 from lavida.config import DenoiserConfig
 from lavida.constrain.canvas import CanvasConstraint, constraint_of
 from lavida.constrain.dfa import Dfa, compile_term
@@ -28,6 +30,8 @@ from lavida.text.spelling import spell
 from lavida.text.tokenizer import Tokenizer
 from tests.constrain.languages import as_text, random_regex, random_schema
 from tests.tiny import tiny_tokenizer
+
+PHOTO = Path(lavida.__file__).parent / "assets" / "demo.jpg"
 
 
 @cache
@@ -89,9 +93,9 @@ def random_options(r: random.Random, length: int) -> DecodeOptions:
     return DecodeOptions(length=length, steps=steps, seed=r.randrange(1000), **more)
 
 
-def fewest_tokens(dfa: Dfa, banned: tuple[int, ...]) -> int | None:
+def fewest_tokens(dfa: Dfa, banned: tuple[int, ...], ids: Tokenizer | None = None) -> int | None:
     """The fewest tokens that spell a text of the language, found by bytes without any automaton of tokens."""
-    spelling = spell(vocabulary())
+    spelling = spell(ids or vocabulary())
     tokens = {spelling.bytes_of(i) for i in range(spelling.size) if i not in banned} - {b""}
     level, seen, count = {0}, set(), 0
     while level:
@@ -111,13 +115,16 @@ def _walk(dfa: Dfa, state: int, data: bytes) -> int:
     return state
 
 
-def check(seed: int) -> bool:
-    """One random request; whether it was accepted."""
-    r = random.Random(seed)
+def random_request(r: random.Random) -> tuple[Texts, dict[str, Any], Callable[[str], bool]]:
+    """A language, how a user asks for it, and whether a text belongs to it by somebody else's reckoning."""
     if r.random() < 0.5:
         pattern, sample = random_regex(r)
         assert re.fullmatch(pattern, sample), "the generator of tests is wrong"
-        language, fits = regex_language(pattern), lambda text: re.fullmatch(pattern, text) is not None
+        language, asked, fits = (
+            regex_language(pattern),
+            {"regex": pattern},
+            lambda text: re.fullmatch(pattern, text) is not None,
+        )
     else:
         schema, value = random_schema(r)
         sample = as_text(value)
@@ -126,16 +133,42 @@ def check(seed: int) -> bool:
         except RequestError as error:  # an anyOf may repeat a reference to nothing; there is no other reason here
             raise AssertionError(f"{schema} was refused: {error}") from None
         valid = jsonschema.Draft202012Validator(schema).is_valid
-        fits = lambda text: valid(json.loads(text))  # noqa: E731
+        asked, fits = {"schema": schema}, lambda text: valid(json.loads(text))
     assert compile_term(language.term).accepts(sample), f"{sample!r} was lost"
-    length = r.choice([3, 8, 16, 24, 40])
-    options = random_options(r, length)
+    return language, asked, fits
+
+
+def check_refusal(error: RequestError, language: Texts, options: DecodeOptions, ids: Tokenizer) -> None:
+    """No text of the language fits, found by bytes; and the message says how many tokens one needs."""
+    fewest = fewest_tokens(compile_term(seq(text_term(" "), language.term)), options.banned, ids)
+    assert fewest is None or fewest > options.length, f"refused without reason: {error}"
+    assert fewest is None or f"needs {fewest};" in str(error)
+
+
+def check(seed: int) -> bool:
+    """One random request to a model of random logits; whether it was accepted."""
+    r = random.Random(seed)
+    language, _, fits = random_request(r)
+    options = random_options(r, r.choice([3, 8, 16, 24, 40]))
     try:
         text = write_held(language, options, random_model(seed, r.choice(MODELS)))
     except RequestError as error:
-        fewest = fewest_tokens(compile_term(seq(text_term(" "), language.term)), options.banned)
-        assert fewest is None or fewest > length, f"refused without reason: {error}"
-        assert fewest is None or f"needs {fewest};" in str(error)
+        check_refusal(error, language, options, vocabulary())
+        return False
+    assert fits(text), f"{text!r} is not in the language"
+    return True
+
+
+def check_mini(model: lavida.Model, seed: int) -> bool:
+    """One random request to the model that comes with the package; whether it was accepted."""
+    r = random.Random(seed)
+    language, asked, fits = random_request(r)
+    length = r.choice([3, 8, 16, 24])
+    options = DecodeOptions(length=length, steps=r.choice([length, max(length // 4, 1), 1]))
+    try:
+        text = model.ask(PHOTO, "What is this?", length=length, steps=options.steps, **asked).text
+    except RequestError as error:
+        check_refusal(error, language, options, model.tokenizer)
         return False
     assert fits(text), f"{text!r} is not in the language"
     return True
@@ -150,6 +183,22 @@ def test_the_text_is_in_the_language_or_the_request_is_refused_with_good_reason(
 @pytest.mark.parametrize("part", range(20))
 def test_two_thousand_requests(part: int) -> None:
     assert sum(check(seed) for seed in range(1000 + 100 * part, 1100 + 100 * part)) > 50
+
+
+@pytest.fixture(scope="module")
+def mini() -> lavida.Model:
+    return lavida.load()
+
+
+def test_the_default_model_keeps_to_random_forms(mini: lavida.Model) -> None:
+    accepted = sum(check_mini(mini, seed) for seed in range(12))
+    assert 4 <= accepted < 12
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(20))
+def test_two_thousand_requests_to_the_default_model(mini: lavida.Model, part: int) -> None:
+    assert sum(check_mini(mini, seed) for seed in range(1000 + 100 * part, 1100 + 100 * part)) > 50
 
 
 def test_choices_longer_and_shorter_than_each_other_in_one_step() -> None:
