@@ -28,8 +28,7 @@ import lavida
 from benchmarks.harness import PHOTO, Report, Row, environment, faster, finish, interleave, parser
 from lavida.config import DenoiserConfig
 from lavida.data.atlas import Atlas
-from lavida.data.facts import Fact
-from lavida.data.languages import LANGUAGES
+from lavida.data.questions import prompt_of
 from lavida.decode.resolve import LENGTH
 from lavida.eval.calibrate import captions_of
 from lavida.eval.splits import SPLITS, pictures, split_features
@@ -97,7 +96,7 @@ def as_llama(denoiser: Denoiser) -> LlamaForCausalLM:
 def generate(model: lavida.Model, llama: LlamaForCausalLM, kind: str, picture: Image.Image) -> str:
     """A caption by transformers, behind the same prompt."""
     model.forget()
-    turns = question_turns(question_of(kind), [Part(kind="image", value=picture)])
+    turns = question_turns(prompt_of(kind), [Part(kind="image", value=picture)])
     ids = torch.tensor(prompt_ids(turns, model.template, model.tokenizer))
     seen = model.sight.look(model.open(picture), model.net.config.tiles)
     segments, _ = model.sight.prompt(ids, [seen], cache="none")
@@ -112,11 +111,7 @@ def generate(model: lavida.Model, llama: LlamaForCausalLM, kind: str, picture: I
 
 def describe(model: lavida.Model, kind: str, options: dict[str, Any], picture: Image.Image) -> str:
     model.forget()
-    return model.ask(picture, question_of(kind), length=LENGTHS[kind], **options).text
-
-
-def question_of(kind: str) -> str:
-    return LANGUAGES["en"].prompt(Fact(kind=kind))
+    return model.ask(picture, prompt_of(kind), length=LENGTHS[kind], **options).text
 
 
 def over(once: Callable[[Image.Image], str], shown: Sequence[Image.Image]) -> None:

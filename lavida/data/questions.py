@@ -34,6 +34,11 @@ def phrase(fact: Fact, language: str = "en") -> Question:
     )
 
 
+def prompt_of(kind: str, language: str = "en") -> str:
+    """How a kind that names nothing is asked: "name", "caption" or "detailed"."""
+    return LANGUAGES[language].prompt(Fact(kind=kind))
+
+
 def ask(scene: Scene, kind: str, rng: random.Random, language: str = "en") -> Question | None:
     """A question of the given kind about the scene, or None where the scene allows none."""
     fact = DRAW[kind](scene, rng)

@@ -21,6 +21,7 @@ from lavida.data.atlas import Atlas
 from lavida.data.facts import Fact
 from lavida.data.features import Features
 from lavida.data.languages import LANGUAGES
+from lavida.data.questions import phrase, prompt_of
 from lavida.decode.answer import answer_steps
 from lavida.decode.options import BLOCK_CACHES, DecodeOptions
 from lavida.decode.resolve import model_options
@@ -141,14 +142,16 @@ def captions_exam(model: Model, data: Path, n: int, say: Say = print) -> Exam:
 
 def captions_of(model: Model, held: Features, n: int, kind: str = "caption") -> Exam:
     """Captions, or the "detailed" ones, of the first n scenes of a split; each scene is looked at once."""
-    words_of, scenes = LANGUAGES["en"], [truth.scene for truth in held.truths[:n]]
-    wanted = {"caption": words_of.references, "detailed": lambda scene: [words_of.answer(Fact(kind=kind, scene=scene))]}
+    scenes = [truth.scene for truth in held.truths[:n]]
+    wanted = {
+        "caption": LANGUAGES["en"].references,
+        "detailed": lambda scene: [phrase(Fact(kind=kind, scene=scene)).answer],
+    }
     cider = Cider([wanted[kind](scene) for scene in scenes])
 
     @functools.cache
     def read(i: int) -> Reading:
-        question = words_of.prompt(Fact(kind=kind))
-        return picture_reading(model, held.maps[i], held.truths[i], question, length=0)
+        return picture_reading(model, held.maps[i], held.truths[i], prompt_of(kind), length=0)
 
     def answers(options: Options) -> Iterator[Written]:
         return (write_caption(model, read(i), _resolve(model, options)) for i in range(n))

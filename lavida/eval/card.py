@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from lavida.data.languages import LANGUAGES
-from lavida.eval.photos import photo_prompt
+from lavida.data.questions import prompt_of
 from lavida.eval.sets import SHORT
 
 TITLES = {
@@ -191,7 +191,7 @@ def _captions(results: dict) -> list[str]:
 
 
 def _photos(photos: dict, language: str) -> list[str]:
-    what, describe = (photo_prompt(kind, language) for kind in ("name", "caption"))
+    what, describe = (prompt_of(kind, language) for kind in ("name", "caption"))
     rows = [
         [r["file"], r["tower"], r["what"], r["caption"], "right" if r["what_right"] or r["caption_right"] else "wrong"]
         for r in photos["with_hints"]["rows"]

@@ -15,10 +15,11 @@ from pathlib import Path
 from lavida.data.atlas import Atlas
 from lavida.data.features import Features
 from lavida.data.languages import find_language
+from lavida.data.questions import prompt_of
 from lavida.eval import baselines
 from lavida.eval.card import write_card
 from lavida.eval.metrics import exact
-from lavida.eval.photos import judge_photos, photo_features, photo_prompt, read_photos
+from lavida.eval.photos import judge_photos, photo_features, read_photos
 from lavida.eval.run import Decoding, Reader, accuracy, answer_set, caption_figures
 from lavida.eval.sets import Asked, constants, question_set
 from lavida.eval.splits import SPLITS, TRAIN, split_features
@@ -168,7 +169,7 @@ def pick_examples(results: dict, seed: int, n: int = EXAMPLES) -> list[dict]:
             drawn = [
                 {
                     "split": key,
-                    "prompt": f"{photo_prompt('caption', results['language'])} ({r['file']})",
+                    "prompt": f"{prompt_of('caption', results['language'])} ({r['file']})",
                     "answer": r["caption"],
                     "truth": "see photos.json",
                     "right": r["caption_right"],

@@ -13,10 +13,10 @@ from PIL import Image
 from torch import Tensor
 
 from lavida.data.concepts import UNSEEN
-from lavida.data.facts import NAMES, Fact
+from lavida.data.facts import NAMES
 from lavida.data.features import Truth
 from lavida.data.languages import LANGUAGES
-from lavida.data.questions import Question
+from lavida.data.questions import Question, prompt_of
 from lavida.errors import DataError
 from lavida.eval.grammar import caption_is_whole, name_is_whole
 from lavida.eval.metrics import exact, words
@@ -90,18 +90,11 @@ def photo_features(net: VLM, folder: str | Path, photos: Sequence[Photo]) -> tup
     return torch.stack(maps), truths
 
 
-def photo_prompt(kind: str, language: str) -> str:
-    """What is asked about a photograph: its "name" or a "caption"."""
-    return LANGUAGES[language].prompt(Fact(kind=kind))
-
-
 def _both(
     model: Reader, maps: Tensor, truths: list[Truth], decoding: Decoding, language: str
 ) -> tuple[list[str], list[str]]:
     asked = [
-        Asked(
-            picture=i, question=Question(kind=kind, prompt=photo_prompt(kind, language), answer="", language=language)
-        )
+        Asked(picture=i, question=Question(kind=kind, prompt=prompt_of(kind, language), answer="", language=language))
         for kind in ("name", "caption")
         for i in range(len(maps))
     ]

@@ -93,9 +93,9 @@ def random_options(r: random.Random, length: int) -> DecodeOptions:
     return DecodeOptions(length=length, steps=steps, seed=r.randrange(1000), **more)
 
 
-def fewest_tokens(dfa: Dfa, banned: tuple[int, ...], ids: Tokenizer | None = None) -> int | None:
+def fewest_tokens(dfa: Dfa, banned: tuple[int, ...], ids: Tokenizer) -> int | None:
     """The fewest tokens that spell a text of the language, found by bytes without any automaton of tokens."""
-    spelling = spell(ids or vocabulary())
+    spelling = spell(ids)
     tokens = {spelling.bytes_of(i) for i in range(spelling.size) if i not in banned} - {b""}
     level, seen, count = {0}, set(), 0
     while level:
