@@ -4,9 +4,9 @@
     python benchmarks/ablations.py --data build/mini --out runs/ablations
     python benchmarks/ablations.py --arms default full --steps 300 --rows 2 --seeds 2
 
-Each arm trains the blocks of lavida-mini anew under its own objective (`lavida.train.arms`); eyes and words are those
-of a finished model (--eyes), which were trained on single views and serve every arm alike. All arms of a seed begin
-with the same weights and are asked the same questions about the same pictures in the same order.
+Every arm goes on from the weights of --start under its own objective (`lavida.train.arms`), the tower frozen. All arms
+of a seed are asked the same questions about the same pictures in the same order. A start that has much to learn yet
+shows more than a finished one: the blocks alone cannot be trained anew within minutes (they stay at chance).
 
 An interrupted run goes on where it was; a finished one is not run again. Under --out: a folder for each run, and
 table.md, written anew after each.
@@ -22,13 +22,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import lavida
-from lavida.checkpoint.named import find_model, load_net
+from lavida.checkpoint.named import find_model
 from lavida.data.atlas import Atlas
 from lavida.data.features import Features
 from lavida.data.prepare import load_tower, prepare
 from lavida.eval.run import quick
 from lavida.eval.splits import SPLITS, split_features
-from lavida.model.vlm import VLM
 from lavida.text.labels import load_labels
 from lavida.text.tokenizer import Tokenizer
 from lavida.train.arms import ARMS, find_arm
@@ -40,52 +39,55 @@ from lavida.train.trainer import Habits, Trainer
 
 JUDGED = ("i", "ii_style")  # splits of `lavida.eval.splits`
 BASE = "default"
-# Title and how a run's figures give it; "mean" is that of all kinds with one right answer.
+# Title and how a run's figures give it: split and language, and a kind; "mean" is that of all kinds with one right
+# answer.
 COLUMNS = {
-    "right (i)": ("i", "mean"),
-    "right (ii)": ("ii_style", "mean"),
-    "name (i)": ("i", "name"),
-    "count (i)": ("i", "count"),
-    "presence (i)": ("i", "presence"),
-    "CIDEr-D (i)": ("i", "cider"),
+    "right (i)": ("i en", "mean"),
+    "right (ii)": ("ii_style en", "mean"),
+    "name (i)": ("i en", "name"),
+    "count (i)": ("i en", "count"),
+    "CIDEr-D (i)": ("i en", "cider"),
+    "Chinese: right (i)": ("i zh", "mean"),
+    "CIDEr-D (i), Chinese": ("i zh", "cider"),
 }
-
-
-def lend_eyes(vlm: VLM, trained: VLM) -> None:
-    """Everything but the denoiser's blocks; those keep the start that their seed gave them."""
-    lent = {name: t for name, t in trained.state_dict().items() if not name.startswith("denoiser.blocks")}
-    found = vlm.load_state_dict(lent, strict=False)
-    assert not found.unexpected_keys and all(name.startswith("denoiser.blocks") for name in found.missing_keys)
+COMPARED = ("i en", "i zh", "ii_style en", "ii_style zh")
 
 
 def train(arm: str, seed: int, folder: Path, args: argparse.Namespace) -> None:
     """One run, its model in `folder / "model"` and its seconds in `folder / "seconds"`."""
-    eyes = find_model(args.eyes)
-    tokenizer, labels = Tokenizer.load(eyes), load_labels(eyes)
+    start = find_model(args.start)
+    tokenizer, labels = Tokenizer.load(start), load_labels(start)
     drawn, photos = prepare(args.data, scenes=args.scenes)
     feed = Feed(tokenizer, labels, scenes=drawn, photos=photos, d_model=384, objective=find_arm(arm))
-    stage = Stage(name="finetune", steps=args.steps, rows=args.rows, views=0, symbolic=(0.6, 0.1), photos=0.1)
+    stage = Stage(name="finetune", steps=args.steps, rows=args.rows, views=0, symbolic=(0.05, 0.05), photos=0.2)
     task = Curriculum(feed, tokenizer, load_tower(args.data), [stage], seed=seed, device=args.device)
     trainer = Trainer(task, folder, habits=Habits(log=20), device=args.device)
     if not trainer.resume():
-        lend_eyes(task.vlm, load_net(eyes))
-    spent, start = folder / "seconds", time.monotonic()
+        task.start_from(start)
+    spent, began = folder / "seconds", time.monotonic()
     before = float(spent.read_text()) if spent.exists() else 0.0
     try:
         trainer.run()
     finally:
-        spent.write_text(str(before + time.monotonic() - start))
+        spent.write_text(str(before + time.monotonic() - began))
     export(task.vlm, tokenizer, labels, folder / "model")
 
 
 def judge(model: lavida.Model, held_out: dict[str, Features], n: int) -> dict[str, dict[str, float]]:
-    """Shares of right answers by split and kind of question, on the first n scenes; and the captions' CIDEr-D."""
+    """Shares of right answers by split, language and kind, on the first n scenes; and the captions' CIDEr-D."""
     found = {}
     for split, features in held_out.items():
-        table = quick(model, features, n)
-        shares = {kind: row["accuracy"] for kind, row in table.items() if row.get("n") and kind != "caption"}
-        found[split] = {**shares, "mean": statistics.mean(shares.values()), "cider": table["caption"]["cider"]}
+        for language in ("en", *(model.labels[0].others if model.labels else ())):
+            table = quick(model, features, n, language=language)
+            shares = {kind: row["accuracy"] for kind, row in table.items() if row.get("n") and kind != "caption"}
+            figures = {**shares, "mean": statistics.mean(shares.values()), "cider": table["caption"]["cider"]}
+            found[f"{split} {language}"] = figures
     return found
+
+
+def overall(run: dict) -> float:
+    """Right answers of a run, the mean of its splits and languages."""
+    return statistics.mean(run["figures"][key]["mean"] for key in COMPARED if key in run["figures"])
 
 
 def spread(values: Sequence[float]) -> str:
@@ -101,15 +103,15 @@ def table(runs: Sequence[dict]) -> str:
     by_arm: dict[str, list[dict]] = {}
     for run in runs:
         by_arm.setdefault(run["arm"], []).append(run)
-    base = {run["seed"]: run["figures"]["i"]["mean"] for run in by_arm.get(BASE, ())}
-    lines = [["objective", "seeds", *COLUMNS, f"right (i) less {BASE}'s", "minutes"]]
+    base = {run["seed"]: overall(run) for run in by_arm.get(BASE, ())}
+    lines = [["objective", "seeds", *COLUMNS, f"right in all, less {BASE}'s", "minutes"]]
     lines.append(["---"] * len(lines[0]))
     for arm, mine in by_arm.items():
         figures = [
-            spread([f[kind] for run in mine if kind in (f := run["figures"][split])])  # few scenes ask less
-            for split, kind in COLUMNS.values()
+            spread([f[kind] for run in mine if kind in (f := run["figures"].get(key, {}))])  # few scenes ask less
+            for key, kind in COLUMNS.values()
         ]
-        apart = [run["figures"]["i"]["mean"] - base[run["seed"]] for run in mine if run["seed"] in base]
+        apart = [overall(run) - base[run["seed"]] for run in mine if run["seed"] in base]
         minutes = f"{statistics.mean(run['seconds'] for run in mine) / 60:.1f}"
         lines.append([arm, str(len(mine)), *figures, "" if arm == BASE else spread(apart), minutes])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
@@ -121,11 +123,11 @@ def options() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("runs/ablations"))
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--rows", type=int, default=6, help="pictures a step")
     parser.add_argument("--scenes", type=int, default=4000, help="drawn scenes for training")
     parser.add_argument("--held-out", type=int, default=120, help="scenes of each split, and questions of each kind")
-    parser.add_argument("--eyes", default="lavida-mini", help="a finished model: name or folder")
+    parser.add_argument("--start", default="lavida-mini", help="the model that every arm goes on from: name or folder")
     parser.add_argument("--device", default="cpu")
     return parser.parse_args()
 
@@ -154,7 +156,7 @@ def main() -> None:
 
 def keep_setting(args: argparse.Namespace) -> None:
     """What all runs of a table have in common, in setting.json; a table of different ones would compare nothing."""
-    setting = {name: getattr(args, name) for name in ("steps", "rows", "scenes", "held_out", "eyes")}
+    setting = {name: getattr(args, name) for name in ("steps", "rows", "scenes", "held_out", "start")}
     args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / "setting.json"
     if path.exists() and json.loads(path.read_text()) != setting:

@@ -27,11 +27,12 @@ from lavida.text.tokenizer import Tokenizer
 
 # How often each kind of question is drawn.
 SCENE_KINDS = {
-    "name": 3, "name_at": 1.8, "where": 0.4, "count": 6, "total": 0.7, "colour": 5, "presence": 0.6, "side": 0.3,
-    "side_yes_no": 0.4, "next_to": 2, "kind": 0.8, "caption": 3, "detailed": 0.6, "list": 0.2, "json": 0.2,
+    "name": 3, "name_at": 1.8, "where": 0.4, "count": 6, "total": 0.7, "colour": 5, "presence": 0.6, "side": 0.8,
+    "side_yes_no": 0.8, "next_to": 2, "kind": 0.8, "caption": 3, "detailed": 0.6, "list": 0.2, "json": 0.2,
 }  # fmt: skip
-# Counts are asked for more often the more there are: most scenes have one of each, and a large number is hard to learn.
-COUNTS = {1: 1.5, 2: 6, 3: 12, 4: 24, 5: 24}
+# Counts are asked for the more often the more there are of a thing: most scenes have one of each, and a model that has
+# been told "one" twice as often as "three" answers with numbers that are too small.
+COUNTS = {1: 0.4, 2: 4, 3: 9, 4: 18, 5: 18}
 MOST = 5  # the largest number that is told
 IGNORED = -100  # in the place of a number that cannot be seen
 PHOTO_KINDS = {"caption": 4, "name": 3, "kind": 0.5, "presence": 0.7}

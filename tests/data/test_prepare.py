@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import json
+from itertools import islice
 
 import pytest
 import torch
 
 from lavida.data import prepare as module
+from lavida.data.atlas import Atlas
 from lavida.data.prepare import drawn_scenes, load_tower, photo_crops, prepare
 from lavida.errors import DataError
 from tests.data.atlases import tiny_atlas
 from tests.train.test_curriculum import NoTower
 
 
-def test_prepared_once_and_resumed(tmp_path, monkeypatch):
-    atlas = tiny_atlas(tmp_path)
+def four_names(folder) -> Atlas:
+    """A tiny atlas whose discs are four things."""
+    atlas = tiny_atlas(folder)
     for row in atlas.rows:
         row["concept"] = ("cat", "dog", "owl", "bee")[row["index"]]
-    (tmp_path / "cutouts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in atlas.rows))
+    (folder / "cutouts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in atlas.rows))
+    return Atlas.load(folder)
+
+
+def test_prepared_once_and_resumed(tmp_path, monkeypatch):
+    four_names(tmp_path)
     monkeypatch.setattr(module, "load_tower", lambda data: NoTower())
     said: list[str] = []
     (few,), photos = prepare(tmp_path, scenes=2, crops=3, say=said.append)
@@ -29,6 +37,17 @@ def test_prepared_once_and_resumed(tmp_path, monkeypatch):
     assert said == ["train: 2 pictures through the tower", "photos: 3 pictures through the tower"] + [
         "train: 3 pictures through the tower"
     ]
+
+
+def test_scenes_without_repeats_can_be_thinned(tmp_path):
+    atlas = four_names(tmp_path)
+
+    def most(kept, n=40):
+        drawn = drawn_scenes(atlas, "train", 1, (0, 0, 1, 1), kept)
+        return [max(scene.counts.values()) for _, scene, _ in islice(drawn, n)]
+
+    assert 1 in most(None) and most(None) == most({})
+    assert min(most({1: 0.0})) == 2 and min(most({1: 0.0, 2: 0.0})) == 3
 
 
 def test_crops_are_whole_first_and_have_the_size_of_a_scene(tmp_path):
