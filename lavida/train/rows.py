@@ -35,7 +35,7 @@ SCENE_KINDS = {
 COUNTS = {1: 0.4, 2: 4, 3: 9, 4: 18, 5: 18}
 MOST = 5  # the largest number that is told
 IGNORED = -100  # in the place of a number that cannot be seen
-PHOTO_KINDS = {"caption": 4, "name": 3, "kind": 0.5, "presence": 0.7}
+PHOTO_KINDS = {"caption": 4, "name": 3, "kind": 0.5, "presence": 1.5}
 
 
 @dataclass(frozen=True, kw_only=True)
