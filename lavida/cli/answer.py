@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +22,9 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from lavida.api import Answer, Draft, Model
+    from lavida.engine.ticket import Ticket
 
+AT_ONCE = 8  # answers written side by side, if their keys fit into memory
 JSON_FIELDS = ("image", "prompt", "text", "steps", "seconds", "tokens_per_forward")
 
 
@@ -38,20 +43,62 @@ def answer_all(images: list[str], question: str | None, request: Request) -> int
         sees = model.net.config.vision is not None
         _check_stdin(sees)
         groups = _groups(["-"], request) if sees else [[]]
-    many, code = len(groups) > 1, 0
+    code = 0
     _check_record(groups, request)
+    for name, answer in _begun(groups, question or api.DESCRIBE, request, model):
+        try:
+            _print(answer(), request, name=name if len(groups) > 1 else None)
+        except LavidaError as error:
+            code = complain(error)
+    return code
+
+
+def _begun(
+    groups: list[list[Input | Video | LavidaError]], question: str, request: Request, model: Model | None
+) -> Iterator[tuple[str, Callable[[], Answer]]]:
+    """What each answer is about, and how to wait for it, in order; some are written side by side."""
+    waiting: deque[tuple[str, Callable[[], Answer]]] = deque()
+    engine, most = None, 1
     for group in groups:
         try:
             opened = [_open(one, request) for one in group]
-            model = model or _load(request)
+            if model is None:
+                model = _load(request)
+            if engine is None and len(groups) > 1 and (most := _at_once(model, request)) > 1:
+                from lavida.engine.engine import Engine
+
+                engine = Engine(model, most=most)
             name = ", ".join(one.name for one in group)
             shown = [_suited(model, one, file) for one, file in zip(opened, group, strict=True)]
-            answer = _answer(model, shown, name, question or api.DESCRIBE, request)
+            if engine is None:
+                answer = partial(_answer, model, shown, name, question, request)
+            else:
+                answer = partial(_shared, engine.submit(shown, question, **request.decode), name)
+            waiting.append((name, answer))
         except LavidaError as error:
-            code = complain(error)
-        else:
-            _print(answer, request, name=name if many else None)
-    return code
+            waiting.append(("", partial(_failed, error)))
+        if len(waiting) >= most:
+            yield waiting.popleft()
+    yield from waiting
+
+
+def _at_once(model: Model, request: Request) -> int:
+    """How many answers share their passes: one where somebody watches, times or limits it, or memory is dear."""
+    if request.show or request.record or request.time or request.decode.get("deadline"):
+        return 1
+    from lavida.cache.store import BUDGET
+
+    denoiser, weight = model.net.config.denoiser, model.net.denoiser.embedding.weight
+    of_token = 2 * denoiser.n_layers * denoiser.n_kv_heads * denoiser.head_dim * weight.itemsize  # bytes of its keys
+    return max(1, min(AT_ONCE, BUDGET // (of_token * denoiser.max_length)))
+
+
+def _shared(ticket: Ticket, name: str) -> Answer:
+    return replace(ticket.result(), image=name)
+
+
+def _failed(error: LavidaError) -> Answer:
+    raise error
 
 
 def _groups(images: list[str], request: Request) -> list[list[Input | Video | LavidaError]]:

@@ -12,6 +12,7 @@ import pytest
 
 from lavida import api
 from lavida.cli.main import main
+from lavida.engine.engine import Engine
 from tests.pictures import BAD, gradient
 from tests.tiny import tiny_model
 
@@ -66,6 +67,24 @@ def test_one_bad_picture_does_not_stop_the_others(
     code, out, err = run(["describe", "no.png", str(photo), str(tmp_path), str(photo), "--json", *FEW], capsys)
     assert code == 2 and err.count("\n") == 2
     assert [r["image"] for r in records(out)] == [str(photo)] * 2
+
+
+def test_several_pictures_share_passes_and_answer_as_each_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [tmp_path / f"{k}.png" for k in range(10)]
+    for k, file in enumerate(files):
+        gradient(40 + k, 60 - k).save(file)
+    alone = [records(run(["describe", str(file), "--json", *FEW], capsys)[1])[0] for file in files]
+    companies: list[int] = []
+    served = Engine._serve
+    monkeypatch.setattr(Engine, "_serve", lambda self, m, *rest: (companies.append(len(m)), served(self, m, *rest))[1])
+    code, out, _ = run(["describe", *map(str, files), "--json", *FEW], capsys)
+    assert code == 0 and max(companies) > 1
+    assert [r | {"seconds": 0} for r in records(out)] == [r | {"seconds": 0} for r in alone]
+    companies.clear()
+    run(["describe", *map(str, files), "--time", *FEW], capsys)
+    assert not companies  # each is timed by itself
 
 
 def test_json_is_one_object_a_line(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
