@@ -105,8 +105,8 @@ def table(runs: Sequence[dict]) -> str:
     lines.append(["---"] * len(lines[0]))
     for arm, mine in by_arm.items():
         figures = [
-            spread([f[kind] for run in mine if kind in (f := run["figures"][key])])  # few scenes ask less
-            for key, kind in COLUMNS.values()
+            spread([f[kind] for run in mine if kind in (f := run["figures"][split])])  # few scenes ask less
+            for split, kind in COLUMNS.values()
         ]
         apart = [overall(run) - base[run["seed"]] for run in mine if run["seed"] in base]
         minutes = f"{statistics.mean(run['seconds'] for run in mine) / 60:.1f}"
