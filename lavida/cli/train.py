@@ -41,6 +41,7 @@ HeldOut = Annotated[
 ]
 Evaluate = Annotated[int, typer.Option(help="Steps between two looks at them. Default: at the end.")]
 Minutes = Annotated[float | None, typer.Option(help="Stop after so long, with a checkpoint.")]
+LogEvery = Annotated[int, typer.Option(help="Steps between two lines of the log.")]
 Save = Annotated[float, typer.Option(help="Seconds between two checkpoints.")]
 Seed = Annotated[int, typer.Option(help="Of everything random.")]
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]
@@ -70,6 +71,7 @@ def train(
     held_out: HeldOut = None,
     evaluate: Evaluate = 0,
     minutes: Minutes = None,
+    log_every: LogEvery = 10,
     save: Save = 120.0,
     seed: Seed = 0,
     device: Device = "cpu",
@@ -104,8 +106,8 @@ def train(
     options = Options(
         model=model, data=tuple(data or ()), images=images, held_out=held_out, out=out or Path("runs") / recipe,
         micro=micro, seed=seed, device=device, precision=precision, workers=workers, minutes=minutes,
-        habits=Habits(evaluate=evaluate, save=save), shard=shard, checkpointing=checkpointing, compile=compile,
-        tensorboard=tensorboard, lora=lora, quantize=quantize,
+        habits=Habits(log=log_every, evaluate=evaluate, save=save), shard=shard, checkpointing=checkpointing,
+        compile=compile, tensorboard=tensorboard, lora=lora, quantize=quantize,
     )  # fmt: skip
     run(chosen, options)
 

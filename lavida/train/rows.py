@@ -32,7 +32,7 @@ SCENE_KINDS = {
 }  # fmt: skip
 # Counts are asked for the more often the more there are of a thing: most scenes have one of each, and a model that has
 # been told "one" twice as often as "three" answers with numbers that are too small.
-COUNTS = {1: 0.4, 2: 4, 3: 9, 4: 18, 5: 18}
+COUNTS = {1: 0.4, 2: 4, 3: 7, 4: 24, 5: 24}
 MOST = 5  # the largest number that is told
 IGNORED = -100  # in the place of a number that cannot be seen
 PHOTO_KINDS = {"caption": 4, "name": 3, "kind": 0.5, "presence": 1.5}
@@ -131,11 +131,12 @@ class Feed:
                 counts.append({})  # two things that touch look like one
             elif u < symbolic + photos and self.photos is not None:
                 i = rng.randrange(len(self.photos))
-                packed.append(self._photo_row(i, rng))
+                hint, questions, own = self._photo_row(i, rng)
+                packed.append((hint, questions))
                 words.append(self.empty.expand(80, 3))
                 ways.append(torch.zeros(80, 2))
                 counts.append({})
-                maps.append(self.photos.maps[i])
+                maps.append(self.photos.maps[i] if own else self._mixed(i, rng))
                 pictured.append(b)
             else:
                 features, i = rng.choice(self.drawn)
@@ -190,18 +191,29 @@ class Feed:
         kinds = rng.choices(list(asked), list(asked.values()), k=16)
         return [q for kind in kinds if (q := ask(scene, kind, rng, self._language(rng)))]
 
-    def _photo_row(self, i: int, rng: random.Random) -> tuple[list[int], list[Question]]:
+    def _photo_row(self, i: int, rng: random.Random) -> tuple[list[int], list[Question], bool]:
         """The tower's own name as the truth; in two rows of three another name, so that hints are read, not learned.
+
+        Returns the hint, the questions, and whether the name is the tower's own.
 
         There are names that no photograph of the data shows: only here does the model learn to write them.
         """
         truth, u = self.photos.truths[i], rng.random()
         label, probability = self.labels[truth.label], truth.probability
-        if 0.25 <= u < 0.9 or (u >= 0.9 and probability < 0.4):
+        own = u < 0.25 or (u >= 0.9 and probability >= 0.4)
+        if not own:
             label, probability = rng.choice(self.long if rng.random() < 0.3 else self.labels), rng.random()
         hint = self._hint(label, probability) if u < 0.9 or truth.probability < 0.4 else []
         kinds = rng.choices(list(PHOTO_KINDS), list(PHOTO_KINDS.values()), k=8)
-        return hint, [q for kind in kinds if (q := ask_photo(label, kind, rng, self._language(rng)))]
+        return hint, [q for kind in kinds if (q := ask_photo(label, kind, rng, self._language(rng)))], own
+
+    def _mixed(self, i: int, rng: random.Random) -> Tensor:
+        """Maps of photograph i, in half of the cases with views of others: copying a name must not rest on a picture."""
+        maps = self.photos.maps[i]
+        if rng.random() < 0.5:
+            return maps
+        others = [self.photos.maps[rng.randrange(len(self.photos)), v] for v in range(1, len(maps))]
+        return torch.stack((maps[0], *others))
 
     def _language(self, rng: random.Random) -> str:
         if len(self.languages) == 1:

@@ -55,6 +55,18 @@ def test_crops_are_whole_first_and_have_the_size_of_a_scene(tmp_path):
     assert len(crops) == 4 and all(c.shape == (3, 448, 448) and c.dtype == torch.uint8 for c, _, _ in crops)
 
 
+def test_crops_vary_as_cameras_do_and_follow_the_seed(tmp_path, monkeypatch):
+    atlas = tiny_atlas(tmp_path)
+    coloured = torch.arange(3 * 48 * 64).reshape(3, 48, 64).remainder(251).to(torch.uint8)
+    monkeypatch.setattr(Atlas, "photo", lambda self, i: coloured)
+    crops = [c for c, _, _ in photo_crops(atlas, 30, seed=1)]
+    assert all(torch.equal(a, b) for a, (b, _, _) in zip(crops, photo_crops(atlas, 30, seed=1), strict=True))
+    grey = [bool((c == c[:1]).all()) for c in crops]
+    assert not grey[0] and any(grey) and not all(grey)
+    spread = torch.stack([c.float().mean() for c in crops])
+    assert spread.std() > 1  # paler and darker
+
+
 def test_what_is_missing_is_told(tmp_path):
     with pytest.raises(DataError, match="build the data first"):
         load_tower(tmp_path)

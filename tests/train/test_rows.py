@@ -61,9 +61,25 @@ def test_a_name_is_told_with_its_number_and_its_centres_and_each_cell_the_way_to
     assert len(told.numbers) and (told.numbers == IGNORED).all()  # in words, two that touch look like one
 
 
-class Fake:
-    """Features of one scene."""
+def test_a_name_that_is_not_the_pictures_is_also_copied_before_views_of_several():
+    one = feed(PLAIN)
+    one.photos = Fake(None, n=4)
+    one.drawn = [(one.photos, 0)]  # never drawn from: all rows are to be photographs
+    own, mixed = 0, 0
+    for seed in range(40):
+        rows = one.rows(1, random.Random(seed), torch.Generator().manual_seed(0), symbolic=0.0, photos=1.0)
+        shown = rows.maps[0, :, 0, 0].tolist()  # the photograph that each view is of
+        own += len(set(shown)) == 1
+        mixed += len(set(shown)) > 1
+    assert 15 < own < 35 and mixed == 40 - own  # .675 of the rows copy, half of those see several
 
-    def __init__(self, scene):
-        self.truths = [Truth(scene=scene, label=0, probability=0.9, source="")]
-        self.maps = torch.zeros(1, 5, 196, 80)
+
+class Fake:
+    """Features of one scene, or of n photographs whose maps tell their numbers."""
+
+    def __init__(self, scene, n=1):
+        self.truths = [Truth(scene=scene, label=0, probability=0.9, source="")] * n
+        self.maps = torch.arange(float(n))[:, None, None, None].expand(n, 5, 196, 80)
+
+    def __len__(self):
+        return len(self.truths)
