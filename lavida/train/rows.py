@@ -208,7 +208,7 @@ class Feed:
         return hint, [q for kind in kinds if (q := ask_photo(label, kind, rng, self._language(rng)))], own
 
     def _mixed(self, i: int, rng: random.Random) -> Tensor:
-        """Maps of photograph i, in half of the cases with views of others: copying a name must not rest on a picture."""
+        """Maps of photograph i, in half of the cases with views of others: copying must not rest on a picture."""
         maps = self.photos.maps[i]
         if rng.random() < 0.5:
             return maps
