@@ -35,7 +35,7 @@ SCENE_KINDS = {
 COUNTS = {1: 0.4, 2: 4, 3: 7, 4: 24, 5: 24}
 MOST = 5  # the largest number that is told
 IGNORED = -100  # in the place of a number that cannot be seen
-PHOTO_KINDS = {"caption": 4, "name": 3, "kind": 0.5, "presence": 1.5}
+PHOTO_KINDS = {"caption": 4, "name": 4, "kind": 1, "presence": 3}
 
 
 @dataclass(frozen=True, kw_only=True)
