@@ -65,10 +65,7 @@ def drawn_scenes(
 
 
 def photo_crops(atlas: Atlas, crops: int, seed: int) -> Iterator[tuple[Tensor, None, str]]:
-    """Each photograph whole, then in random crops as another camera might take them, stretched to [3, 448, 448].
-
-    With two crops of each, sentences about photographs that were never seen broke oftener (docs/training-log.md).
-    """
+    """Each photograph whole, then in random crops as another camera might take them, stretched to [3, 448, 448]."""
     rng = random.Random(seed)
     for k, i in itertools.product(range(crops), range(len(atlas.photos))):
         picture = atlas.photo(i).float()

@@ -194,9 +194,8 @@ class Feed:
     def _photo_row(self, i: int, rng: random.Random) -> tuple[list[int], list[Question], bool]:
         """The tower's own name as the truth; in two rows of three another name, so that hints are read, not learned.
 
-        Returns the hint, the questions, and whether the name is the tower's own.
-
-        There are names that no photograph of the data shows: only here does the model learn to write them.
+        There are names that no photograph of the data shows: only here does the model learn to write them. Returns the
+        hint, the questions, and whether the name is the tower's own.
         """
         truth, u = self.photos.truths[i], rng.random()
         label, probability = self.labels[truth.label], truth.probability
