@@ -4,9 +4,9 @@
     python benchmarks/ablations.py --data build/mini --out runs/ablations
     python benchmarks/ablations.py --arms default full --steps 300 --rows 2 --seeds 2
 
-Every arm goes on from the weights of --start under its own objective (`lavida.train.arms`), the tower frozen. All arms
-of a seed are asked the same questions about the same pictures in the same order. A start that has much to learn yet
-shows more than a finished one: the blocks alone cannot be trained anew within minutes (they stay at chance).
+Every arm goes on from the weights of --start under its own objective (`mini.train.objectives`), the tower frozen. All
+arms of a seed are asked the same questions about the same pictures in the same order. A start that has much to learn
+yet shows more than a finished one: the blocks alone cannot be trained anew within minutes (they stay at chance).
 
 An interrupted run goes on where it was; a finished one is not run again. Under --out: a folder for each run, and
 table.md, written anew after each.
@@ -23,21 +23,21 @@ from pathlib import Path
 
 import lavida
 from lavida.checkpoint.named import find_model
-from lavida.data.atlas import Atlas
-from lavida.data.features import Features
-from lavida.data.prepare import load_tower, prepare
-from lavida.eval.run import quick
-from lavida.eval.splits import SPLITS, split_features
 from lavida.text.labels import load_labels
 from lavida.text.tokenizer import Tokenizer
-from lavida.train.arms import ARMS, find_arm
-from lavida.train.curriculum import Curriculum
-from lavida.train.export import export
-from lavida.train.rows import Feed
-from lavida.train.stages import Stage
 from lavida.train.trainer import Habits, Trainer
+from mini.data.atlas import Atlas
+from mini.data.features import Features
+from mini.data.prepare import load_tower, prepare
+from mini.eval.answers import quick
+from mini.eval.splits import SPLITS, split_features
+from mini.train.batches import Feed
+from mini.train.export import export
+from mini.train.objectives import ARMS, find_arm
+from mini.train.stages import Stage
+from mini.train.task import Curriculum
 
-JUDGED = ("i", "ii_style")  # splits of `lavida.eval.splits`
+JUDGED = ("i", "ii_style")  # splits of `mini.eval.splits`
 BASE = "default"
 # Title and how a run's figures give it; "mean" is that of all kinds with one right answer.
 COLUMNS = {

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import lavida
 from benchmarks.harness import Report, Row, environment, finish, parser
-from lavida.data.atlas import Atlas
+from lavida.calibrate import captions_of, measure_quality
+from lavida.decode.calibration import Tried
 from lavida.decode.resolve import LENGTH
-from lavida.decode.table import Tried
-from lavida.eval.calibrate import captions_of, measure_quality
-from lavida.eval.splits import SPLITS, split_features
+from mini.data.atlas import Atlas
+from mini.eval.splits import SPLITS, split_features
 
 SPLIT = "i"
 

@@ -21,8 +21,8 @@ from torch import Tensor
 
 from lavida.checkpoint.named import load_net
 from lavida.config import DenoiserConfig, VLMConfig
-from lavida.decode.answer import answer_logits
 from lavida.decode.canvas import Canvas
+from lavida.decode.context import answer_logits
 from lavida.decode.loop import LogitsOf, write
 from lavida.decode.options import BLOCK_CACHES, DecodeOptions
 from lavida.decode.score import Look, score

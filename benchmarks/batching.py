@@ -18,8 +18,8 @@ from PIL import Image
 import lavida
 from benchmarks.harness import PHOTO, Report, Row, environment, faster, finish, interleave, parser, some
 from lavida.api import Answer, Model
+from lavida.decode.batch_invariance import steady_block
 from lavida.engine.engine import Engine
-from lavida.engine.steady import steady_block
 
 COUNTS = (1, 4, 16)
 DTYPES = ("float32", "bfloat16")

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 import lavida
-from lavida.decode.table import processor
+from lavida.decode.calibration import processor
 
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "docs" / "benchmarks"

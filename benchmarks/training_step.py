@@ -41,7 +41,7 @@ from lavida.model.vlm import VLM
 from lavida.text.messages import Part, Turn
 from lavida.train.finetune import PARTS, own_memory, thaw
 from lavida.train.speed import count_flops, matmul_peak
-from lavida.train.vlm_step import Hidden, Learner, hide
+from lavida.train.step import Hidden, Learner, hide
 
 WORDS = "a red cat and two small dogs sit on the left of an old wooden table with one cup and a plate".split()
 

@@ -26,15 +26,15 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 import lavida
 from benchmarks.harness import PHOTO, Report, Row, environment, faster, finish, interleave, parser
+from lavida.calibrate import captions_of
 from lavida.config import DenoiserConfig
-from lavida.data.atlas import Atlas
-from lavida.data.questions import prompt_of
 from lavida.decode.resolve import LENGTH
-from lavida.eval.calibrate import captions_of
-from lavida.eval.splits import SPLITS, pictures, split_features
 from lavida.model.denoiser import Denoiser
 from lavida.text.chat import prompt_ids
 from lavida.text.messages import Part, question_turns
+from mini.data.atlas import Atlas
+from mini.data.questions import prompt_of
+from mini.eval.splits import SPLITS, pictures, split_features
 
 SPLIT = "i"
 PICTURES = 4  # whose answers are timed

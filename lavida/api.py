@@ -20,25 +20,25 @@ from torch import Tensor
 from lavida.cache.prefix import PrefixCache
 from lavida.cache.store import BUDGET
 from lavida.checkpoint.contents import survey
-from lavida.checkpoint.match import read_config
+from lavida.checkpoint.inventory import read_config
 from lavida.checkpoint.named import DEFAULT_MODEL, find_model, load_net, tokenizer_of
 from lavida.config import VLMConfig
-from lavida.decode.answer import Answering, answering, steps_alone
+from lavida.decode.budget import Chosen, choose_setting, split_wish
+from lavida.decode.calibration import need_table, setup_of
 from lavida.decode.canvas import find_stop
+from lavida.decode.context import Answering, answering, steps_alone
 from lavida.decode.defaults import family_options
-from lavida.decode.dial import Chosen, choose_setting, split_wish
+from lavida.decode.likelihood import Choice, Likelihood, choose, log_likelihood
 from lavida.decode.loop import Step
 from lavida.decode.options import DecodeOptions
+from lavida.decode.prompt import Seen, Sight
 from lavida.decode.resolve import checked_options, constraint_for, decode_options
-from lavida.decode.table import need_table, setup_of
 from lavida.edit import requests
 from lavida.errors import RequestError
-from lavida.eval.likelihood import Choice, Likelihood, choose, log_likelihood
 from lavida.image.load import open_image
 from lavida.image.tiles import tiles_among
 from lavida.image.video import FRAMES, Video, open_video
 from lavida.model.backend import fastest_dtype, record_passes
-from lavida.model.sight import Seen, Sight
 from lavida.model.vlm import VLM
 from lavida.text.chat import check_tokens, find_template, last_token, prompt_ids
 from lavida.text.labels import Label, load_labels
@@ -47,7 +47,7 @@ from lavida.text.tokenizer import Vocabulary
 
 if TYPE_CHECKING:
     from lavida.constrain.canvas import CanvasConstraint
-    from lavida.extract import Extraction
+    from lavida.edit.extract import Extraction
 
 Picture = str | Path | bytes | Image.Image
 Shown = Picture | Video | Sequence[Picture | Video] | None  # what a question is about; None = nothing but words
@@ -176,8 +176,8 @@ class Model:
         return self.answer(last, image=name_of(image), question=question, seconds=seconds)
 
     def extract(self, image: Shown, schema: Any, **options: Any) -> Extraction:
-        """Read an object of a schema off a picture, with confidences; arguments as in `lavida.extract.extract`."""
-        from lavida.extract import extract  # which stands on this module's answers
+        """Read an object of a schema off a picture, with confidences; arguments as in `lavida.edit.extract.extract`."""
+        from lavida.edit.extract import extract  # which stands on this module's answers
 
         return extract(self, image, schema, **options)
 
@@ -212,7 +212,7 @@ class Model:
     def log_likelihood(
         self, image: Shown, question: str, answer: str, *, end: bool = True, cache: str | None = None, **options: Any
     ) -> Likelihood:
-        """Bound on log p(answer | picture, question), estimated; `options` of `lavida.eval.likelihood.log_likelihood`.
+        """Estimate a bound on log p(answer | picture, question); `options` as in `lavida.decode.likelihood`.
 
         With `end` the token that ends an answer is part of it. Raises RequestError.
         """
@@ -229,7 +229,7 @@ class Model:
         cache: str | None = None,
         **options: Any,
     ) -> Choice:
-        """Which of several answers is likeliest, and how sure that is; `options` of `lavida.eval.likelihood.choose`.
+        """Which of several answers is likeliest, and how sure that is; `options` of `lavida.decode.likelihood.choose`.
 
         `end` as in `log_likelihood`. Raises RequestError.
         """

@@ -24,8 +24,8 @@ from lavida.checkpoint.io import load_checkpoint
 from lavida.checkpoint.layouts import LLADA, LLAMA, Layout
 from lavida.config import VLMConfig
 from lavida.data.collate import Batch
-from lavida.decode.answer import answer_steps
 from lavida.decode.canvas import find_stop
+from lavida.decode.context import answer_steps
 from lavida.decode.loop import Step
 from lavida.decode.options import DecodeOptions
 from lavida.diffusion.loss import shift_rows
@@ -34,7 +34,7 @@ from lavida.diffusion.schedule import unmask_counts
 from lavida.image.tiles import Grid, views
 from lavida.model.projector import pool
 from lavida.model.vlm import VLM
-from lavida.train.vlm_step import attention_mask, hidden_loss, spread
+from lavida.train.step import attention_mask, hidden_loss, spread
 from tests import official_args
 
 pytestmark = pytest.mark.golden

@@ -23,8 +23,8 @@ from lavida.checkpoint.contents import (
     survey,
 )
 from lavida.checkpoint.families import read_official
+from lavida.checkpoint.inventory import Match, blueprint, match, read_config
 from lavida.checkpoint.layouts import KEPT, OURS, Layout, bare
-from lavida.checkpoint.match import Match, blueprint, match, read_config
 from lavida.checkpoint.published import FORMS, write_official
 from lavida.checkpoint.writing import new_folder, shard_names, write_index, write_json, write_shard
 from lavida.config import VLMConfig

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from lavida.checkpoint.contents import BORROWS, CONFIG, WEIGHTS, survey
-from lavida.checkpoint.match import blueprint, match, read_config
+from lavida.checkpoint.inventory import blueprint, match, read_config
 from lavida.checkpoint.read import Target, read_tensors
 from lavida.checkpoint.writing import write_shard
 from lavida.config import VLMConfig

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lavida.checkpoint.contents import CONFIG, TOWER_CONFIG
 from lavida.checkpoint.families import DREAM_IDS, LLADA_IDS, LLADA_V_BANNED, SO400M
-from lavida.checkpoint.match import blueprint
+from lavida.checkpoint.inventory import blueprint
 from lavida.checkpoint.published import FORMS, write_official
 from lavida.checkpoint.standin import DREAM, LLADA, Vocabulary, special_ids, write_tokenizer
 from lavida.checkpoint.writing import new_folder, shard_names, write_index, write_json, write_shard

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from lavida.checkpoint.contents import Contents, Stored
-from lavida.checkpoint.match import Match, blueprint
+from lavida.checkpoint.inventory import Match, blueprint
 from lavida.checkpoint.read import DTYPES, Target
 from lavida.config import VLMConfig
 from lavida.errors import ConfigError

@@ -37,9 +37,9 @@ def calibrate(
 ) -> None:
     """Time this machine, and find out what each setting is worth unless the model's table says so already."""
     from lavida import api
-    from lavida.decode.dial import QUALITIES, Wish, choose_setting
-    from lavida.decode.table import keep_table
-    from lavida.eval.calibrate import calibrate as measure
+    from lavida.calibrate import calibrate as measure
+    from lavida.decode.budget import QUALITIES, Wish, choose_setting
+    from lavida.decode.calibration import keep_table
 
     loading = {"device": device, "dtype": dtype, "quantize": quantize, "offload": offload, "template": template}
     loaded = api.load(model, threads=threads, **loading)

@@ -12,7 +12,7 @@ from lavida.cli import options as o
 from lavida.errors import RequestError
 
 if TYPE_CHECKING:
-    from lavida.eval.likelihood import Choice
+    from lavida.decode.likelihood import Choice
 
 Words = Annotated[
     list[str],
@@ -50,7 +50,7 @@ def choose(
     """Compare answers by their likelihoods: probability among them and its standard error, the likeliest first."""
     from lavida import api
     from lavida.checkpoint.contents import survey
-    from lavida.checkpoint.match import read_config
+    from lavida.checkpoint.inventory import read_config
     from lavida.checkpoint.named import find_model
     from lavida.cli.picture import open_one
 

@@ -51,12 +51,12 @@ def build(
     """Fetch what is missing and build it; run again after any interruption."""
     out = out or Path("build") / name
     if name == "mini":
-        from lavida.data.build import build_mini
+        from mini.data.build import build_mini
 
         build_mini(out, cache)
     elif name == "documents":
-        from lavida.data.documents.build import build_documents
-        from lavida.data.documents.fonts import Cabinet
+        from mini.data.documents.build import build_documents
+        from mini.data.documents.fonts import Cabinet
 
         build_documents(out, Cabinet.fetch(cache), train=count)
     else:
@@ -81,7 +81,7 @@ def check(
     if workers < 0 or (max_length is not None and max_length < 1):
         raise RequestError("--workers must be 0 or more and --max-length 1 or more")
     from lavida.checkpoint.contents import survey
-    from lavida.checkpoint.match import read_config
+    from lavida.checkpoint.inventory import read_config
     from lavida.checkpoint.named import find_model, tokenizer_of
     from lavida.cli.main import complain
     from lavida.data.check import check as examine

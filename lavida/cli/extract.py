@@ -13,7 +13,7 @@ from lavida.cli import options as o
 if TYPE_CHECKING:
     from PIL import Image
 
-    from lavida.extract import Extraction
+    from lavida.edit.extract import Extraction
 
 Images = Annotated[
     list[str], typer.Argument(metavar="IMAGE...", help="Files, folders, patterns, or - for standard input.")
@@ -42,8 +42,8 @@ def extract(
 ) -> int:
     """Read an object off each picture. Each field is printed with how sure the model was of it."""
     from lavida import api
-    from lavida import extract as reading
     from lavida.cli.picture import each
+    from lavida.edit import extract as reading
     from lavida.image.load import expand_inputs
 
     wanted = reading.as_schema(schema)

@@ -17,7 +17,7 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 def inspect(model: Model, json: Json = False) -> int:
     """Family, parameters, token ids, tensors and memory of a checkpoint; exit code 2 if it does not load."""
     from lavida.checkpoint.contents import survey
-    from lavida.checkpoint.match import blueprint, match, read_config
+    from lavida.checkpoint.inventory import blueprint, match, read_config
     from lavida.checkpoint.named import find_model
     from lavida.checkpoint.summary import summarise
     from lavida.cli.main import complain

@@ -28,14 +28,14 @@ VERBS = {
     "make-random": ("lavida.cli.make_random", "Write a random checkpoint of any family, to test with."),
     "data": ("lavida.cli.data", "Build the data set of lavida-mini."),
     "train": ("lavida.cli.train", "Train a model on your data by a recipe, or go on with a run."),
-    "train mini": ("lavida.cli.train_mini", "Train lavida-mini itself, or go on with a run."),
+    "train mini": ("mini.cli.train_mini", "Train lavida-mini itself, or go on with a run."),
     "train report": ("lavida.cli.report", "Draw a run into one HTML page."),
     "calibrate": ("lavida.cli.calibrate", "Measure a model here, for --quality and --deadline."),
-    "eval infill": ("lavida.cli.eval_infill", "Words removed from held-out captions and written anew."),
-    "eval audit": ("lavida.cli.eval_audit", "Wrong names in captions: found by an audit, mended by a revision."),
-    "eval poem": ("lavida.cli.eval_poem", "Poems whose lines must begin as told: who keeps to it, at what likelihood."),
-    "eval extract": ("lavida.cli.eval_extract", "Fields read off documents of held-out values, fonts and layouts."),
-    "eval": ("lavida.cli.eval", "Figures of lavida-mini and its baselines."),
+    "eval infill": ("mini.cli.eval_infill", "Words removed from held-out captions and written anew."),
+    "eval audit": ("mini.cli.eval_audit", "Wrong names in captions: found by an audit, mended by a revision."),
+    "eval poem": ("mini.cli.eval_poem", "Poems whose lines must begin as told: who keeps to it, at what likelihood."),
+    "eval extract": ("mini.cli.eval_extract", "Fields read off documents of held-out values, fonts and layouts."),
+    "eval": ("mini.cli.eval", "Figures of lavida-mini and its baselines."),
 }
 
 HELP = """Usage: lavida COMMAND [OPTIONS] ...

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from lavida.constrain.dfa import compile_term
+from lavida.constrain.grammar import Term, seq, text
 from lavida.constrain.store import fetch, keep, key_of
-from lavida.constrain.terms import Term, seq, text
 from lavida.constrain.tokens import TokenAutomaton, lift
 from lavida.errors import RequestError
 from lavida.text.spelling import spell

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from lavida.constrain.terms import SURROGATES, Alt, Both, Chars, Listed, Multiple, Ranges, Repeat, Seq, Term
+from lavida.constrain.grammar import SURROGATES, Alt, Both, Chars, Listed, Multiple, Ranges, Repeat, Seq, Term
 from lavida.errors import RequestError
 
 MOST_PARTS = 40_000  # states of the nondeterministic automaton

@@ -9,13 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
+from lavida.constrain.base import CONSTRAINTS
 from lavida.constrain.compile import term_automaton
 from lavida.constrain.dfa import compile_term
+from lavida.constrain.grammar import Term, alt, text
 from lavida.constrain.regex import regex_term
 from lavida.constrain.schema import MOST_LETTERS, schema_term, validator
-from lavida.constrain.terms import Term, alt, text
 from lavida.constrain.tokens import TokenAutomaton
-from lavida.decode.constraint import CONSTRAINTS
 from lavida.errors import RequestError
 from lavida.text.tokenizer import Vocabulary
 

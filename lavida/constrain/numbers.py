@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from lavida.constrain.terms import (
+from lavida.constrain.grammar import (
     DIGIT,
     EMPTY,
     NOTHING,

@@ -12,7 +12,7 @@ from re import _constants as op
 from re import _parser as parser
 from typing import Any
 
-from lavida.constrain.terms import ANY, EMPTY, Alt, Chars, Repeat, Seq, Term, chars
+from lavida.constrain.grammar import ANY, EMPTY, Alt, Chars, Repeat, Seq, Term, chars
 from lavida.errors import RequestError
 
 LONGEST = 50_000  # characters of a pattern

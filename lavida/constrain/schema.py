@@ -13,8 +13,7 @@ from typing import Any, NoReturn
 
 from lavida.constrain import numbers
 from lavida.constrain.formats import FORMATS
-from lavida.constrain.regex import regex_term
-from lavida.constrain.terms import (
+from lavida.constrain.grammar import (
     ANY,
     EMPTY,
     NOTHING,
@@ -29,6 +28,7 @@ from lavida.constrain.terms import (
     seq,
     text,
 )
+from lavida.constrain.regex import regex_term
 from lavida.errors import RequestError
 
 MOST_NODES = 2_000  # schemas inside the schema, each counted as often as it is referred to

@@ -12,7 +12,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from lavida.constrain.terms import Term
+from lavida.constrain.grammar import Term
 from lavida.constrain.tokens import TokenAutomaton
 from lavida.text.spelling import Spelling
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from lavida.constrain.inventory import Inventory, inventory_of, is_word
 from lavida.constrain.match import fits
-from lavida.constrain.nets import Net, Table
 from lavida.constrain.parts import PAUSES, STOPS, Choice, Hole, Part, gap_between
+from lavida.constrain.token_nfa import Net, Table
 from lavida.constrain.tokens import TokenAutomaton
+from lavida.constrain.words import Inventory, inventory_of, is_word
 from lavida.errors import RequestError
 from lavida.text.syllables import count_syllables, syllable_table
 from lavida.text.tokenizer import Vocabulary

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from lavida.decode.constraint import Constraint
+from lavida.constrain.base import Constraint
 from lavida.decode.options import DecodeOptions
 from lavida.decode.score import Look, Scores, score
 from lavida.decode.select import ban, confidence

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lavida.constrain.base import Constraint
 from lavida.decode.canvas import Canvas, find_stop
-from lavida.decode.constraint import Constraint
 from lavida.decode.options import RULES, DecodeOptions
 from lavida.decode.score import Look, Scores, score
 from lavida.decode.select import adaptive_count, surest

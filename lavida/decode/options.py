@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from lavida.decode.constraint import CONSTRAINTS
+from lavida.constrain.base import CONSTRAINTS
 from lavida.diffusion.schedule import DEFAULT_SHIFT, SCHEDULES, unmask_counts
 from lavida.errors import RequestError, check_seed
 

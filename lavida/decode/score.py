@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lavida.decode.constraint import Constraint
+from lavida.constrain.base import Constraint
 from lavida.decode.options import DecodeOptions
 from lavida.decode.select import confidence, forbid, narrow, perturb
 

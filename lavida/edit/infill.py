@@ -18,12 +18,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lavida.decode.likelihood import common_log_likelihoods
 from lavida.decode.options import DecodeOptions
 from lavida.edit.audit import token_scores
 from lavida.edit.fill import fill
 from lavida.edit.reading import Reading
 from lavida.errors import CheckpointError, RequestError
-from lavida.eval.likelihood import common_log_likelihoods
 from lavida.text.holes import Holed
 
 MOST = 6  # tokens of a hole [M], unless asked otherwise

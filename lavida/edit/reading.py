@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lavida.cache.prefix import PrefixCache
-from lavida.decode.answer import HiddenOf, answer_hidden
+from lavida.decode.context import HiddenOf, answer_hidden
 from lavida.diffusion.masking import apply_mask
 from lavida.errors import RequestError
 from lavida.model.vlm import VLM

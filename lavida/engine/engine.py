@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from lavida.api import Answer, Asked, Draft, Model, Shown, name_of
+from lavida.decode.batch_invariance import steady_block, steady_head
 from lavida.decode.loop import Step
-from lavida.engine.steady import steady_block, steady_head
 from lavida.engine.ticket import Ticket
 from lavida.errors import RequestError
 from lavida.model.passes import Pass, Reading

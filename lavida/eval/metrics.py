@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from lavida.data.concepts import CONCEPTS
-from lavida.data.languages import LANGUAGES
+from mini.data.concepts import CONCEPTS
+from mini.data.languages import LANGUAGES
 
 NGRAMS, SIGMA = 4, 6.0
 

@@ -14,14 +14,14 @@ from transformers.modeling_outputs import MaskedLMOutput
 from lavida.api import DTYPES, tokens_per_forward
 from lavida.checkpoint.io import save_checkpoint
 from lavida.checkpoint.named import load_net, tokenizer_of
-from lavida.decode.answer import answer_hidden, answer_steps
+from lavida.decode.context import answer_hidden, answer_steps
 from lavida.decode.loop import Step
+from lavida.decode.prompt import Seen, Sight
 from lavida.decode.resolve import model_options
 from lavida.errors import RequestError
 from lavida.hf.config import LavidaConfig, folder_of
 from lavida.hf.generation import DiffusionGenerationConfig, DiffusionOutput, Streamer, followed
 from lavida.image.tiles import Grid, tiles_among
-from lavida.model.sight import Seen, Sight
 from lavida.model.vlm import IMAGE_ID, VLM
 from lavida.text.labels import Label, load_labels, save_labels
 from lavida.text.pretrained import FAST, SLOW

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from lavida.cache.base import Cache
-from lavida.cache.company import Company, Member
 from lavida.config import DenoiserConfig
 from lavida.model.passes import Pass
 from lavida.nn.attention import Attention, causal_mask
 from lavida.nn.layers import RMSNorm, SwiGLU, rotary_span, rotary_tables
 from lavida.nn.quant import QuantLinear
+from lavida.nn.ragged import Company, Member
 
 
 class Block(nn.Module):

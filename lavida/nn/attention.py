@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lavida.cache.base import Cache
-from lavida.cache.company import Company
 from lavida.nn.layers import rotate
+from lavida.nn.ragged import Company
 
 
 class Attention(nn.Module):

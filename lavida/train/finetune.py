@@ -20,18 +20,18 @@ from lavida.data.encode import Encoder
 from lavida.data.loader import Loader
 from lavida.data.mixture import Draw, Mixture
 from lavida.data.samples import BrokenSample, Sample
+from lavida.decode.prompt import first_guess
 from lavida.diffusion.objective import Objective
 from lavida.errors import ConfigError, LavidaError
 from lavida.model.efficientnet import EfficientNetLite0, learns
-from lavida.model.sight import first_guess
 from lavida.model.vlm import VLM
 from lavida.text.messages import Part, pictures_of
 from lavida.text.tokenizer import Tokenizer
+from lavida.train.distributed import gathered
 from lavida.train.lora import Lora, add_adapters
-from lavida.train.parallel import gathered
 from lavida.train.recipes import Recipe
+from lavida.train.step import Hidden, HintOf, Learner, hide
 from lavida.train.task import Group, Micro, Outcome, Plan
-from lavida.train.vlm_step import Hidden, HintOf, Learner, hide
 
 PARTS = ("tower", "projector", "denoiser")
 

@@ -19,9 +19,9 @@ from lavida.data.sources import open_source
 from lavida.errors import ConfigError, RequestError, check_seed
 from lavida.model.placement import is_as_trained
 from lavida.train.board import Board
+from lavida.train.distributed import PRECISIONS, prepare, processes, whole_state
 from lavida.train.finetune import Finetune
 from lavida.train.lora import Lora, merge_adapters, save_adapters
-from lavida.train.parallel import PRECISIONS, prepare, processes, whole_state
 from lavida.train.processes import rank, world
 from lavida.train.recipes import Portion, Recipe
 from lavida.train.trainer import Habits, Trainer

@@ -1,196 +1,250 @@
-"""The loss of the default model: packed complementary answers, the Prefix-DLM mask, two dense losses."""
+"""The loss of a batch for a model of any family: draw masks, put the pictures in, predict what is hidden.
+
+Section 3.2 of arXiv 2505.16839. B rows of T ids; with the pictures in their places they have T' positions. A row is
+seen in C copies: two under masks, or one for next-token prediction.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lavida.data.packing import Batch
-from lavida.diffusion.loss import masked_loss
-from lavida.image.tiles import Grid
-from lavida.model.projector import arrange, pool
-from lavida.model.vlm import VLM
-from lavida.nn.attention import segment_mask
-from lavida.train.rows import IGNORED, MOST, Rows, Targets, Views
+from lavida.config import VLMConfig
+from lavida.data.collate import Batch
+from lavida.diffusion.loss import masked_loss, shift_rows
+from lavida.diffusion.masking import complementary, draw_masks, masking_odds, sample_times
+from lavida.diffusion.objective import Objective
+from lavida.errors import ConfigError
+from lavida.image.tiles import Grid, tiles_among
+from lavida.model.vlm import IMAGE_ID, VLM
+from lavida.train.processes import together
+from lavida.train.task import BUCKETS
 
-GRID = Grid(columns=2, rows=2, width=448, height=448)
-GROUNDED = 80  # cells that a name can point at: 16 of the global view, 64 of the tile map
-
-
-class Heads(nn.Module):
-    """What training needs and the shipped model does not.
-
-    A name in a prompt tells which cells show it (`ground`), which hold a centre (`centred`) and how many there are
-    (`number`); a cell tells whether it holds a centre, and the way to that of what it shows.
-    """
-
-    def __init__(self, d_model: int) -> None:
-        super().__init__()
-        self.ground = nn.Linear(d_model, GROUNDED)
-        self.centred = nn.Linear(d_model, GROUNDED)
-        self.number = nn.Linear(d_model, MOST + 1)
-        self.centre = nn.Linear(d_model, 1)
-        self.way = nn.Linear(d_model, 2)
-        self.sharpness = nn.Parameter(torch.tensor(20.0))
+HintOf = Callable[[Tensor], list[int]]  # the tower's own logits [K] of a picture -> ids that follow its tokens
 
 
 @dataclass(frozen=True, kw_only=True)
-class Losses:
-    """What a batch reports."""
+class Hidden:
+    """What is to be found in each copy of a batch."""
 
-    answer: float  # weighted masked cross-entropy
-    content: float  # the part of it on tokens that are not padding
-    dense: float
-    cells: float  # share of object cells whose name is the first guess
-    ground: float
-    counted: float  # share of the names in prompts whose number is told rightly
-    questions: int
+    masked: Tensor  # [C, B, T] bool
+    odds: Tensor  # [C, B] how likely a token was to be masked
+    lengths: Tensor  # [B] tokens that can be
+
+    def to(self, device: torch.device | str) -> Hidden:
+        moved = {f.name: getattr(self, f.name).to(device) for f in fields(self)}
+        return Hidden(**moved)
+
+    def weight(self, weighting: str) -> float:
+        """What the mean loss counts for among those of other batches: tokens, or rows for the bound."""
+        return float(self.masked.sum()) if weighting == "mean" else float(self.odds.numel())
 
 
-def rows_loss(vlm: VLM, heads: Heads, rows: Rows, views: Views | None) -> tuple[Tensor, Losses]:
-    """The loss, to be differentiated, of packed rows and, if given, of views for the dense loss alone."""
-    with torch.autocast(rows.words.device.type, dtype=torch.bfloat16):
-        # 1. image tokens: scenes told in words, and pictures through the tower's last blocks and the projector
-        cells = cells_from_words(vlm, rows.heard, rows.noise)
-        dense, found = cells.new_zeros(()), cells.new_zeros(())
-        if rows.maps is not None:
-            seen = see(vlm, rows.maps)  # [S, 5, 16, D]
-            cells = cells.index_copy(0, rows.pictured, seen.to(cells.dtype))
-            if rows.scenes.numel():
-                of_scenes = flatten_cells(cells[rows.scenes])
-                words, ways = rows.words[rows.scenes], rows.ways[rows.scenes]
-                dense, found = dense_loss(of_scenes, words, ways, rows.targets, vlm, heads)
-        if views is not None:
-            extra, found = dense_loss(see(vlm, views.maps), views.words, views.ways, rows.targets, vlm, heads)
-            dense = dense + extra
-        # 2. the masked answers, and where the names in the prompts are
-        answer, content, hidden = answer_loss(vlm.denoiser, rows.batch, image_tokens(vlm, cells))
-        ground, counted = grounding_loss(hidden.index_select(0, rows.batch.nouns), rows, heads)
-    told = Losses(
-        answer=float(answer.detach()),
-        content=float(content.detach()),
-        dense=float(dense.detach()),
-        cells=float(found.detach()),
-        ground=float(ground.detach()),
-        counted=float(counted),
-        questions=rows.batch.questions,
+def hide(batch: Batch, objective: Objective, generator: torch.Generator) -> Hidden:
+    """Draw the masks of a batch; for next-token prediction every answer token is to be found, and none is masked."""
+    target = (batch.answer > 0) & ~batch.frozen & batch.real
+    rows, lengths = len(target), target.sum(-1).clamp(min=1)
+    if objective.autoregressive:
+        return Hidden(masked=target[None], odds=torch.ones(1, rows), lengths=lengths)
+    if objective.complementary:
+        p = sample_times(rows, generator, objective.eps)
+        masked = torch.stack(complementary(draw_masks(target, p, generator), target))
+        odds = masking_odds(p, lengths)
+        odds = torch.stack((odds, 1 - odds)).clamp(min=objective.eps)
+        return Hidden(masked=masked, odds=odds, lengths=lengths)
+    p = torch.stack([sample_times(rows, generator, objective.eps) for _ in range(2)])
+    masked = torch.stack([draw_masks(target, one, generator) for one in p])
+    return Hidden(masked=masked, odds=masking_odds(p, lengths), lengths=lengths)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """A batch with its pictures in their places."""
+
+    x: Tensor  # [B, T', D] embeddings, nothing masked
+    source: Tensor  # [B, T'] which of the T ids stands here; a picture's tokens all have the place of its -200
+    image: Tensor  # [B, T'] bool: tokens of a picture and its hint
+    seen: Tensor  # [B, T'] bool: False = filling
+
+    def take(self, values: Tensor) -> Tensor:
+        """Values [..., B, T] of the ids as [..., B, T']."""
+        return values.gather(-1, self.source.expand(*values.shape[:-1], -1))
+
+
+def spread(vlm: VLM, batch: Batch, hint_of: HintOf | None = None) -> Spread:
+    """Encode each picture once and put it in its place."""
+    pictures = encode_pictures(vlm, batch.views, hint_of)
+    rows, sources = [], []
+    for ids, images in zip(batch.ids, pictures, strict=True):
+        rows.append(vlm.splice(ids, images))
+        counts = torch.ones_like(ids)
+        counts[ids == IMAGE_ID] = torch.tensor([len(one) for one in images], dtype=ids.dtype, device=ids.device)
+        sources.append(torch.arange(len(ids), device=ids.device).repeat_interleave(counts))
+    lengths = torch.tensor([len(source) for source in sources], device=batch.ids.device)
+    source = nn.utils.rnn.pad_sequence(sources, batch_first=True)
+    inside = torch.arange(source.shape[1], device=source.device) < lengths[:, None]
+    return Spread(
+        x=nn.utils.rnn.pad_sequence(rows, batch_first=True),
+        source=source,
+        image=(batch.ids.gather(1, source) == IMAGE_ID) & inside,
+        seen=batch.real.gather(1, source) & inside,
     )
-    return answer + 0.5 * dense + ground, told
 
 
-def views_loss(vlm: VLM, heads: Heads, views: Views, targets: Targets) -> tuple[Tensor, Losses]:
-    """The loss of views alone, which trains projector and tower: stages "align" and "tower"."""
-    with torch.autocast(views.words.device.type, dtype=torch.bfloat16):
-        dense, found = dense_loss(see(vlm, views.maps), views.words, views.ways, targets, vlm, heads)
-    told = Losses(
-        answer=0.0, content=0.0, dense=float(dense.detach()), cells=float(found.detach()), ground=0.0, counted=0.0,
-        questions=0,
-    )  # fmt: skip
-    return dense, told
+def encode_pictures(
+    vlm: VLM, rows: Sequence[Sequence[tuple[Tensor, Grid]]], hint_of: HintOf | None = None
+) -> list[list[Tensor]]:
+    """Image tokens [T, D] of the pictures of each row, the hint behind them; all views pass the tower together."""
+    views = [pixels for row in rows for pixels, _ in row]
+    if not views:
+        return [[] for _ in rows]
+    starts = [sum(map(len, views[:i])) for i in range(len(views))]
+    weight = vlm.denoiser.embedding.weight
+    features, classes = vlm.look(torch.cat(views).to(weight), first=starts)
+    parts = iter(zip(features.split([len(v) for v in views]), classes if classes is not None else [None] * len(views)))
+    out = []
+    for row in rows:
+        tiles, images = tiles_among(vlm.config.tiles, len(row)), []
+        for _, grid in row:
+            of_picture, logits = next(parts)
+            tokens = vlm.image_tokens(of_picture, grid, tiles).to(weight.dtype)
+            if hint_of is not None and logits is not None:
+                ids = torch.tensor(hint_of(logits), dtype=torch.long, device=weight.device)
+                tokens = torch.cat((tokens, vlm.denoiser.embed(ids).to(tokens)))
+            images.append(tokens)
+        out.append(images)
+    return out
 
 
-def see(vlm: VLM, maps: Tensor) -> Tensor:
-    """Cells [..., 16, D] of trunk maps [..., 196, 80]."""
-    return pool(vlm.projector(vlm.tower.features(maps)))
+def attention_mask(batch: Batch, at: Spread, attention: str, *, shared_image: bool = False) -> Tensor | None:
+    """Who sees whom, [B, 1, T', T'] or None for all; `attention` is that of `Objective`.
 
-
-def answer_loss(denoiser: nn.Module, batch: Batch, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Weighted mean cross-entropy of the answer tokens to be found (eq. 3 of arXiv 2505.16839, official weighting).
-
-    With `batch.bound` it is the bound on the likelihood instead, in which a token counts 1 / t (eq. 2).
-
-    `image` [N, T, D] of the N pictures fills the first T positions of their rows. Returns the loss, that of the content
-    tokens alone, and the hidden states [B * R, D].
+    Samples of one row do not see each other and nobody sees filling. With `shared_image` a picture sees only itself.
     """
-    # 1. embed; the image's vectors take the place of the first ids
-    x = denoiser.embed(batch.ids)
-    x = torch.cat((image.to(x.dtype)[batch.picture], x[:, image.shape[1] :]), dim=1)
-    # 2. who sees whom, as an additive mask made once for all layers
-    seen = segment_mask(batch.segment, batch.parent)
-    mask = torch.zeros(seen.shape, dtype=torch.bfloat16, device=seen.device).masked_fill_(~seen, float("-inf"))
-    # 3. hidden states, then logits at the masked positions only
-    hidden = denoiser(x, positions=batch.positions, mask=mask).flatten(0, 1)
-    masked = batch.masked.flatten()
-    logits = denoiser.head(hidden[masked])
-    # 4. cross-entropy; by default every answer token is masked in exactly one of its two copies
-    loss, per_token = masked_loss(logits, batch.targets, batch.masked, weights=batch.weights)
-    if batch.bound is not None:
-        loss = (batch.bound * per_token).sum()
-    return loss, per_token[batch.masked & (batch.weights == 1)].mean(), hidden
+    sample = at.take(batch.sample)
+    if attention == "full" and bool(at.seen.all()) and not bool(sample.any()):
+        return None
+    mask = (sample[:, :, None] == sample[:, None, :]) & at.seen[:, None, :]
+    if attention == "causal":
+        order = torch.arange(mask.shape[-1], device=mask.device)
+    elif attention == "turns":
+        order = at.take(batch.turn)
+    elif attention == "prefix":
+        order = _levels(at.take(batch.answer) > 0, sample, at.image & shared_image)
+    else:
+        return mask[:, None]
+    return (mask & (order[..., :, None] >= order[..., None, :]))[:, None]
 
 
-def dense_loss(
-    cells: Tensor, words: Tensor, ways: Tensor, targets: Targets, vlm: VLM, heads: Heads
+def _levels(answer: Tensor, sample: Tensor, apart: Tensor) -> Tensor:
+    """0 = a picture that sees only itself, 1 = prompt, 2 = from a sample's first answer on; all [B, T']."""
+    begun = answer.cumsum(-1)
+    before = torch.zeros_like(begun)  # answer tokens of the row's earlier samples
+    starts = torch.diff(sample, dim=-1, prepend=sample[:, :1]) != 0
+    before = torch.where(starts, begun - answer.long(), before).cummax(-1).values
+    return torch.where(apart, 0, 1 + (begun > before).long())
+
+
+def positions_of(batch: Batch, at: Spread) -> Tensor | None:
+    """Positions [B, T'] that begin anew with each sample of a row; None where each row has one sample."""
+    sample = at.take(batch.sample)
+    if not bool(sample.any()):
+        return None
+    places = torch.arange(sample.shape[1], device=sample.device).expand_as(sample)
+    starts = torch.diff(sample, dim=-1, prepend=sample[:, :1]) != 0
+    return places - torch.where(starts, places, 0).cummax(-1).values
+
+
+def hidden_loss(
+    vlm: VLM,
+    x: Tensor,
+    ids: Tensor,
+    masked: Tensor,
+    *,
+    noised: bool = True,
+    mask: Tensor | None = None,
+    positions: Tensor | None = None,
+    **weighted: Any,
 ) -> tuple[Tensor, Tensor]:
-    """Each cell must say the name of what it shows, through the tied embedding, and its colour with half the weight.
+    """Loss and per-token cross-entropy [R, T'] of the tokens `ids` [R, T'] that are to be found where `masked`.
 
-    Linear heads must tell which cells hold an object's centre and, from every cell, the way to it: without that, things
-    of one name that touch cannot be told apart, and not be counted.
-    cells [..., D] at the projector's output; words [..., 3] (name, colour or -1, centre); ways [..., 2] in cells. A few
-    empty cells must say "nothing". Returns the loss and the share of object cells whose name is the first guess.
+    x [R, T', D] are their embeddings, which `noised` replaces by that of the mask token; `mask` and `positions` as in
+    `Denoiser.forward`, `weighted` as in `masked_loss`.
     """
-    name, colour, centre = words.unbind(-1)
-    busy = name != targets.nothing
-    keep = busy | (torch.rand(name.shape, device=name.device) < 0.06)
-    cells, name, colour, centre = cells[keep].float(), name[keep], colour[keep], centre[keep].float()
-    table = vlm.denoiser.embedding.weight
-    candidates = F.normalize(F.embedding(targets.candidates, table), dim=-1)
-    logits = F.normalize(cells, dim=-1) @ candidates.T * heads.sharpness
-    target = targets.index_of[name]
-    loss = F.cross_entropy(logits, target)
-    coloured = colour >= 0
-    if coloured.any():  # the name's logit is left out, so that name and colour need not compete
-        others = logits[coloured].scatter(1, target[coloured, None], -30.0)
-        loss = loss + 0.5 * F.cross_entropy(others, targets.index_of[colour[coloured]])
-    # the direction of the words that stage "words" has read
-    spoken = F.embedding(name, table) + 0.5 * F.embedding(colour.clamp(min=0), table) * coloured[:, None]
-    loss = loss + 0.5 * (1 - F.cosine_similarity(cells, spoken.detach(), dim=-1)).mean()
-    loss = loss + _found(heads.centre(cells)[:, 0], centre)
-    loss = loss + F.smooth_l1_loss(heads.way(cells).float(), ways[keep])
-    return loss, (logits.argmax(-1) == target)[name != targets.nothing].float().mean()
+    denoiser = vlm.denoiser
+    if noised:
+        hole = denoiser.embed(torch.tensor(denoiser.config.mask_id, device=x.device)).to(x.dtype)
+        x = torch.where(masked[..., None], hole, x)
+    hidden = denoiser(x, mask=mask, positions=positions)
+    if denoiser.config.logit_shift:
+        hidden = shift_rows(hidden)
+    return masked_loss(denoiser.head(hidden[masked]), ids, masked, **weighted)
 
 
-def grounding_loss(hidden: Tensor, rows: Rows, heads: Heads) -> tuple[Tensor, Tensor]:
-    """A name in a prompt must know where it is in the picture, and how many: hidden states [G, D] of the names.
+class Learner(nn.Module):
+    """A model under an objective; its forward pass is a training step's."""
 
-    Presence, colour, number and relation all rest on matching a word with its cells; without this loss that circuit
-    forms late. Returns the loss and the share of the numbers that are right.
-    """
-    if not len(hidden):  # the mean of nothing is no number
-        return sum(head(hidden).float().sum() for head in (heads.ground, heads.centred, heads.number)), hidden.sum()
-    loss = _found(heads.ground(hidden), rows.shown) + _found(heads.centred(hidden), rows.centred)
-    told, known = heads.number(hidden).float(), rows.numbers != IGNORED
-    loss = loss + 0.5 * (F.cross_entropy(told, rows.numbers.clamp(min=0), reduction="none") * known).mean()
-    right = (told.argmax(-1) == rows.numbers)[known].float()
-    return loss, right.sum() / max(len(right), 1)
+    def __init__(self, vlm: VLM, objective: Objective, *, hint_of: HintOf | None = None) -> None:
+        super().__init__()
+        check_objective(vlm.config, objective)
+        self.vlm, self.objective, self.hint_of = vlm, objective, hint_of
+
+    def forward(self, batch: Batch, hidden: Hidden) -> tuple[Tensor, Tensor]:
+        """The loss of a batch, and sum and number [2, BUCKETS] of token losses by masking probability."""
+        # 1. pictures once, then all that is known of each position in each copy
+        idle = self._idle(batch)
+        at, copies = spread(self.vlm, batch, self.hint_of), len(hidden.masked)
+        masked, odds = at.take(hidden.masked).flatten(0, 1), hidden.odds.flatten()
+        attention, shared = self.objective.attention, self.vlm.config.shared_image
+        mask, positions = attention_mask(batch, at, attention, shared_image=shared), positions_of(batch, at)
+        # 2. the copies side by side
+        loss, per_token = hidden_loss(
+            self.vlm,
+            at.x.repeat(copies, 1, 1),
+            at.take(batch.ids).repeat(copies, 1),
+            masked,
+            noised=not self.objective.autoregressive,
+            mask=_repeated(mask, copies),
+            positions=_repeated(positions, copies),
+            weighting=self.objective.weighting,
+            p=odds,
+            lengths=hidden.lengths.repeat(copies),
+        )
+        return loss + idle, by_odds(per_token.detach(), masked, odds)
+
+    def _idle(self, batch: Batch) -> Tensor | float:
+        """0, through the eyes of a batch that has no picture: processes must use all parts in the same order."""
+        vision = self.vlm.config.vision
+        if vision is None or any(batch.views) or not together():
+            return 0.0
+        weight = self.vlm.denoiser.embedding.weight
+        blank = torch.zeros(1, 3, vision.image_size, vision.image_size, device=weight.device, dtype=weight.dtype)
+        ((tokens,),) = encode_pictures(self.vlm, [[(blank, Grid(columns=0, rows=0, width=1, height=1))]])
+        return 0.0 * tokens.sum()
 
 
-def _found(scores: Tensor, wanted: Tensor) -> Tensor:
-    """Binary cross-entropy of scores against 0 or 1, of which 1 is the rarer."""
-    return F.binary_cross_entropy_with_logits(scores.float(), wanted, pos_weight=scores.new_tensor(4.0).float())
+def check_objective(config: VLMConfig, objective: Objective) -> None:
+    """Raise ConfigError for an objective that the model could not answer by."""
+    if config.shared_image and objective.attention not in ("prefix", "causal"):
+        raise ConfigError(
+            f"this model keeps its picture apart from the prompt and was trained so; attention {objective.attention!r} "
+            "does not fit, take prefix"
+        )
 
 
-def cells_from_words(vlm: VLM, words: Tensor, noise: Tensor) -> Tensor:
-    """Cells [B, 5, 16, D] of scenes told in words [B, 80, 3]: the name's embedding, half the colour's, noise."""
-    table = vlm.denoiser.embedding.weight
-    # `F.embedding`, not `table[...]`, whose gradient on two threads adds up in any order
-    names, colours = F.embedding(words[..., 0], table), F.embedding(words[..., 1].clamp(min=0), table)
-    cells = names + 0.5 * colours * (words[..., 1:2] >= 0)
-    cells = cells + 0.35 * cells.norm(dim=-1, keepdim=True) * noise / cells.shape[-1] ** 0.5
-    tiles = cells[:, 16:].unflatten(1, (2, 4, 2, 4)).transpose(2, 3).flatten(1, 2).flatten(2, 3)
-    return torch.cat((cells[:, None, :16], tiles), 1)
+def by_odds(per_token: Tensor, masked: Tensor, odds: Tensor) -> Tensor:
+    """Sum and number [2, BUCKETS] of losses [R, T'] by how likely [R] the token was to be masked."""
+    bucket = (odds * BUCKETS).long().clamp(max=BUCKETS - 1)[:, None].expand_as(masked)[masked]
+    out = per_token.new_zeros(2, BUCKETS, dtype=torch.float64)
+    out[0].index_add_(0, bucket, per_token[masked].double())
+    out[1].index_add_(0, bucket, torch.ones_like(bucket, dtype=torch.float64))
+    return out
 
 
-def flatten_cells(cells: Tensor) -> Tensor:
-    """[B, 5, 16, D] -> [B, 80, D]: the global view's cells, then the map of the tiles row by row."""
-    tiles = cells[:, 1:].unflatten(1, (2, 2)).unflatten(3, (4, 4)).transpose(2, 3).flatten(1, 4)
-    return torch.cat((cells[:, 0], tiles), 1)
-
-
-def image_tokens(vlm: VLM, cells: Tensor) -> Tensor:
-    """Image tokens [B, 88, D] of projected and pooled cells: as `VLM.image_tokens` from there on."""
-    tokens = arrange(cells, GRID, vlm.config.tiles, vlm.newline)
-    return tokens + vlm.positions(GRID, vlm.config.tiles, 4).to(tokens.dtype)
+def _repeated(value: Tensor | None, copies: int) -> Tensor | None:
+    """A mask or positions [B, ...] for each copy; what is the same for all rows stays."""
+    return value if value is None or value.shape[0] == 1 else value.repeat(copies, *[1] * (value.dim() - 1))

@@ -1,6 +1,6 @@
 """What the training loop asks of whatever is trained: a network, stages, batches with a state, the loss of a batch.
 
-`train/trainer.py` knows nothing else: lavida-mini's packed curriculum (`train/mini.py`) and the fine-tuning of any
+`train/trainer.py` knows nothing else: lavida-mini's packed curriculum (`mini/train/run.py`) and the fine-tuning of any
 family on any data (`train/finetune.py`) are two tasks.
 """
 

@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from lavida.checkpoint.contents import survey
 from lavida.checkpoint.convert import convert
+from lavida.checkpoint.inventory import blueprint, match, read_config
 from lavida.checkpoint.io import load_checkpoint
-from lavida.checkpoint.match import blueprint, match, read_config
 from lavida.errors import CheckpointError, ConfigError
 from lavida.image.tiles import Grid
 

@@ -16,9 +16,9 @@ from lavida.checkpoint import make_random as recipes
 from lavida.checkpoint.contents import INDEX, WEIGHTS, survey
 from lavida.checkpoint.convert import convert
 from lavida.checkpoint.families import read_official
+from lavida.checkpoint.inventory import blueprint, read_config
 from lavida.checkpoint.io import load_checkpoint
 from lavida.checkpoint.make_random import RECIPES, make_random, random_config
-from lavida.checkpoint.match import blueprint, read_config
 from lavida.checkpoint.published import FORMS, write_official
 from lavida.checkpoint.standin import DREAM, LLADA, write_tokenizer
 from lavida.errors import CheckpointError, RequestError

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from lavida.constrain.dfa import Dfa, compile_term, intersection, utf8_spans
+from lavida.constrain.grammar import ANY, NOTHING, Both, Chars, Multiple, Repeat, alt, chars, escaped, seq, text
 from lavida.constrain.regex import regex_term
-from lavida.constrain.terms import ANY, NOTHING, Both, Chars, Multiple, Repeat, alt, chars, escaped, seq, text
 
 
 def test_every_character_is_one_and_surrogates_are_none() -> None:

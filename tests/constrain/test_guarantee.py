@@ -19,9 +19,9 @@ import lavida
 from lavida.config import DenoiserConfig
 from lavida.constrain.canvas import CanvasConstraint, constraint_of
 from lavida.constrain.dfa import Dfa, compile_term
+from lavida.constrain.grammar import seq
+from lavida.constrain.grammar import text as text_term
 from lavida.constrain.language import Texts, choice_language, regex_language, schema_language
-from lavida.constrain.terms import seq
-from lavida.constrain.terms import text as text_term
 from lavida.decode.canvas import Canvas
 from lavida.decode.loop import Look, denoise
 from lavida.decode.options import DecodeOptions

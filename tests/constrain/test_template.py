@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from lavida.constrain.nets import Net
 from lavida.constrain.poem import poem
 from lavida.constrain.template import Choice, Hole, Template
+from lavida.constrain.token_nfa import Net
 from lavida.errors import RequestError
 from lavida.text.syllables import count_syllables, syllable_table
 from lavida.text.tokenizer import Tokenizer

@@ -10,8 +10,8 @@ from lavida.constrain import compile as compiling
 from lavida.constrain import store
 from lavida.constrain.compile import term_automaton
 from lavida.constrain.dfa import compile_term
+from lavida.constrain.grammar import text
 from lavida.constrain.regex import regex_term
-from lavida.constrain.terms import text
 from lavida.constrain.tokens import TokenAutomaton, lift
 from lavida.text.spelling import Spelling, spell
 from tests.tiny import tiny_tokenizer

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from lavida.constrain.base import Constraint
 from lavida.decode import fused
-from lavida.decode.answer import answer_logits, answer_steps
 from lavida.decode.canvas import Canvas
-from lavida.decode.constraint import Constraint
+from lavida.decode.context import answer_logits, answer_steps
 from lavida.decode.fused import fused_scores, lean_scores
 from lavida.decode.loop import denoise
 from lavida.decode.options import BLOCK_CACHES, REMASKING, DecodeOptions

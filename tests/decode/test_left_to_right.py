@@ -11,10 +11,10 @@ import lavida
 from lavida.api import Model
 from lavida.checkpoint.io import save_checkpoint
 from lavida.config import DenoiserConfig
-from lavida.decode.answer import answer_steps
+from lavida.decode.context import answer_steps
+from lavida.decode.likelihood import choose, log_likelihood
 from lavida.decode.options import DecodeOptions
 from lavida.errors import ConfigError, RequestError
-from lavida.eval.likelihood import choose, log_likelihood
 from lavida.text.labels import save_labels
 from tests.fakes import DENOISER, tiny_config, tiny_model
 from tests.pictures import gradient

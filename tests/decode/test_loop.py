@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from lavida.decode.answer import answer_logits
 from lavida.decode.canvas import Canvas, find_stop
+from lavida.decode.context import answer_logits
 from lavida.decode.loop import LogitsOf, Step, denoise, write
 from lavida.decode.options import REMASKING, DecodeOptions
 from lavida.decode.score import Look, score

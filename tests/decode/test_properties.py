@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lavida.decode.answer import answer_logits, answer_steps
 from lavida.decode.canvas import Canvas
+from lavida.decode.context import answer_logits, answer_steps
 from lavida.decode.loop import denoise
 from lavida.decode.options import CACHES, REMASKING, DecodeOptions
 from lavida.diffusion.schedule import SCHEDULES

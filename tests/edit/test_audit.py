@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from lavida.decode.likelihood import log_likelihood
 from lavida.edit.audit import audit_ids, token_scores, word_spans
 from lavida.edit.reading import Reading
-from lavida.eval.likelihood import log_likelihood
 from lavida.text.chat import TEMPLATES
 from tests.edit.oracle import oracle
 from tests.tiny import tiny_config, tiny_net, tiny_tokenizer

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 import lavida
 from lavida.api import Model
+from lavida.decode.batch_invariance import Steady
 from lavida.engine.engine import Engine, companies
-from lavida.engine.steady import Steady
 from lavida.errors import ImageError, RequestError
 from tests.pictures import gradient
 from tests.tiny import tiny_model

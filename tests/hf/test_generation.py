@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import AutoProcessor, BatchFeature, GenerationConfig, TextStreamer
 
-from lavida.decode.answer import answer_logits
+from lavida.decode.context import answer_logits
 from lavida.decode.loop import Look
 from lavida.errors import RequestError
 from lavida.hf import DiffusionGenerationConfig, LavidaForMaskedDiffusion, LavidaProcessor

@@ -14,8 +14,8 @@ from PIL import Image
 
 import lavida
 from lavida.checkpoint.contents import survey
+from lavida.checkpoint.inventory import read_config
 from lavida.checkpoint.io import save_checkpoint
-from lavida.checkpoint.match import read_config
 from lavida.cli.main import main
 from lavida.config import DenoiserConfig, VLMConfig
 from lavida.diffusion.objective import Objective

@@ -1,184 +1,170 @@
-"""The loss of packed rows: what the default objective trains on is pinned to the bit."""
+"""The loss of a batch: which tokens are to be found, who sees whom, and that the pictures are encoded once."""
 
 from __future__ import annotations
 
-import hashlib
-import random
-import re
-import zlib
+from dataclasses import replace
 
 import pytest
 import torch
-import torch.nn.functional as F
 
-from lavida.data.cells import IMAGE_TOKENS
-from lavida.data.packing import Batch, Packer
-from lavida.data.questions import Question
-from lavida.diffusion.loss import masked_loss
+from lavida.data.collate import Batch, Example, collate
 from lavida.diffusion.objective import Objective
-from lavida.errors import ConfigError, RequestError
-from lavida.text.prompt import question_ids
-from lavida.train.arms import ARMS, find_arm, fitted
-from lavida.train.step import answer_loss
-from tests.fakes import LITE0, tiny_config, tiny_model
+from lavida.errors import ConfigError
+from lavida.image.tiles import Grid
+from lavida.model.vlm import IMAGE_ID
+from lavida.train.step import Hidden, Learner, attention_mask, hide, positions_of, spread
+from tests.fakes import tiny_config, tiny_model
 
-QUESTIONS = [
-    Question(kind="name", prompt="What is this?", answer="a cat"),
-    Question(kind="presence", prompt="Is there a dog?", answer="no", asked=("dog",)),
-    Question(kind="caption", prompt="Describe the image.", answer="a big red cat on the left of a small dog"),
-]
-ROWS = [([5, 6, 7], QUESTIONS), ([], QUESTIONS[:2] * 9)]  # the second does not fit as a whole
-# Of the rows that the code behind the second weights of lavida-mini made from ROWS with seed 3.
-DIGESTS = {
-    "ids": "786c8c2280114cde",
-    "positions": "d9355c2a51247d42",
-    "segment": "e0ef3c44bb86a357",
-    "parent": "b3f092045e6951bf",
-    "targets": "c3ed6c840e21641e",
-    "masked": "8fb82b7331fd324b",
-    "weights": "a66c941fa16a92df",
-    "nouns": "8ce88ace6e73409c",
-}
+PLAIN = Objective()
+PREFIX = Objective(attention="prefix")
 
 
-class Words:
-    """A vocabulary without files: an id for each word, some of them shared."""
-
-    eos_id, mask_id = 0, 1
-
-    def id_of(self, token: str) -> int:
-        return 2 + zlib.crc32(token.encode()) % 46
-
-    def encode(self, text: str) -> list[int]:
-        return [self.id_of(word) for word in re.findall(r"\w+|[^\w ]", text)]
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
 
 
-def packed() -> Batch:
-    packer = Packer(Words(), image_tokens=IMAGE_TOKENS, row=224)
-    return packer.pack(ROWS, random.Random(3), torch.Generator().manual_seed(3))
+def picture(seed: int = 0, *, columns: int = 0, rows: int = 0) -> tuple[torch.Tensor, Grid]:
+    grid = Grid(columns=columns, rows=rows, width=28 * max(columns, 1), height=28 * max(rows, 1))
+    return torch.randn(grid.n_views, 3, 28, 28, generator=generator(seed)), grid
 
 
-def test_default_rows_and_losses_are_what_they_were():
-    batch = packed()
-    for name, digest in DIGESTS.items():
-        assert hashlib.sha256(getattr(batch, name).numpy().tobytes()).hexdigest()[:16] == digest, name
-    assert batch.asked == [(0, "dog"), (1, "dog"), (1, "dog"), (1, "dog")] and batch.questions == 11
-    config = tiny_config(LITE0, shared_image=True, mask_id=Words.mask_id, eos_ids=(Words.eos_id,), n_kv_heads=4)
-    denoiser = tiny_model(config).denoiser.train()
-    image = torch.randn(2, IMAGE_TOKENS, 32, generator=torch.Generator().manual_seed(4), requires_grad=True)
-    loss, content, hidden = answer_loss(denoiser, batch, image)
-    loss.backward()
-    assert hidden.shape == (2 * 224, 32)
-    assert [loss.item(), content.item(), hidden.norm().item(), image.grad.norm().item()] == pytest.approx(
-        [4.595410346984863, 4.57427453994751, 119.7308349609375, 0.1829262375831604], rel=1e-5
+def example(prompt: list[int], answer: list[int], *, views=(), name: str = "a:0", frozen: int | None = None) -> Example:
+    ids = torch.tensor(prompt + answer)
+    return Example(
+        name=name,
+        ids=ids,
+        answer=torch.tensor([0] * len(prompt) + [1] * len(answer)),
+        turn=torch.zeros_like(ids),
+        frozen=ids == (-1 if frozen is None else frozen),
+        views=list(views),
+        length=len(ids),
     )
 
 
-def arm(name: str, rows=ROWS):
-    """A batch of the arm's rows, a network of its kind, image tokens of the two pictures and the packed loss."""
-    objective = ARMS[name]
-    packer = Packer(Words(), image_tokens=IMAGE_TOKENS, row=224, objective=objective)
-    batch = packer.pack(rows, random.Random(3), torch.Generator().manual_seed(3))
-    config = tiny_config(LITE0, shared_image=True, mask_id=Words.mask_id, eos_ids=(Words.eos_id,), n_kv_heads=4)
-    net = tiny_model(fitted(config, objective)).train()
-    image = torch.randn(2, IMAGE_TOKENS, 32, generator=torch.Generator().manual_seed(4))
-    return batch, net, image, answer_loss(net.denoiser, batch, image)[0]
+def batch_of(*examples: Example, end_padding: int | None = None, pack: int | None = None) -> Batch:
+    return collate(examples, pad_id=41, end_padding=end_padding, pack=pack)
 
 
-def pieces(batch: Batch):
-    """(row, positions of an answer's learned tokens), one for each answer in the batch."""
-    for b in range(len(batch.ids)):
-        for s in batch.segment[b].unique().tolist():
-            at = ((batch.segment[b] == s) & (batch.odds[b] > 0)).nonzero().flatten()
-            if len(at):
-                yield b, at
+TWO = (
+    example([IMAGE_ID, 3, 4, 5], [6, 7, 8, 41], views=[picture(1, columns=1, rows=2)]),
+    example([9, 10], [11, 12, 41], name="a:1"),
+)
 
 
-@pytest.mark.parametrize("name", ARMS)
-def test_all_arms_are_asked_the_same(name):
-    batch, default = arm(name)[0], packed()
-    assert batch.questions == default.questions
-    copies = 1 if name == "ar" else 2
-    said = [batch.targets[b, at].tolist() for b, at in pieces(batch)]
-    first = [default.targets[b, at].tolist() for b, at in pieces(default)][::2]
-    assert len(said) == copies * len(first)
-    for mine, theirs in zip(said[::copies], first, strict=True):
-        mine, theirs = ([i for i in ids if i != Words.eos_id] for ids in (mine, theirs))
-        assert mine == theirs
-    times = 2 if name == "full" else 1
-    assert sorted(batch.asked) == sorted(default.asked * times)
-    for at, (picture, word) in zip(batch.nouns.tolist(), batch.asked, strict=True):
-        assert batch.ids.flatten()[at] == Words().id_of(word) and batch.picture[at // batch.ids.shape[1]] == picture
+@pytest.mark.parametrize("seed", range(20))
+def test_the_two_copies_cover_every_answer_token_exactly_once(seed):
+    batch = batch_of(*TWO, example([1, 2], [3, 30, 4], frozen=30), end_padding=6)
+    hidden = hide(batch, PLAIN, generator(seed))
+    target = (batch.answer > 0) & ~batch.frozen
+    assert torch.equal(hidden.masked.sum(0), target.long())
+    assert bool(hidden.masked[0].any(-1).all())  # at least one in each row
+    at = spread(tiny_model(tiny_config()), batch)
+    moved = at.take(hidden.masked) & at.seen
+    assert torch.equal(moved.sum((0, 2)), target.sum(1)) and not bool((moved & at.image).any())
 
 
-def test_full_attention_gives_each_copy_a_row_in_which_all_see_all():
-    batch, net, image, loss = arm("full")
-    assert len(batch.ids) == 2 * batch.questions and batch.ids.shape[1] % 32 == 0
-    total = weight = 0.0
-    for b in range(len(batch.ids)):
-        n = int(batch.segment[b].sum())
-        assert batch.positions[b, :n].tolist() == list(range(n)) and not batch.masked[b, n:].any()
-        x = torch.cat((image[batch.picture[b]], net.denoiser.embed(batch.ids[b, IMAGE_TOKENS:n])))
-        ce = F.cross_entropy(net.denoiser.head(net.denoiser(x[None])[0]), batch.targets[b, :n], reduction="none")
-        w = batch.weights[b, :n] * batch.masked[b, :n]
-        total, weight = total + (w * ce).sum(), weight + w.sum()
-    torch.testing.assert_close(loss, total / weight)
+def test_independent_masks_and_next_token_prediction():
+    batch = batch_of(*TWO)
+    twice = hide(batch, replace(PLAIN, complementary=False), generator())
+    assert twice.masked.shape[0] == 2 and not torch.equal(twice.masked[1], (batch.answer > 0) & ~twice.masked[0])
+    once = hide(batch, Objective(attention="causal", autoregressive=True), generator())
+    assert torch.equal(once.masked[0], batch.answer > 0) and once.masked.shape[0] == 1
 
 
-def test_the_twin_predicts_each_token_of_an_answer_and_its_end_from_those_before():
-    rows = [ROWS[0], ([], QUESTIONS[:2])]
-    batch, net, image, loss = arm("ar", rows)
-    assert batch.questions == 5
-    words, losses = Words(), []
-    for (hint, questions), seen in zip(rows, image, strict=True):
-        for q in questions:
-            prompt, answer = question_ids(words, q.prompt), [*words.encode(q.answer), words.eos_id]
-            x = torch.cat((seen, net.denoiser.embed(torch.tensor([*hint, *prompt, *answer]))))[None]
-            earlier = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool).tril()
-            hidden = net.denoiser(x, mask=earlier)[0, -len(answer) - 1 : -1]
-            losses.append(F.cross_entropy(net.denoiser.head(hidden), torch.tensor(answer), reduction="none"))
-    torch.testing.assert_close(loss, torch.cat(losses).mean())
+def test_what_counts_in_an_update():
+    hidden = hide(batch_of(*TWO), PLAIN, generator())
+    assert hidden.weight("mean") == 7 and hidden.weight("1/t") == 4
 
 
-def test_independent_copies_do_not_cover_an_answer_exactly_once():
-    batch = arm("independent")[0]
-    pairs = list(zip(*[iter(pieces(batch))] * 2, strict=True))
-    assert len(pairs) == batch.questions
-    assert all(batch.masked[b, at].any() for pair in pairs for b, at in pair)
-    assert any((batch.masked[b, at] == batch.masked[c, to]).any() for (b, at), (c, to) in pairs)
+def test_pictures_stand_in_their_places():
+    model, batch = tiny_model(tiny_config()), batch_of(*TWO)
+    at = spread(model, batch)
+    tokens = model.encode_image(*batch.views[0][0])
+    assert torch.allclose(at.x[0, : len(tokens)], tokens, atol=1e-6)
+    assert torch.equal(at.x[0, len(tokens)], model.denoiser.embed(torch.tensor(3)))
+    ids = at.take(batch.ids)
+    assert ids[0, len(tokens) :].tolist() == [3, 4, 5, 6, 7, 8, 41] and at.image[0].sum() == len(tokens)
+    assert at.seen[0].all() and at.seen[1].sum() == 5  # the rest of the shorter row is filling
 
 
-def test_the_bound_divides_by_what_was_likely_to_be_masked():
-    batch, net, image, loss = arm("1/t")
-    _, _, hidden = answer_loss(net.denoiser, batch, image)
-    logits = net.denoiser.head(hidden).unflatten(0, batch.ids.shape)
-    answers = []
-    for b, at in pieces(batch):
-        (p,) = batch.odds[b, at].unique()
-        weights = batch.weights[b, at]
-        one = (logits[None, b, at], batch.targets[None, b, at], batch.masked[None, b, at])
-        lengths = weights.sum()[None]
-        answers.append(masked_loss(*one, weighting="1/t", p=p[None], lengths=lengths, weights=weights)[0])
-    torch.testing.assert_close(loss, torch.stack(answers).mean())
-    first = [float(batch.odds[b, at[0]]) for b, at in pieces(batch)]
-    assert all(a + b == pytest.approx(1, abs=2e-3) for a, b in zip(first[::2], first[1::2], strict=True))
+def loss_of(objective: Objective, batch: Batch, *, shared: bool = False, hidden: Hidden | None = None, **denoiser):
+    model = tiny_model(tiny_config(shared_image=shared, **denoiser)).train()
+    return Learner(model, objective)(batch, hidden or hide(batch, objective, generator()))
 
 
-def test_dialogues_cannot_be_packed():
-    with pytest.raises(ConfigError, match="one turn and know no attention 'turns'; choose one of prefix, full, causal"):
-        Packer(Words(), image_tokens=4, row=64, objective=Objective(attention="turns"))
+@pytest.mark.parametrize("objective", [PLAIN, PREFIX, replace(PLAIN, attention="turns")])
+def test_rows_do_not_depend_on_their_neighbours(objective):
+    alone = [batch_of(one) for one in TWO]
+    both = batch_of(*TWO)
+    hidden = hide(both, objective, generator(3))
+    whole, counts = loss_of(objective, both, hidden=hidden)
+    parts = 0.0
+    for i, batch in enumerate(alone):
+        cut = batch.ids.shape[1]
+        own = Hidden(
+            masked=hidden.masked[:, i : i + 1, :cut], odds=hidden.odds[:, i : i + 1], lengths=hidden.lengths[i : i + 1]
+        )
+        parts += own.weight("mean") * loss_of(objective, batch, hidden=own)[0].item()
+    assert float(whole) == pytest.approx(parts / hidden.weight("mean"), abs=1e-5)
+    assert int(counts[1].sum()) == 7 and float(counts[0].sum()) / 7 == pytest.approx(float(whole), abs=1e-4)
 
 
-def test_a_model_of_one_arm_can_go_on_in_another():
-    config = tiny_config(LITE0, shared_image=True)
-    for first in ARMS.values():
-        for then in ARMS.values():
-            assert fitted(fitted(config, first), then) == fitted(config, then)
-    assert fitted(config, ARMS["default"]) == config
-    assert fitted(tiny_config(LITE0, logit_shift=True), ARMS["1/t"]).denoiser.logit_shift  # Dream stays what it is
+def test_packed_samples_are_what_they_are_apart():
+    whole, packed = batch_of(*TWO), batch_of(*TWO, pack=64)
+    assert len(packed.ids) == 1
+    hidden = hide(whole, PREFIX, generator(1))
+    masked = torch.cat((hidden.masked[:, 0], hidden.masked[:, 1, :5]), -1)[:, None]
+    odds = hidden.odds[:, :1]
+    together = Hidden(masked=masked, odds=odds, lengths=hidden.lengths.sum(0, keepdim=True))
+    apart = loss_of(PREFIX, whole, hidden=hidden)[0]
+    assert float(loss_of(PREFIX, packed, hidden=together)[0]) == pytest.approx(float(apart), abs=1e-5)
+    at = spread(tiny_model(tiny_config()), packed)
+    places = positions_of(packed, at)
+    assert places[0, -5:].tolist() == [0, 1, 2, 3, 4] and places[0, 3] == 3
 
 
-def test_an_unknown_arm():
-    assert find_arm("ar").autoregressive and find_arm("default") == Objective(attention="prefix")
-    with pytest.raises(RequestError, match="unknown objective 'rl'; choose one of default, independent, 1/t, full, ar"):
-        find_arm("rl")
+def seen_by(attention: str, *, shared: bool = False) -> torch.Tensor:
+    batch = batch_of(TWO[0])
+    batch = replace(batch, turn=torch.tensor([[0, 0, 0, 0, 0, 0, 1, 1]]))
+    at = spread(tiny_model(tiny_config()), batch)
+    mask = attention_mask(batch, at, attention, shared_image=shared)[0, 0]
+    cells = int(at.image.sum())
+    keep = [0, *range(cells, len(mask))]  # one token of the picture, then 3 of the prompt and 4 of the answer
+    return mask[keep][:, keep]
+
+
+def test_who_sees_whom():
+    prompt, answer = slice(0, 4), slice(4, 8)
+    prefix = seen_by("prefix")
+    assert prefix[answer].all() and prefix[prompt, prompt].all() and not prefix[prompt, answer].any()
+    shared = seen_by("prefix", shared=True)
+    assert shared[0, 0] and not shared[0, 1:].any() and shared[1:4, :4].all() and shared[answer].all()
+    turns = seen_by("turns")
+    assert turns[:6, :6].all() and not turns[:6, 6:].any() and turns[6:].all()
+    assert torch.equal(seen_by("causal")[1:, 1:], torch.ones(7, 7, dtype=torch.bool).tril())
+    batch = batch_of(TWO[0])
+    assert attention_mask(batch, spread(tiny_model(tiny_config()), batch), "full") is None
+
+
+def test_a_picture_that_stands_apart_wants_the_prefix_mask():
+    with pytest.raises(ConfigError, match="take prefix"):
+        loss_of(PLAIN, batch_of(*TWO), shared=True)
+
+
+def test_the_bound_weighs_by_the_masking_probability():
+    batch = batch_of(TWO[1])
+    masked = torch.tensor([[[0, 0, 1, 0, 0]], [[0, 0, 0, 1, 1]]]).bool()
+    hidden = Hidden(masked=masked, odds=torch.tensor([[0.25], [0.75]]), lengths=torch.tensor([3]))
+    _, counts = loss_of(PLAIN, batch, hidden=hidden)
+    first, second = counts[0, 2], counts[0, 7]
+    bound, _ = loss_of(replace(PLAIN, weighting="1/t"), batch, hidden=hidden)
+    assert float(bound) == pytest.approx(float(first / 0.25 / 3 + second / 0.75 / 3) / 2, rel=1e-5)
+
+
+def test_the_tower_runs_once_for_both_copies():
+    model, calls = tiny_model(tiny_config()).train(), []
+    model.tower.register_forward_hook(lambda module, args, out: calls.append(len(args[0])))
+    batch = batch_of(*TWO, example([IMAGE_ID, 2], [3], views=[picture(2)]))
+    loss, _ = Learner(model, PLAIN)(batch, hide(batch, PLAIN, generator()))
+    loss.backward()
+    assert calls == [4] and model.tower.encoder.layers[0].mlp.fc1.weight.grad.abs().sum() > 0

@@ -1,0 +1,237 @@
+"""Fills a calibration table: the quality of every setting worth trying, and how long a pass takes on this machine."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import itertools
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image, ImageOps
+
+from lavida.api import DESCRIBE, Model, tokens_per_forward
+from lavida.decode.calibration import Quality, Speed, Table, Tried, find_table, fingerprint, setup_of
+from lavida.decode.context import answer_steps
+from lavida.decode.options import BLOCK_CACHES, DecodeOptions
+from lavida.decode.resolve import model_options
+from lavida.edit.reading import Reading
+from lavida.errors import RequestError
+from lavida.eval.metrics import Cider, words
+from lavida.image.load import open_image
+from mini.data.atlas import Atlas
+from mini.data.facts import Fact
+from mini.data.features import Features
+from mini.data.languages import LANGUAGES
+from mini.data.questions import phrase, prompt_of
+from mini.eval.readings import picture_reading
+from mini.eval.splits import Split, split_features
+
+# Drawn apart from the evaluation's splits: what is tuned on a picture is not judged on it.
+SPLIT = Split(cutouts="train", scenes=200, seed=9010, title="scenes for calibration")
+SHARES = (1, 3 / 4, 1 / 2, 3 / 8, 1 / 4, 3 / 16, 1 / 8, 1 / 16)  # of the canvas: steps of the plain rule
+RULES: tuple[dict[str, Any], ...] = (
+    *({"threshold": at} for at in (0.95, 0.9, 0.7, 0.5)),
+    *({"factor": at} for at in (0.5, 1.0)),
+    *({"entropy_bound": at, "remasking": "entropy"} for at in (0.1, 0.5)),
+)
+ADAPTIVE_SHARES = (1, 1 / 4)  # of the canvas: most steps that an adaptive rule may take
+ROUNDS = 5
+DEMO = Path(__file__).parents[1] / "assets" / "demo.jpg"
+Options = Mapping[str, Any]  # fields of `DecodeOptions`
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """An answer and what it took."""
+
+    text: str
+    passes: int
+    tokens: float  # the end token included
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exam:
+    """Questions, and how answers to them are judged."""
+
+    measure: str
+    answers: Callable[[Options], Iterable[Written]]  # in the order of the questions
+    judge: Callable[[Sequence[str]], float]  # more is better, 0 at least
+
+
+def calibrate(
+    model: Model,
+    *,
+    images: Sequence[str | Path] = (),
+    data: Path | None = None,
+    questions: int = SPLIT.scenes,
+    length: int | None = None,
+    again: bool = False,
+    say: Say = print,
+) -> Table:
+    """The model's table with this machine's speed; quality is measured if the table lacks it, or `again`.
+
+    Settings are tried on a canvas of `length`, by default the model's own. Quality is that of captions of the scenes
+    of `data`, else likeness over `images`, else over the demo's picture.
+    """
+    if model.folder is None:
+        raise RequestError("a model without a folder cannot be calibrated; load one with lavida.load")
+    length = length or _resolve(model, {}).length
+    table = find_table(model.folder) or Table(model=fingerprint(model.folder))
+    sees = model.net.config.vision is not None
+    demo = open_image(DEMO) if sees else None
+    if again or table.quality is None:
+        if data is not None:
+            exam = captions_exam(model, data, questions, say)
+        else:
+            pictures = [model.open(image) for image in images] if sees else [None]
+            exam = likeness_exam(model, pictures or [model.open(demo)], DESCRIBE, length)
+        table = replace(table, quality=measure_quality(model, exam, length, say))
+    caches = sorted({tried.options["cache"] for tried in table.quality.tried})
+    return table.timed(measure_speed(model, demo, caches, length))
+
+
+def settings(model: Model, length: int) -> list[dict[str, Any]]:
+    """Every combination worth trying on a canvas of `length`, the model's own default first."""
+    plain = _resolve(model, {"length": length})
+    if model.net.config.denoiser.autoregressive:
+        raise RequestError(f"{model.name} writes one token after the other; there is nothing to choose")
+    caches = [plain.cache, *(c for c in BLOCK_CACHES if c != plain.cache and not model.net.config.shared_image)]
+    found = []
+    for cache, (shares, rule) in itertools.product(caches, [(SHARES, {}), *((ADAPTIVE_SHARES, r) for r in RULES)]):
+        for share in shares:
+            options = {**rule, "steps": max(1, math.ceil(share * length)), "cache": cache}
+            try:
+                _resolve(model, {**options, "length": length})
+            except RequestError:  # a rule that the family's remasking excludes, fewer steps than blocks
+                continue
+            if options not in found:
+                found.append(options)
+    return found
+
+
+def _resolve(model: Model, options: Options) -> DecodeOptions:
+    return model_options(model.net.config, model.tokenizer.size, options)
+
+
+def measure_quality(model: Model, exam: Exam, length: int, say: Say = print) -> Quality:
+    """Try every setting on the questions of an exam."""
+    tried = []
+    for options in settings(model, length):
+        written = list(exam.answers({**options, "length": length}))
+        quality = exam.judge([one.text for one in written])
+        passes, tokens = (statistics.mean(getattr(one, name) for one in written) for name in ("passes", "tokens"))
+        tried.append(Tried(options=options, quality=quality, tokens=tokens, passes=passes))
+        told = ", ".join(f"{name} {value}" for name, value in options.items())
+        say(f"{told}: {tried[-1].quality:.4f}, {tried[-1].passes:.2f} passes")
+    return Quality(measure=exam.measure, length=length, tried=tuple(tried))
+
+
+def captions_exam(model: Model, data: Path, n: int, say: Say = print) -> Exam:
+    """Captions of drawn scenes against their references. Raises DataError without the built data."""
+    held = split_features(Atlas.load(data), data / "features" / "calibration", SPLIT, model.net.tower, say)
+    return captions_of(model, held, min(n, len(held)))
+
+
+def captions_of(model: Model, held: Features, n: int, kind: str = "caption") -> Exam:
+    """Captions, or the "detailed" ones, of the first n scenes of a split; each scene is looked at once."""
+    scenes = [truth.scene for truth in held.truths[:n]]
+    wanted = {
+        "caption": LANGUAGES["en"].references,
+        "detailed": lambda scene: [phrase(Fact(kind=kind, scene=scene)).answer],
+    }
+    cider = Cider([wanted[kind](scene) for scene in scenes])
+
+    @functools.cache
+    def read(i: int) -> Reading:
+        return picture_reading(model, held.maps[i], held.truths[i], prompt_of(kind), length=0)
+
+    def answers(options: Options) -> Iterator[Written]:
+        return (write_caption(model, read(i), _resolve(model, options)) for i in range(n))
+
+    title = "captions" if kind == "caption" else f"{kind} captions"
+    return Exam(measure=f"CIDEr-D of {n} held-out {title}", answers=answers, judge=cider.mean)
+
+
+@torch.inference_mode()
+def write_caption(model: Model, reading: Reading, options: DecodeOptions) -> Written:
+    """One caption by the decoding loop, so that rules that look at the answer can be tried too; unlike `eval.batch`."""
+    segments = list(reading.segments)
+    *_, last = answer_steps(model.net, segments, options, cache=None if segments else reading.cache)
+    text = model.tokenizer.decode(i for i in last.canvas.tolist() if i != model.tokenizer.mask_id)
+    tokens = tokens_per_forward(last, model.net.config) * last.forwards
+    return Written(text=text, passes=last.forwards, tokens=tokens)
+
+
+def likeness_exam(model: Model, pictures: Sequence[Any], question: str, length: int) -> Exam:
+    """Answers about any pictures, against those of one token a step: what is lost by haste, not whether it is true."""
+    answers = [model.ask(picture, question, length=length).text for picture in pictures]
+    whole = [words(text) for text in answers]
+
+    def ask(options: Options) -> Iterator[Written]:
+        for picture in pictures:
+            answer = model.ask(picture, question, **options)
+            yield Written(text=answer.text, passes=answer.steps, tokens=answer.tokens_per_forward * answer.steps)
+
+    def judge(texts: Sequence[str]) -> float:
+        pairs = zip(whole, map(words, texts), strict=True)
+        return statistics.mean(difflib.SequenceMatcher(None, a, b, autojunk=False).ratio() for a, b in pairs)
+
+    measure = f"likeness to the answers of one token a step, of {len(pictures)} pictures"
+    return Exam(measure=measure, answers=ask, judge=judge)
+
+
+def measure_speed(model: Model, picture: Image.Image | None, caches: Sequence[str], length: int) -> Speed:
+    """Time the parts of an answer, all of them in turn within each round."""
+    shown = [] if picture is None else [model.open(picture), model.open(ImageOps.mirror(picture))]
+    lengths = (max(1, length // 4), length)
+    begun: dict[int, list[float]] = {n: [] for n in range(len(shown) + 1)}
+    passed: dict[tuple[str, int], list[float]] = {pair: [] for pair in itertools.product(caches, lengths)}
+    for turn in range(ROUNDS + 1):
+        first = {n: _begin(model, shown[:n]) for n in begun}
+        once = {pair: _pass(model, shown[:1], *pair) for pair in passed}
+        for found, new in ((begun, first), (passed, once)) if turn else ():  # the first round warms up
+            for key, seconds in new.items():
+                found[key].append(seconds)
+    short = _middle(passed[caches[0], lengths[0]])
+    starts = [max(0.0, _middle(values) - short) for values in begun.values()]
+    picture_seconds = max(0.0, starts[-1] - starts[0]) / max(1, len(shown))
+    costs = {c: _line(*((n, _middle(passed[c, n])) for n in lengths)) for c in caches}
+    return Speed(setup=setup_of(model.net), words=starts[0], picture=picture_seconds, passes=costs)
+
+
+def _middle(values: Sequence[float]) -> float:
+    """The upper quartile: a deadline is to be kept more often than not."""
+    return statistics.quantiles(values, n=4, method="inclusive")[2]
+
+
+def _line(short: tuple[int, float], long: tuple[int, float]) -> tuple[float, float]:
+    """(fixed, slope) of the line through two measurements, neither below 0."""
+    slope = max(0.0, (long[1] - short[1]) / max(1, long[0] - short[0]))
+    return max(0.0, short[1] - slope * short[0]), slope
+
+
+def _begin(model: Model, shown: Sequence[Image.Image]) -> float:
+    """Seconds of the least answer about new pictures: eyes, prompt and one pass over a short canvas."""
+    model.forget()
+    start = time.perf_counter()
+    for _ in model.stream(list(shown), DESCRIBE, length=1):
+        pass
+    return time.perf_counter() - start
+
+
+def _pass(model: Model, shown: Sequence[Image.Image], cache: str, length: int) -> float:
+    """Seconds of a pass: the mean of those after the first, which begins with the prompt."""
+    steps = min(length, 5)
+    drafts = model.stream(list(shown), DESCRIBE, length=length, steps=steps, cache=cache, early_stop=False)
+    next(drafts)
+    start = time.perf_counter()
+    passes = sum(1 for _ in drafts)
+    return (time.perf_counter() - start) / max(1, passes)

@@ -1,0 +1,130 @@
+"""The dial: how long an answer may take, or how good it must be, instead of steps, rule and cache.
+
+The choice is a function of a table and of the request. No clock is read while an answer is written, so the same
+request on the same table gets the same text.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lavida.decode.calibration import Quality, Speed, Table, Tried
+from lavida.errors import RequestError
+
+QUALITIES = {"high": 1.0, "balanced": 0.99, "fast": 0.95}  # share of the best quality tried that must be kept
+DIAL = ("quality", "deadline")
+_OTHERWISE = (  # what the dial sets or would contradict
+    "steps", "block", "counts", "threshold", "factor", "entropy_bound", "revise", "refresh", "remasking", "cache",
+    "compat",
+)  # fmt: skip
+_UNITS = {"ms": 1e-3, "s": 1.0, "": 1.0}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What was asked for: one of the two."""
+
+    quality: str | None = None
+    deadline: float | None = None  # seconds
+
+    def __post_init__(self) -> None:
+        if (self.quality is None) == (self.deadline is None):
+            raise RequestError("deadline and quality exclude each other; give one of them")
+        if self.quality is not None and self.quality not in QUALITIES:
+            raise RequestError(f"unknown quality {self.quality!r}; choose one of {', '.join(QUALITIES)}")
+        if self.deadline is not None and not 0 < self.deadline < math.inf:
+            raise RequestError(f"a deadline must be a time above 0, got {self.deadline}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """What the dial chose, and what the table promises of it."""
+
+    options: Mapping[str, Any]  # fields of `DecodeOptions`
+    quality: float
+    measure: str
+    seconds: float | None  # on average; None if this machine was not timed
+
+    def to_json(self) -> dict[str, Any]:
+        """For an answer's report."""
+        told = {} if self.seconds is None else {"expected_seconds": round(self.seconds, 4)}
+        return {**self.options, **told, "quality": round(self.quality, 4), "measure": self.measure}
+
+
+def split_wish(options: Mapping[str, Any]) -> tuple[Wish | None, dict[str, Any]]:
+    """The wish among options by name, and the options without it; None stands for what was not given.
+
+    Raises RequestError if an option beside the wish is one that the dial chooses.
+    """
+    rest = {name: value for name, value in options.items() if name not in DIAL}
+    quality, deadline = options.get("quality"), options.get("deadline")
+    if quality is None and deadline is None:
+        return None, rest
+    given = [name for name in _OTHERWISE if rest.get(name) is not None]
+    if given:
+        word = "quality" if deadline is None else "deadline"
+        raise RequestError(f"{word} chooses steps, rule and cache; leave out {given[0]}")
+    return Wish(quality=quality, deadline=None if deadline is None else seconds(deadline)), rest
+
+
+def seconds(text: str | float) -> float:
+    """ "400ms", "0.4s", "0.4" or 0.4. Raises RequestError."""
+    found = re.fullmatch(r"\s*([0-9.]+(?:[eE][-+]?[0-9]+)?)\s*(ms|s|)\s*", str(text))
+    try:
+        return float(found[1]) * _UNITS[found[2]]
+    except (TypeError, ValueError):
+        raise RequestError(f"a deadline is a time such as 400ms or 1.5s, got {text!r}") from None
+
+
+def choose_setting(wish: Wish, table: Table, speed: Speed | None, *, length: int, pictures: int) -> Chosen:
+    """The setting for an answer of `length` tokens about so many pictures.
+
+    A deadline takes the best setting whose every step fits in, a quality the fastest that is good enough. Raises
+    RequestError if the table lacks what is needed, or no setting fits.
+    """
+    if table.quality is None:
+        raise RequestError("how good this model's settings are was not measured; run `lavida calibrate`")
+    if wish.deadline is None:
+        chosen = _good_enough(QUALITIES[wish.quality], table.quality, speed, length)
+    elif speed is None:
+        raise RequestError("no times were measured on this machine with this dtype and threads; run `lavida calibrate`")
+    else:
+        chosen = _in_time(wish.deadline, table.quality, speed, length, pictures)
+    options = {**chosen.options, "length": length, "steps": _steps(chosen, table.quality, length)}
+    passes = chosen.passes * length / table.quality.length
+    expected = None if speed is None else speed.predict(options["cache"], passes, length, pictures)
+    return Chosen(options=options, quality=chosen.quality, measure=table.quality.measure, seconds=expected)
+
+
+def _steps(tried: Tried, quality: Quality, length: int) -> int:
+    """Steps on a canvas of another length: as many tokens a step as were tried."""
+    return min(length, math.ceil(tried.options["steps"] * length / quality.length))
+
+
+def _in_time(deadline: float, quality: Quality, speed: Speed, length: int, pictures: int) -> Tried:
+    def latest(tried: Tried) -> float:
+        """Seconds if no step is saved."""
+        return speed.predict(tried.options["cache"], _steps(tried, quality, length), length, pictures)
+
+    fitting = [tried for tried in quality.tried if latest(tried) <= deadline]
+    if not fitting:
+        least = min(map(latest, quality.tried))
+        raise RequestError(
+            f"no answer of {length} tokens is ready in {deadline * 1000:g} ms here; allow {math.ceil(least * 1000)} ms"
+        )
+    return max(fitting, key=lambda tried: (tried.quality, -tried.passes))
+
+
+def _good_enough(share: float, quality: Quality, speed: Speed | None, length: int) -> Tried:
+    def cost(tried: Tried) -> float:
+        """Of the passes; they alone depend on the setting."""
+        if speed is None:
+            return tried.passes
+        return speed.predict(tried.options["cache"], tried.passes / quality.length * length, length, 0)
+
+    best = max(tried.quality for tried in quality.tried)
+    return min((t for t in quality.tried if t.quality >= share * best), key=lambda t: (cost(t), -t.quality))

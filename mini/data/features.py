@@ -1,0 +1,119 @@
+"""Maps of the tower's trunk of scenes and photographs on disk, so that training need not draw and run it every time.
+
+A folder holds `maps.bf16` (N x 5 x 196 x 80, raw) and `truth.jsonl` (one line a picture: the scene or the
+photograph's label, and what the tower's own classifier says of it).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lavida.errors import DataError
+from lavida.model.efficientnet import TRUNK_SIDE, TRUNK_WIDTH
+from mini.data.scenes import Placed, Scene
+
+VIEWS, CELLS, CHANNELS = 5, TRUNK_SIDE**2, TRUNK_WIDTH
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """What is known of one picture: its scene (None for a photograph) and the classifier's first class."""
+
+    scene: Scene | None
+    label: int
+    probability: float
+    source: str = ""
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, line: str) -> Truth:
+        data = json.loads(line)
+        if data["scene"] is not None:
+            objects = tuple(Placed(**o) for o in data["scene"].pop("objects"))
+            data["scene"] = Scene(objects=objects, **data["scene"])
+        return cls(**data)
+
+
+def five_views(picture: Tensor) -> Tensor:
+    """[3, 448, 448] uint8 -> [5, 3, 224, 224]: the picture shrunk, then its four quarters row by row."""
+    x = picture.float()
+    small = torch.nn.functional.interpolate(x[None], size=(224, 224), mode="bicubic", antialias=True).clamp(0, 255)[0]
+    tiles = x.unflatten(2, (2, 224)).unflatten(1, (2, 224)).permute(1, 3, 0, 2, 4).flatten(0, 1)
+    return torch.cat((small[None], tiles))
+
+
+def write_features(
+    folder: Path,
+    pictures: Iterator[tuple[Tensor, Scene | None, str]],
+    tower: torch.nn.Module,
+    *,
+    batch: int = 8,
+    log: Callable[[str], None] = print,
+) -> int:
+    """Run the trunk over pictures [3, 448, 448] and append its maps to `folder`; returns how many."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _mend(folder)
+    start, done, held = time.time(), 0, []
+    with open(folder / "maps.bf16", "ab") as file, open(folder / "truth.jsonl", "a") as truths:
+
+        def flush() -> None:
+            nonlocal done
+            views = torch.cat([five_views(p) for p, _, _ in held])
+            with torch.inference_mode():
+                maps = tower.trunk(((views - 127) / 128).to(next(tower.parameters()).dtype))
+                top = tower.classify(maps[::VIEWS]).float().softmax(-1).max(-1)
+            file.write(maps.to(torch.bfloat16).contiguous().view(torch.int16).numpy().tobytes())
+            for (_, scene, source), p, i in zip(held, top.values.tolist(), top.indices.tolist(), strict=True):
+                truths.write(Truth(scene=scene, label=i, probability=round(p, 4), source=source).to_json() + "\n")
+            done += len(held)
+            held.clear()
+
+        for picture in pictures:
+            held.append(picture)
+            if len(held) == batch:
+                flush()
+                if done % (batch * 50) == 0:
+                    log(f"{done} pictures, {done / (time.time() - start):.1f} a second")
+        if held:
+            flush()
+    return done
+
+
+def _mend(folder: Path) -> None:
+    """Cut what an interrupted run wrote of a picture: a half line, maps without a line, lines without maps."""
+    maps, truths = folder / "maps.bf16", folder / "truth.jsonl"
+    if not (maps.exists() and truths.exists()):
+        maps.unlink(missing_ok=True)
+        truths.unlink(missing_ok=True)
+        return
+    lines = [line for line in truths.read_text().splitlines(keepends=True) if line.endswith("\n")]
+    size = VIEWS * CELLS * CHANNELS * 2  # bytes of one picture
+    whole = min(len(lines), maps.stat().st_size // size)
+    truths.write_text("".join(lines[:whole]))
+    with open(maps, "r+b") as file:
+        file.truncate(whole * size)
+
+
+class Features:
+    """A folder of maps, mapped from disk."""
+
+    def __init__(self, folder: Path) -> None:
+        if not (folder / "maps.bf16").is_file():
+            raise DataError(f"{folder} has no maps.bf16: an older version; delete it and run the command again")
+        self.truths = [Truth.from_json(line) for line in open(folder / "truth.jsonl")]
+        flat = torch.from_file(
+            str(folder / "maps.bf16"), dtype=torch.bfloat16, size=(folder / "maps.bf16").stat().st_size // 2
+        )
+        self.maps = flat.view(len(self.truths), VIEWS, CELLS, CHANNELS)
+
+    def __len__(self) -> int:
+        return len(self.truths)

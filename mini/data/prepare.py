@@ -1,0 +1,108 @@
+"""From the atlas to what training reads: tower features of drawn scenes and of crops of photographs."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import Tensor
+
+from lavida.errors import DataError
+from lavida.model.efficientnet import EfficientNetLite0
+from mini.data.atlas import Atlas
+from mini.data.features import Features, write_features
+from mini.data.render import hue_colour, render_scene
+from mini.data.scenes import Scene
+from mini.data.worlds import Cutout, World
+
+WEIGHTS = (1.2, 1, 1, 1)  # scenes of one, two, three and four objects
+# Share of the scenes that are kept for training, by how often their commonest thing comes: counting is learnt where
+# things repeat, and few scenes have three or four of one name.
+KEPT = {1: 0.5, 2: 0.8}
+Say = Callable[[str], None]
+
+
+def load_tower(data: Path) -> EfficientNetLite0:
+    """The pretrained tower, batch norms folded, bfloat16."""
+    path = data / "tower.safetensors"
+    if not path.exists():
+        raise DataError(f"no tower.safetensors in {data}: build the data first (lavida data build mini)")
+    tower = EfficientNetLite0()
+    tower.load_state_dict(load_file(path))
+    return tower.eval().fuse().to(torch.bfloat16)
+
+
+def world_of(atlas: Atlas, split: str) -> World:
+    """A sampler of scenes from the cut-outs of one split. Raises DataError if there are none."""
+    rows = {r["index"]: r for r in atlas.rows if r["split"] == split}
+    if not rows:
+        raise DataError(f"the atlas {atlas.folder} has no cut-outs of the split {split}; build the data again")
+
+    @lru_cache(None)
+    def recolour(i: int, degrees: float) -> str | None:
+        return hue_colour(atlas, rows[i], degrees)
+
+    chosen = [Cutout(index=i, name=r["concept"], colour=r["colour"], aspect=r["aspect"]) for i, r in rows.items()]
+    return World(chosen, backgrounds=len(atlas.backgrounds), recolour=recolour)
+
+
+def drawn_scenes(
+    atlas: Atlas, split: str, seed: int, weights: tuple[float, ...], kept: Mapping[int, float] | None = None
+) -> Iterator[tuple[Tensor, Scene, str]]:
+    """Scenes without end, with their pixels [3, 448, 448]; `kept` as KEPT, 1 where it says nothing."""
+    world, rng = world_of(atlas, split), random.Random(seed)
+    while True:
+        scene = world.scene(rng, weights)
+        if kept and rng.random() >= kept.get(max(scene.counts.values()), 1):
+            continue
+        yield render_scene(scene, atlas, rng.randrange(1 << 30)), scene, ""
+
+
+def photo_crops(atlas: Atlas, crops: int, seed: int) -> Iterator[tuple[Tensor, None, str]]:
+    """Each photograph whole, then in random crops as another camera might take them, stretched to [3, 448, 448]."""
+    rng = random.Random(seed)
+    for k, i in itertools.product(range(crops), range(len(atlas.photos))):
+        picture = atlas.photo(i).float()
+        if k:
+            picture = _another_camera(_crop(picture, rng), rng)
+        stretched = F.interpolate(picture[None], (448, 448), mode="bicubic", antialias=True)
+        yield stretched.clamp(0, 255).to(torch.uint8)[0], None, f"photo {i}"
+
+
+def _crop(picture: Tensor, rng: random.Random) -> Tensor:
+    _, high, wide = picture.shape
+    share = rng.uniform(0.4, 1)
+    h, w = int(high * min(1, share * rng.uniform(0.8, 1.25))), int(wide * share)
+    top, left = rng.randint(0, high - h), rng.randint(0, wide - w)
+    return picture[:, top : top + h, left : left + w]
+
+
+def _another_camera(picture: Tensor, rng: random.Random) -> Tensor:
+    """A picture [3, H, W] of 0 to 255 mirrored, without colour, or with another contrast and brightness."""
+    if rng.random() < 0.5:
+        picture = picture.flip(2)
+    if rng.random() < 0.15:
+        picture = picture.mean(0, keepdim=True).expand_as(picture)
+    middle = picture.mean()
+    return (picture - middle) * rng.uniform(0.6, 1.3) + middle * rng.uniform(0.7, 1.2)
+
+
+def prepare(data: Path, *, scenes: int, crops: int = 8, say: Say = print) -> tuple[list[Features], Features]:
+    """Features of training scenes and photographs below `data`; what is there already is kept."""
+    atlas, tower, folder = Atlas.load(data), load_tower(data), data / "features"
+    for name, total, source in (
+        ("train", scenes, drawn_scenes(atlas, "train", 101, WEIGHTS, KEPT)),
+        ("photos", crops * len(atlas.photos), photo_crops(atlas, crops, 7)),
+    ):
+        truth = folder / name / "truth.jsonl"
+        done = len(truth.read_text().splitlines()) if truth.exists() else 0
+        if done < total:
+            say(f"{name}: {total - done} pictures through the tower")
+            write_features(folder / name, itertools.islice(source, done, total), tower, log=say)
+    return [Features(folder / "train")], Features(folder / "photos")

@@ -1,0 +1,157 @@
+"""A wrong name in a right caption: does an audit rank it first, and does a revision put it right?
+
+lavida eval audit --data build/mini --twin runs/twin/model
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lavida.edit.audit import Audit, audit_ids
+from lavida.edit.reading import Reading
+from lavida.edit.revise import ReviseOptions, revise_ids
+from lavida.eval.metrics import exact
+from mini.data import english
+from mini.data.concepts import CONCEPTS
+from mini.data.facts import Fact
+from mini.data.features import Features, Truth, five_views
+from mini.data.scenes import Scene
+from mini.eval.answers import Reader
+from mini.eval.readings import picture_reading
+
+CANVAS = 16
+GREY = 127
+MEASURES = ("seen", "support")  # likelihood with the picture; less that without it
+_QUESTION = english.prompt(Fact(kind="caption"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Swap:
+    """A caption in which one name was exchanged."""
+
+    picture: int
+    true: str  # the caption
+    text: str  # the caption with the wrong name
+    names: tuple[tuple[int, int], ...]  # where in `text` each name stands, characters
+    wrong: int  # which of them
+
+
+def draw_swaps(scenes: Sequence[Scene], n: int, seed: int) -> list[Swap]:
+    """Captions of the first n scenes with two names or more, one of them replaced by one that is not in the scene.
+
+    Number and article fit the new name, so that the words alone do not give it away.
+    """
+    rng, swaps = random.Random(seed), []
+    for i, scene in enumerate(scenes):
+        names = list(scene.counts)
+        if len(names) < 2 or len(swaps) == n:
+            continue
+        wrong = rng.randrange(len(names))
+        new = rng.choice([name for name in sorted(CONCEPTS) if name not in names])
+        named = [(new if k == wrong else name, scene.counts[name]) for k, name in enumerate(names)]
+        groups = [english.group(name, count) for name, count in named]
+        places, at = [], 0
+        text = english.join(groups) + english.STOP
+        for group in groups:
+            at = text.index(group, at) + len(group)
+            name = group.split(" ", 1)[-1]
+            places.append((at - len(name), at))
+        swaps.append(Swap(picture=i, true=english.caption(scene), text=text, names=tuple(places), wrong=wrong))
+    return swaps
+
+
+def evaluate_audit(
+    model: Reader,
+    features: Features,
+    n: int,
+    *,
+    twin: Reader | None = None,
+    seed: int = 0,
+    say: Callable[[str], None] = print,
+) -> dict:
+    """How the swapped name ranks, by measure, for the model and its twin; and what a revision makes of the captions."""
+    swaps = draw_swaps([truth.scene for truth in features.truths], n, seed)
+    result: dict = {"n": len(swaps), "seed": seed, "ranks": {}}
+    for who, one in (("model", model), ("twin", twin)):
+        if one is not None:
+            result["ranks"][who] = _ranks(one, features, swaps)
+            say(f"{who}: {len(swaps)} captions audited")
+    if not model.net.config.denoiser.autoregressive:
+        result["revised"] = _revised(model, features, swaps)
+    return result
+
+
+@torch.inference_mode()
+def grey_truth(model: Reader) -> tuple[Tensor, Truth]:
+    """Trunk maps [V, 196, 80] of a grey picture, and what the tower's classifier says of it."""
+    tower = model.net.tower
+    weight = next(tower.parameters())
+    maps = tower.trunk(((five_views(torch.full((3, 448, 448), GREY)) - 127) / 128).to(weight))
+    share, label = tower.classify(maps[:1]).float().softmax(-1).max(-1)
+    return maps, Truth(scene=None, label=int(label), probability=float(share))
+
+
+def _ranks(model: Reader, features: Features, swaps: Sequence[Swap]) -> dict[str, dict[str, float]]:
+    blind = picture_reading(model, *grey_truth(model), _QUESTION, length=CANVAS)
+    found = {m: {"first": 0, "first_name": 0, "wrong": [], "words": [], "names": []} for m in MEASURES}
+    for swap in swaps:
+        audit = audit_ids(_reading(model, features, swap), blind, model.tokenizer.encode(swap.text))
+        owners = word_owners(audit, swap)
+        for measure, kept in found.items():
+            values = [getattr(word, measure) for word in audit.words]
+            by_name = [min(values[i] for i in owned) for owned in owners]
+            lowest = min(range(len(values)), key=values.__getitem__)
+            kept["first"] += lowest in owners[swap.wrong]
+            kept["first_name"] += min(range(len(by_name)), key=by_name.__getitem__) == swap.wrong
+            kept["wrong"].append(by_name[swap.wrong])
+            kept["words"] += [value for i, value in enumerate(values) if i not in owners[swap.wrong]]
+            kept["names"] += [value for k, value in enumerate(by_name) if k != swap.wrong]
+    count = max(1, len(swaps))
+    return {
+        measure: {
+            "first": kept["first"] / count,
+            "first_of_names": kept["first_name"] / count,
+            "auc": auc(kept["wrong"], kept["words"]),
+            "auc_of_names": auc(kept["wrong"], kept["names"]),
+        }
+        for measure, kept in found.items()
+    }
+
+
+def word_owners(audit: Audit, swap: Swap) -> list[list[int]]:
+    """The words of the audit that each name of the caption consists of."""
+    starts, at = [], -len(audit.words[0].text) + len(audit.words[0].text.lstrip())  # the caption has no leading space
+    for word in audit.words:
+        lead = len(word.text) - len(word.text.lstrip())
+        starts.append(at + lead)
+        at += len(word.text)
+    return [[i for i, start in enumerate(starts) if first <= start < stop] for first, stop in swap.names]
+
+
+def auc(low: Sequence[float], high: Sequence[float]) -> float:
+    """How often one of `low` is below one of `high`; ties count half, nan of none."""
+    a, b = torch.tensor(low, dtype=torch.float64)[:, None], torch.tensor(high, dtype=torch.float64)
+    return ((a < b).double() + 0.5 * (a == b).double()).mean().item()
+
+
+def _revised(model: Reader, features: Features, swaps: Sequence[Swap]) -> dict[str, float]:
+    """Shares of wrong captions that a revision restores or changes, and of right ones that it leaves alone."""
+    restored = changed = kept = 0
+    for swap in swaps:
+        reading = _reading(model, features, swap)
+        new = revise_ids(reading, model.tokenizer.encode(swap.text), ReviseOptions()).new
+        restored += exact(new, swap.true)
+        changed += not exact(new, swap.text)
+        kept += exact(revise_ids(reading, model.tokenizer.encode(swap.true), ReviseOptions()).new, swap.true)
+    count = max(1, len(swaps))
+    return {"restored": restored / count, "changed": changed / count, "right_kept": kept / count}
+
+
+def _reading(model: Reader, features: Features, swap: Swap) -> Reading:
+    maps, truth = features.maps[swap.picture], features.truths[swap.picture]
+    return picture_reading(model, maps, truth, _QUESTION, length=CANVAS)

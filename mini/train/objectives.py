@@ -1,0 +1,32 @@
+"""lavida-mini's arms: the default objective with one ingredient changed, and the autoregressive twin."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lavida.config import VLMConfig
+from lavida.diffusion.objective import Objective
+from lavida.errors import RequestError
+from mini.train.packing import PREFIX_DLM
+
+ARMS: dict[str, Objective] = {
+    "default": PREFIX_DLM,
+    "independent": replace(PREFIX_DLM, complementary=False),
+    "1/t": replace(PREFIX_DLM, weighting="1/t"),
+    "full": replace(PREFIX_DLM, attention="full"),
+    "ar": replace(PREFIX_DLM, attention="causal", autoregressive=True),
+}
+
+
+def find_arm(name: str) -> Objective:
+    """An objective by its name. Raises RequestError for an unknown one."""
+    if name not in ARMS:
+        raise RequestError(f"unknown objective {name!r}; choose one of {', '.join(ARMS)}")
+    return ARMS[name]
+
+
+def fitted(config: VLMConfig, objective: Objective) -> VLMConfig:
+    """The configuration of a model that is trained under `objective`, so that it answers under the same mask."""
+    ar, now = objective.autoregressive, config.denoiser
+    denoiser = replace(now, autoregressive=ar, logit_shift=ar or (now.logit_shift and not now.autoregressive))
+    return replace(config, denoiser=denoiser, shared_image=objective.attention != "full")

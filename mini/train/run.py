@@ -1,0 +1,69 @@
+"""lavida-mini from its data set to a model folder, in one call that can be interrupted and repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from lavida.errors import DataError
+from lavida.text.labels import load_labels
+from lavida.text.tokenizer import Tokenizer
+from lavida.train import distributed as parallel
+from lavida.train.trainer import Habits, Trainer
+from mini.data.corpus import VOCABULARY, chinese_words, corpus
+from mini.data.prepare import load_tower, prepare
+from mini.train.batches import Feed
+from mini.train.export import export
+from mini.train.objectives import find_arm
+from mini.train.stages import Stage, mini
+from mini.train.task import Curriculum
+
+
+def train_mini(
+    data: Path,
+    out: Path,
+    *,
+    minutes: float | None = None,
+    scenes: int = 14000,
+    seed: int = 0,
+    device: str = "cpu",
+    start: Path | None = None,
+    compiled: bool = False,
+    objective: str = "default",
+    stages: Sequence[Stage] | None = None,
+    say: Callable[[str], None] = print,
+) -> bool:
+    """Train in `out`; True once the model folder `out/model` is written, False if the minutes ran out before.
+
+    `start` is a model folder of the same shape whose tokenizer and weights are taken; only the last stage is run then.
+    `compiled` puts the blocks through torch.compile, which needs a C++ compiler. `objective` is one of `arms.ARMS`.
+    Raises DataError if the data set is not built or the run's checkpoint is broken, CheckpointError for a `start` that
+    does not fit.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    labels = load_labels(start or data)  # a model goes on with the names and languages that it has
+    if labels is None:
+        raise DataError(f"no labels.json in {data}: build the data first (lavida data build mini)")
+    stages = stages or (mini() if start is None else mini()[-1:])
+    if start is not None:
+        Tokenizer.load(start).save(out)
+    elif not (out / "tokenizer.json").exists():
+        say("learning the tokenizer")
+        glosses = (data / "glosses.txt").read_text(encoding="utf-8").splitlines()
+        Tokenizer.train(corpus(labels, glosses), VOCABULARY, chinese_words(labels)).save(out)
+    tokenizer = Tokenizer.load(out)
+    drawn, photos = prepare(data, scenes=scenes, say=say)
+    feed = Feed(tokenizer, labels, scenes=drawn, photos=photos, d_model=384, objective=find_arm(objective))
+    task = Curriculum(feed, tokenizer, load_tower(data), stages, seed=seed, device=device)
+    parallel.prepare(task.module, compile=compiled)
+    trainer = Trainer(task, out, habits=Habits(log=20), device=device, say=say)
+    if trainer.resume():
+        say(f"going on at stage {trainer.stage}, step {trainer.step}")
+    elif start is not None:
+        task.start_from(start)
+    if not trainer.run(minutes=float("inf") if minutes is None else minutes):
+        say(f"stopped in time; run the same command again to go on from {out}")
+        return False
+    export(task.vlm, tokenizer, labels, out / "model")
+    say(f"the model is in {out / 'model'}")
+    return True
