@@ -21,12 +21,11 @@ from torch import Tensor
 
 from lavida.checkpoint.named import load_net
 from lavida.config import DenoiserConfig, VLMConfig
-from lavida.decode.canvas import Canvas
-from lavida.decode.context import answer_logits
-from lavida.decode.loop import LogitsOf, write
+from lavida.decode.loop import Canvas
 from lavida.decode.options import BLOCK_CACHES, DecodeOptions
-from lavida.decode.score import Look, score
+from lavida.decode.score import Query
 from lavida.model.vlm import VLM
+from tests.loops import LogitsOf, answer_logits
 
 
 def random_model(seed: int) -> VLM:
@@ -52,10 +51,10 @@ class Cached:
         self.logits_of: LogitsOf = answer_logits(model, prompt, cache)
         self.same, self.off, self.work = [], [], []
 
-    def follow(self, look: Look, turn: int, exact: Tensor, prompt: int) -> None:
+    def follow(self, look: Query, turn: int, exact: Tensor, prompt: int) -> None:
         """Hold the logits [n, V] of a look against the exact ones."""
         fresh = self.options.is_fresh(turn)
-        asked = Look(ids=look.ids, rows=look.rows, block=look.block, fresh=fresh)
+        asked = Query(ids=look.ids, rows=look.rows, block=look.block, refresh=refresh)
         p, q = (x.double().softmax(-1) for x in (self.logits_of(asked), exact))
         self.same += (p.argmax(-1) == q.argmax(-1)).tolist()
         self.off += (p.amax(-1) - q.amax(-1)).abs().tolist()
@@ -80,7 +79,7 @@ def compare(model: VLM, prompt: Tensor, options: DecodeOptions, refreshes: list[
     writing = write(Canvas.blank(options.length, config.mask_id), options, eos_ids=config.eos_ids, **shared)
     event, block, turn = next(writing, None), None, 0
     while event is not None:
-        if isinstance(event, Look):
+        if isinstance(event, Query):
             turn = turn + 1 if event.block == block else 0
             block, logits = event.block, exact(event)
             for one in caches:

@@ -24,9 +24,8 @@ from lavida.checkpoint.io import load_checkpoint
 from lavida.checkpoint.layouts import LLADA, LLAMA, Layout
 from lavida.config import VLMConfig
 from lavida.data.collate import Batch
-from lavida.decode.canvas import find_stop
-from lavida.decode.context import answer_steps
-from lavida.decode.loop import Step
+from lavida.decode.driver import answer_steps
+from lavida.decode.loop import Step, find_stop
 from lavida.decode.options import DecodeOptions
 from lavida.diffusion.loss import shift_rows
 from lavida.diffusion.masking import complementary

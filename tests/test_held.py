@@ -12,7 +12,7 @@ from PIL import Image
 
 import lavida
 from lavida.api import Model
-from lavida.decode.context import answer_steps
+from lavida.decode.driver import answer_steps
 from lavida.decode.resolve import decode_options
 from lavida.errors import RequestError
 from tests.pictures import gradient

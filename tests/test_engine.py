@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import lavida
 from lavida.api import Model
 from lavida.decode.batch_invariance import Steady
-from lavida.engine.engine import Engine, companies
+from lavida.engine import Engine, companies
 from lavida.errors import ImageError, RequestError
 from tests.pictures import gradient
 from tests.tiny import tiny_model
@@ -43,7 +43,7 @@ def _alone(model: Model, requests: list[Request]) -> list[tuple[tuple[int, ...],
     return [(answer.ids, answer.steps) for answer in answers]
 
 
-def _submit(engine: Engine, request: Request) -> lavida.engine.ticket.Ticket:
+def _submit(engine: Engine, request: Request) -> lavida.engine.Ticket:
     i, j, options = request
     return engine.submit(PICTURES[i], QUESTIONS[j], early_stop=False, **options)
 
