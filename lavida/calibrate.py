@@ -17,6 +17,7 @@ from PIL import Image, ImageOps
 from lavida.api import DESCRIBE, Model
 from lavida.decode.calibration import Quality, Speed, Table, Tried, find_table, fingerprint, setup_of
 from lavida.decode.options import BLOCK_CACHES, DecodeOptions
+from lavida.decode.request import open_picture
 from lavida.decode.resolve import model_options
 from lavida.errors import RequestError
 from lavida.eval.metrics import words
@@ -87,8 +88,8 @@ def calibrate(
     demo = open_image(DEMO) if sees else None
     if again or table.quality is None:
         if exam is None:
-            pictures = [model.open(image) for image in images] if sees else [None]
-            chosen = likeness_exam(model, pictures or [model.open(demo)], DESCRIBE, length)
+            pictures = [open_picture(model.net.config, image) for image in images] if sees else [None]
+            chosen = likeness_exam(model, pictures or [demo], DESCRIBE, length)
         else:
             chosen = exam()
         table = replace(table, quality=measure_quality(model, chosen, length, say))
@@ -153,7 +154,7 @@ def likeness_exam(model: Model, pictures: Sequence[Any], question: str, length: 
 
 def measure_speed(model: Model, picture: Image.Image | None, caches: Sequence[str], length: int) -> Speed:
     """Time the parts of an answer, all of them in turn within each round."""
-    shown = [] if picture is None else [model.open(picture), model.open(ImageOps.mirror(picture))]
+    shown = [] if picture is None else [picture, ImageOps.mirror(picture)]
     lengths = (max(1, length // 4), length)
     begun: dict[int, list[float]] = {n: [] for n in range(len(shown) + 1)}
     passed: dict[tuple[str, int], list[float]] = {pair: [] for pair in itertools.product(caches, lengths)}

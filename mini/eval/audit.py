@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lavida.decode.prompt import Prompt
 from lavida.edit.audit import Audit, audit_ids
-from lavida.edit.reading import Reading
 from lavida.edit.revise import ReviseOptions, revise_ids
 from lavida.eval.metrics import exact
 from mini.data import english
@@ -97,10 +97,10 @@ def grey_truth(model: Reader) -> tuple[Tensor, Truth]:
 
 
 def _ranks(model: Reader, features: Features, swaps: Sequence[Swap]) -> dict[str, dict[str, float]]:
-    blind = picture_reading(model, *grey_truth(model), _QUESTION, length=CANVAS)
+    blind = picture_reading(model, *grey_truth(model), _QUESTION)
     found = {m: {"first": 0, "first_name": 0, "wrong": [], "words": [], "names": []} for m in MEASURES}
     for swap in swaps:
-        audit = audit_ids(_reading(model, features, swap), blind, model.tokenizer.encode(swap.text))
+        audit = audit_ids(_prompt(model, features, swap), blind, model.tokenizer.encode(swap.text), length=CANVAS)
         owners = word_owners(audit, swap)
         for measure, kept in found.items():
             values = [getattr(word, measure) for word in audit.words]
@@ -143,15 +143,15 @@ def _revised(model: Reader, features: Features, swaps: Sequence[Swap]) -> dict[s
     """Shares of wrong captions that a revision restores or changes, and of right ones that it leaves alone."""
     restored = changed = kept = 0
     for swap in swaps:
-        reading = _reading(model, features, swap)
-        new = revise_ids(reading, model.tokenizer.encode(swap.text), ReviseOptions()).new
+        prompt = _prompt(model, features, swap)
+        new = revise_ids(prompt, model.tokenizer.encode(swap.text), ReviseOptions()).new
         restored += exact(new, swap.true)
         changed += not exact(new, swap.text)
-        kept += exact(revise_ids(reading, model.tokenizer.encode(swap.true), ReviseOptions()).new, swap.true)
+        kept += exact(revise_ids(prompt, model.tokenizer.encode(swap.true), ReviseOptions()).new, swap.true)
     count = max(1, len(swaps))
     return {"restored": restored / count, "changed": changed / count, "right_kept": kept / count}
 
 
-def _reading(model: Reader, features: Features, swap: Swap) -> Reading:
+def _prompt(model: Reader, features: Features, swap: Swap) -> Prompt:
     maps, truth = features.maps[swap.picture], features.truths[swap.picture]
-    return picture_reading(model, maps, truth, _QUESTION, length=CANVAS)
+    return picture_reading(model, maps, truth, _QUESTION)

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import torch
 
-from lavida.api import Model, tokens_per_forward
+from lavida.api import Model
 from lavida.calibrate import Exam, Options, Written, resolve
-from lavida.decode.context import answer_steps
+from lavida.decode.driver import Job, job_steps
 from lavida.decode.options import DecodeOptions
-from lavida.edit.reading import Reading
+from lavida.decode.prompt import Prompt
+from lavida.decode.request import tokens_per_forward
 from lavida.eval.metrics import Cider
 from mini.data.atlas import Atlas
 from mini.data.facts import Fact
@@ -42,8 +43,8 @@ def captions_of(model: Model, features: Features, n: int, kind: str = "caption")
     cider = Cider([references[kind](scene) for scene in scenes])
 
     @functools.cache
-    def read(i: int) -> Reading:
-        return picture_reading(model, features.maps[i], features.truths[i], prompt_of(kind), length=0)
+    def read(i: int) -> Prompt:
+        return picture_reading(model, features.maps[i], features.truths[i], prompt_of(kind))
 
     def answers(options: Options) -> Iterator[Written]:
         return (write_caption(model, read(i), resolve(model, options)) for i in range(n))
@@ -53,10 +54,9 @@ def captions_of(model: Model, features: Features, n: int, kind: str = "caption")
 
 
 @torch.inference_mode()
-def write_caption(model: Model, reading: Reading, options: DecodeOptions) -> Written:
+def write_caption(model: Model, prompt: Prompt, options: DecodeOptions) -> Written:
     """Write one caption by the decoding loop, which knows every rule, unlike the batched evaluator."""
-    segments = list(reading.segments)
-    *_, last = answer_steps(model.net, segments, options, cache=None if segments else reading.cache)
+    *_, last = job_steps(Job(model.net, options, prompt))
     text = model.tokenizer.decode(i for i in last.canvas.tolist() if i != model.tokenizer.mask_id)
     tokens = tokens_per_forward(last, model.net.config) * last.forwards
     return Written(text=text, passes=last.forwards, tokens=tokens)

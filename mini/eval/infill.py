@@ -9,10 +9,10 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lavida.decode.context import answer_steps
+from lavida.decode.driver import Job, job_steps
 from lavida.decode.options import DecodeOptions
-from lavida.edit.infill import InfillOptions, infill_ids
-from lavida.edit.reading import Reading, check_both_ways
+from lavida.decode.prompt import Prompt
+from lavida.edit.infill import InfillOptions, check_bidirectional, infill_ids
 from lavida.eval.metrics import Cider, exact
 from lavida.text.holes import read_holes
 from mini.data import english
@@ -106,38 +106,37 @@ def span_figures(gaps: Sequence[Gap], texts: Sequence[str]) -> dict[str, float]:
     }
 
 
-def _reading(model: Reader, features: Features, gap: Gap, before: Sequence[int] = ()) -> Reading:
+def _prompt(model: Reader, features: Features, gap: Gap, before: Sequence[int] = ()) -> Prompt:
     maps, truth = features.maps[gap.picture], features.truths[gap.picture]
-    return picture_reading(model, maps, truth, gap.question, length=CANVAS, prefix=before)
+    return picture_reading(model, maps, truth, gap.question, prefix=before)
 
 
 def _filled(model: Reader, features: Features, gap: Gap, *, known: bool) -> str:
     """With both sides of the gap."""
-    check_both_ways(model.net)
+    check_bidirectional(model.net)
     missing = _tokens(model, gap)
     hole = f"[M:{missing}]" if known else "[M]"
     holed = read_holes(f"{gap.before}{hole}{gap.after}", model.tokenizer, most=max(MOST, missing))
     # The canvas holds the longest filling in either case: its length says nothing.
     length = max(CANVAS, sum(map(len, holed.ids)) + max(MOST, missing) + 1)
     options = InfillOptions(alternatives=0, length=length)
-    return infill_ids(_reading(model, features, gap), holed, options).holes[0].text
+    return infill_ids(_prompt(model, features, gap), holed, options).holes[0].text
 
 
 def _continued(model: Reader, features: Features, gap: Gap) -> str:
     """With what stands before the gap: as much of the text that the model goes on with as is missing."""
     denoiser, before = model.net.config.denoiser, gap.before.rstrip()
-    reading = _reading(model, features, gap, model.tokenizer.encode(before) if before else ())
+    prompt = _prompt(model, features, gap, model.tokenizer.encode(before) if before else ())
     missing = _tokens(model, gap)
     ended = set(denoiser.eos_ids)
     options = DecodeOptions(
         # A diffusion model lays out the whole rest of the text; one that writes left to right needs no more than this.
         length=missing if denoiser.autoregressive else CANVAS,
         block=1 if denoiser.autoregressive else None,
-        banned=tuple(i for i in reading.unwritable.tolist() if denoiser.autoregressive or i not in ended),
-        cache="prefix" if not reading.segments else "none",
+        banned=tuple(i for i in prompt.unwritable.tolist() if denoiser.autoregressive or i not in ended),
+        cache="none" if prompt.prefix is None else "prefix",
     )
-    held = None if reading.segments else reading.cache
-    *_, last = answer_steps(model.net, list(reading.segments), options, cache=held)
+    *_, last = job_steps(Job(model.net, options, prompt))
     return model.tokenizer.decode(last.canvas[:missing].tolist())
 
 
