@@ -170,7 +170,7 @@ def read_question(
     """
     cache = cache or checked_options(reader.net.config, _tokenizer(reader), {}).cache
     if cache not in ("prefix", "none"):
-        raise RequestError(f"a text is read with the cache prefix or none, got {cache!r}")
+        raise RequestError(f"the cache of a likelihood is prefix or none, got {cache!r}")
     ids, opened = open_prompt(reader, turns_of(image, question))
     return read_prompt(reader, ids, opened, cache=cache, room=room)
 

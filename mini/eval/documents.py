@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lavida.edit.extract import extract
 from lavida.eval.metrics import without_nan
 from lavida.text.forms import form_question
 from mini.data.documents.build import Entry, read_entries
@@ -48,7 +47,7 @@ def read_documents(model: Model, entries: Sequence[Entry], *, held: bool) -> lis
     for entry in entries:
         schema = schema_of(entry.kind)
         if held:
-            one = extract(model, entry.image, schema, length=CANVAS)
+            one = model.extract(entry.image, schema, length=CANVAS)
             confidence = {pointer[1:]: p for pointer, p in one.confidence.items()}
             found.append(Read(entry=entry, value=one.value, confidence=confidence))
         else:
