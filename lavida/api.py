@@ -44,6 +44,7 @@ from lavida.text.chat import check_tokens, find_template, last_token, prompt_ids
 from lavida.text.labels import Label, load_labels
 from lavida.text.messages import Part, Turn, pictures_of, question_turns, read_messages, without_history
 from lavida.text.tokenizer import Vocabulary
+from lavida.threads import Threads, set_threads
 
 if TYPE_CHECKING:
     from lavida.constrain.canvas import CanvasConstraint
@@ -54,7 +55,6 @@ Shown = Picture | Video | Sequence[Picture | Video] | None  # what a question is
 Opened = Image.Image | list[Image.Image]  # a picture, or the frames of a video
 
 DESCRIBE = "Describe the image."
-MAX_THREADS = 1024  # more of them take minutes to start
 AUTO = "auto"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -99,7 +99,7 @@ def load(
     dtype: str | None = None,
     quantize: str | None = None,
     offload: bool = False,
-    threads: int | None = None,
+    threads: Threads | None = None,
     template: str | None = None,
     graphs: bool = False,
 ) -> Model:
@@ -107,17 +107,18 @@ def load(
 
     `dtype` None keeps what is stored (lavida-mini: float32), "auto" is what the device multiplies fastest. `graphs`
     plays passes back as CUDA graphs, which saves a GPU their launches. `quantize` and `offload` are those of
-    `load_checkpoint`. `threads` sets PyTorch's number of threads for the whole process. `template` names a family whose
+    `load_checkpoint`. `threads` sets PyTorch's number of threads for the whole process; "auto" is one for a
+    small model and otherwise the cores that this process may use and others leave free. PyTorch is loaded by now, so
+    how its threads wait for each other is settled: call `lavida.threads.wait_passively()` before `import torch` to keep
+    several threads from stalling beside a busy process. `template` names a family whose
     way of writing dialogues is used instead of the model's own, or "plain" for base models. Raises CheckpointError for
     a model that is missing or broken, RequestError for a device, dtype or template that cannot be had.
     """
     if dtype not in (None, AUTO, *DTYPES):
         raise RequestError(f"unknown dtype {dtype!r}; choose one of {', '.join(DTYPES)}, {AUTO}")
-    if threads is not None:
-        if not 1 <= threads <= MAX_THREADS:
-            raise RequestError(f"threads must be at least 1 and at most {MAX_THREADS}, got {threads}")
-        torch.set_num_threads(threads)
     folder = find_model(path)
+    if threads is not None:
+        set_threads(threads, sum(file.stat().st_size for file in folder.glob("*.safetensors")))
     chosen = fastest_dtype(device) if dtype == AUTO else DTYPES[dtype] if dtype else None
     net = load_net(folder, dtype=chosen, device=device, quantize=quantize, offload=offload)
     if graphs:

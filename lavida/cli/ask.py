@@ -60,7 +60,7 @@ def ask(
     quantize: o.Quantize = None,
     offload: o.Offload = False,
     template: o.Template = None,
-    threads: o.Threads = None,
+    threads: o.Threads = "auto",
 ) -> int:
     """Ask one question about pictures, one answer a line."""
     chosen = {k: v for k, v in locals().items() if k != "words"} | {"choices": choices or None}

@@ -32,7 +32,7 @@ def audit(
     quantize: o.Quantize = None,
     offload: o.Offload = False,
     template: o.Template = None,
-    threads: o.Threads = None,
+    threads: o.Threads = "auto",
 ) -> int:
     """Show for each word how likely it is with the picture and without it; green: supported, red: contradicted."""
     from lavida import api

@@ -33,7 +33,7 @@ def calibrate(
     quantize: o.Quantize = None,
     offload: o.Offload = False,
     template: o.Template = None,
-    threads: o.Threads = None,
+    threads: o.Threads = "auto",
 ) -> None:
     """Time this machine, and find out what each setting is worth unless the model's table says so already."""
     from lavida import api

@@ -45,7 +45,7 @@ def choose(
     quantize: o.Quantize = None,
     offload: o.Offload = False,
     template: o.Template = None,
-    threads: o.Threads = None,
+    threads: o.Threads = "auto",
 ) -> int:
     """Compare answers by their likelihoods: probability among them and its standard error, the likeliest first."""
     from lavida import api

@@ -51,7 +51,7 @@ def describe(
     quantize: o.Quantize = None,
     offload: o.Offload = False,
     template: o.Template = None,
-    threads: o.Threads = None,
+    threads: o.Threads = "auto",
 ) -> int:
     """Describe pictures, one line each."""
     chosen = {k: v for k, v in locals().items() if k != "images"}

@@ -38,7 +38,7 @@ def extract(
     quantize: o.Quantize = None,
     offload: o.Offload = False,
     template: o.Template = None,
-    threads: o.Threads = None,
+    threads: o.Threads = "auto",
 ) -> int:
     """Read an object off each picture. Each field is printed with how sure the model was of it."""
     from lavida import api

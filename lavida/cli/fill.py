@@ -52,7 +52,7 @@ def fill(
     quantize: o.Quantize = None,
     offload: o.Offload = False,
     template: o.Template = None,
-    threads: o.Threads = None,
+    threads: o.Threads = "auto",
 ) -> int:
     """Fill the holes of a text with what fits the picture and both sides of them; each with its alternatives."""
     from lavida import api

@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 
 from lavida.errors import LavidaError
+from lavida.threads import wait_passively
 
 # verb -> (module whose `app` is a typer application, what it does)
 VERBS = {
@@ -52,6 +53,7 @@ Commands:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code: 0, 2 for a mistake of the user, 130 if interrupted."""
+    wait_passively()  # before a command imports PyTorch
     args = list(sys.argv[1:] if argv is None else argv)
     try:
         code = _run(args)

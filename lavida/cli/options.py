@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from lavida.threads import parse_threads
+
 Model = Annotated[str, typer.Option(help="Model: a folder, the id owner/name of a hub model, or lavida-mini.")]
 Twin = Annotated[str | None, typer.Option(help="Autoregressive twin: a folder of `lavida train mini --objective ar`.")]
 Steps = Annotated[int | None, typer.Option(help="Forward passes, 1 to --length; fewer is faster. Default: --length.")]
@@ -80,7 +82,14 @@ Choices = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option(help="Of the noise; the same seed gives the same text. Default: 0.")]
 Compat = Annotated[str | None, typer.Option(help="official does as the published code did, oddities included.")]
-Threads = Annotated[int | None, typer.Option(help="CPU threads of PyTorch.")]
+Threads = Annotated[
+    str,
+    typer.Option(
+        parser=parse_threads,
+        metavar="N",
+        help="CPU threads, or auto: what suits the model and the load of the machine.",
+    ),
+]
 Device = Annotated[str, typer.Option(help="cpu, cuda or mps.")]
 Dtype = Annotated[str | None, typer.Option(help="float32, bfloat16, float16 or auto, the fastest. Default: as stored.")]
 Quantize = Annotated[str | None, typer.Option(help="int8 or int4: the denoiser's weights in less memory.")]

@@ -51,7 +51,7 @@ def poem(
     quantize: o.Quantize = None,
     offload: o.Offload = False,
     template: o.Template = None,
-    threads: o.Threads = None,
+    threads: o.Threads = "auto",
 ) -> int:
     """Write a poem about each picture; what it is held to is kept, whatever the model would rather say."""
     from lavida import api

@@ -36,7 +36,7 @@ def revise(
     quantize: o.Quantize = None,
     offload: o.Offload = False,
     template: o.Template = None,
-    threads: o.Threads = None,
+    threads: o.Threads = "auto",
 ) -> int:
     """Rewrite what the picture makes unlikely in a text and show the difference; a likely text stays as it is."""
     from rich.console import Console
