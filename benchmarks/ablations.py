@@ -1,6 +1,6 @@
 """What each ingredient of the training is worth: one table of held-out figures with their spread over seeds.
 
-    lavida data build mini
+    python -m mini build
     python benchmarks/ablations.py --data build/mini --out runs/ablations
     python benchmarks/ablations.py --arms default full --steps 300 --rows 2 --seeds 2
 

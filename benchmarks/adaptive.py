@@ -12,10 +12,11 @@ from pathlib import Path
 
 import lavida
 from benchmarks.harness import Report, Row, environment, finish, parser
-from lavida.calibrate import captions_of, measure_quality
+from lavida.calibrate import measure_quality
 from lavida.decode.calibration import Tried
 from lavida.decode.resolve import LENGTH
 from mini.data.atlas import Atlas
+from mini.eval.calibration import captions_of
 from mini.eval.splits import SPLITS, split_features
 
 SPLIT = "i"
@@ -29,7 +30,7 @@ def line(tried: Tried) -> str:
 
 def main() -> None:
     options = parser(__doc__)
-    options.add_argument("--data", type=Path, required=True, help="what `lavida data build mini` made")
+    options.add_argument("--data", type=Path, required=True, help="what `python -m mini build` made")
     options.add_argument("--captions", type=int, default=60)
     args = options.parse_args()
     model = lavida.load(args.model, threads=args.threads)

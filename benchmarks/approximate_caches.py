@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -21,11 +22,10 @@ from torch import Tensor
 
 from lavida.checkpoint.named import load_net
 from lavida.config import DenoiserConfig, VLMConfig
-from lavida.decode.canvas import Canvas
-from lavida.decode.context import answer_logits
-from lavida.decode.loop import LogitsOf, write
+from lavida.decode.context import context_for
+from lavida.decode.loop import Canvas, DenoisingLoop
 from lavida.decode.options import BLOCK_CACHES, DecodeOptions
-from lavida.decode.score import Look, score
+from lavida.decode.score import Query, score_logits
 from lavida.model.vlm import VLM
 
 
@@ -43,25 +43,36 @@ def random_model(seed: int) -> VLM:
     return model.eval()
 
 
+def logits_of(model: VLM, prompt: list[Tensor], options: DecodeOptions) -> Callable[[Query], Tensor]:
+    """Return a function from a query to its logits [n, V] behind prompt pieces."""
+    context = context_for(model, prompt, options)
+
+    def logits(query: Query) -> Tensor:
+        outputs = [model.denoiser(f.x, mask=f.mask, cache=f.cache) for f in context.forwards(query)]
+        return context.head(context.hidden(query, outputs), None)
+
+    return logits
+
+
 class Cached:
     """One cache on the way of an answer that is written without it."""
 
     def __init__(self, model: VLM, prompt: list[Tensor], cache: str, refresh: int | None) -> None:
         self.name = {"cache": cache, "refresh": refresh}
         self.options = DecodeOptions(cache=cache, refresh=refresh)
-        self.logits_of: LogitsOf = answer_logits(model, prompt, cache)
+        self.logits_of = logits_of(model, prompt, self.options)
         self.same, self.off, self.work = [], [], []
 
-    def follow(self, look: Look, turn: int, exact: Tensor, prompt: int) -> None:
-        """Hold the logits [n, V] of a look against the exact ones."""
+    def follow(self, query: Query, turn: int, exact: Tensor, prompt: int) -> None:
+        """Compare the logits [n, V] of a query with the exact ones."""
         fresh = self.options.is_fresh(turn)
-        asked = Look(ids=look.ids, rows=look.rows, block=look.block, fresh=fresh)
+        asked = replace(query, refresh=fresh)
         p, q = (x.double().softmax(-1) for x in (self.logits_of(asked), exact))
         self.same += (p.argmax(-1) == q.argmax(-1)).tolist()
         self.off += (p.amax(-1) - q.amax(-1)).abs().tolist()
-        end = look.block.stop if self.options.cache == "dual" else len(look.ids)
-        whole = prompt + len(look.ids)
-        self.work.append(1.0 if fresh else (end - look.block.start) / whole)
+        end = query.block.stop if self.options.cache == "dual" else len(query.ids)
+        whole = prompt + len(query.ids)
+        self.work.append(1.0 if fresh else (end - query.block.start) / whole)
 
     def found(self) -> dict[str, object]:
         """What was seen on the whole way."""
@@ -73,21 +84,18 @@ class Cached:
 def compare(model: VLM, prompt: Tensor, options: DecodeOptions, refreshes: list[int | None]) -> Iterator[dict]:
     """What each cache was like on the way of one answer to the prompt [P]."""
     config, segments = model.config.denoiser, model.segments(prompt, [])
-    exact = answer_logits(model, segments, "none")
+    exact = logits_of(model, segments, DecodeOptions(cache="none"))
     caches = [Cached(model, segments, *pair) for pair in product(BLOCK_CACHES, refreshes)]
-    generator = torch.Generator().manual_seed(options.seed)
-    shared = {"mask_id": config.mask_id, "generator": generator}
-    writing = write(Canvas.blank(options.length, config.mask_id), options, eos_ids=config.eos_ids, **shared)
-    event, block, turn = next(writing, None), None, 0
-    while event is not None:
-        if isinstance(event, Look):
-            turn = turn + 1 if event.block == block else 0
-            block, logits = event.block, exact(event)
-            for one in caches:
-                one.follow(event, turn, logits, len(prompt))
-            event = writing.send(score(event, logits, options, **shared))
-        else:
-            event = next(writing, None)
+    canvas = Canvas.blank(options.length, config.mask_id)
+    loop = DenoisingLoop(canvas, options, mask_id=config.mask_id, eos_ids=config.eos_ids)
+    block, turn = None, 0
+    while loop.query is not None:
+        query = loop.query
+        turn = turn + 1 if query.block == block else 0
+        block, logits = query.block, exact(query)
+        for cache in caches:
+            cache.follow(query, turn, logits, len(prompt))
+        loop.step(score_logits(query, logits, options, mask_id=config.mask_id, generator=loop.generator))
     yield from (one.found() for one in caches)
 
 

@@ -21,7 +21,7 @@ import lavida
 from benchmarks.harness import Report, Row, environment, faster, finish, interleave, parser, some
 from benchmarks.nets import HALF_BILLION, random_net, random_prompt
 from lavida.cache.prefix import PrefixCache
-from lavida.decode.context import answer_steps
+from lavida.decode.driver import answer_steps
 from lavida.decode.loop import Step
 from lavida.decode.options import DecodeOptions
 from lavida.model.backend import record_passes

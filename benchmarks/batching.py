@@ -19,7 +19,7 @@ import lavida
 from benchmarks.harness import PHOTO, Report, Row, environment, faster, finish, interleave, parser, some
 from lavida.api import Answer, Model
 from lavida.decode.batch_invariance import steady_block
-from lavida.engine.engine import Engine
+from lavida.engine import Engine
 
 COUNTS = (1, 4, 16)
 DTYPES = ("float32", "bfloat16")
@@ -66,7 +66,7 @@ def seconds_each(model: Model, requests: list[Request], answer: Callable[..., li
     """Seconds by answer."""
     model.forget()
     for image, _, _ in () if new else requests:
-        model.ask(image, "Look.", length=1)
+        model.ask(image, "Query.", length=1)
     start = time.perf_counter()
     answer(requests)
     return (time.perf_counter() - start) / len(requests)

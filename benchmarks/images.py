@@ -35,7 +35,7 @@ def main() -> None:
     model = lavida.load(args.model, threads=args.threads)
     widen(model, 8192)
     env, found = environment(), {}
-    shown = {n: [model.open(picture) for picture in pictures(n)] for n in some(COUNTS, args)}
+    shown = {n: list(pictures(n)) for n in some(COUNTS, args)}
     # Within a round an arm of seen pictures finds them only if its own new ones came just before.
     for n in shown:
         arms = {"new": partial(ask, model, shown[n], new=True), "seen": partial(ask, model, shown[n], new=False)}

@@ -20,7 +20,7 @@ import torch
 
 from benchmarks.harness import Report, Row, environment, faster, finish, interleave, parser
 from benchmarks.nets import HALF_BILLION, SMALL, parameters, random_net, random_prompt
-from lavida.decode.context import answer_steps
+from lavida.decode.driver import answer_steps
 from lavida.decode.loop import Step
 from lavida.decode.options import DecodeOptions
 from lavida.model.vlm import VLM

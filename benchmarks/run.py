@@ -99,7 +99,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=[one.name for one in BENCHMARKS])
     parser.add_argument("--model", help="name or folder; default: lavida-mini")
     parser.add_argument("--twin", type=Path, help="folder of the autoregressive twin")
-    parser.add_argument("--data", type=Path, help="what `lavida data build mini` made")
+    parser.add_argument("--data", type=Path, help="what `python -m mini build` made")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--seconds", type=float, help="of each, instead of its share")

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from lavida.config import DenoiserConfig, VLMConfig
-from lavida.decode.context import answer_steps
+from lavida.decode.driver import answer_steps
 from lavida.decode.options import DecodeOptions
 from lavida.model.vlm import VLM
 

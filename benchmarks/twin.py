@@ -1,6 +1,6 @@
 """An answer of ours against one of the autoregressive twin, from the opened picture to the text.
 
-    lavida train mini --objective ar --out runs/twin
+    python -m mini train --objective ar --out runs/twin
     python -m benchmarks.twin --twin runs/twin/model
     python -m benchmarks.twin --twin runs/twin/model --data build/mini     # with CIDEr-D of each arm
 
@@ -26,7 +26,6 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 import lavida
 from benchmarks.harness import PHOTO, Report, Row, environment, faster, finish, interleave, parser
-from lavida.calibrate import captions_of
 from lavida.config import DenoiserConfig
 from lavida.decode.resolve import LENGTH
 from lavida.model.denoiser import Denoiser
@@ -34,6 +33,7 @@ from lavida.text.chat import prompt_ids
 from lavida.text.messages import Part, question_turns
 from mini.data.atlas import Atlas
 from mini.data.questions import prompt_of
+from mini.eval.calibration import captions_of
 from mini.eval.splits import SPLITS, pictures, split_features
 
 SPLIT = "i"
@@ -98,9 +98,8 @@ def generate(model: lavida.Model, llama: LlamaForCausalLM, kind: str, picture: I
     model.forget()
     turns = question_turns(prompt_of(kind), [Part(kind="image", value=picture)])
     ids = torch.tensor(prompt_ids(turns, model.template, model.tokenizer))
-    seen = model.sight.look(model.open(picture), model.net.config.tiles)
-    segments, _ = model.sight.prompt(ids, [seen], cache="none")
-    x, ends = torch.cat(segments, 1), list(model.net.config.denoiser.eos_ids)
+    image = model.reader.images.encode(picture, model.net.config.tiles)
+    x, ends = torch.cat(model.reader.read(ids, [image], cache="none").segments, 1), list(model.net.config.denoiser.eos_ids)
     mask = torch.ones(x.shape[:2], dtype=torch.long)
     written = llama.generate(
         inputs_embeds=x, attention_mask=mask, max_new_tokens=LENGTHS[kind], do_sample=False, eos_token_id=ends,
@@ -153,11 +152,11 @@ def qualities(
 def main() -> None:
     options = parser(__doc__, seconds=120)
     options.add_argument("--twin", type=Path, required=True, help="folder of the autoregressive model")
-    options.add_argument("--data", type=Path, help="what `lavida data build mini` made")
+    options.add_argument("--data", type=Path, help="what `python -m mini build` made")
     args = options.parse_args()
     ours, twin = lavida.load(args.model, threads=args.threads), lavida.load(args.twin)
     if not twin.net.config.denoiser.autoregressive:
-        raise SystemExit(f"{args.twin} writes by diffusion; make a twin with `lavida train mini --objective ar`")
+        raise SystemExit(f"{args.twin} writes by diffusion; make a twin with `python -m mini train --objective ar`")
     llama, shown = as_llama(twin.net.denoiser), shown_pictures(args)
     env = environment()
     arms: dict[tuple[str, str, str], Callable[[Image.Image], str]] = {}

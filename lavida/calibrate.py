@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import functools
 import itertools
 import math
 import statistics
@@ -13,28 +12,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image, ImageOps
 
-from lavida.api import DESCRIBE, Model, tokens_per_forward
+from lavida.api import DESCRIBE, Model
 from lavida.decode.calibration import Quality, Speed, Table, Tried, find_table, fingerprint, setup_of
-from lavida.decode.context import answer_steps
 from lavida.decode.options import BLOCK_CACHES, DecodeOptions
 from lavida.decode.resolve import model_options
-from lavida.edit.reading import Reading
 from lavida.errors import RequestError
-from lavida.eval.metrics import Cider, words
+from lavida.eval.metrics import words
 from lavida.image.load import open_image
-from mini.data.atlas import Atlas
-from mini.data.facts import Fact
-from mini.data.features import Features
-from mini.data.languages import LANGUAGES
-from mini.data.questions import phrase, prompt_of
-from mini.eval.readings import picture_reading
-from mini.eval.splits import Split, split_features
 
-# Drawn apart from the evaluation's splits: what is tuned on a picture is not judged on it.
-SPLIT = Split(cutouts="train", scenes=200, seed=9010, title="scenes for calibration")
 SHARES = (1, 3 / 4, 1 / 2, 3 / 8, 1 / 4, 3 / 16, 1 / 8, 1 / 16)  # of the canvas: steps of the plain rule
 RULES: tuple[dict[str, Any], ...] = (
     *({"threshold": at} for at in (0.95, 0.9, 0.7, 0.5)),
@@ -43,7 +30,7 @@ RULES: tuple[dict[str, Any], ...] = (
 )
 ADAPTIVE_SHARES = (1, 1 / 4)  # of the canvas: most steps that an adaptive rule may take
 ROUNDS = 5
-DEMO = Path(__file__).parents[1] / "assets" / "demo.jpg"
+DEMO = Path(__file__).parent / "assets" / "demo.jpg"
 Options = Mapping[str, Any]  # fields of `DecodeOptions`
 Say = Callable[[str], None]
 
@@ -70,37 +57,48 @@ def calibrate(
     model: Model,
     *,
     images: Sequence[str | Path] = (),
-    data: Path | None = None,
-    questions: int = SPLIT.scenes,
+    exam: Callable[[], Exam] | None = None,
     length: int | None = None,
     again: bool = False,
     say: Say = print,
 ) -> Table:
-    """The model's table with this machine's speed; quality is measured if the table lacks it, or `again`.
+    """Return the model's calibration table with this machine's speed.
 
-    Settings are tried on a canvas of `length`, by default the model's own. Quality is that of captions of the scenes
-    of `data`, else likeness over `images`, else over the demo's picture.
+    Quality is measured if the table lacks it, or `again`: by the exam that `exam` returns, else as likeness
+    to the slowest setting over `images`, else over the demo photograph.
+
+    Args:
+        model: A model that was loaded from a folder.
+        images: Pictures to describe under every setting.
+        exam: Called only if quality is measured.
+        length: Tokens of the canvas that settings are tried on. Default: the model's own.
+        again: Measure quality although the table has it.
+        say: Receives one line for each setting.
+
+    Raises:
+        RequestError: The model has no folder or writes left to right.
+        ImageError: A picture cannot be opened.
     """
     if model.folder is None:
         raise RequestError("a model without a folder cannot be calibrated; load one with lavida.load")
-    length = length or _resolve(model, {}).length
+    length = length or resolve(model, {}).length
     table = find_table(model.folder) or Table(model=fingerprint(model.folder))
     sees = model.net.config.vision is not None
     demo = open_image(DEMO) if sees else None
     if again or table.quality is None:
-        if data is not None:
-            exam = captions_exam(model, data, questions, say)
-        else:
+        if exam is None:
             pictures = [model.open(image) for image in images] if sees else [None]
-            exam = likeness_exam(model, pictures or [model.open(demo)], DESCRIBE, length)
-        table = replace(table, quality=measure_quality(model, exam, length, say))
+            chosen = likeness_exam(model, pictures or [model.open(demo)], DESCRIBE, length)
+        else:
+            chosen = exam()
+        table = replace(table, quality=measure_quality(model, chosen, length, say))
     caches = sorted({tried.options["cache"] for tried in table.quality.tried})
     return table.timed(measure_speed(model, demo, caches, length))
 
 
 def settings(model: Model, length: int) -> list[dict[str, Any]]:
     """Every combination worth trying on a canvas of `length`, the model's own default first."""
-    plain = _resolve(model, {"length": length})
+    plain = resolve(model, {"length": length})
     if model.net.config.denoiser.autoregressive:
         raise RequestError(f"{model.name} writes one token after the other; there is nothing to choose")
     caches = [plain.cache, *(c for c in BLOCK_CACHES if c != plain.cache and not model.net.config.shared_image)]
@@ -109,7 +107,7 @@ def settings(model: Model, length: int) -> list[dict[str, Any]]:
         for share in shares:
             options = {**rule, "steps": max(1, math.ceil(share * length)), "cache": cache}
             try:
-                _resolve(model, {**options, "length": length})
+                resolve(model, {**options, "length": length})
             except RequestError:  # a rule that the family's remasking excludes, fewer steps than blocks
                 continue
             if options not in found:
@@ -117,7 +115,8 @@ def settings(model: Model, length: int) -> list[dict[str, Any]]:
     return found
 
 
-def _resolve(model: Model, options: Options) -> DecodeOptions:
+def resolve(model: Model, options: Options) -> DecodeOptions:
+    """Return the model's decoding options with `options` set. Raises RequestError."""
     return model_options(model.net.config, model.tokenizer.size, options)
 
 
@@ -132,42 +131,6 @@ def measure_quality(model: Model, exam: Exam, length: int, say: Say = print) -> 
         told = ", ".join(f"{name} {value}" for name, value in options.items())
         say(f"{told}: {tried[-1].quality:.4f}, {tried[-1].passes:.2f} passes")
     return Quality(measure=exam.measure, length=length, tried=tuple(tried))
-
-
-def captions_exam(model: Model, data: Path, n: int, say: Say = print) -> Exam:
-    """Captions of drawn scenes against their references. Raises DataError without the built data."""
-    held = split_features(Atlas.load(data), data / "features" / "calibration", SPLIT, model.net.tower, say)
-    return captions_of(model, held, min(n, len(held)))
-
-
-def captions_of(model: Model, held: Features, n: int, kind: str = "caption") -> Exam:
-    """Captions, or the "detailed" ones, of the first n scenes of a split; each scene is looked at once."""
-    scenes = [truth.scene for truth in held.truths[:n]]
-    wanted = {
-        "caption": LANGUAGES["en"].references,
-        "detailed": lambda scene: [phrase(Fact(kind=kind, scene=scene)).answer],
-    }
-    cider = Cider([wanted[kind](scene) for scene in scenes])
-
-    @functools.cache
-    def read(i: int) -> Reading:
-        return picture_reading(model, held.maps[i], held.truths[i], prompt_of(kind), length=0)
-
-    def answers(options: Options) -> Iterator[Written]:
-        return (write_caption(model, read(i), _resolve(model, options)) for i in range(n))
-
-    title = "captions" if kind == "caption" else f"{kind} captions"
-    return Exam(measure=f"CIDEr-D of {n} held-out {title}", answers=answers, judge=cider.mean)
-
-
-@torch.inference_mode()
-def write_caption(model: Model, reading: Reading, options: DecodeOptions) -> Written:
-    """One caption by the decoding loop, so that rules that look at the answer can be tried too; unlike `eval.batch`."""
-    segments = list(reading.segments)
-    *_, last = answer_steps(model.net, segments, options, cache=None if segments else reading.cache)
-    text = model.tokenizer.decode(i for i in last.canvas.tolist() if i != model.tokenizer.mask_id)
-    tokens = tokens_per_forward(last, model.net.config) * last.forwards
-    return Written(text=text, passes=last.forwards, tokens=tokens)
 
 
 def likeness_exam(model: Model, pictures: Sequence[Any], question: str, length: int) -> Exam:

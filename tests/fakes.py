@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from lavida.config import DenoiserConfig, TilesConfig, VisionConfig, VLMConfig
+from lavida.image.tiles import Grid
 from lavida.model.vlm import VLM
 
 DENOISER = {
@@ -52,3 +54,8 @@ def tiny_model(config: VLMConfig, seed: int = 0) -> VLM:
             if p.dim() > 1 and "embedding" not in name:
                 p.mul_(8)
     return model.eval()
+
+
+def image_tokens(model: VLM, views: Tensor, grid: Grid) -> Tensor:
+    """Image tokens [T, D] of one picture's views [V, 3, S, S]."""
+    return model.image_tokens(model.tower(views), grid)

@@ -76,12 +76,12 @@ def test_pictures_are_forgotten_in_order(monkeypatch: pytest.MonkeyPatch) -> Non
     look, looks = model.net.look, []
     monkeypatch.setattr(model.net, "look", lambda views: looks.append(1) or look(views))
     model.ask(gradient(40), "What?", length=1)
-    model.sight.store.budget = 2 * model.sight.store.size
+    model.reader.store.budget = 2 * model.reader.store.size
     for width, seen in ((50, 2), (40, 2), (60, 3), (40, 3), (50, 4)):
         model.ask(gradient(width), "What?", length=1)
-        assert len(looks) == seen and model.sight.store.size <= model.sight.store.budget
+        assert len(looks) == seen and model.reader.store.size <= model.reader.store.budget
     model.forget()
-    assert len(model.sight.store) == 0
+    assert len(model.reader.store) == 0
 
 
 def test_seed_and_threads(model: Model) -> None:
@@ -98,7 +98,7 @@ def test_seed_and_threads(model: Model) -> None:
 
 def test_the_hint_is_part_of_the_prefix(model: Model) -> None:
     bare = Model(model.net, model.tokenizer)
-    seen, without = (m.sight.look(gradient(), m.net.config.tiles) for m in (model, bare))
+    seen, without = (m.reader.images.encode(gradient(), m.net.config.tiles) for m in (model, bare))
     assert len(seen.tokens) > len(without.tokens)
 
 

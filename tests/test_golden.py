@@ -24,9 +24,8 @@ from lavida.checkpoint.io import load_checkpoint
 from lavida.checkpoint.layouts import LLADA, LLAMA, Layout
 from lavida.config import VLMConfig
 from lavida.data.collate import Batch
-from lavida.decode.canvas import find_stop
-from lavida.decode.context import answer_steps
-from lavida.decode.loop import Step
+from lavida.decode.driver import answer_steps
+from lavida.decode.loop import Step, find_stop
 from lavida.decode.options import DecodeOptions
 from lavida.diffusion.loss import shift_rows
 from lavida.diffusion.masking import complementary
@@ -36,6 +35,7 @@ from lavida.model.projector import pool
 from lavida.model.vlm import VLM
 from lavida.train.step import attention_mask, hidden_loss, spread
 from tests import official_args
+from tests.fakes import image_tokens
 
 pytestmark = pytest.mark.golden
 ROOT = Path(os.environ.get("LAVIDA_GOLDEN", Path(__file__).parent / "golden"))
@@ -210,7 +210,8 @@ class _Pictures:
     def segments(self, case: dict[str, Any]) -> list[Tensor]:
         file = case["image"]
         if file and file not in self.seen:
-            self.seen[file] = self.model.encode_image(*_views(self.folder, file, self.config))
+            views, grid = _views(self.folder, file, self.config)
+            self.seen[file] = image_tokens(self.model, views, grid)
         return self.model.segments(torch.tensor(case["input_ids"][0]), [self.seen[file]] if file else [])
 
 

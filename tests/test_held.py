@@ -12,8 +12,9 @@ from PIL import Image
 
 import lavida
 from lavida.api import Model
-from lavida.decode.context import answer_steps
-from lavida.decode.resolve import decode_options
+from lavida.decode.driver import answer_steps
+from lavida.decode.options import DecodeOptions
+from lavida.decode.resolve import checked_options, constraint_for, decode_options
 from lavida.errors import RequestError
 from tests.pictures import gradient
 from tests.tiny import tiny_model
@@ -50,14 +51,18 @@ def test_a_schema_is_a_mapping_json_or_a_file(model: Model, picture: Image.Image
     assert value["count"] >= 3 and len(value["name"]) <= 5
 
 
+def _options(model: Model, options: dict[str, object]) -> DecodeOptions:
+    return checked_options(model.net.config, model.tokenizer, options)
+
+
 def test_a_canvas_of_unstated_length_has_room(model: Model, picture: Image.Image) -> None:
     long = "a cat and a dog and a bird and an owl and one red ball"
-    options = model._options({"choices": ["yes", long]})
+    options = _options(model, {"choices": ["yes", long]})
     assert options.length == len(model.tokenizer.encode(long)) + 1
-    assert model._options({"choices": ["yes"]}).length == 16
-    shortest = model.constraint(model._options({"schema": FORM})).shortest()
-    assert model._options({"schema": FORM}).length == 2 * shortest
-    assert model._options({"choices": ["yes", long], "length": 5}).length == 5
+    assert _options(model, {"choices": ["yes"]}).length == 16
+    shortest = constraint_for(model.net.config, model.tokenizer, _options(model, {"schema": FORM})).shortest()
+    assert _options(model, {"schema": FORM}).length == 2 * shortest
+    assert _options(model, {"choices": ["yes", long], "length": 5}).length == 5
     assert model.ask(picture, "?", choices=["yes", long], length=5).text == "yes"
 
 
@@ -79,7 +84,7 @@ def test_the_stops_of_a_family_give_way(model: Model) -> None:
 
 
 def test_a_language_that_nothing_holds_to_is_refused(model: Model) -> None:
-    options, prompt = model._options({"regex": "a"}), model.net.denoiser.embed(torch.tensor([[20, 21]]))
+    options, prompt = _options(model, {"regex": "a"}), model.net.denoiser.embed(torch.tensor([[20, 21]]))
     with pytest.raises(RequestError, match="give its constraint"):
         next(answer_steps(model.net, [prompt], options))
 

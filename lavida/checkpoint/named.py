@@ -17,6 +17,8 @@ from lavida.text.tokenizer import Vocabulary
 
 MODELS = {"lavida-mini": Path(__file__).parents[1] / "assets" / "mini"}
 DEFAULT_MODEL = "lavida-mini"
+AUTO = "auto"
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def load_net(folder: Path, *, dtype: torch.dtype | None = None, **placed: Any) -> VLM:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from lavida.api import Answer, Draft, Model
-    from lavida.engine.ticket import Ticket
+    from lavida.engine import Ticket
 
 AT_ONCE = 8  # answers written side by side, if their keys fit into memory
 JSON_FIELDS = ("image", "prompt", "text", "steps", "seconds", "tokens_per_forward")
@@ -65,7 +65,7 @@ def _begun(
             if model is None:
                 model = _load(request)
             if engine is None and len(groups) > 1 and (most := _at_once(model, request)) > 1:
-                from lavida.engine.engine import Engine
+                from lavida.engine import Engine
 
                 engine = Engine(model, most=most)
             name = ", ".join(one.name for one in group)
@@ -141,7 +141,9 @@ def _open(one: Input | Video | LavidaError, request: Request) -> Image.Image | V
 
 
 def _suited(model: Model, opened: Image.Image | Video, file: Input | Video) -> Image.Image | Video:
-    return opened if isinstance(opened, Video) else model.open(opened, name=file.name)
+    from lavida.decode.request import open_picture
+
+    return opened if isinstance(opened, Video) else open_picture(model.net.config, opened, name=file.name)
 
 
 def _load(request: Request) -> Model:
@@ -155,17 +157,23 @@ def _load(request: Request) -> Model:
 
 
 def _answer(model: Model, shown: list[Image.Image | Video], name: str, question: str, request: Request) -> Answer:
+    from lavida.decode.request import make_request, turns_of
+
     drafts: list[Draft] = []
     start = time.perf_counter()
-    stream = model.stream(shown, question, **request.decode)
+    asked = make_request(model.reader, turns_of(shown, question), request.decode, folder=model.folder)
+    stream = asked.drafts()
     if request.show:
         from lavida.cli.show import show
 
         title = f"{name}: {question}" if name else question
         stream = show(stream, title=title, file=sys.stderr if request.json else sys.stdout)
-    drafts.extend(stream)
+    if request.show or request.record:
+        drafts.extend(stream)
+    else:
+        asked.run()
     seconds = time.perf_counter() - start
-    answer = model.answer(drafts[-1], image=name, question=question, seconds=seconds)
+    answer = replace(asked.answer(seconds), image=name)
     if request.record:
         from lavida.cli.record import animation
 

@@ -38,6 +38,7 @@ def audit(
     from lavida import api
     from lavida.cli.heat import page, show
     from lavida.cli.picture import open_one
+    from lavida.decode.request import open_picture
 
     picture = open_one(image)
     loaded = api.load(
@@ -47,7 +48,8 @@ def audit(
     found = loaded.audit(picture, text, question=asked, cache=cache)
     if html is not None:
         try:
-            html.write_text(page(found, picture=loaded.open(picture), title=asked), encoding="utf-8")
+            shown = open_picture(loaded.net.config, picture)
+            html.write_text(page(found, picture=shown, title=asked), encoding="utf-8")
         except OSError as error:
             raise RequestError(f"cannot write {html} ({error.strerror}); choose another place") from None
     if json:

@@ -1,28 +1,29 @@
-"""`lavida calibrate`, `lavida calibrate --data build/mini`, `lavida calibrate --model my-model photos/*.jpg`."""
+"""`lavida calibrate`, `lavida calibrate --model my-model photos/*.jpg`."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lavida.cli import options as o
 from lavida.cli.answer import told, write_text
 
+if TYPE_CHECKING:
+    from lavida.api import Model
+    from lavida.decode.calibration import Table
+
 Images = Annotated[
-    list[str] | None, typer.Argument(metavar="[IMAGE...]", help="Pictures to try the settings on, without --data.")
+    list[str] | None,
+    typer.Argument(metavar="[IMAGE...]", help="Pictures to try the settings on. Default: the demo photograph."),
 ]
 
 
 def calibrate(
     images: Images = None,
     model: o.Model = "lavida-mini",
-    data: Annotated[
-        Path | None, typer.Option(help="What `lavida data build mini` made: quality is CIDEr-D of captions.")
-    ] = None,
-    questions: Annotated[int, typer.Option(help="Scenes of --data that are described, at most 200.")] = 100,
     length: Annotated[int | None, typer.Option(help="Tokens of the canvas that settings are tried on.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Measure the quality anew though a table has it.")] = False,
     out: Annotated[
@@ -35,16 +36,22 @@ def calibrate(
     template: o.Template = None,
     threads: o.Threads = "auto",
 ) -> None:
-    """Time this machine, and find out what each setting is worth unless the model's table says so already."""
+    """Time this machine, and measure the quality of each setting unless the model's table has it already."""
     from lavida import api
     from lavida.calibrate import calibrate as measure
-    from lavida.decode.budget import QUALITIES, Wish, choose_setting
-    from lavida.decode.calibration import keep_table
 
     loading = {"device": device, "dtype": dtype, "quantize": quantize, "offload": offload, "template": template}
     loaded = api.load(model, threads=threads, **loading)
-    table = measure(loaded, images=images or (), data=data, questions=questions, length=length, again=again)
-    kept, length = keep_table(table, loaded.folder), table.quality.length
+    table = measure(loaded, images=images or (), length=length, again=again)
+    report(table, loaded, out)
+
+
+def report(table: Table, model: Model, out: Path | None) -> None:
+    """Store a table beside its model, print the setting of each quality, and write the qualities to `out`."""
+    from lavida.decode.budget import QUALITIES, Wish, choose_setting
+    from lavida.decode.calibration import keep_table
+
+    kept, length = keep_table(table, model.folder), table.quality.length
     for name in QUALITIES:
         chosen = choose_setting(Wish(quality=name), table, table.speeds[-1], length=length, pictures=1)
         print(f"{name}: {told(chosen.to_json())}")

@@ -1,4 +1,4 @@
-"""`lavida data check FILE`: what is in a data set, and what of it is broken; `lavida data build mini|documents`."""
+"""`lavida data check FILE`: count the samples of a data set and list those that cannot be used."""
 
 from __future__ import annotations
 
@@ -17,9 +17,6 @@ LISTED = 20  # broken entries; --json lists all
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
-Out = Annotated[Path | None, typer.Option(help="Folder of the data set, about 100 MB. Default: build/NAME.")]
-Cache = Annotated[Path, typer.Option(help="Folder of the fetched packages: 750 MB for mini, 40 MB for documents.")]
-
 File = Annotated[
     str,
     typer.Argument(
@@ -37,30 +34,6 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object, every broke
 @app.callback(context_settings={"help_option_names": ["-h", "--help"]})
 def data() -> None:
     """Data sets."""
-
-
-@app.command(context_settings={"help_option_names": ["-h", "--help"]})
-def build(
-    name: Annotated[
-        str, typer.Argument(help="The data set: mini, or documents (receipts, tickets and labels to read).")
-    ],
-    out: Out = None,
-    cache: Cache = Path("build/packages"),
-    count: Annotated[int, typer.Option(help="Of documents: those to train on; 480 held-out ones come on top.")] = 4000,
-) -> None:
-    """Fetch what is missing and build it; run again after any interruption."""
-    out = out or Path("build") / name
-    if name == "mini":
-        from mini.data.build import build_mini
-
-        build_mini(out, cache)
-    elif name == "documents":
-        from mini.data.documents.build import build_documents
-        from mini.data.documents.fonts import Cabinet
-
-        build_documents(out, Cabinet.fetch(cache), train=count)
-    else:
-        raise RequestError(f"unknown data set {name!r}; choose mini or documents")
 
 
 @app.command(context_settings={"help_option_names": ["-h", "--help"]})

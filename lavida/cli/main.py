@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lavida.errors import LavidaError
 from lavida.threads import wait_passively
+
+if TYPE_CHECKING:
+    import typer
 
 # verb -> (module whose `app` is a typer application, what it does)
 VERBS = {
@@ -27,16 +31,10 @@ VERBS = {
     "inspect": ("lavida.cli.inspect", "What a checkpoint is, and whether all of it is there."),
     "convert": ("lavida.cli.convert", "Write a checkpoint in our layout or in the published one."),
     "make-random": ("lavida.cli.make_random", "Write a random checkpoint of any family, to test with."),
-    "data": ("lavida.cli.data", "Build the data set of lavida-mini."),
+    "data": ("lavida.cli.data", "Check a data set: read every entry, open every picture."),
     "train": ("lavida.cli.train", "Train a model on your data by a recipe, or go on with a run."),
-    "train mini": ("mini.cli.train_mini", "Train lavida-mini itself, or go on with a run."),
     "train report": ("lavida.cli.report", "Draw a run into one HTML page."),
     "calibrate": ("lavida.cli.calibrate", "Measure a model here, for --quality and --deadline."),
-    "eval infill": ("mini.cli.eval_infill", "Words removed from held-out captions and written anew."),
-    "eval audit": ("mini.cli.eval_audit", "Wrong names in captions: found by an audit, mended by a revision."),
-    "eval poem": ("mini.cli.eval_poem", "Poems whose lines must begin as told: who keeps to it, at what likelihood."),
-    "eval extract": ("mini.cli.eval_extract", "Fields read off documents of held-out values, fonts and layouts."),
-    "eval": ("mini.cli.eval", "Figures of lavida-mini and its baselines."),
 }
 
 HELP = """Usage: lavida COMMAND [OPTIONS] ...
@@ -53,14 +51,19 @@ Commands:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code: 0, 2 for a mistake of the user, 130 if interrupted."""
-    wait_passively()  # before a command imports PyTorch
     args = list(sys.argv[1:] if argv is None else argv)
+    return guard(lambda: _run(args))
+
+
+def guard(run: Callable[[], int], program: str = "lavida") -> int:
+    """Return the exit code of `run`; report a user's mistake as one line on standard error."""
+    wait_passively()  # before a command imports PyTorch
     try:
-        code = _run(args)
+        code = run()
         sys.stdout.flush()
         return code
     except LavidaError as error:
-        return complain(error)
+        return complain(error, program)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -69,12 +72,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 141
     except OSError as error:  # a full disk, a folder that cannot be written
         where = f"{error.filename}: " if error.filename else ""
-        return complain(f"{where}{error.strerror or error}; free some space or choose another place")
+        return complain(f"{where}{error.strerror or error}; free some space or choose another place", program)
 
 
-def complain(error: object) -> int:
-    """One line on standard error; the exit code of a mistake."""
-    print(f"lavida: {' '.join(str(error).split())}", file=sys.stderr)
+def complain(error: object, program: str = "lavida") -> int:
+    """Print one line on standard error and return the exit code of a mistake."""
+    print(f"{program}: {' '.join(str(error).split())}", file=sys.stderr)
     return 2
 
 
@@ -95,25 +98,28 @@ def _run(args: list[str]) -> int:
             return complain(f"unknown command {args[0]!r} and no such file; choose one of {', '.join(VERBS)}")
         args = ["describe", *args]
     words = 2 if " ".join(args[:2]) in VERBS else 1
-    return _invoke(" ".join(args[:words]), args[words:])
+    verb = " ".join(args[:words])
+    return invoke(import_module(VERBS[verb][0]).app, f"lavida {verb}", args[words:])
 
 
-def _invoke(verb: str, args: list[str]) -> int:
+def invoke(app: typer.Typer, command: str, args: list[str], program: str = "lavida") -> int:
+    """Run a typer application under the name `command` and return its exit code."""
     import typer
     import typer.main
 
-    command = typer.main.get_command(import_module(VERBS[verb][0]).app)
+    parser = typer.main.get_command(app)
     usage_error = typer.BadParameter.__base__  # unknown options, missing arguments: typer exports only a leaf
     try:
-        # Not command.main(): it would print usage errors in its own way and turn a broken pipe into exit code 1.
-        with command.make_context(f"lavida {verb}", args) as context:
-            return command.invoke(context) or 0
+        # Not parser.main(): it would print usage errors in its own way and turn a broken pipe into exit code 1.
+        with parser.make_context(command, args) as context:
+            return parser.invoke(context) or 0
     except typer.Exit as error:
         return error.exit_code
     except typer.Abort:
         return 130
     except usage_error as error:
-        return complain(f"{error.format_message().rstrip('.')}; see `lavida {verb} --help`")
+        command = error.ctx.command_path if error.ctx else command
+        return complain(f"{error.format_message().rstrip('.')}; see `{command} --help`", program)
 
 
 if __name__ == "__main__":

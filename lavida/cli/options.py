@@ -12,7 +12,6 @@ import typer
 from lavida.threads import parse_threads
 
 Model = Annotated[str, typer.Option(help="Model: a folder, the id owner/name of a hub model, or lavida-mini.")]
-Twin = Annotated[str | None, typer.Option(help="Autoregressive twin: a folder of `lavida train mini --objective ar`.")]
 Steps = Annotated[int | None, typer.Option(help="Forward passes, 1 to --length; fewer is faster. Default: --length.")]
 Length = Annotated[
     int | None,

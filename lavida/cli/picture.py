@@ -25,10 +25,13 @@ def open_one(image: str) -> Image.Image:
 
 def each(found: Sequence[Input], model: Model, tell: Callable[[Image.Image, str], None]) -> int:
     """Open each picture and `tell` of it by its name; one that fails does not stop the others. The exit code."""
+    from lavida.decode.request import open_picture
+
     code = 0
     for one in found:
         try:
-            tell(model.open(open_image(one.source, name=one.name, any_shape=True), name=one.name), one.name)
+            opened = open_image(one.source, name=one.name, any_shape=True)
+            tell(open_picture(model.net.config, opened, name=one.name), one.name)
         except LavidaError as error:
             code = complain(error)
     return code

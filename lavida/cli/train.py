@@ -86,7 +86,7 @@ def train(
 ) -> None:
     """Train by a recipe of the papers, or go on with a run; the model is written to OUT/model, ready for --model.
 
-    `lavida train mini` trains lavida-mini itself, `lavida train report RUN` draws a run.
+    `lavida train report RUN` draws a run.
     """
     if epochs is not None and steps is not None:
         raise RequestError("--epochs and --steps say the same; give one of them")

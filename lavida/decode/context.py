@@ -1,230 +1,286 @@
-"""From a model and a prompt to the steps of an answer: cached, uncached, guided; or left to right.
+"""Contexts: the ways in which a canvas stands behind its prompt, and the hidden states that predict its tokens.
 
-An answer is a coroutine (`answering`): it yields what it wants computed with the weights and is sent the result, so it
-does not matter who computes it, and with what beside it. `steps_alone` does so one by one, `lavida.engine` for many
-answers at once.
+| context | prompt | canvas | which models |
+|---|---|---|---|
+| `PrefixContext` | computed once; never sees the canvas | recomputed at each step | LaViDa, lavida-mini: exact |
+| `FullContext` | recomputed with the canvas, sees it | recomputed | LLaDA, Dream, LLaDA-V: exact |
+| `BlockContext` | kept while a block is written | the block, or what follows too | approximates the full one |
+| `LeftToRightContext` | computed once | each token once | autoregressive models |
+| `GuidedContext` | two of the above | two | classifier-free guidance |
+
+A context makes no forward pass itself: it says which ones a query needs (`forwards`) and reads their results
+(`hidden`), so that the driver can share them among answers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from lavida.cache.block import BlockCache
 from lavida.cache.prefix import PrefixCache
-from lavida.constrain.base import Constraint
-from lavida.decode.canvas import Canvas
-from lavida.decode.fused import HeadOf, in_one_piece, lean_scores
-from lavida.decode.loop import LogitsOf, Step, write
 from lavida.decode.options import BLOCK_CACHES, RULES, DecodeOptions
-from lavida.decode.score import Look
-from lavida.decode.select import forbid, propose
+from lavida.decode.score import Head, Query
 from lavida.errors import RequestError
-from lavida.model.passes import Pass, Passing, Reading, alone
 from lavida.model.vlm import VLM
-
-HiddenOf = Callable[[Tensor], Tensor]  # canvases [B, L] -> hidden states [B, L, D], row i speaking of token i
-RowsOf = Callable[[Look], Passing[Tensor]]  # hidden states [n, D] that speak of a look's rows
-Answering = Generator[Pass | Reading | Step, Tensor | None, Step | None]  # returns the last step, if any
+from lavida.nn.ragged import Forward
 
 
-def answer_steps(
-    model: VLM,
-    segments: list[Tensor],
-    options: DecodeOptions,
-    *,
-    draft: Tensor | None = None,
-    cache: PrefixCache | None = None,
-    constraint: Constraint | None = None,
-) -> Iterator[Step]:
-    """The steps of an answer to the prompt pieces [1, P_i, D] of `VLM.segments`, or to what `cache` holds.
+class Context(Protocol):
+    """Answer queries about one canvas."""
 
-    `draft` [L] is filled in where it holds the mask id; behind `options.length` it must hold none. Raises RequestError.
+    head: Head
+
+    def forwards(self, query: Query) -> list[Forward]:
+        """Return the forward passes that a query needs; there may be none."""
+
+    def hidden(self, query: Query, outputs: Sequence[Tensor]) -> Tensor | None:
+        """Return the hidden states [n, D] that predict the query's rows, from the outputs [1, T, D] of `forwards`.
+
+        None asks for another round: these outputs were the prompt's.
+        """
+
+
+class PrefixContext:
+    """Stand behind a prompt whose keys and values are kept: exact under the Prefix-DLM mask.
+
+    Args:
+        model: The network.
+        cache: Holds the prompt, or what of it comes before `words`.
+        words: Embeddings [1, W, D] that are computed at the first query and join the cache.
+        keep: Called when they have joined it.
     """
-    return steps_alone(model, answering(model, segments, options, draft=draft, cache=cache, constraint=constraint))
+
+    def __init__(
+        self, model: VLM, cache: PrefixCache, words: Tensor | None = None, keep: Callable[[], None] | None = None
+    ) -> None:
+        self.model, self.cache, self.head = model, cache, model.denoiser.head
+        self._words, self._keep = words, keep
+        self._shift = model.config.denoiser.logit_shift
+        _check_prompt(model, cache.length + (0 if words is None else words.shape[1]))
+
+    def forwards(self, query: Query) -> list[Forward]:
+        """Return the pass over the whole canvas; none where the prompt alone predicts the first token."""
+        if self._words is not None:
+            return [Forward(x=self._words, cache=self.cache)]
+        if self._prompt_predicts(query):
+            return []
+        return [self.forward(query.ids[None])]
+
+    def hidden(self, query: Query, outputs: Sequence[Tensor]) -> Tensor | None:
+        """Return the rows of the query; as in `Context`."""
+        if self._words is not None:
+            self._close(outputs[0])
+            return None
+        if self._prompt_predicts(query):
+            return self._tail()
+        return self.align(outputs[0])[0, query.rows.to(outputs[0].device)]
+
+    def prefill(self) -> None:
+        """Compute the prompt now, alone."""
+        if self._words is not None:
+            self._close(self.model.denoiser(self._words, cache=self.cache))
+
+    def forward(self, ids: Tensor) -> Forward:
+        """Return the pass over canvases [B, L]."""
+        _check_room(self.model, self.cache.length + ids.shape[1])
+        return Forward(x=self.model.denoiser.embed(ids.to(_device(self.model))), cache=self.cache)
+
+    def align(self, hidden: Tensor) -> Tensor:
+        """Return hidden states [B, L, D] of which row i predicts token i."""
+        if not self._shift:  # else row i predicts token i + 1, and the prompt's last row the first token
+            return hidden
+        return torch.cat((self._tail()[None].expand(len(hidden), -1, -1), hidden[:, :-1]), 1)
+
+    def _prompt_predicts(self, query: Query) -> bool:
+        return self._shift and query.rows.tolist() == [0]
+
+    def _tail(self) -> Tensor:
+        assert self.cache.tail is not None, "the prompt was not computed"
+        return self.cache.tail
+
+    def _close(self, hidden: Tensor) -> None:
+        self.cache.tail = hidden[:, -1].clone()  # it may be kept for long, the others not
+        self.cache.writing, self._words = False, None
+        if self._keep is not None:
+            self._keep()
 
 
-@torch.no_grad()
-def steps_alone(model: VLM, answer: Answering) -> Iterator[Step]:
-    """The steps of an answer whose passes are made one by one, as they are asked for."""
-    event = next(answer, None)
-    while event is not None:
-        if isinstance(event, Step):
-            yield event
-            event = next(answer, None)
-        elif isinstance(event, Pass):
-            event = answer.send(model.denoiser(event.x, mask=event.mask, cache=event.cache))
-        else:  # alone, a part of the vocabulary at a time is read: nothing of canvas x vocabulary
-            event = answer.send(None)
+class FullContext:
+    """Recompute the prompt pieces [1, P_i, D] with the canvas at every step; the prompt sees the canvas.
 
-
-@torch.no_grad()
-def answering(
-    model: VLM,
-    segments: list[Tensor],
-    options: DecodeOptions,
-    *,
-    draft: Tensor | None = None,
-    cache: PrefixCache | None = None,
-    constraint: Constraint | None = None,
-) -> Answering:
-    """The coroutine of `answer_steps`; it yields the steps, and on the way to each
-
-    a Pass, and is sent its hidden states [1, T, D], which are then its own;
-    a Reading, and is sent its logits [n, V], likewise, or None: then it reads the hidden states itself.
+    A model with `shared_image` was trained under the Prefix-DLM mask and keeps it.
     """
-    denoiser, head, room = model.config.denoiser, model.denoiser.head, options.length
-    rows_of = yield from answer_rows(model, segments, cache or options.cache, room=room)
-    if options.guidance:
-        length = cache.length if cache else _length(segments)
-        nothing = model.denoiser.embed(torch.full((1, length), denoiser.mask_id, device=_device(model)))
-        blind = yield from answer_rows(model, [nothing], options.cache, room=room)
-        rows_of, head = guided(rows_of, blind, head, options.guidance)
-    blank = Canvas.blank(options.length, denoiser.mask_id)
-    canvas = blank if draft is None else Canvas.draft(draft, denoiser.mask_id)
-    if denoiser.autoregressive:
-        check_left_to_right(canvas, options)
-    elif prompt_decides_first(model, canvas, options):
-        look = Look(ids=canvas.ids, rows=torch.zeros(1, dtype=torch.long), block=slice(0, 1), fresh=True)
-        hidden = yield from rows_of(look)
-        commit_first(look, head(hidden, None), canvas, options, denoiser.mask_id, constraint)
-    generator = torch.Generator().manual_seed(options.seed)
-    shared = {"mask_id": denoiser.mask_id, "generator": generator, "constraint": constraint}
-    writing = write(canvas, options, eos_ids=denoiser.eos_ids, **shared)
-    event, last = next(writing, None), None
-    while event is not None:
-        if isinstance(event, Look):
-            hidden, read = (yield from rows_of(event)), head
-            if not options.guidance and in_one_piece(len(hidden), denoiser.vocab_size, options):
-                logits = yield Reading(hidden=hidden)
-                hidden, read = (hidden, read) if logits is None else (logits, _part)
-            event = writing.send(lean_scores(event, hidden, read, denoiser.vocab_size, options, **shared))
-        else:
-            yield event
-            last, event = event, next(writing, None)
-    return last
+
+    def __init__(self, model: VLM, segments: Sequence[Tensor]) -> None:
+        self.model, self.head, self.segments = model, model.denoiser.head, list(segments)
+        self._shift, self.length = int(model.config.denoiser.logit_shift), prompt_length(segments)
+        _check_prompt(model, self.length)
+
+    def forwards(self, query: Query) -> list[Forward]:
+        """Return the pass over prompt and canvas."""
+        return [self.forward(query.ids[None])]
+
+    def hidden(self, query: Query, outputs: Sequence[Tensor]) -> Tensor:
+        """Return the rows of the query; as in `Context`."""
+        return self.align(outputs[0])[0, query.rows.to(outputs[0].device)]
+
+    def forward(self, ids: Tensor) -> Forward:
+        """Return the pass over the prompt and canvases [B, L]."""
+        _check_room(self.model, self.length + ids.shape[1])
+        lengths = [*(s.shape[1] for s in self.segments), ids.shape[1]]
+        x = _append(self.model, self.segments, ids)
+        return Forward(x=x, mask=staircase_mask(lengths, x.device) if self.model.config.shared_image else None)
+
+    def align(self, hidden: Tensor) -> Tensor:
+        """Return the hidden states [B, L, D] of which row i predicts token i."""
+        return hidden[:, self.length - self._shift : hidden.shape[1] - self._shift]
 
 
-def _part(logits: Tensor, part: slice | None) -> Tensor:
-    return logits if part is None else logits[:, part]
+class BlockContext:
+    """Approximate the full context by keys and values of an earlier pass (Fast-dLLM, arXiv 2505.22618).
 
-
-def answer_logits(model: VLM, segments: list[Tensor], cache: str | PrefixCache = "prefix") -> LogitsOf:
-    """Logits [n, V] of what is looked at behind the prompt pieces [1, P_i, D]; `cache` as in `answer_rows`."""
-    rows_of = alone(model.denoiser, answer_rows(model, segments, cache))
-    return lambda look: model.denoiser.head(alone(model.denoiser, rows_of(look))).to(look.ids.device)
-
-
-def answer_rows(
-    model: VLM, segments: list[Tensor], cache: str | PrefixCache = "prefix", *, room: int = 0
-) -> Passing[RowsOf]:
-    """Hidden states of what is looked at behind the prompt pieces [1, P_i, D] of `VLM.segments`.
-
-    `cache` as in `answer_hidden`. "block" and "dual" approximate "none" as Fast-dLLM does (arXiv 2505.22618): a full
-    pass where a look is fresh, then only the canvas from the block on, or only the block itself, behind the keys of
-    that pass. `room` is the length of the canvas, if it is known.
+    Where a query refreshes, everything is computed; else only the canvas from the block on, or with `dual` the block
+    alone. For shifted logits that window begins one token earlier.
     """
-    if cache in BLOCK_CACHES:
-        return _Blockwise(model, segments, dual=cache == "dual")
-    held = (yield from model.prefilling(segments, room=room)) if cache == "prefix" else cache
-    hidden_of = _hidden(model, segments, held)
-    if model.config.denoiser.autoregressive and isinstance(held, PrefixCache):
-        return _NextToken(model, held, room)
-    known = held.tail if isinstance(held, PrefixCache) and model.config.denoiser.logit_shift else None
 
-    def rows_of(look: Look) -> Passing[Tensor]:
-        if known is not None and look.rows.tolist() == [0]:  # the prompt alone speaks of the first token
-            return known
-        hidden = yield from hidden_of(look.ids[None])
-        return hidden[0, look.rows.to(_device(model))]
-
-    return rows_of
-
-
-def answer_hidden(model: VLM, segments: list[Tensor], cache: str | PrefixCache = "prefix") -> HiddenOf:
-    """Hidden states of canvases behind the prompt pieces [1, P_i, D], aligned with the tokens they speak of.
-
-    "prefix" computes the prompt once: exact under the Prefix-DLM mask. A PrefixCache from `VLM.prefill` is used as it
-    is, and `segments` may then be empty. "none" recomputes everything at each call: the prompt sees the canvas too,
-    except in a model with `shared_image`, which was trained with the prefix mask and keeps it.
-    """
-    hidden_of = _hidden(model, segments, model.prefill(segments) if cache == "prefix" else cache)
-    return lambda ids: alone(model.denoiser, hidden_of(ids))
-
-
-def _hidden(model: VLM, segments: list[Tensor], cache: str | PrefixCache) -> Callable[[Tensor], Passing[Tensor]]:
-    """What `answer_hidden` does, as a coroutine; `cache` is "none" or holds the prompt."""
-    length = cache.length if isinstance(cache, PrefixCache) else _length(segments)
-    _check_prompt(model, length)
-    denoiser, shift = model.denoiser, int(model.config.denoiser.logit_shift)
-
-    def cached(ids: Tensor) -> Passing[Tensor]:
-        _check_room(model, length + ids.shape[1])
-        hidden = yield Pass(x=denoiser.embed(ids.to(_device(model))), cache=cache)
-        if shift:  # row i speaks of token i + 1, so the prompt's last row speaks of the first token
-            hidden = torch.cat((cache.tail[None].expand(len(ids), -1, -1), hidden[:, :-1]), 1)
-        return hidden
-
-    def uncached(ids: Tensor) -> Passing[Tensor]:
-        _check_room(model, length + ids.shape[1])
-        x = _behind(model, segments, ids)
-        lengths = [*(s.shape[1] for s in segments), ids.shape[1]]
-        mask = staircase(lengths, x.device) if model.config.shared_image else None
-        hidden = yield Pass(x=x, mask=mask)
-        return hidden[:, length - shift : length - shift + ids.shape[1]]
-
-    return uncached if cache == "none" else cached
-
-
-class _Blockwise:
-    """Hidden states from a `BlockCache`; for shifted logits the window begins one token before the block."""
-
-    def __init__(self, model: VLM, segments: list[Tensor], *, dual: bool) -> None:
+    def __init__(self, model: VLM, segments: Sequence[Tensor], *, dual: bool) -> None:
         if model.config.shared_image:
             raise RequestError(
                 'this model keeps its prompt apart from the answer; choose cache "prefix", which is exact'
             )
-        self._model, self._segments, self._dual = model, segments, dual
-        self._length = _length(segments)
+        self.model, self.head, self._segments, self._dual = model, model.denoiser.head, list(segments), dual
+        self._shift, self._length = int(model.config.denoiser.logit_shift), prompt_length(segments)
+        self._cache, self._start = BlockCache(model.config.denoiser.n_layers), 0
         _check_prompt(model, self._length)
-        self._cache = BlockCache(model.config.denoiser.n_layers)
 
-    def __call__(self, look: Look) -> Passing[Tensor]:
-        shift = int(self._model.config.denoiser.logit_shift)
-        _check_room(self._model, self._length + len(look.ids))
-        x = _behind(self._model, self._segments, look.ids[None])
-        start, end = 0, x.shape[1]
-        if look.fresh:
+    def forwards(self, query: Query) -> list[Forward]:
+        """Return the pass over everything, or over the window."""
+        _check_room(self.model, self._length + len(query.ids))
+        x = _append(self.model, self._segments, query.ids[None])
+        self._start, end = 0, x.shape[1]
+        if query.refresh:
             self._cache.refresh()
         else:
-            start = self._length + look.block.start - shift
-            end = self._length + look.block.stop if self._dual else end
-            self._cache.look_at(start, end)
-        hidden = (yield Pass(x=x[:, start:end], cache=self._cache))[0]
-        return hidden[look.rows.to(hidden.device) + (self._length - shift - start)]
+            self._start = self._length + query.block.start - self._shift
+            end = self._length + query.block.stop if self._dual else end
+            self._cache.look_at(self._start, end)
+        return [Forward(x=x[:, self._start : end], cache=self._cache)]
+
+    def hidden(self, query: Query, outputs: Sequence[Tensor]) -> Tensor:
+        """Return the rows of the query; as in `Context`."""
+        return outputs[0][0, query.rows.to(outputs[0].device) + (self._length - self._shift - self._start)]
 
 
-class _NextToken:
-    """What speaks of the first open token alone, from keys and values of the prompt and of all that is written."""
+class LeftToRightContext:
+    """Predict the first open token alone, from keys and values of the prompt and of all that is written."""
 
-    def __init__(self, model: VLM, held: PrefixCache, room: int) -> None:
-        self._model, self._cache, self._read = model, held.fork(room), 0
+    def __init__(self, prompt: PrefixContext, room: int) -> None:
+        prompt.prefill()
+        self.model, self.head = prompt.model, prompt.head
+        self._cache, self._read = prompt.cache.fork(room), 0
 
-    def __call__(self, look: Look) -> Passing[Tensor]:
-        (row,) = look.rows.tolist()
-        _check_room(self._model, self._cache.length + len(look.ids) - self._read)
-        new = look.ids[self._read : row].to(_device(self._model))
-        if len(new):
-            hidden = yield Pass(x=self._model.denoiser.embed(new[None]), cache=self._cache)
-            self._cache.tail = hidden[:, -1]
-            self._read = row
+    def forwards(self, query: Query) -> list[Forward]:
+        """Return the pass over the tokens written since the last query."""
+        (row,) = query.rows.tolist()
+        _check_room(self.model, self._cache.length + len(query.ids) - self._read)
+        new, self._read = query.ids[self._read : row], row
+        if not len(new):
+            return []
+        return [Forward(x=self.model.denoiser.embed(new[None].to(_device(self.model))), cache=self._cache)]
+
+    def hidden(self, query: Query, outputs: Sequence[Tensor]) -> Tensor:
+        """Return the hidden state [1, D] of the last token written."""
+        if outputs:
+            self._cache.tail = outputs[0][:, -1]
+        assert self._cache.tail is not None, "the prompt was not computed"
         return self._cache.tail
 
 
-def check_left_to_right(canvas: Canvas, options: DecodeOptions) -> None:
-    """Raises RequestError for what a model that writes one token after the other cannot do."""
+class GuidedContext:
+    """Lead away from an answer to a prompt of masks: logits u + (scale + 1) (c - u) (arXiv 2502.09992).
+
+    The hidden states of both stand side by side [n, 2 D]; `head` reads them.
+    """
+
+    def __init__(self, conditional: Context, unconditional: Context, scale: float) -> None:
+        self._both, self._heads, self._scale = (conditional, unconditional), conditional.head, scale
+        self._counts = [0, 0]
+        for context in self._both:
+            if isinstance(context, PrefixContext):
+                context.prefill()
+
+    def forwards(self, query: Query) -> list[Forward]:
+        """Return the passes of both."""
+        each = [context.forwards(query) for context in self._both]
+        self._counts = [len(some) for some in each]
+        return [*each[0], *each[1]]
+
+    def hidden(self, query: Query, outputs: Sequence[Tensor]) -> Tensor:
+        """Return the hidden states [n, 2 D] of both."""
+        at = self._counts[0]
+        return torch.cat([c.hidden(query, some) for c, some in zip(self._both, (outputs[:at], outputs[at:]))], -1)
+
+    def head(self, hidden: Tensor, part: slice | None = None) -> Tensor:
+        """Return the guided logits [n, v]."""
+        c, u = (self._heads(half, part) for half in hidden.chunk(2, -1))
+        return u + (self._scale + 1) * (c - u)
+
+
+def context_for(
+    model: VLM, segments: Sequence[Tensor], options: DecodeOptions, prefix: PrefixContext | None = None
+) -> Context:
+    """Choose the context that the options ask for.
+
+    Args:
+        model: The network.
+        segments: Prompt pieces [1, P_i, D] of `VLM.segments`; not read if `prefix` is given.
+        options: `cache` and `guidance` decide, and `length` is the room behind the prompt.
+        prefix: The prompt, if its keys are kept already or are to be.
+
+    Raises:
+        RequestError: The model cannot stand behind its prompt in that way.
+    """
+    context = _unguided(model, segments, options, prefix)
+    if not options.guidance:
+        return context
+    if prefix is not None:
+        prefix.prefill()
+    length = prefix.cache.length if prefix is not None else prompt_length(segments)
+    nothing = torch.full((1, length), model.config.denoiser.mask_id, device=_device(model))
+    blind = _unguided(model, [model.denoiser.embed(nothing)], options, None)
+    return GuidedContext(context, blind, options.guidance)
+
+
+def _unguided(model: VLM, segments: Sequence[Tensor], options: DecodeOptions, prefix: PrefixContext | None) -> Context:
+    if prefix is None and options.cache in BLOCK_CACHES:
+        return BlockContext(model, segments, dual=options.cache == "dual")
+    if prefix is None and options.cache == "none":
+        return FullContext(model, segments)
+    if prefix is None:
+        prefix = PrefixContext(model, model.prefill(list(segments), room=options.length))
+    if model.config.denoiser.autoregressive:
+        return LeftToRightContext(prefix, options.length)
+    return prefix
+
+
+def prompt_predicts_first(model: VLM, fixed: Tensor, options: DecodeOptions) -> bool:
+    """Return whether the prompt's last state writes the first token of a canvas, as in Dream behind a prefix cache.
+
+    Args:
+        model: The network; its logits must be shifted.
+        fixed: bool [L], False where the canvas is open; more than the first position must be.
+        options: `cache` must be "prefix".
+    """
+    shifted = model.config.denoiser.logit_shift and not model.config.denoiser.autoregressive
+    return shifted and options.cache == "prefix" and not fixed[0] and int((~fixed).sum()) > 1
+
+
+def check_left_to_right(fixed: Tensor, options: DecodeOptions) -> None:
+    """Raise RequestError for options, or given tokens of a canvas [L], that an autoregressive model cannot follow."""
     if options.block != 1:
         raise RequestError("this model writes one token after the other; leave out steps, block and counts")
     for name in (*RULES, "revise"):
@@ -234,62 +290,26 @@ def check_left_to_right(canvas: Canvas, options: DecodeOptions) -> None:
         raise RequestError(f'this model writes left to right, without the cache {options.cache!r}; choose "prefix"')
     if options.guidance:
         raise RequestError("this model was never shown a prompt of masks; leave out guidance")
-    if canvas.fixed.any():
+    if fixed.any():
         raise RequestError("this model does not see what stands behind a gap; fill a draft in with a diffusion model")
 
 
-def staircase(lengths: list[int], device: torch.device | str = "cpu") -> Tensor:
-    """Mask [1, 1, L, L] under which each piece sees itself and the pieces before it."""
-    piece = torch.arange(len(lengths), device=device).repeat_interleave(torch.tensor(lengths, device=device))
+def staircase_mask(lengths: Sequence[int], device: torch.device | str = "cpu") -> Tensor:
+    """Return the mask [1, 1, L, L] under which each piece sees itself and the pieces before it."""
+    counts = torch.tensor(lengths, device=device)
+    piece = torch.arange(len(lengths), device=device).repeat_interleave(counts)
     return (piece[:, None] >= piece[None, :])[None, None]
 
 
-def guided(conditional: RowsOf, unconditional: RowsOf, head: HeadOf, scale: float) -> tuple[RowsOf, HeadOf]:
-    """Classifier-free guidance: u + (scale + 1) (c - u) of the logits; `unconditional` sees a prompt of masks.
-
-    The hidden states of both stand side by side [n, 2 D], and the head that comes back reads them (arXiv 2502.09992).
-    """
-
-    def rows_of(look: Look) -> Passing[Tensor]:
-        seen = yield from conditional(look)
-        blind = yield from unconditional(look)
-        return torch.cat((seen, blind), -1)
-
-    def guided_head(hidden: Tensor, part: slice | None = None) -> Tensor:
-        c, u = (head(half, part) for half in hidden.chunk(2, -1))
-        return u + (scale + 1) * (c - u)
-
-    return rows_of, guided_head
+def prompt_length(segments: Sequence[Tensor]) -> int:
+    """Return the number of tokens of prompt pieces [1, P_i, D]."""
+    return sum(segment.shape[1] for segment in segments)
 
 
-def prompt_decides_first(model: VLM, canvas: Canvas, options: DecodeOptions) -> bool:
-    """Whether the first token is to be written before the first step, as the official Dream code does with a cache."""
-    shifted = model.config.denoiser.logit_shift and not model.config.denoiser.autoregressive
-    return shifted and options.cache == "prefix" and not canvas.fixed[0] and int((~canvas.fixed).sum()) > 1
-
-
-def commit_first(
-    look: Look, logits: Tensor, canvas: Canvas, options: DecodeOptions, mask_id: int, constraint: Constraint | None
-) -> None:
-    """Write the likeliest token at the one row of `look`, by the logits [1, V] that the prompt's last state gives."""
-    logits = forbid(logits.to(look.ids.device), options.banned)
-    allowed = None if constraint is None else constraint.allowed(look.ids, look.rows)
-    if allowed is not None:
-        logits = logits.masked_fill(~allowed, -torch.inf)
-    ids = propose(logits, mask_id, 0.0, torch.Generator())
-    if constraint is not None:  # which has the last word, as in the loop
-        ids = constraint.commit(look.ids, look.rows, ids, torch.tensor([0]), logits)
-    canvas.commit(look.rows, ids)
-
-
-def _behind(model: VLM, segments: list[Tensor], ids: Tensor) -> Tensor:
-    """Embeddings [B, P + L, D] of the prompt and, behind it, canvases [B, L]."""
+def _append(model: VLM, segments: Sequence[Tensor], ids: Tensor) -> Tensor:
+    """Return the embeddings [B, P + L, D] of the prompt and, behind it, canvases [B, L]."""
     x = model.denoiser.embed(ids.to(_device(model)))
     return torch.cat((*(s.expand(len(ids), -1, -1) for s in segments), x), 1)
-
-
-def _length(segments: list[Tensor]) -> int:
-    return sum(segment.shape[1] for segment in segments)
 
 
 def _device(model: VLM) -> torch.device:

@@ -1,6 +1,6 @@
 """Log-likelihood of a given answer by Monte Carlo, for multiple choice and for comparing models.
 
-What is estimated is the bound that masked diffusion trains on (eq. 14 of arXiv 2502.09992): with l uniform on 1..n
+The estimate is of the bound that masked diffusion trains on (eq. 14 of arXiv 2502.09992): with l uniform on 1..n
 and S a random set of l of the n answer tokens, log p >= -E[(n / l) * sum over S of CE(token | the others)]. Two
 estimators of it, both unbiased and both stratified over l:
 
@@ -21,11 +21,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lavida.cache.prefix import PrefixCache
-from lavida.decode.context import HiddenOf, answer_hidden
+from lavida.decode.prompt import Prompt
 from lavida.diffusion.masking import apply_mask
 from lavida.errors import RequestError, check_seed
-from lavida.model.vlm import VLM
 
 ESTIMATORS = ("pairs", "single")
 _ROWS = 64  # canvases that go through the denoiser together, at most
@@ -33,7 +31,7 @@ _ROWS = 64  # canvases that go through the denoiser together, at most
 
 @dataclass(frozen=True, kw_only=True)
 class Likelihood:
-    """An estimate in nats; `error` is its standard error, 0 if all masks were enumerated."""
+    """Hold an estimate in nats; `error` is its standard error, 0 if all masks were enumerated."""
 
     value: float
     error: float
@@ -43,7 +41,7 @@ class Likelihood:
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """Several answers to one prompt, compared; `probabilities` add up to 1, as if there were no other answer."""
+    """Compare several answers to one prompt; `probabilities` add up to 1, as if there were no other answer."""
 
     best: int  # index of the likeliest
     likelihoods: tuple[Likelihood, ...]
@@ -53,22 +51,29 @@ class Choice:
 
 @torch.no_grad()
 def log_likelihood(
-    model: VLM,
-    segments: list[Tensor],
+    prompt: Prompt,
     answer: Tensor,
     *,
     estimator: str = "pairs",
     rounds: int = 8,
     batch: int = 16,
-    cache: str | PrefixCache = "prefix",
     seed: int = 0,
 ) -> Likelihood:
-    """Bound on log p(answer [n] | prompt pieces [1, P_i, D] of `VLM.segments`).
+    """Estimate a bound on log p(answer | prompt), in nats; of an autoregressive model, compute the value itself.
 
     Each of `rounds` independent rounds averages `batch` stratified canvases, computed together; the standard error is
-    that of the rounds' mean. An answer with no more masks than that is enumerated instead. `cache` as in
-    `decode.answer.answer_hidden`: "prefix" for models that are asked with a prefix cache, "none" for full attention.
-    Of an autoregressive model it is no bound but the value itself. Raises RequestError.
+    that of the rounds' mean. An answer with no more masks than that is enumerated instead.
+
+    Args:
+        prompt: Read with a prefix cache for models that are asked with one, else with every canvas.
+        answer: Token ids [n].
+        estimator: "pairs" or "single".
+        rounds: At least 2.
+        batch: Even, at least 2.
+        seed: Of the masks.
+
+    Raises:
+        RequestError: The answer is empty or an option is out of range.
     """
     if estimator not in ESTIMATORS:
         raise RequestError(f"unknown estimator {estimator!r}; choose one of {', '.join(ESTIMATORS)}")
@@ -76,10 +81,10 @@ def log_likelihood(
     if answer.dim() != 1 or not len(answer):
         raise RequestError("the answer holds no token; give a row of at least one id")
     check_seed(seed)
-    if model.config.denoiser.autoregressive:
-        return _next_tokens(model, segments, answer, cache)
+    if prompt.net.config.denoiser.autoregressive:
+        return _next_tokens(prompt, answer)
     n, generator = len(answer), torch.Generator().manual_seed(seed)
-    losses = partial(_losses, model, answer_hidden(model, segments, cache), answer)
+    losses = partial(_losses, prompt, answer)
     if 2**n - 1 <= rounds * batch:
         return Likelihood(value=-_enumerated(losses, n, batch).item(), error=0.0, tokens=n, passes=2**n - 1)
     draw = _pairs if estimator == "pairs" else _single
@@ -92,18 +97,14 @@ def log_likelihood(
     )
 
 
-def choose(
-    model: VLM, segments: list[Tensor], answers: Sequence[Tensor], *, by_token: bool = False, **options: Any
-) -> Choice:
+def choose(prompt: Prompt, answers: Sequence[Tensor], *, by_token: bool = False, **options: Any) -> Choice:
     """Compare several answers [n_i] by their likelihoods; `options` of `log_likelihood`. Raises RequestError.
 
-    `by_token` divides by the answers' lengths. With a prefix cache the prompt is computed once for all of them.
+    `by_token` divides by the answers' lengths.
     """
     if not answers:
         raise RequestError("there is no answer to choose from; give at least one")
-    if options.get("cache", "prefix") == "prefix":
-        options["cache"] = model.prefill(segments)
-    found = tuple(log_likelihood(model, segments, answer, **options) for answer in answers)
+    found = tuple(log_likelihood(prompt, answer, **options) for answer in answers)
     lengths = torch.tensor([one.tokens if by_token else 1 for one in found])
     scores = torch.tensor([one.value for one in found], dtype=torch.float64) / lengths
     p = scores.softmax(0)
@@ -117,29 +118,22 @@ def choose(
 
 @torch.no_grad()
 def common_log_likelihoods(
-    model: VLM,
-    segments: list[Tensor],
-    answers: Tensor,
-    *,
-    rounds: int = 8,
-    batch: int = 16,
-    cache: str | PrefixCache = "prefix",
-    seed: int = 0,
+    prompt: Prompt, answers: Tensor, *, rounds: int = 8, batch: int = 16, seed: int = 0
 ) -> Tensor:
-    """What `log_likelihood` estimates of each of the answers [C, n], under the same masks: their differences are surer.
+    """Estimate the bound [C] of each of the answers [C, n] under the same masks, which makes differences surer.
 
-    The canvases of all answers are computed together. Arguments as there.
+    The canvases of all answers are computed together. Arguments as in `log_likelihood`.
     """
     _check_size(rounds, batch)
     n, generator = answers.shape[1], torch.Generator().manual_seed(seed)
-    losses = partial(_losses, model, answer_hidden(model, segments, cache), answers)
+    losses = partial(_losses, prompt, answers)
     if 2**n - 1 <= rounds * batch:
         return -_enumerated(losses, n, batch)
     return -_pairs(losses, n, rounds, batch, generator).mean(0)
 
 
 def stratified_sizes(most: int, count: int, generator: torch.Generator) -> Tensor:
-    """Set sizes [count], each uniform on 1..most, evenly spread around the circle from a common random start."""
+    """Draw set sizes [count], each uniform on 1..most, evenly spread around the circle from a common random start."""
     start = int(torch.randint(most, (1,), generator=generator))
     # Whole offsets: rounding halves to even, as the published code does, would favour even sizes.
     return (start + torch.arange(count) * most // count) % most + 1
@@ -151,16 +145,17 @@ def _check_size(rounds: int, batch: int) -> None:
 
 
 def random_sets(n: int, sizes: Tensor, generator: torch.Generator) -> Tensor:
-    """Masks [B, n] with exactly `sizes` [B] random positions each."""
+    """Draw masks [B, n] with exactly `sizes` [B] random positions each."""
     rank = torch.rand(len(sizes), n, generator=generator).argsort(1).argsort(1)
     return rank < sizes[:, None]
 
 
-def _next_tokens(model: VLM, segments: list[Tensor], answer: Tensor, cache: str | PrefixCache) -> Likelihood:
-    """The log-likelihood itself: each token given those before it, in one pass."""
-    ids = answer.to(model.denoiser.embedding.weight.device)
-    hidden = answer_hidden(model, segments, cache)(ids[None])[0]
-    value = -F.cross_entropy(model.denoiser.head(hidden).float(), ids, reduction="none").double().sum().item()
+def _next_tokens(prompt: Prompt, answer: Tensor) -> Likelihood:
+    """Compute the log-likelihood itself: each token given those before it, in one pass."""
+    denoiser = prompt.net.denoiser
+    ids = answer.to(denoiser.embedding.weight.device)
+    hidden = prompt.hidden(ids[None])[0]
+    value = -F.cross_entropy(denoiser.head(hidden).float(), ids, reduction="none").double().sum().item()
     return Likelihood(value=value, error=0.0, tokens=len(ids), passes=1)
 
 
@@ -168,7 +163,7 @@ Losses = Callable[[Tensor], Tensor]  # masks [B, n] -> cross-entropy [..., B, n]
 
 
 def _single(losses: Losses, n: int, rounds: int, batch: int, generator: torch.Generator) -> Tensor:
-    """Estimates [rounds, ...] of the bound."""
+    """Draw estimates [rounds, ...] of the bound."""
     values = []
     for _ in range(rounds):
         sizes = stratified_sizes(n, batch, generator)
@@ -177,7 +172,7 @@ def _single(losses: Losses, n: int, rounds: int, batch: int, generator: torch.Ge
 
 
 def _pairs(losses: Losses, n: int, rounds: int, batch: int, generator: torch.Generator) -> Tensor:
-    """Estimates [rounds, ...] of the bound."""
+    """Draw estimates [rounds, ...] of the bound."""
     whole = losses(torch.ones(1, n, dtype=torch.bool)).sum((-2, -1))
     values = []
     for _ in range(rounds):
@@ -188,22 +183,23 @@ def _pairs(losses: Losses, n: int, rounds: int, batch: int, generator: torch.Gen
     return torch.stack(values)
 
 
-def _losses(model: VLM, hidden_of: HiddenOf, answers: Tensor, masks: Tensor) -> Tensor:
-    """Cross-entropy [..., B, n] of the tokens of answers [..., n] under `masks` [B, n], float64, 0 where not masked."""
-    device, (count, n) = model.denoiser.embedding.weight.device, masks.shape
+def _losses(prompt: Prompt, answers: Tensor, masks: Tensor) -> Tensor:
+    """Compute the cross-entropy [..., B, n] of answers [..., n] under `masks` [B, n], float64, 0 where not masked."""
+    denoiser = prompt.net.denoiser
+    device, (count, n) = denoiser.embedding.weight.device, masks.shape
     shape = (*answers.shape[:-1], count, n)
     ids = answers.to(device)[..., None, :].expand(shape).reshape(-1, n)
     masks = masks.to(device).expand(shape).reshape(-1, n)
     parts = []
     for some, hidden_ids in zip(masks.split(_ROWS), ids.split(_ROWS), strict=True):
-        hidden = hidden_of(apply_mask(hidden_ids, some, model.config.denoiser.mask_id))
-        ce = F.cross_entropy(model.denoiser.head(hidden[some]).float(), hidden_ids[some], reduction="none")
+        hidden = prompt.hidden(apply_mask(hidden_ids, some, prompt.mask_id))
+        ce = F.cross_entropy(denoiser.head(hidden[some]).float(), hidden_ids[some], reduction="none")
         parts.append(torch.zeros(some.shape, device=device).masked_scatter(some, ce).double().cpu())
     return torch.cat(parts).view(shape)
 
 
 def _enumerated(losses: Losses, n: int, batch: int) -> Tensor:
-    """The bounds [...] themselves: the mean over l of (n / l) times the mean loss of all sets of l tokens."""
+    """Compute the bounds [...] themselves: the mean over l of (n / l) times the mean loss of all sets of l tokens."""
     codes = torch.arange(1, 2**n)
     masks = (codes[:, None] >> torch.arange(n)) % 2 == 1
     sums = torch.cat([losses(part).sum(-1) for part in masks.split(batch)], -1)

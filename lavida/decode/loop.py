@@ -1,115 +1,207 @@
-"""THE loop: a canvas of masks becomes text, a few tokens a step, surest first (section 3.4 of arXiv 2505.16839).
+"""The denoising loop: a canvas of mask tokens becomes text, a few tokens a step (section 3.4 of arXiv 2505.16839).
 
-It knows no model: it says what it wants looked at and is sent what was seen, by one network with or without a cache, by
-an engine that shares a forward pass among many loops, or by a test's fake. It yields; observers decide.
+The loop knows no model. It tells what it wants to know of the canvas (`query`) and is told in `step`; who computes the
+answer (`decode.driver`, a test's fake) and who watches the steps is not its concern.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from lavida.constrain.base import Constraint
-from lavida.decode.canvas import Canvas, find_stop
 from lavida.decode.options import RULES, DecodeOptions
-from lavida.decode.score import Look, Scores, score
-from lavida.decode.select import adaptive_count, surest
+from lavida.decode.score import Query, Scores
+from lavida.decode.select import adaptive_count, select_positions
 from lavida.errors import RequestError
+
+
+@dataclass(kw_only=True)
+class Canvas:
+    """Hold the answer while it is written: a position that is not `fixed` holds the mask token."""
+
+    ids: Tensor  # [L]
+    fixed: Tensor  # bool [L]; a fixed position is not written again
+
+    @classmethod
+    def blank(cls, length: int, mask_id: int) -> Canvas:
+        """Return a canvas of mask tokens."""
+        return cls(ids=torch.full((length,), mask_id), fixed=torch.zeros(length, dtype=torch.bool))
+
+    @classmethod
+    def draft(cls, ids: Tensor, mask_id: int) -> Canvas:
+        """Return a canvas on which the masks of a draft [L] are open and everything else is kept."""
+        return cls(ids=ids.clone(), fixed=ids != mask_id)
+
+    def commit(self, positions: Tensor, ids: Tensor) -> None:
+        """Write `ids` [n] at the open `positions` [n]."""
+        assert not self.fixed[positions].any(), "a committed position was written again"
+        self.ids[positions] = ids
+        self.fixed[positions] = True
+
+    def reopen(self, positions: Tensor, mask_id: int) -> None:
+        """Mask `positions` [n] again."""
+        self.ids[positions] = mask_id
+        self.fixed[positions] = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """What one forward pass changed."""
+    """Describe the change that one step made."""
 
     index: int  # from 0
-    forwards: int  # passes through the model so far
-    canvas: Tensor  # ids [L], masks where nothing is committed
-    committed: Tensor  # positions [n] committed by this step
+    forwards: int  # forward passes of the denoiser over the canvas so far (NFE)
+    canvas: Tensor  # ids [L], the mask token where nothing is committed
+    committed: Tensor  # positions [n] that this step committed
     confidence: Tensor  # [L]: of committed tokens when they were committed, of open ones now, 1 for given ones
 
 
-Writing = Generator[Look | Step, Scores | None, None]
-LogitsOf = Callable[[Look], Tensor]  # logits [n, V] of `rows`, each speaking of the token at its own position
-ScoresOf = Callable[[Look], Scores]
+class DenoisingLoop:
+    """Fill every mask of a canvas: read `query`, call `step` with its scores, until `query` is None.
 
+    A committed token never changes, except where `options.revise` reopens it. Behind `options.length` the canvas must
+    be given: text that the answer leads up to.
 
-@torch.no_grad()
-def write(
-    canvas: Canvas,
-    options: DecodeOptions,
-    *,
-    mask_id: int,
-    eos_ids: Sequence[int],
-    generator: torch.Generator,
-    constraint: Constraint | None = None,
-) -> Writing:
-    """Fill every mask of `canvas`: yield a Look, be sent its Scores, yield the Step.
+    Args:
+        canvas: Written in place.
+        options: How many tokens a step commits, which, and when the answer is finished.
+        mask_id: The mask token.
+        eos_ids: Tokens that end an answer; the first pads what is cut off by a stop.
+        constraint: Has the last word on the tokens that are committed.
+        first_from_prompt: Write the first token by the prompt's own last hidden state, before any forward pass over
+            the canvas, as the official Dream code does behind a prefix cache. The step counts no forward pass.
 
-    What is committed never changes, but for what `options.revise` has written anew. `generator`, seeded with
-    `options.seed`, is the one that the scores are drawn with too. What the canvas holds behind `options.length` must be
-    given: text that the answer leads up to. Raises RequestError.
+    Raises:
+        RequestError: The canvas or the constraint does not go with the options.
     """
-    _check(canvas, options, eos_ids, constraint)
-    given = canvas.fixed.clone()
-    sure = given.double()  # [L]
-    index, stop = 0, options.length
-    for block, masks, steps in _rounds(canvas, options, given, sure, mask_id, eos_ids):
-        # 1. Share the block's masks out among its steps.
-        for turn, count in enumerate(options.plan(masks, steps, generator)):
-            # 2. Look at what is open in this block and not cut off by a stop.
-            rows = block.start + (~canvas.fixed[block.start : min(block.stop, stop)]).nonzero().flatten()
-            if not len(rows) and turn >= options.least_passes:
-                break
-            # 3. One forward pass: a token is proposed for each of them, with how sure it is.
-            scores = yield Look(ids=canvas.ids, rows=rows, block=block, fresh=options.is_fresh(turn))
-            sure[rows] = scores.confidence.to(sure)
-            # 4. Commit the surest; the others stay masked.
-            count = adaptive_count(sure[rows], count, **{rule: getattr(options, rule) for rule in RULES})
-            best = surest(sure[rows], count, options.selection_temperature, generator)
-            ids = scores.candidates[best]
-            if constraint is not None:
-                ids = constraint.commit(canvas.ids, rows, scores.candidates, best, scores.logits)
-            canvas.commit(rows[best], ids)
-            # 5. What ends the answer with nothing open before it makes the rest padding.
-            stop = find_stop(canvas.ids[: options.length], options.stops)
-            chosen = torch.cat((rows[best], _pad_after_end(canvas, options, stop, eos_ids)))
-            index += 1
-            held, surety = canvas.ids.clone(), sure.float()
-            yield Step(index=index - 1, forwards=index, canvas=held, committed=chosen, confidence=surety)
+
+    def __init__(
+        self,
+        canvas: Canvas,
+        options: DecodeOptions,
+        *,
+        mask_id: int,
+        eos_ids: Sequence[int],
+        constraint: Constraint | None = None,
+        first_from_prompt: bool = False,
+    ) -> None:
+        _check(canvas, options, eos_ids, constraint)
+        self.canvas, self.options, self.mask_id, self.constraint = canvas, options, mask_id, constraint
+        self.generator = torch.Generator().manual_seed(options.seed)  # of everything that this answer draws
+        self._eos, self._first = tuple(eos_ids), first_from_prompt
+        self._given = canvas.fixed.clone()
+        self._confidence = canvas.fixed.double()  # [L]
+        self._stop = options.length  # where the text is cut off
+        self._index = self._forwards = 0
+        self._queries = self._plan()
+        self._count = 0  # tokens to commit at this step
+        self.query: Query | None = None
+        self._next()
+
+    def _plan(self) -> Iterator[tuple[Query, int]]:
+        """Yield the query of each step and the number of tokens that it commits."""
+        canvas, options = self.canvas, self.options
+        if self._first:
+            row = torch.zeros(1, dtype=torch.long)
+            yield Query(ids=canvas.ids, rows=row, block=slice(0, 1), refresh=True, greedy=True), 1
+            options = _less_first(options)
+        for block, masks, steps in self._rounds():
+            # 1. Divide the masks of the block among its steps.
+            for turn, count in enumerate(options.plan(masks, steps, self.generator)):
+                # 2. Ask about the positions of the block that are open and not cut off by a stop.
+                rows = block.start + (~canvas.fixed[block.start : min(block.stop, self._stop)]).nonzero().flatten()
+                if not len(rows) and turn >= options.least_passes:
+                    break
+                yield Query(ids=canvas.ids, rows=rows, block=block, refresh=options.is_fresh(turn)), count
+
+    def step(self, scores: Scores) -> Step:
+        """Commit what the scores of `query` decide, and move `query` on."""
+        assert self.query is not None, "the answer is finished"
+        canvas, options, query = self.canvas, self.options, self.query
+        # 3. Take a candidate token and its confidence at each open position.
+        confidence, candidates = scores.confidence.to(self._confidence), scores.candidates
+        self._confidence[query.rows] = confidence
+        # 4. Commit the most confident ones; the others stay masked.
+        count = adaptive_count(confidence, self._count, **{rule: getattr(options, rule) for rule in RULES})
+        temperature = 0.0 if query.greedy else options.selection_temperature
+        best = select_positions(confidence, count, temperature, self.generator)
+        ids = candidates[best]
+        if self.constraint is not None:
+            ids = self.constraint.commit(canvas.ids, query.rows, candidates, best, scores.logits)
+        canvas.commit(query.rows[best], ids)
+        # 5. Pad behind an end that has no open position before it.
+        self._stop = find_stop(canvas.ids[: options.length], options.stops)
+        committed = torch.cat((query.rows[best], self._pad_after_end()))
+        self._forwards += not query.greedy
+        step = Step(
+            index=self._index,
+            forwards=self._forwards,
+            canvas=canvas.ids.clone(),
+            committed=committed,
+            confidence=self._confidence.float(),
+        )
+        self._index += 1
+        self._next()  # which may reopen what is revised
+        return step
+
+    def _next(self) -> None:
+        self.query, self._count = next(self._queries, (None, 0))
+
+    def _rounds(self) -> Iterator[tuple[slice, int, int]]:
+        """Yield each block with its masks and steps, and again the part of it that is revised."""
+        canvas, options = self.canvas, self.options
+        for (start, end), steps in zip(options.blocks(), options.steps_per_block(), strict=True):
+            masks = int((~canvas.fixed[start:end]).sum())
+            if masks:
+                yield slice(start, end), masks, steps
+            written = ~self._given[start:end]
+            if options.revise is not None and written.any():
+                last = min(end, self._end(), find_stop(canvas.ids[: options.length], options.stops))
+                mine = start + written[: max(0, last - start)].nonzero().flatten()
+                weak = mine[self._confidence[mine].argsort(stable=True)[: len(mine) // 2]]
+                weak = weak[self._confidence[weak] < options.revise]
+                canvas.reopen(weak, self.mask_id)
+                if len(weak):  # at the pace at which the block was written
+                    yield slice(start, end), len(weak), -(-len(weak) * steps // max(1, masks))
+
+    def _end(self) -> int:
+        """Return where the first committed end token stands, if it ends the answer; else the canvas's length."""
+        ids, fixed = self.canvas.ids[: self.options.length], self.canvas.fixed[: self.options.length]
+        ends = torch.isin(ids, torch.tensor(self._eos, dtype=ids.dtype)) & fixed
+        return int(ends.int().argmax()) if self.options.early_stop and ends.any() else self.options.length
+
+    def _pad_after_end(self) -> Tensor:
+        """Commit an end token at every mask behind the end of the answer, if all before it is committed."""
+        canvas, length = self.canvas, self.options.length
+        opened = (~canvas.fixed[:length]).nonzero().flatten()
+        end = self._end()
+        if not len(opened) or opened[0] < min(end, self._stop):
+            return opened[:0]
+        token = int(canvas.ids[end]) if end < length else self._eos[0]
+        canvas.commit(opened, torch.full_like(opened, token))
+        return opened
 
 
-def drive(writing: Writing, scores_of: ScoresOf) -> Iterator[Step]:
-    """The steps of one loop whose looks are answered one by one."""
-    event = next(writing, None)
-    while event is not None:
-        if isinstance(event, Look):
-            event = writing.send(scores_of(event))
-        else:
-            yield event
-            event = next(writing, None)
+def find_stop(ids: Tensor, stops: Collection[Sequence[int]]) -> int:
+    """Return where the first of the sequences `stops` begins in `ids` [L]; L if there is none."""
+    first = len(ids)
+    for stop in stops:
+        if len(stop) <= len(ids):
+            hits = (ids.unfold(0, len(stop), 1) == torch.tensor(stop, device=ids.device)).all(-1).nonzero()
+            first = min([first, *hits[:1, 0].tolist()])
+    return first
 
 
-@torch.no_grad()
-def denoise(
-    logits_of: LogitsOf,
-    canvas: Canvas,
-    options: DecodeOptions,
-    *,
-    mask_id: int,
-    eos_ids: Sequence[int],
-    constraint: Constraint | None = None,
-) -> Iterator[Step]:
-    """The plain loop: one `write`, scored by the reference; arguments and errors as there."""
-    generator = torch.Generator().manual_seed(options.seed)
-    writing = write(canvas, options, mask_id=mask_id, eos_ids=eos_ids, generator=generator, constraint=constraint)
-
-    def scores_of(look: Look) -> Scores:
-        return score(look, logits_of(look), options, mask_id=mask_id, generator=generator, constraint=constraint)
-
-    yield from drive(writing, scores_of)
+def _less_first(options: DecodeOptions) -> DecodeOptions:
+    """Return the options of the steps that follow the prompt's token, which is one of those that `counts` promised."""
+    if options.counts is None:
+        return options
+    at = next((i for i, count in enumerate(options.counts) if count), None)
+    counts = tuple(count - (i == at) for i, count in enumerate(options.counts))
+    return replace(options, counts=counts)
 
 
 def _check(canvas: Canvas, options: DecodeOptions, eos_ids: Sequence[int], constraint: Constraint | None) -> None:
@@ -124,39 +216,3 @@ def _check(canvas: Canvas, options: DecodeOptions, eos_ids: Sequence[int], const
         raise RequestError("the options name a language and nothing holds the answer to it; give its constraint")
     if constraint is not None:
         constraint.check(canvas.ids)
-
-
-def _rounds(
-    canvas: Canvas, options: DecodeOptions, given: Tensor, sure: Tensor, mask_id: int, eos_ids: Sequence[int]
-) -> Iterator[tuple[slice, int, int]]:
-    """Each block, the masks in it and the steps to write them in; then once more those of it that are revised."""
-    for (start, end), steps in zip(options.blocks(), options.steps_per_block(), strict=True):
-        masks = int((~canvas.fixed[start:end]).sum())
-        if masks:
-            yield slice(start, end), masks, steps
-        if masks and options.revise is not None:
-            last = min(end, _end(canvas, options, eos_ids), find_stop(canvas.ids[: options.length], options.stops))
-            mine = start + (~given[start:last]).nonzero().flatten()
-            weak = mine[sure[mine].argsort(stable=True)[: len(mine) // 2]]
-            weak = weak[sure[weak] < options.revise]
-            canvas.reopen(weak, mask_id)
-            if len(weak):  # at the pace at which the block was written
-                yield slice(start, end), len(weak), -(-len(weak) * steps // masks)
-
-
-def _end(canvas: Canvas, options: DecodeOptions, eos_ids: Sequence[int]) -> int:
-    """Where the first committed end token stands, if it is to end the answer; else the length of the canvas."""
-    ids, fixed = canvas.ids[: options.length], canvas.fixed[: options.length]
-    ends = torch.isin(ids, torch.tensor(list(eos_ids), dtype=ids.dtype)) & fixed
-    return int(ends.int().argmax()) if options.early_stop and ends.any() else options.length
-
-
-def _pad_after_end(canvas: Canvas, options: DecodeOptions, stop: int, eos_ids: Sequence[int]) -> Tensor:
-    """Commit an end token at every mask behind the end of the answer, if all before it is committed."""
-    opened = (~canvas.fixed[: options.length]).nonzero().flatten()
-    end = _end(canvas, options, eos_ids)
-    if not len(opened) or opened[0] < min(end, stop):
-        return opened[:0]
-    token = int(canvas.ids[end]) if end < options.length else eos_ids[0]
-    canvas.commit(opened, torch.full_like(opened, token))
-    return opened

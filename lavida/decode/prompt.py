@@ -1,7 +1,7 @@
-"""Pictures, videos and prompts as tokens and keys, kept under a budget: what was seen once is not computed again.
+"""Prompts: images and token ids become what stands before a canvas, as embeddings or as keys and values.
 
-Everything is found by a hash of its content. A second question on a picture skips the tower, the same question on it
-the prompt's pass too.
+What was computed is found again by a hash of its content, under a budget of memory: a second question about an image
+skips the image encoder, the same question about it the prompt's forward pass too.
 """
 
 from __future__ import annotations
@@ -9,131 +9,93 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
 from lavida.cache.prefix import PrefixCache
 from lavida.cache.store import BUDGET, Store
 from lavida.config import TilesConfig, VisionConfig
-from lavida.errors import ImageError
+from lavida.decode.context import FullContext, PrefixContext
+from lavida.errors import ImageError, RequestError
 from lavida.image.tiles import Grid, frame_views, views
-from lavida.model.passes import Passing, alone
-from lavida.model.vlm import IMAGE_ID, VLM
+from lavida.model.vlm import VLM
+from lavida.text.chat import ChatTemplate, last_token
 from lavida.text.labels import Label
 from lavida.text.prompt import hint_ids
 from lavida.text.tokenizer import Tokenizer, Vocabulary
 
+_CANVASES = 32  # that go through the denoiser together
+
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
-    """One picture or video."""
+class EncodedImage:
+    """Hold the tokens of one image or video."""
 
     key: bytes  # hash of its pixels and of how they were cut
     tokens: Tensor  # [T, D]: image tokens, and behind them the tower's hint if it gives one
 
 
-class Sight:
-    """The eyes of a model; `labels` are the tower's own classes, for the hint of lavida-mini.
+class ImageEncoder:
+    """Turn images and videos into tokens: views, tower, projector, hint.
 
-    `memory` bytes are kept of what was seen and of the prompts about it.
+    `labels` are the tower's own classes, for the hint of lavida-mini; `store` keeps what was computed.
     """
 
     def __init__(
-        self, net: VLM, tokenizer: Vocabulary | None, *, labels: list[Label] | None, name: str, memory: int = BUDGET
+        self, net: VLM, tokenizer: Vocabulary | None, *, labels: Sequence[Label] | None, name: str, store: Store
     ) -> None:
-        self._net, self._tokenizer, self._labels, self._name = net, tokenizer, labels, name
-        self.store = Store(memory)
-
-    def forget(self) -> None:
-        """Drop everything kept."""
-        self.store.clear()
+        self._net, self._tokenizer, self._labels, self._name, self._store = net, tokenizer, labels, name, store
 
     def require(self) -> VisionConfig:
-        """The tower's configuration. Raises ImageError if there is none."""
+        """Return the tower's configuration. Raises ImageError if there is no tower."""
         if self._net.config.vision is None:
             raise ImageError(f"the model {self._name} reads text only; load one with a vision tower")
         return self._net.config.vision
 
-    def look(self, picture: Image.Image, tiles: TilesConfig) -> Seen:
-        """Tokens of a picture cut by `tiles`, from memory if it was seen lately."""
-        pixels, grid = views(picture, self.require(), tiles)
-        return self.look_at(pixels, grid, tiles)
+    def encode(self, image: Image.Image, tiles: TilesConfig) -> EncodedImage:
+        """Encode an image that is cut into views by `tiles`."""
+        pixels, grid = views(image, self.require(), tiles)
+        return self.encode_views(pixels, grid, tiles)
 
-    def look_at(self, pixels: Tensor, grid: Grid, tiles: TilesConfig) -> Seen:
-        """The same of views [V, 3, S, S] in float32 that are cut already."""
+    def encode_views(self, pixels: Tensor, grid: Grid, tiles: TilesConfig) -> EncodedImage:
+        """Encode views [V, 3, S, S] in float32 that are cut already."""
 
         def tokens() -> Tensor:
-            features, classes = self._eyes(pixels)
-            weight = self._net.denoiser.embedding.weight
-            return torch.cat((self._net.image_tokens(features, grid, tiles).to(weight), self._hint(classes)))
+            features, classes = self._features(pixels)
+            image = self._net.image_tokens(features, grid, tiles).to(self._net.denoiser.embedding.weight)
+            return torch.cat((image, self._hint(classes)))
 
         return self._kept(pixels, repr((grid, tiles)), tokens)
 
-    def watch(self, frames: Sequence[Image.Image]) -> Seen:
-        """Tokens of a video's frames, from memory if they were seen lately."""
-        pixels = frame_views(frames, self.require())
-        weight = self._net.denoiser.embedding.weight
-        return self._kept(pixels, "video", lambda: self._net.video_tokens(self._eyes(pixels)[0]).to(weight))
-
-    def prompt(
-        self, ids: Sequence[int] | Tensor, seen: Sequence[Seen], *, cache: str, room: int = 0
-    ) -> tuple[list[Tensor], PrefixCache | None]:
-        """The prompt of ids [P] as pieces [1, P_i, D], or as keys and values if it is to be computed once.
-
-        `cache` is that of `DecodeOptions`, `room` the length of the canvas if it is known. Raises RequestError unless
-        each -200 has its picture or video.
-        """
-        return alone(self._net.denoiser, self.prompting(ids, seen, cache=cache, room=room))
-
-    def prompting(
-        self, ids: Sequence[int] | Tensor, seen: Sequence[Seen], *, cache: str, room: int = 0
-    ) -> Passing[tuple[list[Tensor], PrefixCache | None]]:
-        """The coroutine of `prompt`."""
-        net = self._net
-        ids = torch.as_tensor(ids, device=net.denoiser.embedding.weight.device)
-        if cache != "prefix":
-            return net.segments(ids, [one.tokens for one in seen]), None
-        key = ("prompt", tuple(ids.tolist()), *(one.key for one in seen))
-        held = self.store.get(key)
-        if held is None:
-            if net.config.shared_image and len(seen) == 1:
-                words = net.denoiser.embed(ids[ids != IMAGE_ID])[None]
-                held = yield from net.prefilling([words], self._keys(*seen).fork(room))
-            else:  # long: made at once, so that those who ask the same next find it
-                held = net.prefill(net.segments(ids, [one.tokens for one in seen]), room=room)
-            self.store.put(key, held, held.nbytes)
-        return [], held
-
-    def _keys(self, seen: Seen) -> PrefixCache:
-        """Keys and values of a picture that no prompt changes."""
-        held = self.store.get(("keys", seen.key))
-        if held is None:
-            held = self._net.prefill([seen.tokens[None]])
-            self.store.put(("keys", seen.key), held, held.nbytes)
-        return held
+    def encode_video(self, frames: Sequence[Image.Image]) -> EncodedImage:
+        """Encode the frames of a video."""
+        pixels, weight = frame_views(frames, self.require()), self._net.denoiser.embedding.weight
+        return self._kept(pixels, "video", lambda: self._net.video_tokens(self._features(pixels)[0]).to(weight))
 
     def frame_tokens(self) -> int:
-        """Tokens that one frame of a video takes."""
+        """Return how many tokens one frame of a video takes."""
         side = -(-self.require().cells // 2)
         return side * (side + 1)
 
-    def _kept(self, pixels: Tensor, manner: str, tokens: Callable[[], Tensor]) -> Seen:
-        found = hashlib.sha256(pixels.contiguous().numpy())
-        found.update(manner.encode())
-        key = found.digest()
-        held = self.store.get(("seen", key))
+    def _kept(self, pixels: Tensor, manner: str, tokens: Callable[[], Tensor]) -> EncodedImage:
+        digest = hashlib.sha256(pixels.contiguous().numpy())
+        digest.update(manner.encode())
+        key = digest.digest()
+        held = self._store.get(("image", key))
         if held is None:
-            held = Seen(key=key, tokens=tokens())
-            self.store.put(("seen", key), held, held.tokens.nbytes)
+            held = EncodedImage(key=key, tokens=tokens())
+            self._store.put(("image", key), held, held.tokens.nbytes)
         return held
 
-    def _eyes(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _features(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
         return self._net.look(pixels.to(self._net.denoiser.embedding.weight))
 
     def _hint(self, classes: Tensor | None) -> Tensor:
-        """Embeddings [h, D] of the tower's own first guess, from its logits [1, K]; none if it has no named classes."""
+        """Return the embeddings [h, D] of the tower's own first guess, from its logits [1, K]; may be none."""
         ids: list[int] = []
         if self._labels and classes is not None and isinstance(self._tokenizer, Tokenizer):
             ids = first_guess(self._tokenizer, self._labels, classes[0])
@@ -142,7 +104,139 @@ class Sight:
 
 
 def first_guess(tokenizer: Tokenizer, labels: Sequence[Label], classes: Tensor) -> list[int]:
-    """Ids of the hint that a tower's logits [K] over its named classes amount to."""
+    """Return the ids of the hint for a tower's logits [K] over its named classes."""
     shares = classes.float().softmax(-1)
     best = int(shares.argmax())
     return hint_ids(tokenizer, labels[best], float(shares[best]))
+
+
+@dataclass(kw_only=True)
+class Prompt:
+    """Hold a prompt that was read: pieces of embeddings, or a context with their keys and values.
+
+    `tokenizer` and `template` belong to the model and serve the editing of texts (`lavida.edit`).
+    """
+
+    net: VLM
+    segments: list[Tensor]  # [1, P_i, D] of `VLM.segments`; empty if `prefix` holds them
+    prefix: PrefixContext | None = None
+    tokenizer: Vocabulary | None = None
+    template: ChatTemplate | None = None
+
+    @classmethod
+    def of(cls, net: VLM, segments: Sequence[Tensor], cache: str | PrefixCache = "prefix") -> Prompt:
+        """Return the prompt of pieces [1, P_i, D]: "prefix" computes them now, "none" with every canvas.
+
+        A PrefixCache is used as it is, and `segments` may then be empty.
+        """
+        if cache == "none":
+            return cls(net=net, segments=list(segments))
+        held = cache if isinstance(cache, PrefixCache) else net.prefill(list(segments))
+        return cls(net=net, segments=[], prefix=PrefixContext(net, held))
+
+    @cached_property
+    def _context(self) -> PrefixContext | FullContext:
+        if self.prefix is None:
+            return FullContext(self.net, self.segments)
+        self.prefix.prefill()
+        return self.prefix
+
+    def hidden(self, ids: Tensor) -> Tensor:
+        """Compute the hidden states [B, L, D] of canvases [B, L]; row i predicts token i."""
+        forward = self._context.forward(ids)
+        return self._context.align(self.net.denoiser(forward.x, mask=forward.mask, cache=forward.cache))
+
+    @torch.no_grad()
+    def log_probabilities(self, ids: Tensor, wanted: Tensor) -> Tensor:
+        """Compute log-probabilities [n, V] at the `wanted` places, bool [B, L], of canvases [B, L]."""
+        device = self.net.denoiser.embedding.weight.device
+        parts = [
+            F.log_softmax(self.net.denoiser.head(self.hidden(rows)[at.to(device)]).float(), -1).cpu()
+            for rows, at in zip(ids.to(device).split(_CANVASES), wanted.split(_CANVASES), strict=True)
+        ]
+        return torch.cat(parts)
+
+    @property
+    def mask_id(self) -> int:
+        """The mask token."""
+        return self.net.config.denoiser.mask_id
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The tokenizer. Raises RequestError for a prompt that was made without one."""
+        if self.tokenizer is None:
+            raise RequestError("this prompt has no tokenizer; read it with Model.read")
+        return self.tokenizer
+
+    @cached_property
+    def unwritable(self) -> Tensor:
+        """Ids [n] that stand for no text: special tokens and rows of the embedding without one."""
+        denoiser = self.net.config.denoiser
+        beyond = range(self.vocabulary.size, denoiser.vocab_size)
+        named = {denoiser.mask_id, *denoiser.eos_ids, *denoiser.banned_ids, *self.vocabulary.special_ids, *beyond}
+        return torch.tensor(sorted(named))
+
+    def canvas(self, ids: Sequence[int], length: int) -> Tensor:
+        """Return a text's tokens as a canvas of at least `length`: the text, its end, end tokens."""
+        pad = self.net.config.denoiser.eos_ids[0]
+        end = last_token(self.template) if self.template is not None else None
+        written = [*ids, self.vocabulary.id_of(end) if end else pad]
+        return torch.tensor(written + [pad] * (length - len(written)))
+
+
+class PromptReader:
+    """Read prompts for one model, keeping what was computed under a budget of `memory` bytes."""
+
+    def __init__(
+        self,
+        net: VLM,
+        tokenizer: Vocabulary | None,
+        template: ChatTemplate | None = None,
+        *,
+        labels: Sequence[Label] | None = None,
+        name: str = "",
+        memory: int = BUDGET,
+    ) -> None:
+        self.net, self.tokenizer, self.template, self.name = net, tokenizer, template, name
+        self.store = Store(memory)
+        self.images = ImageEncoder(net, tokenizer, labels=labels, name=name, store=self.store)
+
+    def read(
+        self, ids: Sequence[int] | Tensor, images: Sequence[EncodedImage], *, cache: str = "prefix", room: int = 0
+    ) -> Prompt:
+        """Read token ids [P] in which each -200 stands for the next image.
+
+        Args:
+            ids: The prompt, as `lavida.text.chat.prompt_ids` writes it.
+            images: One for each place.
+            cache: That of `DecodeOptions`; "prefix" keeps keys and values, all others embeddings.
+            room: The length of the canvas, if it is known: its keys are then written behind the prompt's.
+
+        Raises:
+            RequestError: The images do not fit their places.
+        """
+        net, tokens = self.net, [image.tokens for image in images]
+        ids = torch.as_tensor(ids, device=net.denoiser.embedding.weight.device)
+        if cache != "prefix":
+            return self._prompt(net.segments(ids, tokens), None)
+        key = ("prompt", tuple(ids.tolist()), *(image.key for image in images))
+        held = self.store.get(key)
+        if held is None and net.config.shared_image and len(images) == 1:
+            words = net.segments(ids, tokens)[1]
+            held = self._image_keys(images[0]).fork(room)
+            return self._prompt([], PrefixContext(net, held, words, lambda: self.store.put(key, held, held.nbytes)))
+        if held is None:  # long: computed at once, so that the next question finds it
+            held = net.prefill(net.segments(ids, tokens), room=room)
+            self.store.put(key, held, held.nbytes)
+        return self._prompt([], PrefixContext(net, held))
+
+    def _image_keys(self, image: EncodedImage) -> PrefixCache:
+        """Return the keys and values of an image, which no prompt changes."""
+        held = self.store.get(("keys", image.key))
+        if held is None:
+            held = self.net.prefill([image.tokens[None]])
+            self.store.put(("keys", image.key), held, held.nbytes)
+        return held
+
+    def _prompt(self, segments: list[Tensor], prefix: PrefixContext | None) -> Prompt:
+        return Prompt(net=self.net, segments=segments, prefix=prefix, tokenizer=self.tokenizer, template=self.template)

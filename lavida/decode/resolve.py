@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from lavida.config import VLMConfig
 from lavida.constrain.base import CONSTRAINTS
-from lavida.decode.canvas import Canvas
 from lavida.decode.defaults import family_options
+from lavida.decode.loop import Canvas
 from lavida.decode.options import DecodeOptions
 from lavida.errors import RequestError
 from lavida.text.tokenizer import Vocabulary

@@ -1,43 +1,94 @@
-"""What the network's logits say of each open position: a candidate, and how sure it is."""
+"""Scores of open positions: a candidate token for each and how confident the model is, without logits of L x V.
+
+`score` is the way in. Where only the likeliest tokens count, the vocabulary is read in chunks, of which a few numbers a
+position are kept, as in the online softmax (arXiv 1805.02867). Everything is measured from the largest logit: with
+others = sum over all other tokens of exp(logit - largest), the largest has the probability 1 / (1 + others), and 1 - p
+is as exact as p. That matters: near the end most positions are all but certain, and the ninth digit decides which is
+committed first. `score_logits` is the float64 reference that tests hold it to, and serves samples, top_p and top_k.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from lavida.constrain.base import Constraint
 from lavida.decode.options import DecodeOptions
-from lavida.decode.select import confidence, forbid, narrow, perturb
+from lavida.decode.select import ban, confidence, forbid, narrow, perturb
+from lavida.errors import CheckpointError
+
+Head = Callable[[Tensor, slice | None], Tensor]  # hidden [n, D], part of the vocabulary (None = all) -> logits [n, v]
+
+_CHUNK = 1 << 22  # logits of one chunk: 16 MB in float32
+_ROWS = 1 << 21  # logits that are scored at once where the whole vocabulary is needed: 16 MB in float64
+_LEAST = torch.finfo(torch.float32).min  # stands for -inf, whose differences would be NaN
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
-    """What the loop asks the network at one step."""
+class Query:
+    """Ask about the open positions of a canvas at one step."""
 
     ids: Tensor  # the canvas [L]
-    rows: Tensor  # positions [n] of the open tokens that it wants scores of, all in `block`
+    rows: Tensor  # positions [n] of the open tokens to score, all in `block`
     block: slice  # the part of the canvas that is being written
-    fresh: bool  # caches that approximate are to be brought up to date
+    refresh: bool  # approximate caches are to be brought up to date
+    greedy: bool = False  # take the likeliest token whatever the options say
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """The answer to a `Look`, on the device of its canvas."""
+    """Answer a `Query`, on the device of its canvas."""
 
-    candidates: Tensor  # ids [n], one for each of its rows
-    confidence: Tensor  # [n], larger = surer
+    candidates: Tensor  # ids [n], one for each row
+    confidence: Tensor  # [n], larger = more confident
     logits: Tensor | None = None  # [n, V] that a constraint chooses by: before top_p and top_k, noise included
 
     def to(self, device: torch.device) -> Scores:
-        """The same on another device."""
+        """Return the same on another device."""
         logits = None if self.logits is None else self.logits.to(device)
         return Scores(candidates=self.candidates.to(device), confidence=self.confidence.to(device), logits=logits)
 
 
 def score(
-    look: Look,
+    query: Query,
+    hidden: Tensor,
+    head: Head,
+    vocab_size: int,
+    options: DecodeOptions,
+    *,
+    mask_id: int,
+    generator: torch.Generator,
+    constraint: Constraint | None = None,
+) -> Scores:
+    """Score the rows of a query by the hidden states [n, D] that predict them.
+
+    Samples, top_p and top_k see the whole vocabulary, a few rows at a time; a constraint sees all of it. `generator` is
+    that of the answer (`DenoisingLoop.generator`).
+
+    Raises:
+        CheckpointError: The model computes no numbers (NaN).
+    """
+    if query.greedy:
+        plain = {"temperature": 0.0, "top_p": None, "top_k": None, "remasking": "confidence", "entropy_bound": None}
+        options = replace(options, **plain)
+    drawn = {"mask_id": mask_id, "generator": generator}
+    if constraint is not None:
+        found = _constrained(query, head(hidden, None).to(query.ids.device), options, constraint, **drawn)
+    elif is_fused(options):
+        measured = {"measure": options.remasking, "banned": options.banned}
+        found = fused_scores(hidden, head, vocab_size, **measured, **drawn).to(query.ids.device)
+    else:
+        found = _by_rows(query, hidden, head, max(1, _ROWS // vocab_size), options, **drawn)
+    if found.confidence.isnan().any():
+        raise CheckpointError("the model computes NaN where it should predict a token; its weights are damaged")
+    return found
+
+
+def score_logits(
+    query: Query,
     logits: Tensor,
     options: DecodeOptions,
     *,
@@ -45,12 +96,12 @@ def score(
     generator: torch.Generator,
     constraint: Constraint | None = None,
 ) -> Scores:
-    """Scores of logits [n, V], in float64 over the whole vocabulary: the reference that a faster way must equal.
+    """Score logits [n, V] in float64 over the whole vocabulary: the reference.
 
-    `generator` is that of the answer (`loop.write`). Under a constraint all is measured among the tokens it allows.
+    Under a constraint, probabilities are those among the tokens that it allows.
     """
     logits = forbid(logits, options.banned)
-    allowed = None if constraint is None else constraint.allowed(look.ids, look.rows)
+    allowed = None if constraint is None else constraint.allowed(query.ids, query.rows)
     if allowed is not None:
         logits = logits.masked_fill(~allowed, -torch.inf)
     likely = narrow(logits, options.temperature, options.top_p, options.top_k, mask_id=mask_id)
@@ -59,3 +110,158 @@ def score(
     measured = likely / (options.temperature or 1) if options.sharp_confidence else logits
     sure = confidence(measured, candidates, options.remasking, generator)
     return Scores(candidates=candidates, confidence=sure, logits=None if constraint is None else noisy)
+
+
+def is_fused(options: DecodeOptions) -> bool:
+    """Return whether only the likeliest token of each position is wanted, with no choice among others."""
+    return options.temperature == 0 and options.top_p is None and options.top_k is None
+
+
+def fits_one_chunk(rows: int, vocab_size: int, options: DecodeOptions) -> bool:
+    """Return whether `score` reads so many rows against the whole vocabulary at once."""
+    return rows * vocab_size <= (_CHUNK if is_fused(options) else _ROWS)
+
+
+def fused_scores(
+    hidden: Tensor,
+    head: Head,
+    vocab_size: int,
+    *,
+    measure: str,
+    mask_id: int,
+    banned: Sequence[int] = (),
+    generator: torch.Generator | None = None,
+) -> Scores:
+    """Score hidden states [n, D] by their likeliest tokens, on their device.
+
+    `measure` as in `select.confidence`; "random" draws from `generator`. Rows are independent of each other.
+    """
+    state, value, candidates = None, None, None
+    bias = ban(tuple(banned), vocab_size, hidden.device) if banned else None
+    masked = hidden.new_full((len(hidden), 1), _LEAST, dtype=torch.float32)
+    step = max(1, _CHUNK // max(1, len(hidden)))
+    for start in range(0, vocab_size, step):
+        end = min(start + step, vocab_size)
+        logits = head(hidden, slice(start, end)).float()
+        if bias is not None:
+            logits += bias[start:end]
+        if start <= mask_id < end:  # the mask is no candidate, but has its share of the probability
+            masked = logits[:, mask_id - start, None].clone()
+            logits[:, mask_id - start] = -torch.inf
+        part, best = _Softmax.of(logits, measure)
+        if state is None:
+            state, value, candidates = part, part.top, best[:, 0]
+            continue
+        candidates = torch.where(part.top > value, start + best[:, 0], candidates)
+        state, value = state.join(part), torch.maximum(value, part.top)
+    state = state.join(_Softmax.of(masked, measure)[0])
+    return Scores(candidates=candidates, confidence=state.confidence(value, measure, generator))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Softmax:
+    """Hold what is kept of a part of the vocabulary; all [n] in float64."""
+
+    top: Tensor  # largest logit
+    second: Tensor  # second largest
+    others: Tensor  # sum over all but the largest of exp(-d), d = top - logit
+    weighted: Tensor  # the same sum of d exp(-d)
+
+    @classmethod
+    def of(cls, logits: Tensor, measure: str) -> tuple[_Softmax, Tensor]:
+        """Return that of logits [n, v] in float32, which are used up, and the index [n, 1] of the largest."""
+        top, best = logits.max(-1, keepdim=True)
+        top = top.clamp(min=_LEAST)
+        logits.scatter_(-1, best, -torch.inf)
+        second = logits.amax(-1).clamp(min=_LEAST) if measure == "margin" else top[:, 0]
+        below = logits.sub_(top)
+        if measure == "entropy":
+            below.clamp_(min=-1e4)  # exp is 0 there, and 0 * inf would be NaN
+            others = below.exp()
+            weighted = -below.mul_(others).sum(-1)
+        else:
+            others, weighted = below.exp_(), top[:, 0]
+        top, second, others, weighted = (t.double() for t in (top[:, 0], second, others.sum(-1), weighted))
+        return cls(top=top, second=second, others=others, weighted=weighted), best
+
+    def join(self, more: _Softmax) -> _Softmax:
+        """Return that of both parts together."""
+        top = torch.maximum(self.top, more.top)
+        lower = torch.minimum(self.top, more.top)  # one of the two largest is no longer the largest
+        down, up = torch.exp(self.top - top), torch.exp(more.top - top)
+        first, last = self.top >= more.top, self.top < more.top
+        return _Softmax(
+            top=top,
+            second=torch.maximum(torch.maximum(self.second, more.second), lower),
+            others=down * (self.others + last) + up * (more.others + first),
+            weighted=down * (self.weighted + (top - self.top) * (1 + self.others))
+            + up * (more.weighted + (top - more.top) * (1 + more.others)),
+        )
+
+    def confidence(self, value: Tensor, measure: str, generator: torch.Generator | None) -> Tensor:
+        """Return the confidence [n] in candidates with the logits `value` [n]."""
+        if measure == "random":
+            return confidence(value[:, None], value, measure, generator)
+        if measure == "confidence":
+            return torch.exp(value - self.top) / (1 + self.others)
+        if measure == "margin":
+            return -torch.expm1(self.second - self.top) / (1 + self.others)
+        return -(torch.log1p(self.others) + self.weighted / (1 + self.others))
+
+
+def _constrained(
+    query: Query,
+    logits: Tensor,
+    options: DecodeOptions,
+    constraint: Constraint,
+    *,
+    mask_id: int,
+    generator: torch.Generator,
+) -> Scores:
+    """Score logits [n, V], which become those that the constraint chooses by."""
+    if not is_fused(options):
+        return score_logits(query, logits, options, mask_id=mask_id, generator=generator, constraint=constraint)
+    allowed, vocab_size = constraint.allowed(query.ids, query.rows), logits.shape[-1]
+    if allowed is not None:
+        logits.masked_fill_(~allowed, -torch.inf)
+    if options.banned:
+        logits += ban(options.banned, vocab_size, logits.device)
+    found = fused_scores(
+        logits,
+        lambda whole, part: whole[:, part].clone(),
+        vocab_size,
+        measure=options.remasking,
+        mask_id=mask_id,
+        generator=generator,
+    )
+    logits[:, mask_id] = -torch.inf
+    return replace(found, logits=logits)
+
+
+def _by_rows(
+    query: Query,
+    hidden: Tensor,
+    head: Head,
+    size: int,
+    options: DecodeOptions,
+    *,
+    mask_id: int,
+    generator: torch.Generator,
+) -> Scores:
+    """Apply the reference to `size` rows at a time; random numbers are drawn as for all at once."""
+    late = options.remasking == "random"  # its numbers are drawn after those of all samples
+    options = replace(options, remasking="confidence") if late else options
+    pieces = [
+        score_logits(
+            replace(query, rows=rows),
+            head(some, None).to(query.ids.device),
+            options,
+            mask_id=mask_id,
+            generator=generator,
+        )
+        for rows, some in zip(query.rows.split(size), hidden.split(size), strict=True)
+    ]
+    sure = torch.cat([piece.confidence for piece in pieces])
+    if late:
+        sure = confidence(sure[:, None], sure, "random", generator)
+    return Scores(candidates=torch.cat([piece.candidates for piece in pieces]), confidence=sure)

@@ -1,4 +1,4 @@
-"""Which tokens a step proposes and which of them it commits: pure functions of the logits (float64 inside)."""
+"""Select what a step proposes and what it commits: pure functions of logits, in float64."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lavida.errors import RequestError
 
 
 def forbid(logits: Tensor, ids: Sequence[int]) -> Tensor:
-    """Logits [n, V] in float64 under which the tokens `ids` have no probability. RequestError for an id beyond V."""
+    """Return logits [n, V] in float64 that give the tokens `ids` no probability. RequestError for an id beyond V."""
     if not ids:
         return logits.double()
     return logits.double() + ban(tuple(ids), logits.shape[-1], logits.device)
@@ -20,7 +20,7 @@ def forbid(logits: Tensor, ids: Sequence[int]) -> Tensor:
 
 @lru_cache(maxsize=8)
 def ban(ids: tuple[int, ...], vocab_size: int, device: torch.device) -> Tensor:
-    """What to add to logits so that the tokens `ids` have no probability: [V], 0 or -inf. RequestError as `forbid`."""
+    """Return what to add to logits so that the tokens `ids` have no probability: [V], 0 or -inf."""
     if max(ids) >= vocab_size:
         raise RequestError(f"the banned id {max(ids)} lies outside the vocabulary of {vocab_size}; leave it out")
     with torch.inference_mode(False):
@@ -30,7 +30,7 @@ def ban(ids: tuple[int, ...], vocab_size: int, device: torch.device) -> Tensor:
 def narrow(
     logits: Tensor, temperature: float, top_p: float | None, top_k: int | None, *, mask_id: int | None = None
 ) -> Tensor:
-    """Logits [n, V] with -inf for all but the likeliest tokens of softmax(logits / temperature); 0 counts as 1.
+    """Return logits [n, V] with -inf for all but the likeliest tokens of softmax(logits / temperature); 0 counts as 1.
 
     `top_p` keeps the fewest tokens whose total probability exceeds it; `top_k` keeps so many, and equals of the last.
     The likeliest token that is not the mask, which is never written, is kept in any case.
@@ -55,7 +55,7 @@ def narrow(
 
 
 def perturb(logits: Tensor, mask_id: int, temperature: float, generator: torch.Generator) -> Tensor:
-    """Logits [n, V] in float64 whose argmax is the token to propose; that of the mask is -inf.
+    """Return logits [n, V] in float64 whose argmax is the token to propose; that of the mask is -inf.
 
     With a temperature T this is the Gumbel-max trick, logits - T log(-log u), in float64 as arXiv 2409.02908 advises:
     its argmax is a sample of softmax(logits / T). At T = 0 no random number is drawn.
@@ -68,12 +68,12 @@ def perturb(logits: Tensor, mask_id: int, temperature: float, generator: torch.G
 
 
 def propose(logits: Tensor, mask_id: int, temperature: float, generator: torch.Generator) -> Tensor:
-    """Candidate ids [n] of logits [n, V], never the mask itself: the likeliest, or a sample (`perturb`)."""
+    """Return candidate ids [n] of logits [n, V], never the mask itself: the likeliest, or a sample (`perturb`)."""
     return perturb(logits, mask_id, temperature, generator).argmax(-1)
 
 
 def confidence(logits: Tensor, candidates: Tensor, measure: str, generator: torch.Generator) -> Tensor:
-    """How sure the model is [n], larger = surer, from its noiseless logits [n, V].
+    """Compute the confidence [n], larger = more certain, from noiseless logits [n, V].
 
     "confidence": probability of the candidate; "margin": of the likeliest token less the second; "entropy": minus
     the entropy; "random": a uniform number.
@@ -99,7 +99,7 @@ def adaptive_count(
     factor: float | None = None,
     entropy_bound: float | None = None,
 ) -> int:
-    """How many of `scores` [n] to commit: `least`, or as many of the largest as the rule that is given allows.
+    """Count how many of `scores` [n] to commit: `least`, or as many of the largest as the given rule allows.
 
     `threshold` and `factor` compare probabilities (arXiv 2505.22618), `entropy_bound` minus entropies (2505.24857).
     """
@@ -115,8 +115,10 @@ def adaptive_count(
     return max(least, int(allowed.int().cumprod(0).sum()))
 
 
-def surest(scores: Tensor, count: int, temperature: float = 0.0, generator: torch.Generator | None = None) -> Tensor:
-    """Indices of the `count` largest of `scores` [n].
+def select_positions(
+    scores: Tensor, count: int, temperature: float = 0.0, generator: torch.Generator | None = None
+) -> Tensor:
+    """Return the indices of the `count` largest of `scores` [n].
 
     With a temperature they are drawn one after the other from softmax(scores / temperature) (arXiv 1903.06059).
     """

@@ -1,8 +1,8 @@
-"""What in a sentence the picture supports: the log-likelihood of each token with the picture and without it.
+"""Audit a text: the log-likelihood of each of its tokens with the image and without it.
 
 A token is held against all the others: its word is hidden, and unless it is the word's first token the ones before it
-are shown again, so that the tokens' figures add up to that of the word. An autoregressive model knows only what stands
-before a token.
+are shown again, so that the figures of the tokens add up to that of the word. An autoregressive model knows only what
+stands before a token.
 """
 
 from __future__ import annotations
@@ -13,71 +13,92 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lavida.edit.reading import Reading
+from lavida.decode.prompt import Prompt
+from lavida.diffusion.masking import apply_mask
+from lavida.errors import RequestError
+from lavida.text.holes import text_ids
+
+GREY = (127, 127, 127)  # of the image that stands for none
+LENGTH = 16  # tokens of a canvas, at least
 
 
 @dataclass(frozen=True, kw_only=True)
 class Token:
-    """A token of the text that is audited; log-likelihoods in nats."""
+    """Hold the log-likelihoods (nats) of one token of the text."""
 
     text: str
-    seen: float  # with the picture
+    seen: float  # with the image
     blind: float  # without it
-    instead: str  # the likeliest token at its place, with the picture
-    instead_seen: float  # and how likely that one is
+    instead: str  # the likeliest token at its place, with the image
+    instead_seen: float  # and its log-likelihood
 
     @property
     def support(self) -> float:
-        """What the picture says for it; below 0: against it."""
+        """What the image adds for the token; below 0, it speaks against it."""
         return self.seen - self.blind
 
 
 @dataclass(frozen=True, kw_only=True)
 class Word:
-    """The tokens of one word; punctuation is a word of its own."""
+    """Hold the tokens of one word; punctuation is a word of its own."""
 
     tokens: tuple[Token, ...]
 
     @property
     def text(self) -> str:
+        """The word, with the space before it."""
         return "".join(token.text for token in self.tokens)
 
     @property
     def seen(self) -> float:
+        """Its log-likelihood with the image."""
         return sum(token.seen for token in self.tokens)
 
     @property
     def blind(self) -> float:
+        """Its log-likelihood without the image."""
         return sum(token.blind for token in self.tokens)
 
     @property
     def support(self) -> float:
+        """What the image adds for the word; below 0, it speaks against it."""
         return self.seen - self.blind
 
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
-    """A text, word by word."""
+    """Hold a text, word by word."""
 
     words: tuple[Word, ...]
 
     @property
     def text(self) -> str:
+        """The whole text."""
         return "".join(word.text for word in self.words).strip()
 
 
 @torch.no_grad()
-def audit_ids(seen: Reading, blind: Reading, ids: Sequence[int]) -> Audit:
-    """Audit the tokens of a text under two readings of one question: with the picture and without it."""
-    spans = word_spans([seen.tokenizer.token(i) for i in ids])
-    with_picture, best, best_value = token_scores(seen, ids, spans)
-    without, _, _ = token_scores(blind, ids, spans)
+def audit(seen: Prompt, blind: Prompt, text: str, *, length: int = LENGTH) -> Audit:
+    """Audit a text under two prompts of one question: with the image, and with a grey one in its place.
+
+    `length` is that of the canvas, at least. Raises RequestError if the text is empty.
+    """
+    ids = ids_of(text, seen)
+    return audit_ids(seen, blind, ids, length=length)
+
+
+def audit_ids(seen: Prompt, blind: Prompt, ids: Sequence[int], *, length: int = LENGTH) -> Audit:
+    """Audit the tokens of a text; as `audit`."""
+    vocabulary = seen.vocabulary
+    spans = word_spans([vocabulary.token(i) for i in ids])
+    with_image, best, best_value = token_scores(seen, ids, spans, length=length)
+    without, _, _ = token_scores(blind, ids, spans, length=length)
     tokens = [
         Token(
-            text=seen.tokenizer.token(i),
-            seen=with_picture[k].item(),
+            text=vocabulary.token(i),
+            seen=with_image[k].item(),
             blind=without[k].item(),
-            instead=seen.tokenizer.token(int(best[k])),
+            instead=vocabulary.token(int(best[k])),
             instead_seen=best_value[k].item(),
         )
         for k, i in enumerate(ids)
@@ -85,35 +106,43 @@ def audit_ids(seen: Reading, blind: Reading, ids: Sequence[int]) -> Audit:
     return Audit(words=tuple(Word(tokens=tuple(tokens[a:b])) for a, b in spans))
 
 
-def token_scores(
-    reading: Reading, ids: Sequence[int], spans: Sequence[tuple[int, int]]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Log-likelihoods [n] of the tokens in `spans` of a text, the likeliest tokens [n] at their places and theirs [n].
+def ids_of(text: str, prompt: Prompt) -> list[int]:
+    """Return the tokens of a text that is there already. Raises RequestError if it is empty."""
+    if not text.strip():
+        raise RequestError("the text is empty; give at least one word")
+    return text_ids(text.strip(), prompt.vocabulary)
 
-    A span's tokens are hidden together and shown again one after the other, so that they add up to the span's figure.
+
+def token_scores(
+    prompt: Prompt, ids: Sequence[int], spans: Sequence[tuple[int, int]], *, length: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Compute the log-likelihoods [n] of the tokens in `spans` of a text, and the likeliest tokens [n] with theirs [n].
+
+    The tokens of a span are hidden together and shown again one after the other, so that they add up to the figure of
+    the span. A text without any such token gives three empty tensors.
     """
-    canvas = reading.canvas(ids)
+    canvas = prompt.canvas(ids, length)
     places = torch.tensor([i for start, stop in spans for i in range(start, stop)], dtype=torch.long)
+    if not len(places):
+        return torch.zeros(0), places, torch.zeros(0)
     wanted = torch.zeros(len(places), len(canvas), dtype=torch.bool)
     wanted[torch.arange(len(places)), places] = True
-    if reading.net.config.denoiser.autoregressive:  # one pass tells all, and it sees only what stands before
-        once = wanted.any(0)[None]
-        logp = reading.log_probabilities(canvas[None], torch.zeros_like(once), once)
+    if prompt.net.config.denoiser.autoregressive:  # one pass gives all, and it sees only what stands before
+        logp = prompt.log_probabilities(canvas[None], wanted.any(0)[None])
     else:
         ends = torch.tensor([stop for start, stop in spans for _ in range(start, stop)], dtype=torch.long)
         at = torch.arange(len(canvas))
-        logp = reading.log_probabilities(
-            canvas.expand(len(places), -1), (at >= places[:, None]) & (at < ends[:, None]), wanted
-        )
+        hidden = (at >= places[:, None]) & (at < ends[:, None])
+        logp = prompt.log_probabilities(apply_mask(canvas.expand(len(places), -1), hidden, prompt.mask_id), wanted)
     own = logp.gather(1, canvas[places, None])[:, 0]
-    best = logp.index_fill(1, reading.unwritable, -torch.inf).max(1)
+    best = logp.index_fill(1, prompt.unwritable, -torch.inf).max(1)
     return own, best.indices, best.values
 
 
 def word_spans(tokens: Sequence[str]) -> list[tuple[int, int]]:
-    """(start, stop) of each word: it begins with a space, or where letters and digits meet anything else.
+    """Return (start, stop) of each word: it begins with a space, or where letters and digits meet anything else.
 
-    What is no whole character (a byte of one) goes on the word before it; Chinese characters stand alone.
+    A token that is no whole character (a byte of one) belongs to the word before it; Chinese characters stand alone.
     """
     starts = [i for i, text in enumerate(tokens) if i == 0 or _begins(tokens[i - 1], text)]
     return list(zip(starts, [*starts[1:], len(tokens)], strict=True))

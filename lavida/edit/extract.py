@@ -1,4 +1,4 @@
-"""From a picture to a validated object: an answer held to a JSON Schema, with a confidence for each field.
+"""Extract an object from an image: an answer held to a JSON Schema, with a confidence for each field.
 
 found = model.extract("receipt.jpg", {"type": "object", "properties": {"total": {"type": "number"}}, ...})
 found.value["total"], found.confidence["/total"]
@@ -9,25 +9,27 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lavida.constrain.language import read_schema
+from lavida.decode.loop import Step
+from lavida.decode.request import Request
 from lavida.errors import RequestError
 from lavida.text.forms import form_question
 from lavida.text.spelling import spell
+from lavida.text.tokenizer import Vocabulary
 
-if TYPE_CHECKING:
-    from lavida.api import Draft, Model, Shown
+__all__ = ["Extraction", "as_schema", "extract", "field_confidence", "form_question", "leaves"]
 
 _STRINGS = json.JSONDecoder(strict=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Extraction:
-    """What was read off a picture."""
+    """Hold the object that was read off an image."""
 
     value: Any  # an object that fits the schema; of a pydantic model, an instance of it
     confidence: dict[str, float]  # of each value that is no list or object, by JSON pointer ("/items/0/price")
@@ -37,7 +39,7 @@ class Extraction:
 
 
 def as_schema(schema: Any) -> dict[str, Any]:
-    """A JSON Schema from a mapping, a file or a pydantic model. Raises RequestError if it is none of these."""
+    """Return a JSON Schema from a mapping, a file or a pydantic model. Raises RequestError if it is none of these."""
     if isinstance(schema, Mapping):
         return dict(schema)
     if hasattr(schema, "model_json_schema"):
@@ -50,21 +52,31 @@ def as_schema(schema: Any) -> dict[str, Any]:
     return found
 
 
-def extract(model: Model, image: Shown, schema: Any, *, question: str | None = None, **options: Any) -> Extraction:
-    """Ask for an object of a schema; `options` are those of `Model.ask`. Raises RequestError.
+def extract(request: Request, schema: Any) -> Extraction:
+    """Answer a request that is held to a schema, and read the object off the answer.
 
-    `schema` is a mapping, a file or a pydantic model. The confidence of a field is the product of the probabilities
-    that its tokens had when they were written, among those that the schema allowed there: 1 where it left no choice.
+    The confidence of a field is the product of the probabilities that its tokens had when they were written, among
+    those that the schema allowed there: 1 where it left no choice.
+
+    Args:
+        request: Its options hold the answer to `schema`.
+        schema: A mapping, a file or a pydantic model.
+
+    Raises:
+        RequestError: The answer does not pass a validator that the schema does not tell of.
     """
-    wanted = as_schema(schema)
     start = time.perf_counter()
-    *_, last = model.stream(image, question or form_question(wanted), schema=wanted, **options)
+    request.run()
     seconds = time.perf_counter() - start
+    step = request.last
+    text = request.text(step)
+    ends, vocabulary = request.reader.net.config.denoiser.eos_ids, request.reader.tokenizer
+    assert vocabulary is not None
     return Extraction(
-        value=_validated(json.loads(last.text), schema),
-        confidence=field_confidence(*_spelled(model, last)),
-        text=last.text,
-        steps=last.step.forwards,
+        value=_validated(json.loads(text), schema),
+        confidence=field_confidence(*_spelled(step, ends, vocabulary)),
+        text=text,
+        steps=step.forwards,
         seconds=seconds,
     )
 
@@ -79,16 +91,16 @@ def _validated(value: Any, schema: Any) -> Any:
         raise RequestError(f"the answer fits the schema but not {schema.__name__} ({reason}); loosen it") from None
 
 
-def _spelled(model: Model, draft: Draft) -> tuple[list[bytes], list[float]]:
-    """What each token of the answer spells, and how sure it was."""
-    ids, ends = draft.step.canvas.tolist(), model.net.config.denoiser.eos_ids
+def _spelled(step: Step, ends: Sequence[int], vocabulary: Vocabulary) -> tuple[list[bytes], list[float]]:
+    """Return the bytes of each token of the answer, and its confidence."""
+    ids = step.canvas.tolist()
     length = next((at for at, token in enumerate(ids) if token in ends), len(ids))
-    spelling = spell(model.tokenizer)
-    return [spelling.bytes_of(token) for token in ids[:length]], draft.step.confidence[:length].tolist()
+    spelling = spell(vocabulary)
+    return [spelling.bytes_of(token) for token in ids[:length]], step.confidence[:length].tolist()
 
 
 def field_confidence(pieces: Sequence[bytes], sure: Sequence[float]) -> dict[str, float]:
-    """The product of `sure` over the pieces of each field of the JSON text that the pieces spell."""
+    """Return the product of `sure` over the pieces of each field of the JSON text that the pieces spell."""
     ends: list[int] = []
     for piece in pieces:
         ends.append(len(piece) + (ends[-1] if ends else 0))
@@ -101,13 +113,13 @@ def field_confidence(pieces: Sequence[bytes], sure: Sequence[float]) -> dict[str
 
 
 def leaves(data: bytes) -> Iterator[tuple[str, int, int]]:
-    """(JSON pointer, from, to) of every value in a JSON text that is no list or object, in bytes."""
+    """Yield (JSON pointer, from, to) of every value in a JSON text that is no list or object, in bytes."""
     text = data.decode("latin-1")  # one character a byte: what tells values apart is ASCII
     yield from _leaves(text, _blank(text, 0), "")
 
 
-def _leaves(text: str, at: int, pointer: str) -> Iterator[tuple[str, int, int]]:
-    """The leaves of the value that begins at `at`; returns where it ends."""
+def _leaves(text: str, at: int, pointer: str) -> Generator[tuple[str, int, int], None, int]:
+    """Yield the leaves of the value that begins at `at`; return where it ends."""
     if text[at] not in "{[":
         end = _STRINGS.raw_decode(text, at)[1]
         yield pointer, at, end

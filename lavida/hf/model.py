@@ -11,12 +11,12 @@ from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import MaskedLMOutput
 
-from lavida.api import DTYPES, tokens_per_forward
 from lavida.checkpoint.io import save_checkpoint
-from lavida.checkpoint.named import load_net, tokenizer_of
-from lavida.decode.context import answer_hidden, answer_steps
+from lavida.checkpoint.named import DTYPES, load_net, tokenizer_of
+from lavida.decode.driver import Job, job_steps
 from lavida.decode.loop import Step
-from lavida.decode.prompt import Seen, Sight
+from lavida.decode.prompt import EncodedImage, PromptReader
+from lavida.decode.request import tokens_per_forward
 from lavida.decode.resolve import model_options
 from lavida.errors import RequestError
 from lavida.hf.config import LavidaConfig, folder_of
@@ -95,11 +95,10 @@ class LavidaForMaskedDiffusion(PreTrainedModel):
         image_grids: Tensor | None = None,
     ) -> MaskedLMOutput:
         """Logits [B, L, V] of canvases [B, L] behind prompts [B, P]; each speaks of the token at its own position."""
-        sight, logits = self._sight(), []
-        rows = self._rows(input_ids, attention_mask, pixel_values, image_grids, False, sight)
-        for (ids, seen), ours in zip(rows, canvas, strict=True):
-            segments, _ = sight.prompt(ids, seen, cache="none")
-            logits.append(self.net.denoiser.head(answer_hidden(self.net, segments, "none")(ours[None])[0]))
+        reader, logits = self._reader(), []
+        rows = self._rows(input_ids, attention_mask, pixel_values, image_grids, False, reader)
+        for (ids, images), ours in zip(rows, canvas, strict=True):
+            logits.append(self.net.denoiser.head(reader.read(ids, images, cache="none").hidden(ours[None])[0]))
         return MaskedLMOutput(logits=torch.stack(logits))
 
     @torch.inference_mode()
@@ -128,11 +127,11 @@ class LavidaForMaskedDiffusion(PreTrainedModel):
         decode = model_options(self.config.vlm, known, chosen)
         if streamer is not None and len(input_ids) > 1:
             raise RequestError(f"a streamer follows one row and there are {len(input_ids)}; give one prompt at a time")
-        sight, official = self._sight(), decode.compat == "official"
+        reader, official = self._reader(), decode.compat == "official"
         last: list[Step] = []
-        for ids, seen in self._rows(input_ids, attention_mask, pixel_values, image_grids, official, sight):
-            segments, cache = sight.prompt(ids, seen, cache=decode.cache)
-            steps: Iterator[Step] = answer_steps(self.net, segments, decode, cache=cache)
+        for ids, images in self._rows(input_ids, attention_mask, pixel_values, image_grids, official, reader):
+            prompt = reader.read(ids, images, cache=decode.cache)
+            steps: Iterator[Step] = job_steps(Job(self.net, decode, prompt))
             if streamer is not None:
                 words = ids[ids != IMAGE_ID].cpu()  # a streamer decodes them
                 mask_id, revised = self.config.vlm.denoiser.mask_id, decode.revise is not None
@@ -146,9 +145,10 @@ class LavidaForMaskedDiffusion(PreTrainedModel):
             steps=torch.tensor([step.forwards for step in last]),
         )
 
-    def _sight(self) -> Sight:
-        """Eyes for one call: nothing is kept for the next, before which the weights may have changed or moved."""
-        return Sight(self.net, self.tokenizer, labels=self.labels, name=self.name_or_path or self.config.vlm.family)
+    def _reader(self) -> PromptReader:
+        """Return a reader for one call: nothing is kept, since the weights may change or move before the next."""
+        name = self.name_or_path or self.config.vlm.family
+        return PromptReader(self.net, self.tokenizer, labels=self.labels, name=name)
 
     def _rows(
         self,
@@ -157,8 +157,8 @@ class LavidaForMaskedDiffusion(PreTrainedModel):
         pixel_values: Tensor | None,
         image_grids: Tensor | None,
         official: bool,
-        sight: Sight,
-    ) -> Iterator[tuple[Tensor, list[Seen]]]:
+        reader: PromptReader,
+    ) -> Iterator[tuple[Tensor, list[EncodedImage]]]:
         """The ids [P] of each prompt without padding, and what is seen of its pictures."""
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         if input_ids.dim() != 2 or not len(input_ids) or mask.shape != input_ids.shape:
@@ -177,8 +177,9 @@ class LavidaForMaskedDiffusion(PreTrainedModel):
             tiles = tiles_among(self.config.vlm.tiles, count, official=official)
             mine, shown = shown[:count], shown[count:]
             if mine:
-                sight.require()
-            yield ids.to(self.device), [sight.look_at(pixels, grid, tiles) for pixels, grid in mine]
+                reader.images.require()
+            encode = reader.images.encode_views
+            yield ids.to(self.device), [encode(pixels, grid, tiles) for pixels, grid in mine]
 
 
 def _pictures(pixel_values: Tensor | None, image_grids: Tensor | None) -> list[tuple[Tensor, Grid]]:

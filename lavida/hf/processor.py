@@ -14,11 +14,11 @@ from torch import Tensor
 from transformers import BatchFeature, PreTrainedTokenizerFast
 from transformers.processing_utils import ProcessorMixin
 
-from lavida.api import Picture, open_picture
 from lavida.checkpoint.contents import read_json
 from lavida.checkpoint.named import tokenizer_of
 from lavida.config import VLMConfig
 from lavida.decode.options import COMPAT
+from lavida.decode.request import Picture, open_picture
 from lavida.errors import CheckpointError, RequestError
 from lavida.hf.config import LavidaConfig, folder_of
 from lavida.image.tiles import tiles_among, views

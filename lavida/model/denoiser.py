@@ -13,11 +13,10 @@ from torch import Tensor, nn
 
 from lavida.cache.base import Cache
 from lavida.config import DenoiserConfig
-from lavida.model.passes import Pass
 from lavida.nn.attention import Attention, causal_mask
 from lavida.nn.layers import RMSNorm, SwiGLU, rotary_span, rotary_tables
 from lavida.nn.quant import QuantLinear
-from lavida.nn.ragged import Company, Member
+from lavida.nn.ragged import Forward, RaggedBatch, Span
 
 
 class Block(nn.Module):
@@ -36,7 +35,7 @@ class Block(nn.Module):
         cos: Tensor,
         sin: Tensor,
         mask: Tensor | None = None,
-        cache: Cache | Company | None = None,
+        cache: Cache | RaggedBatch | None = None,
         layer: int = 0,
     ) -> Tensor:
         x = x + self.attn(self.attn_norm(x), cos, sin, mask, cache, layer)
@@ -80,22 +79,22 @@ class Denoiser(nn.Module):
             cos, sin = cos[:, None], sin[:, None]
         return self._through(x, cos, sin, mask, cache)
 
-    def together(self, passes: Sequence[Pass], *, depth: int | None = None) -> list[Tensor]:
-        """Hidden states [1, T_i, D] of several passes, whose rows go through the matrix products together.
+    def forward_ragged(self, forwards: Sequence[Forward], *, depth: int | None = None) -> list[Tensor]:
+        """Compute the hidden states [1, T_i, D] of several forward passes, whose rows share the matrix products.
 
-        Those of `forward` up to rounding; to the bit where products do not depend on how many rows they have. `depth`
-        stops behind so many blocks.
+        They equal those of `forward` up to rounding, and to the bit where a product does not depend on how many rows
+        it has (`decode.batch_invariance`). `depth` stops behind so many blocks.
         """
-        if len(passes) == 1 and depth is None:
-            return [self(one.x, mask=one.mask, cache=one.cache) for one in passes]
-        starts = [0 if one.cache is None else one.cache.length for one in passes]
-        turns = [self._rotary(one.x, at) for one, at in zip(passes, starts)]
-        masks = [self._mask(one.x.shape[1], at, one.mask) for one, at in zip(passes, starts)]
-        lengths = [one.x.shape[1] for one in passes]
+        if len(forwards) == 1 and depth is None:
+            return [self(f.x, mask=f.mask, cache=f.cache) for f in forwards]
+        starts = [0 if f.cache is None else f.cache.length for f in forwards]
+        tables = [self._rotary(f.x, start) for f, start in zip(forwards, starts)]
+        masks = [self._mask(f.x.shape[1], start, f.mask) for f, start in zip(forwards, starts)]
+        lengths = [f.x.shape[1] for f in forwards]
         rows = [slice(*ends) for ends in pairwise(accumulate(lengths, initial=0))]
-        company = Company([Member(own, mask, one.cache) for own, mask, one in zip(rows, masks, passes)])
-        cos, sin = (torch.cat(tables) for tables in zip(*turns))
-        hidden = self._through(torch.cat([one.x for one in passes], 1), cos, sin, None, company, depth)
+        batch = RaggedBatch([Span(own, mask, f.cache) for own, mask, f in zip(rows, masks, forwards)])
+        cos, sin = (torch.cat(parts) for parts in zip(*tables))
+        hidden = self._through(torch.cat([f.x for f in forwards], 1), cos, sin, None, batch, depth)
         return list(hidden.split(lengths, 1))
 
     def _mask(self, length: int, start: int, mask: Tensor | None) -> Tensor | None:
@@ -112,7 +111,7 @@ class Denoiser(nn.Module):
         cos: Tensor,
         sin: Tensor,
         mask: Tensor | None,
-        cache: Cache | Company | None,
+        cache: Cache | RaggedBatch | None,
         depth: int | None = None,
     ) -> Tensor:
         for layer, block in enumerate(self.blocks[:depth]):

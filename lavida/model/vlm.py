@@ -13,14 +13,13 @@ from lavida.errors import ConfigError, RequestError
 from lavida.image.tiles import Grid
 from lavida.model.denoiser import Denoiser
 from lavida.model.efficientnet import EfficientNetLite0
-from lavida.model.passes import Pass, Passing, alone
 from lavida.model.projector import CellPositions, Projector, arrange, arrange_frames, pool
 
 IMAGE_ID = -200  # stands for a picture in a list of token ids
 
 
 def build_tower(vision: VisionConfig) -> nn.Module:
-    """The tower that the configuration names; views [V, 3, S, S] in, features [V, n, C] out."""
+    """Build the tower that the configuration names; views [V, 3, S, S] in, features [V, n, C] out."""
     if vision.kind == "efficientnet-lite0":
         return EfficientNetLite0()
     from lavida.model.siglip import SiglipTower
@@ -29,7 +28,7 @@ def build_tower(vision: VisionConfig) -> nn.Module:
 
 
 class VLM(nn.Module):
-    """A vision-language model of masked diffusion; without `config.vision` it reads text only."""
+    """Join tower, projector and denoiser; without `config.vision` the model reads text only."""
 
     def __init__(self, config: VLMConfig) -> None:
         super().__init__()
@@ -57,7 +56,7 @@ class VLM(nn.Module):
                     p.normal_(0.0, std, generator=generator)
 
     def image_tokens(self, features: Tensor, grid: Grid, tiles: TilesConfig | None = None) -> Tensor:
-        """Image tokens [..., T, D] of tower features [..., V, n, C]; every picture of a batch has the same grid.
+        """Compute image tokens [..., T, D] of tower features [..., V, n, C]; every picture of a batch has the same grid.
 
         `tiles` are those that the views were cut by, if not the model's own.
         """
@@ -73,7 +72,7 @@ class VLM(nn.Module):
         return tokens
 
     def look(self, views: Tensor, first: Sequence[int] = (0,)) -> tuple[Tensor, Tensor | None]:
-        """Features [V, n, C] of views, and ImageNet logits [P, K] of those named, if the tower has a head for them.
+        """Compute features [V, n, C] of views, and ImageNet logits [P, K] of some if the tower has a head for them.
 
         `first` names the global view of each of P pictures.
         """
@@ -83,19 +82,13 @@ class VLM(nn.Module):
         return self.tower.features(maps), self.tower.classify(maps[list(first)])
 
     def video_tokens(self, features: Tensor) -> Tensor:
-        """Tokens [T, D] of a video's frames, tower features [F, n, C]; they are pooled even where pictures are not."""
+        """Compute tokens [T, D] of a video's frames, tower features [F, n, C]; pooled even where images are not."""
         if self.projector is None:
             raise ConfigError("this model reads text only; load one with a vision tower to ask about a video")
         return arrange_frames(pool(self.projector(features)), self.newline)
 
-    def encode_image(self, views: Tensor, grid: Grid) -> Tensor:
-        """Image tokens [T, D] of one picture's views [V, 3, S, S]."""
-        if self.tower is None:
-            raise ConfigError("this model reads text only; load one with a vision tower to ask about a picture")
-        return self.image_tokens(self.tower(views), grid)
-
     def splice(self, ids: Tensor, images: list[Tensor]) -> Tensor:
-        """Embeddings [P, D] of token ids [L] with each -200 replaced by the next picture's tokens [T, D]."""
+        """Return embeddings [P, D] of token ids [L] with each -200 replaced by the next image's tokens [T, D]."""
         pieces, start = [], 0
         for place, image in zip(_places(ids, images), images, strict=True):
             pieces += [self.denoiser.embed(ids[start:place]), image.to(self.denoiser.embedding.weight.dtype)]
@@ -103,9 +96,9 @@ class VLM(nn.Module):
         return torch.cat([*pieces, self.denoiser.embed(ids[start:])])
 
     def segments(self, ids: Tensor, images: list[Tensor]) -> list[Tensor]:
-        """The prompt as pieces [1, P_i, D], each of which sees itself and those before it.
+        """Return the prompt as pieces [1, P_i, D], each of which sees itself and those before it.
 
-        One piece as a rule; with `config.shared_image` the pictures come first, so that their keys serve any prompt.
+        One piece as a rule; with `config.shared_image` the images come first, so that their keys serve any prompt.
         """
         if not (self.config.shared_image and images):
             return [self.splice(ids, images)[None]]
@@ -115,22 +108,15 @@ class VLM(nn.Module):
 
     @torch.no_grad()
     def prefill(self, segments: list[Tensor], cache: PrefixCache | None = None, *, room: int = 0) -> PrefixCache:
-        """Keys and values of prompt pieces [1, P_i, D], written one after the other; `cache` is continued if given.
+        """Compute the keys and values of prompt pieces [1, P_i, D], one after the other; continue `cache` if given.
 
-        The cache comes back closed: what reads it adds nothing. `fork` opens a copy for another prompt. `room` is that
-        of a new cache: the length of the canvas, if it is known.
+        The cache comes back closed: what reads it adds nothing. `PrefixCache.fork` opens a copy for another prompt.
+        `room` is that of a new cache: the length of the canvas, if it is known.
         """
-        return alone(self.denoiser, self.prefilling(segments, cache, room=room))
-
-    @torch.no_grad()
-    def prefilling(
-        self, segments: list[Tensor], cache: PrefixCache | None = None, *, room: int = 0
-    ) -> Passing[PrefixCache]:
-        """The coroutine of `prefill`."""
         cache = PrefixCache(self.config.denoiser.n_layers, room) if cache is None else cache
         for segment in segments:
             if segment.shape[1]:
-                hidden = yield Pass(x=segment, cache=cache)
+                hidden = self.denoiser(segment, cache=cache)
                 cache.tail = hidden[:, -1].clone()  # it may be kept for long, the others not
         cache.writing = False
         return cache

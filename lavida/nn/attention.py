@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lavida.cache.base import Cache
 from lavida.nn.layers import rotate
-from lavida.nn.ragged import Company
+from lavida.nn.ragged import RaggedBatch
 
 
 class Attention(nn.Module):
@@ -28,21 +28,21 @@ class Attention(nn.Module):
         cos: Tensor,
         sin: Tensor,
         mask: Tensor | None = None,
-        cache: Cache | Company | None = None,
+        cache: Cache | RaggedBatch | None = None,
         layer: int = 0,
     ) -> Tensor:
         """x [B, L, D]; mask broadcastable to [B, N, L, keys], True = may attend; its keys are those of `cache.join`.
 
-        The members of a company attend one by one, each under its own mask: x is [1, R, D] and `mask` is not used.
+        The spans of a ragged batch attend one by one, each under its own mask: x is [1, R, D] and `mask` is not used.
         """
         batch, length, _ = x.shape
         q = self.q(x).view(batch, length, self.n_heads, self.head_dim).transpose(1, 2)  # [B, N, L, H]
         k = self.k(x).view(batch, length, self.n_kv_heads, self.head_dim).transpose(1, 2)
         v = self.v(x).view(batch, length, self.n_kv_heads, self.head_dim).transpose(1, 2)
         q, k = rotate(q, cos, sin), rotate(k, cos, sin)
-        if isinstance(cache, Company):
-            qkv = ((one, (t[:, :, one.own] for t in (q, k, v))) for one in cache.members)
-            x = torch.cat([self._attend(*own, one.mask, one.cache, layer) for one, own in qkv], 2)
+        if isinstance(cache, RaggedBatch):
+            parts = ((span, [t[:, :, span.rows] for t in (q, k, v)]) for span in cache.spans)
+            x = torch.cat([self._attend(*qkv, span.mask, span.cache, layer) for span, qkv in parts], 2)
         else:
             x = self._attend(q, k, v, mask, cache, layer)
         return self.out(x.transpose(1, 2).reshape(batch, length, -1))

@@ -1,4 +1,4 @@
-"""Passes of several answers side by side in one row: what is row-wise is computed together, each attends to its own."""
+"""Forward passes of several answers in one batch row: matrix products are shared, attention is not."""
 
 from __future__ import annotations
 
@@ -11,19 +11,28 @@ from torch import Tensor
 from lavida.cache.base import Cache
 
 
-class Member(NamedTuple):
-    """One pass of a company."""
+@dataclass(frozen=True, kw_only=True)
+class Forward:
+    """Hold the arguments of one `Denoiser.forward`; its positions follow the cache."""
 
-    own: slice  # its part of the row
-    mask: Tensor | None  # as if it were alone
+    x: Tensor  # embeddings [B, T, D]; B = 1 in a ragged batch
+    mask: Tensor | None = None
+    cache: Cache | None = None
+
+
+class Span(NamedTuple):
+    """Locate one forward pass in the row of a ragged batch."""
+
+    rows: slice
+    mask: Tensor | None
     cache: Cache | None
 
 
 @dataclass(frozen=True)
-class Company:
-    """What attention needs to know of the passes that share a row [1, R, D]; it stands in the place of a cache.
+class RaggedBatch:
+    """List the forward passes that share a row [1, R, D]; attention takes it in place of a cache.
 
-    Members may read the same cache: each is asked for its keys right before it attends to them.
+    Several spans may read one cache: each is asked for its keys right before its queries attend to them.
     """
 
-    members: Sequence[Member]
+    spans: Sequence[Span]

@@ -42,7 +42,7 @@ def _read_rows(path: Path) -> list[Row]:
     try:
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except FileNotFoundError:
-        raise DataError(f"no {path.name} in {path.parent}: build the data first (lavida data build mini)") from None
+        raise DataError(f"no {path.name} in {path.parent}: build the data first (python -m mini build)") from None
     except ValueError as e:
         raise DataError(f"{path} is damaged ({e}): delete it and build the data again") from None
 

@@ -32,7 +32,7 @@ def load_tower(data: Path) -> EfficientNetLite0:
     """The pretrained tower, batch norms folded, bfloat16."""
     path = data / "tower.safetensors"
     if not path.exists():
-        raise DataError(f"no tower.safetensors in {data}: build the data first (lavida data build mini)")
+        raise DataError(f"no tower.safetensors in {data}: build the data first (python -m mini build)")
     tower = EfficientNetLite0()
     tower.load_state_dict(load_file(path))
     return tower.eval().fuse().to(torch.bfloat16)

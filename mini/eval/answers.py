@@ -10,7 +10,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from lavida.eval.metrics import Cider, exact, noun_scores
+from lavida.eval.metrics import Cider, exact
 from lavida.image.tiles import grid_of
 from lavida.model.vlm import VLM
 from lavida.text.labels import Label
@@ -20,6 +20,7 @@ from mini.data.features import Features, Truth
 from mini.data.languages import LANGUAGES
 from mini.data.scenes import Scene
 from mini.eval.batch import encode_pictures, fill_answers
+from mini.eval.metrics import noun_scores
 from mini.eval.sets import KINDS, Asked, question_set
 
 SHORT_CANVAS, CAPTION_CANVAS = 4, 16

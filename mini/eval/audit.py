@@ -1,6 +1,6 @@
 """A wrong name in a right caption: does an audit rank it first, and does a revision put it right?
 
-lavida eval audit --data build/mini --twin runs/twin/model
+python -m mini eval audit --data build/mini --twin runs/twin/model
 """
 
 from __future__ import annotations

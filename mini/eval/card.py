@@ -73,7 +73,7 @@ def _opening(results: dict) -> list[str]:
         "- Meant for: learning how such models work, and tests of the code around them, not for decisions.",
         "- The weights that ship come from several runs, each going on from the one before, and not from one command;",
         "  docs/training-log.md tells them, and which held-out figures were looked at on the way. To make a model",
-        "  of the same kind: `lavida data build mini`, then `lavida train mini`, then `lavida eval mini`.",
+        "  of the same kind: `python -m mini build`, then `python -m mini train`, then `python -m mini eval scenes`.",
         f"- All figures: seed {results['seed']}, temperature 0, canvas of {d['short']} tokens for short answers and",
         f"  {d['caption']} for captions, steps: {d['steps']}. Numbers, sides, yes and no are right equally often.",
         f"- Baselines: the answer most frequent in training (constant), the answer of the most similar of"

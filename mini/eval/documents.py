@@ -1,6 +1,6 @@
 """How many fields of a document are read rightly, and whether the confidence of a field tells.
 
-lavida eval extract --data FOLDER --twin FOLDER --out FOLDER
+python -m mini eval extract --data FOLDER --twin FOLDER --out FOLDER
 
 Two arms of each model: held to the schema, and asked the same question freely, where an answer that is no JSON object
 has no field right. A field is right if it is the printed text to the letter.

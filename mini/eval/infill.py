@@ -1,6 +1,6 @@
 """Spans removed from captions of held-out scenes and written anew: both sides known, or only what stands before.
 
-lavida eval infill --data build/mini --twin runs/twin/model
+python -m mini eval infill --data build/mini --twin runs/twin/model
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ def photo_features(net: VLM, folder: str | Path, photos: Sequence[Photo]) -> tup
     for photo in photos:
         path = Path(folder) / photo.file
         if not path.is_file():
-            raise DataError(f"{path} is missing; build the data again with `lavida data build mini`")
+            raise DataError(f"{path} is missing; build the data again with `python -m mini build`")
         with Image.open(path) as picture:
             pixels, _ = views(picture.convert("RGB"), net.config.vision, net.config.tiles)
         trunk = net.tower.trunk(pixels.to(net.denoiser.embedding.weight))

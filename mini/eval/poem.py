@@ -1,6 +1,6 @@
 """Poems about pictures whose lines must begin as told: who keeps to it, and what it costs in likelihood.
 
-lavida eval poem --data FOLDER --twin FOLDER --out FOLDER
+python -m mini eval poem --data FOLDER --twin FOLDER --out FOLDER
 
 The poem benchmark of arXiv 2505.16839, rebuilt: pictures, for each of them four syllables that its lines
 begin with, and five writers. Two are the diffusion model, which fills a draft in ("infilled", the starts being given)
@@ -25,9 +25,10 @@ from PIL import Image
 from lavida.constrain.poem import poem
 from lavida.constrain.template import Hole, Template
 from lavida.errors import RequestError
-from lavida.eval.metrics import noun_scores, without_nan, words
+from lavida.eval.metrics import without_nan, words
 from mini.data.atlas import Atlas
 from mini.data.scenes import Scene
+from mini.eval.metrics import noun_scores
 from mini.eval.splits import SPLITS, pictures
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def evaluate(model: Model, twin: Model | None, tasks: Sequence[Task], say: Say =
     arms = {"infilled": model, "constrained": model, "prompted": model}
     if twin is not None:
         if not twin.net.config.denoiser.autoregressive:
-            raise RequestError("the twin writes in any order; give a model of `lavida train mini --objective ar`")
+            raise RequestError("the twin writes in any order; give a model of `python -m mini train --objective ar`")
         arms |= {"twin constrained": twin, "twin prompted": twin}
     found: dict[str, list[Written]] = {arm: [] for arm in arms}
     for place, task in enumerate(tasks):

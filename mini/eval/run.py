@@ -1,7 +1,7 @@
 """Evaluates lavida-mini on all splits beside its baselines and writes results.json and MODEL_CARD.md.
 
-lavida eval mini --model FOLDER --data FOLDER --out FOLDER
-lavida eval mini --model FOLDER --data FOLDER --out FOLDER --language zh
+python -m mini eval scenes --model FOLDER --data FOLDER --out FOLDER
+python -m mini eval scenes --model FOLDER --data FOLDER --out FOLDER --language zh
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def main(
 ) -> dict:
     """Evaluate the model of a folder (None = the one that comes with the package) and write the card into `out`.
 
-    `data_folder` is what `lavida data build mini` made; maps of the tower's trunk are kept in `features` (default:
+    `data_folder` is what `python -m mini build` made; maps of the tower's trunk are kept in `features` (default:
     below it). Folders named train* there serve the baselines as training scenes. Every language is asked the same
     questions. Returns what results.json holds.
     """

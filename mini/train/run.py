@@ -43,7 +43,7 @@ def train_mini(
     out.mkdir(parents=True, exist_ok=True)
     labels = load_labels(start or data)  # a model goes on with the names and languages that it has
     if labels is None:
-        raise DataError(f"no labels.json in {data}: build the data first (lavida data build mini)")
+        raise DataError(f"no labels.json in {data}: build the data first (python -m mini build)")
     stages = stages or (mini() if start is None else mini()[-1:])
     if start is not None:
         Tokenizer.load(start).save(out)

@@ -140,7 +140,7 @@ class Curriculum:
             rows = self.feed.rows(now.rows, self.rng, self.g, symbolic=share, photos=now.photos).to(self.device)
             return Micro(data=(rows, views), weight=1.0, samples=rows.batch.questions)
         if views is None:
-            raise DataError("the projector cannot be aligned without drawn scenes; run `lavida data build mini`")
+            raise DataError("the projector cannot be aligned without drawn scenes; run `python -m mini build`")
         return Micro(data=(None, views), weight=1.0, samples=now.views)
 
     def loss(self, data: tuple[Rows | None, Views | None]) -> Outcome:
@@ -149,7 +149,7 @@ class Curriculum:
         return Outcome(loss=loss, figures=figures)
 
     def evaluate(self) -> dict[str, Any]:
-        """Nothing: `lavida eval mini` has the held-out sets."""
+        """Nothing: `python -m mini eval scenes` has the held-out sets."""
         return {}
 
     def skipped(self) -> list[tuple[str, str]]:

@@ -17,6 +17,7 @@ from lavida.checkpoint.inventory import blueprint, match, read_config
 from lavida.checkpoint.io import load_checkpoint
 from lavida.errors import CheckpointError, ConfigError
 from lavida.image.tiles import Grid
+from tests.fakes import image_tokens
 
 Folders = dict[str, Path]  # of the tiny checkpoint of each family
 
@@ -70,12 +71,12 @@ def test_stage_1(copy: Callable[[str], Path], random_folders: Folders, tmp_path:
     whole, same = load_checkpoint(random_folders["lavida-lowres"])
     assert config == same and config.family == "lavida-llada" and not config.tiles.pool
     views, grid = torch.randn(1, 3, 384, 384), Grid(columns=0, rows=0, width=5, height=4)
-    tokens = model.encode_image(views, grid)
+    tokens = image_tokens(model, views, grid)
     assert tokens.shape == (729, 64)  # neither pooled nor ended by a newline
-    assert torch.equal(tokens, whole.encode_image(views, grid))
+    assert torch.equal(tokens, image_tokens(whole, views, grid))
     convert(folder, tmp_path / "one", "hf")  # one folder with everything in it
     shutil.rmtree(folder)
-    assert torch.equal(load_checkpoint(tmp_path / "one")[0].encode_image(views, grid), tokens)
+    assert torch.equal(image_tokens(load_checkpoint(tmp_path / "one")[0], views, grid), tokens)
 
 
 def test_stage_1_of_a_plain_base_model(copy: Callable[[str], Path], random_folders: Folders) -> None:

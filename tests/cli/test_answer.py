@@ -12,7 +12,7 @@ import pytest
 
 from lavida import api
 from lavida.cli.main import main
-from lavida.engine.engine import Engine
+from lavida.engine import Engine
 from tests.pictures import BAD, gradient
 from tests.tiny import tiny_model
 

@@ -22,13 +22,14 @@ from lavida.constrain.dfa import Dfa, compile_term
 from lavida.constrain.grammar import seq
 from lavida.constrain.grammar import text as text_term
 from lavida.constrain.language import Texts, choice_language, regex_language, schema_language
-from lavida.decode.canvas import Canvas
-from lavida.decode.loop import Look, denoise
+from lavida.decode.loop import Canvas
 from lavida.decode.options import DecodeOptions
+from lavida.decode.score import Query
 from lavida.errors import RequestError
 from lavida.text.spelling import spell
 from lavida.text.tokenizer import Tokenizer
 from tests.constrain.languages import as_text, random_regex, random_schema
+from tests.loops import denoise
 from tests.tiny import tiny_tokenizer
 
 PHOTO = Path(lavida.__file__).parent / "assets" / "demo.jpg"
@@ -45,7 +46,7 @@ def denoiser(**more: Any) -> DenoiserConfig:
     return DenoiserConfig(vocab_size=ids.size + 5, mask_id=ids.mask_id, eos_ids=(ids.eos_id,), **sizes, **more)
 
 
-def random_model(seed: int, kind: str) -> Callable[[Look], Tensor]:
+def random_model(seed: int, kind: str) -> Callable[[Query], Tensor]:
     """Logits of a model that knows nothing of the language: of noise, in love with one token, or broken."""
     generator = torch.Generator().manual_seed(seed)
     table = torch.randn(256, vocabulary().size + 5, generator=generator) * 3
@@ -62,7 +63,7 @@ def random_model(seed: int, kind: str) -> Callable[[Look], Tensor]:
 MODELS = ("noise", "loves the end", "loves one", "broken")
 
 
-def write_held(language: Texts, options: DecodeOptions, logits_of: Callable[[Look], Tensor]) -> str:
+def write_held(language: Texts, options: DecodeOptions, logits_of: Callable[[Query], Tensor]) -> str:
     """The text that the plain loop writes under a constraint."""
     config = denoiser()
     constraint = constraint_of(language, vocabulary(), config, options.banned)
@@ -211,7 +212,7 @@ def test_choices_longer_and_shorter_than_each_other_in_one_step() -> None:
 def test_the_shortest_length_is_named_before_the_first_step() -> None:
     language = choice_language(["zzzzzzzzzz"])
 
-    def never(look: Look) -> Tensor:
+    def never(look: Query) -> Tensor:
         raise AssertionError("the model was asked")
 
     with pytest.raises(RequestError, match="5 tokens cannot hold the shortest text .* needs 11; set"):

@@ -1,23 +1,24 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 import torch
 from torch import Tensor
 
-from lavida.decode.context import answer_hidden, answer_logits, answer_steps, guided, staircase
-from lavida.decode.loop import Look
+from lavida.decode.context import GuidedContext, staircase_mask
+from lavida.decode.driver import answer_steps
 from lavida.decode.options import DecodeOptions
+from lavida.decode.prompt import Prompt
+from lavida.decode.score import Query
 from lavida.diffusion.loss import shift_rows
 from lavida.errors import RequestError
-from lavida.model.passes import Pass, Passing, alone
 from lavida.model.vlm import IMAGE_ID, VLM
 from lavida.nn.attention import prefix_mask
+from lavida.nn.ragged import Forward
 from tests.fakes import tiny_config, tiny_model
+from tests.loops import answer_logits
 
 CANVAS = torch.tensor([40, 7, 40, 40, 9, 40])
-ALL = Look(ids=CANVAS, rows=torch.arange(6), block=slice(0, 6), fresh=True)
+ALL = Query(ids=CANVAS, rows=torch.arange(6), block=slice(0, 6), refresh=True)
 
 
 def _prompt(model: VLM) -> list[Tensor]:
@@ -53,20 +54,27 @@ def test_a_shared_picture_decodes_alike_with_and_without_cache() -> None:
 
 
 def test_staircase() -> None:
-    assert staircase([1, 2]).int().tolist() == [[[[1, 0, 0], [1, 1, 1], [1, 1, 1]]]]
+    assert staircase_mask([1, 2]).int().tolist() == [[[[1, 0, 0], [1, 1, 1], [1, 1, 1]]]]
+
+
+class _Says:
+    """A context whose hidden state is a number."""
+
+    def __init__(self, number: float) -> None:
+        self._number = number
+        self.head = lambda hidden, part=None: hidden * torch.arange(1, 3)[part or slice(None)]
+
+    def forwards(self, query: Query) -> list[Forward]:
+        return [Forward(x=torch.tensor([[self._number]]))]
+
+    def hidden(self, query: Query, outputs: list[Tensor]) -> Tensor:
+        return outputs[0]
 
 
 def test_guidance_moves_away_from_the_blind_answer() -> None:
-    def saying(number: float) -> Callable[[Look], Passing[Tensor]]:
-        def rows_of(look: Look) -> Passing[Tensor]:
-            return (yield Pass(x=torch.tensor([[number]])))
-
-        return rows_of
-
-    head = lambda hidden, part=None: hidden * torch.arange(1, 3)[part or slice(None)]  # noqa: E731
-    rows_of, head = guided(saying(3.0), saying(1.0), head, 0.5)
-    hidden = alone(lambda x, **_: x, rows_of(ALL))
-    assert head(hidden).tolist() == [[4.0, 8.0]] and head(hidden, slice(1, 2)).tolist() == [[8.0]]
+    context = GuidedContext(_Says(3.0), _Says(1.0), 0.5)
+    hidden = context.hidden(ALL, [forward.x for forward in context.forwards(ALL)])
+    assert context.head(hidden).tolist() == [[4.0, 8.0]] and context.head(hidden, slice(1, 2)).tolist() == [[8.0]]
 
 
 def test_shifted_logits_need_a_prompt() -> None:
@@ -84,8 +92,8 @@ def test_too_long_a_prompt_is_refused(cache: str) -> None:
         logits_of(ALL)
 
 
-def _look(ids: Tensor, block: slice, *, fresh: bool) -> Look:
-    return Look(ids=ids, rows=torch.arange(block.start, block.stop), block=block, fresh=fresh)
+def _look(ids: Tensor, block: slice, *, refresh: bool) -> Query:
+    return Query(ids=ids, rows=torch.arange(block.start, block.stop), block=block, refresh=refresh)
 
 
 @torch.no_grad()
@@ -95,8 +103,8 @@ def test_a_block_cache_is_exact_until_something_changes(cache: str, logit_shift:
     model = tiny_model(tiny_config(logit_shift=logit_shift))
     prompt, block = _prompt(model), slice(2, 5)
     exact, cached = answer_logits(model, prompt, "none"), answer_logits(model, prompt, cache)
-    for fresh in (True, False, False):
-        look = _look(CANVAS, block, fresh=fresh)
+    for refresh in (True, False, False):
+        look = _look(CANVAS, block, refresh=refresh)
         assert torch.allclose(cached(look), exact(look), atol=1e-4)
 
 
@@ -108,16 +116,16 @@ def test_a_block_cache_computes_its_window_anew(cache: str, logit_shift: bool) -
     model = tiny_model(tiny_config(logit_shift=logit_shift, n_layers=1))
     prompt, block = _prompt(model), slice(2, 5)
     exact, cached = answer_logits(model, prompt, "none"), answer_logits(model, prompt, cache)
-    cached(_look(CANVAS, block, fresh=True))
+    cached(_look(CANVAS, block, refresh=True))
     changed = CANVAS.clone()
     changed[3] = 11
-    look = _look(changed, block, fresh=False)
+    look = _look(changed, block, refresh=False)
     assert torch.allclose(cached(look), exact(look), atol=1e-4)
     behind = changed.clone()
     behind[5] = 12  # outside the block: "block" computes it anew, "dual" keeps its old key until the next full pass
-    look = _look(behind, block, fresh=False)
+    look = _look(behind, block, refresh=False)
     assert torch.allclose(cached(look), exact(look), atol=1e-4) == (cache == "block")
-    look = _look(behind, block, fresh=True)
+    look = _look(behind, block, refresh=True)
     assert torch.allclose(cached(look), exact(look), atol=1e-4)
 
 
@@ -137,7 +145,7 @@ def test_canvases_in_a_batch_are_read_alike() -> None:
     model = tiny_model(tiny_config(logit_shift=True))
     prompt, twin = _prompt(model), torch.stack((CANVAS, CANVAS.flip(0)))
     for cache in ("prefix", "none"):
-        hidden_of = answer_hidden(model, prompt, cache)
+        hidden_of = Prompt.of(model, prompt, cache).hidden
         both = hidden_of(twin)
         for row, ids in zip(both, twin, strict=True):
             assert torch.allclose(row, hidden_of(ids[None])[0], atol=1e-5)
@@ -148,8 +156,15 @@ def test_the_prompt_decides_the_first_token_of_shifted_logits() -> None:
     model = tiny_model(tiny_config(None, logit_shift=True))
     prompt = model.segments(torch.tensor([1, 2, 3]), [])
     likeliest = int(model.denoiser.head(model.prefill(prompt).tail)[0].argmax())
-    first, *_ = answer_steps(model, prompt, DecodeOptions(length=6, early_stop=False))
-    assert first.canvas[0] == likeliest and 0 not in first.committed
+    first, second, *_ = answer_steps(model, prompt, DecodeOptions(length=6, early_stop=False))
+    assert first.canvas[0] == likeliest and first.committed.tolist() == [0]
+    assert (first.index, first.forwards) == (0, 0) and (second.index, second.forwards) == (1, 1)
+    counted = list(answer_steps(model, prompt, DecodeOptions(length=6, counts=(2, 4), early_stop=False)))
+    assert [len(step.committed) for step in counted] == [1, 1, 4]
+    revised = list(answer_steps(model, prompt, DecodeOptions(length=6, steps=1, revise=1.0, early_stop=False)))
+    weak = revised[1].confidence.argsort(stable=True)[:3]
+    assert [len(step.committed) for step in revised] == [1, 5, 3]
+    assert sorted(revised[2].committed.tolist()) == sorted(weak.tolist())
     banned, *_ = answer_steps(model, prompt, DecodeOptions(length=6, early_stop=False, banned=(likeliest,)))
     assert banned.canvas[0] != likeliest
     given, *_ = answer_steps(model, prompt, DecodeOptions(length=3), draft=torch.tensor([5, 40, 40]))

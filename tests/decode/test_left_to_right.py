@@ -11,9 +11,10 @@ import lavida
 from lavida.api import Model
 from lavida.checkpoint.io import save_checkpoint
 from lavida.config import DenoiserConfig
-from lavida.decode.context import answer_steps
+from lavida.decode.driver import answer_steps
 from lavida.decode.likelihood import choose, log_likelihood
 from lavida.decode.options import DecodeOptions
+from lavida.decode.prompt import Prompt
 from lavida.errors import ConfigError, RequestError
 from lavida.text.labels import save_labels
 from tests.fakes import DENOISER, tiny_config, tiny_model
@@ -103,9 +104,9 @@ def test_its_likelihood_is_exact(net):
     value = logits.log_softmax(-1).gather(-1, answer[:, None]).sum().item()
     segments = [net.denoiser.embed(PROMPT)]
     for cache in ("prefix", "none"):
-        found = log_likelihood(net, segments, answer, cache=cache)
+        found = log_likelihood(Prompt.of(net, segments, cache), answer)
         assert found.value == pytest.approx(value, rel=1e-5) and (found.error, found.passes, found.tokens) == (0, 1, 4)
-    assert choose(net, segments, [answer, answer[:2]]).likelihoods[0].value == pytest.approx(value, rel=1e-5)
+    assert choose(Prompt.of(net, segments), [answer, answer[:2]]).likelihoods[0].value == pytest.approx(value, rel=1e-5)
 
 
 def test_a_folder_of_it_answers_as_any_other(tmp_path):

@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from lavida.decode.context import answer_logits
 from lavida.decode.likelihood import (
     ESTIMATORS,
     _pairs,
@@ -18,10 +17,12 @@ from lavida.decode.likelihood import (
     random_sets,
     stratified_sizes,
 )
-from lavida.decode.loop import Look
+from lavida.decode.prompt import Prompt
+from lavida.decode.score import Query
 from lavida.errors import RequestError
 from lavida.model.vlm import VLM
 from tests.fakes import tiny_config, tiny_model
+from tests.loops import answer_logits
 
 ANSWER = torch.tensor([5, 17, 5, 30, 2])
 MASK = 40
@@ -41,7 +42,7 @@ def _bound(model: VLM, answer: Tensor, cache: str) -> float:
         for chosen in sets:
             ids, rows = answer.clone(), torch.tensor(chosen)
             ids[rows] = MASK
-            logits = logits_of(Look(ids=ids, rows=rows, block=slice(0, n), fresh=True)).double()
+            logits = logits_of(Query(ids=ids, rows=rows, block=slice(0, n), refresh=True)).double()
             loss = -logits.log_softmax(-1).gather(1, answer[rows, None]).sum().item()
             total += n / size * loss / len(sets) / n
     return -total
@@ -51,14 +52,14 @@ def _bound(model: VLM, answer: Tensor, cache: str) -> float:
 @pytest.mark.parametrize("cache", ["prefix", "none"])
 def test_few_masks_are_enumerated(cache: str, logit_shift: bool) -> None:
     model = tiny_model(tiny_config(None, logit_shift=logit_shift))
-    got = log_likelihood(model, _prompt(model), ANSWER, cache=cache)
+    got = log_likelihood(Prompt.of(model, _prompt(model), cache), ANSWER)
     assert got.value == pytest.approx(_bound(model, ANSWER, cache), rel=1e-5)
     assert (got.error, got.tokens, got.passes) == (0.0, 5, 31)
 
 
 def test_one_token_has_its_own_probability() -> None:
     model = tiny_model(tiny_config(None))
-    total = sum(math.exp(log_likelihood(model, _prompt(model), torch.tensor([i])).value) for i in range(48))
+    total = sum(math.exp(log_likelihood(Prompt.of(model, _prompt(model)), torch.tensor([i])).value) for i in range(48))
     assert total == pytest.approx(1, abs=1e-5)
 
 
@@ -67,8 +68,8 @@ def test_answers_compared_under_the_same_masks_have_the_estimates_of_each_alone(
     model = tiny_model(tiny_config(None))
     answers = torch.randint(40, (5, n), generator=torch.Generator().manual_seed(0))
     settings = {"rounds": 2, "batch": 4, "seed": 3}
-    together = common_log_likelihoods(model, _prompt(model), answers, **settings)
-    alone = [log_likelihood(model, _prompt(model), answer, **settings).value for answer in answers]
+    together = common_log_likelihoods(Prompt.of(model, _prompt(model)), answers, **settings)
+    alone = [log_likelihood(Prompt.of(model, _prompt(model)), answer, **settings).value for answer in answers]
     assert together.tolist() == pytest.approx(alone, rel=1e-5)
 
 
@@ -76,7 +77,9 @@ def test_answers_compared_under_the_same_masks_have_the_estimates_of_each_alone(
 def test_an_estimate_of_many_rounds_nears_the_bound(estimator: str) -> None:
     answer = torch.arange(8) + 3
     model = tiny_model(tiny_config(None))
-    got = log_likelihood(model, _prompt(model), answer, estimator=estimator, rounds=120, batch=2)  # of 255 sets
+    got = log_likelihood(
+        Prompt.of(model, _prompt(model)), answer, estimator=estimator, rounds=120, batch=2
+    )  # of 255 sets
     assert got.error > 0
     assert abs(got.value - _bound(model, answer, "prefix")) < 4 * got.error
 
@@ -100,7 +103,7 @@ def test_pairs_vary_less_than_single_sets(context: float, at_most: float) -> Non
 def test_the_same_seed_gives_the_same_estimate() -> None:
     model = tiny_model(tiny_config(None))
     first, again, other = (
-        log_likelihood(model, _prompt(model), torch.arange(9), rounds=2, batch=4, seed=s) for s in (1, 1, 2)
+        log_likelihood(Prompt.of(model, _prompt(model)), torch.arange(9), rounds=2, batch=4, seed=s) for s in (1, 1, 2)
     )
     assert first == again != other
 
@@ -118,13 +121,13 @@ def test_sizes_are_uniform_and_sets_as_large_as_asked() -> None:
 def test_the_likeliest_answer_is_chosen() -> None:
     model = tiny_model(tiny_config(None))
     answers = [torch.tensor([4, 9]), torch.tensor([30]), torch.tensor([7, 8, 9])]
-    choice = choose(model, _prompt(model), answers)
-    values = [log_likelihood(model, _prompt(model), a).value for a in answers]
+    choice = choose(Prompt.of(model, _prompt(model)), answers)
+    values = [log_likelihood(Prompt.of(model, _prompt(model)), a).value for a in answers]
     assert [one.value for one in choice.likelihoods] == pytest.approx(values)
     assert choice.best == max(range(3), key=lambda i: values[i])
     total = sum(map(math.exp, values))
     assert choice.probabilities == pytest.approx([math.exp(v) / total for v in values]) and choice.errors == (0, 0, 0)
-    by_token = choose(model, _prompt(model), answers, by_token=True)
+    by_token = choose(Prompt.of(model, _prompt(model)), answers, by_token=True)
     assert by_token.best == max(range(3), key=lambda i: values[i] / len(answers[i]))
 
 
@@ -133,7 +136,7 @@ def test_the_error_of_a_probability_is_its_spread_over_seeds() -> None:
     for p in model.denoiser.parameters():
         p.data.mul_(0.3)  # milder, so that no answer is all but certain
     answers = [torch.arange(8) + 3, torch.arange(9) + 20]
-    runs = [choose(model, _prompt(model), answers, rounds=8, batch=4, seed=s) for s in range(24)]
+    runs = [choose(Prompt.of(model, _prompt(model)), answers, rounds=8, batch=4, seed=s) for s in range(24)]
     spread = torch.tensor([run.probabilities[0] for run in runs]).std().item()
     told = torch.tensor([run.errors for run in runs]).mean(0)
     assert told[0] == pytest.approx(told[1]) and spread / 2 < told[0] < 2 * spread
@@ -151,6 +154,6 @@ def test_the_error_of_a_probability_is_its_spread_over_seeds() -> None:
 def test_bad_requests_are_refused(options: dict[str, object], message: str) -> None:
     model = tiny_model(tiny_config(None))
     with pytest.raises(RequestError, match=message):
-        log_likelihood(model, _prompt(model), **{"answer": ANSWER, **options})
+        log_likelihood(Prompt.of(model, _prompt(model)), **{"answer": ANSWER, **options})
     with pytest.raises(RequestError, match="no answer to choose from"):
-        choose(model, _prompt(model), [])
+        choose(Prompt.of(model, _prompt(model)), [])

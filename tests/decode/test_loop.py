@@ -6,14 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from lavida.decode.canvas import Canvas, find_stop
-from lavida.decode.context import answer_logits
-from lavida.decode.loop import LogitsOf, Step, denoise, write
+from lavida.decode.loop import Canvas, DenoisingLoop, Step, find_stop
 from lavida.decode.options import REMASKING, DecodeOptions
-from lavida.decode.score import Look, score
+from lavida.decode.score import Query, score_logits
 from lavida.diffusion.schedule import SCHEDULES, unmask_counts
 from lavida.errors import RequestError
 from tests.fakes import tiny_config, tiny_model
+from tests.loops import LogitsOf, answer_logits, denoise
 
 MASK, EOS, VOCAB = 40, 41, 48
 
@@ -22,7 +21,7 @@ def _fake(seed: int = 0) -> LogitsOf:
     """Logits that depend on the whole canvas, without a network."""
     weights = torch.randn(VOCAB, VOCAB, generator=torch.Generator().manual_seed(seed))
 
-    def logits_of(look: Look) -> Tensor:
+    def logits_of(look: Query) -> Tensor:
         ids, places = look.ids, torch.arange(len(look.ids))[:, None]
         return (weights[ids] + 0.3 * weights[ids].sum(0) + torch.sin(places * weights[7]))[look.rows]
 
@@ -184,7 +183,7 @@ def test_text_behind_the_canvas_is_seen_and_kept() -> None:
     canvas = Canvas.draft(torch.tensor([MASK] * 6 + [11, 22]), MASK)
     seen = []
 
-    def logits_of(look: Look) -> Tensor:
+    def logits_of(look: Query) -> Tensor:
         seen.append(look.ids.tolist())
         return _says(1, EOS, 3, 4, 5, 6)(look)
 
@@ -232,34 +231,28 @@ def test_sharp_confidence_is_measured_after_the_cut() -> None:
 
 
 def test_the_loop_says_which_block_it_is_in() -> None:
-    looks: list[Look] = []
+    looks: list[Query] = []
 
-    def logits_of(look: Look) -> Tensor:
+    def logits_of(look: Query) -> Tensor:
         looks.append(look)
         return _fake()(look)
 
     _run(logits_of, length=6, block=4, steps=3)
-    assert [(x.block.start, x.block.stop, x.fresh) for x in looks] == [(0, 4, True), (0, 4, False), (4, 6, True)]
+    assert [(x.block.start, x.block.stop, x.refresh) for x in looks] == [(0, 4, True), (0, 4, False), (4, 6, True)]
     assert all(x.block.start <= x.rows.min() and x.rows.max() < x.block.stop for x in looks)
 
 
 def test_loops_that_take_turns_write_what_each_writes_alone() -> None:
     chosen = [DecodeOptions(length=9, steps=3), DecodeOptions(length=6, temperature=0.7, seed=4, block=2)]
     alone = [list(denoise(_fake(), Canvas.blank(o.length, MASK), o, mask_id=MASK, eos_ids=(EOS,))) for o in chosen]
-    generators = [torch.Generator().manual_seed(o.seed) for o in chosen]
-    loops = [
-        write(Canvas.blank(o.length, MASK), o, mask_id=MASK, eos_ids=(EOS,), generator=g)
-        for o, g in zip(chosen, generators, strict=True)
-    ]
+    loops = [DenoisingLoop(Canvas.blank(o.length, MASK), o, mask_id=MASK, eos_ids=(EOS,)) for o in chosen]
     steps: list[list[Step]] = [[], []]
-    looks = {i: next(loop) for i, loop in enumerate(loops)}
-    while looks:
-        for i, look in list(looks.items()):
-            scores = score(look, _fake()(look), chosen[i], mask_id=MASK, generator=generators[i])
-            steps[i].append(loops[i].send(scores))
-            looks[i] = next(loops[i], None)
-            if looks[i] is None:
-                del looks[i]
+    while any(loop.query for loop in loops):
+        for i, loop in enumerate(loops):
+            if loop.query is not None:
+                logits = _fake()(loop.query)
+                scores = score_logits(loop.query, logits, chosen[i], mask_id=MASK, generator=loop.generator)
+                steps[i].append(loop.step(scores))
     for got, wanted in zip(steps, alone, strict=True):
         assert [s.canvas.tolist() for s in got] == [s.canvas.tolist() for s in wanted]
 
@@ -305,7 +298,7 @@ def test_a_constraint_has_the_last_word(options: dict[str, object]) -> None:
 
 
 def test_a_constraint_refuses_before_the_first_look() -> None:
-    seen: list[Look] = []
+    seen: list[Query] = []
     for message, options in (
         ("the canvas is too long", DecodeOptions(length=31)),
         ("leave out stops", DecodeOptions(length=4, stops=((1,),))),
@@ -320,7 +313,7 @@ def _grows_sure(sure: dict[int, list[float]]) -> LogitsOf:
     """Position p is given token p with the probabilities `sure[p]`, one for each time that it is looked at."""
     times = dict.fromkeys(sure, 0)
 
-    def logits_of(look: Look) -> Tensor:
+    def logits_of(look: Query) -> Tensor:
         logits = torch.zeros(len(look.rows), VOCAB)
         for i, p in enumerate(look.rows.tolist()):
             share = sure[p][min(times[p], len(sure[p]) - 1)]
@@ -370,9 +363,9 @@ def test_blocks_are_revised_before_the_next_begins() -> None:
 
 def test_refresh_asks_for_full_passes_now_and_then() -> None:
     def fresh(**options: object) -> list[bool]:
-        looks: list[Look] = []
+        looks: list[Query] = []
         _run(lambda look: looks.append(look) or _fake()(look), length=8, block=4, cache="dual", **options)
-        return [look.fresh for look in looks]
+        return [look.refresh for look in looks]
 
     assert fresh() == [True, False, False, False] * 2
     assert fresh(refresh=2) == [True, False] * 4

@@ -8,13 +8,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lavida.decode.canvas import Canvas
-from lavida.decode.context import answer_logits, answer_steps
-from lavida.decode.loop import denoise
+from lavida.decode.driver import answer_steps
+from lavida.decode.loop import Canvas
 from lavida.decode.options import CACHES, REMASKING, DecodeOptions
 from lavida.diffusion.schedule import SCHEDULES
 from lavida.errors import RequestError
 from tests.fakes import tiny_config, tiny_model
+from tests.loops import answer_logits, denoise
 
 MASK, EOS, VOCAB = 40, (41, 42), 48
 MODELS = [tiny_model(tiny_config(None, logit_shift=shift)) for shift in (False, True)]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lavida.decode.select import adaptive_count, confidence, forbid, narrow, propose, surest
+from lavida.decode.select import adaptive_count, confidence, forbid, narrow, propose, select_positions
 from lavida.errors import RequestError
 
 
@@ -39,9 +39,9 @@ def test_measures() -> None:
 
 def test_surest_takes_no_more_than_there_is() -> None:
     scores = torch.tensor([0.1, 0.9, 0.5])
-    assert surest(scores, 2).tolist() == [1, 2]
-    assert surest(scores, 4).tolist() == [1, 2, 0]
-    assert surest(scores[:0], 1).tolist() == []
+    assert select_positions(scores, 2).tolist() == [1, 2]
+    assert select_positions(scores, 4).tolist() == [1, 2, 0]
+    assert select_positions(scores[:0], 1).tolist() == []
 
 
 def test_a_threshold_adds_all_that_reach_it() -> None:
@@ -72,7 +72,7 @@ def test_the_entropy_bound_leaves_out_the_largest_entropy() -> None:
 
 def test_selection_temperature_draws_by_the_softmax_of_the_scores() -> None:
     scores, generator = torch.tensor([0.0, 0.5, 1.0]), _generator()
-    first = torch.stack([surest(scores, 2, temperature=0.5, generator=generator) for _ in range(20_000)])
+    first = torch.stack([select_positions(scores, 2, temperature=0.5, generator=generator) for _ in range(20_000)])
     assert (first[:, 0] != first[:, 1]).all()
     shares = first[:, 0].bincount(minlength=3) / len(first)
     assert torch.allclose(shares, (scores / 0.5).softmax(0), atol=0.01)

@@ -12,7 +12,9 @@ from torch.nn.functional import one_hot
 
 from lavida.cache.prefix import PrefixCache
 from lavida.config import DenoiserConfig
-from lavida.edit.reading import Reading
+from lavida.decode.context import PrefixContext
+from lavida.decode.prompt import Prompt
+from lavida.nn.ragged import Forward
 from lavida.text.chat import TEMPLATES
 from lavida.text.tokenizer import FIM, SPAN, Tokenizer
 from tests.tiny import tiny_config
@@ -31,19 +33,24 @@ class OracleDenoiser:
     def embed(self, ids: Tensor) -> Tensor:
         return ids[..., None]
 
-    def head(self, hidden: Tensor) -> Tensor:
-        return hidden
+    def head(self, hidden: Tensor, part: slice | None = None) -> Tensor:
+        return hidden.clone() if part is None else hidden[..., part].clone()
+
+    def forward_ragged(self, forwards: list[Forward]) -> list[Tensor]:
+        return [self(f.x, mask=f.mask, cache=f.cache) for f in forwards]
 
     def __call__(self, x: Tensor, *, mask: Tensor | None, cache: PrefixCache) -> Tensor:
         ids, sentences = x[..., 0], self._sentences[:, : x.shape[1]]
+        if x.shape[1] > sentences.shape[1]:  # rows that fill up a shared pass
+            return torch.zeros(*x.shape[:2], self._config.vocab_size)
         strange = ((ids != self._config.mask_id)[:, None] & (ids[:, None] != sentences)).sum(2)  # [B, S]
         weights = (self._weights.log() + strange * math.log(STRANGE)).softmax(1)
         said = one_hot(sentences, self._config.vocab_size).double()
         return (torch.einsum("bs,slv->blv", weights, said) + STRANGE / self._config.vocab_size).log().float()
 
 
-def oracle(sentences: dict[str, float], *, gaps: bool = False) -> Reading:
-    """A reading of a prompt to which the answer is one of `sentences`, with the given weights.
+def oracle(sentences: dict[str, float], *, gaps: bool = False) -> Prompt:
+    """A prompt to which the answer is one of `sentences`, with the given weights.
 
     With `gaps`, [S] and [FIM] in a sentence are the tokens of a model that was taught infilling.
     """
@@ -56,14 +63,11 @@ def oracle(sentences: dict[str, float], *, gaps: bool = False) -> Reading:
         ids = [i for piece in pieces for i in _ids(tokenizer, piece)]
         canvas[: len(ids)] = torch.tensor(ids)
     weights = torch.tensor(list(sentences.values()), dtype=torch.float64)
-    return Reading(
-        net=SimpleNamespace(config=config, denoiser=OracleDenoiser(canvases, weights, config.denoiser)),
-        tokenizer=tokenizer,
-        template=TEMPLATES["lavida-mini"],
-        segments=(),
-        cache=PrefixCache(1),
-        length=LENGTH,
-    )
+    net = SimpleNamespace(config=config, denoiser=OracleDenoiser(canvases, weights, config.denoiser))
+    held = PrefixCache(1)
+    held.writing = False
+    prefix = PrefixContext(net, held)
+    return Prompt(net=net, segments=[], prefix=prefix, tokenizer=tokenizer, template=TEMPLATES["lavida-mini"])
 
 
 def _ids(tokenizer: Tokenizer, piece: str) -> list[int]:

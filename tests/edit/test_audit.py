@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from lavida.decode.likelihood import log_likelihood
+from lavida.decode.prompt import Prompt
 from lavida.edit.audit import audit_ids, token_scores, word_spans
-from lavida.edit.reading import Reading
 from lavida.text.chat import TEMPLATES
 from tests.edit.oracle import oracle
 from tests.tiny import tiny_config, tiny_net, tiny_tokenizer
@@ -39,12 +39,12 @@ def test_the_likeliest_word_at_each_place_is_told() -> None:
 
 def test_the_tokens_of_a_word_add_up_to_the_word() -> None:
     # "owls" is unknown to the tokenizer as a whole: its pieces must not give each other away.
-    reading = oracle({"a cat.": 1.0, "an owl.": 1.0})
-    ids = reading.tokenizer.encode("a cat.")
+    prompt = oracle({"a cat.": 1.0, "an owl.": 1.0})
+    ids = prompt.tokenizer.encode("a cat.")
     spans = [(0, 2), (2, 3)]
-    own, _, _ = token_scores(reading, ids, spans)
+    own, _, _ = token_scores(prompt, ids, spans, length=16)
     assert own[:2].sum().item() == pytest.approx(math.log(0.5), abs=0.01)  # "a cat" against "an owl", counted once
-    each, _, _ = token_scores(reading, ids, [(i, i + 1) for i in range(3)])
+    each, _, _ = token_scores(prompt, ids, [(i, i + 1) for i in range(3)], length=16)
     assert each[:2].sum().item() == pytest.approx(0, abs=0.01)
 
 
@@ -67,11 +67,11 @@ def test_what_a_left_to_right_model_says_is_its_likelihood() -> None:
     config = tiny_config(tokenizer)
     net = tiny_net(replace(config, denoiser=replace(config.denoiser, autoregressive=True, logit_shift=True)))
     segments = net.segments(torch.tensor(tokenizer.encode("What is this?")), [])
-    reading = Reading(
-        net=net, tokenizer=tokenizer, template=TEMPLATES["lavida-mini"], segments=segments,
-        cache=net.prefill(segments), length=16,
-    )  # fmt: skip
+    prompt = Prompt.of(net, segments)
+    prompt.tokenizer, prompt.template = tokenizer, TEMPLATES["lavida-mini"]
     ids = tokenizer.encode("a cat and a dog")
-    own, best, values = token_scores(reading, ids, word_spans([tokenizer.token(i) for i in ids]))
-    assert own.sum().item() == pytest.approx(log_likelihood(net, segments, torch.tensor(ids)).value, rel=1e-4)
-    assert (values >= own - 1e-6).all() and not torch.isin(best, reading.unwritable).any()
+    own, best, values = token_scores(prompt, ids, word_spans([tokenizer.token(i) for i in ids]), length=16)
+    assert own.sum().item() == pytest.approx(
+        log_likelihood(Prompt.of(net, segments), torch.tensor(ids)).value, rel=1e-4
+    )
+    assert (values >= own - 1e-6).all() and not torch.isin(best, prompt.unwritable).any()

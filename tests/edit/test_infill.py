@@ -6,20 +6,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lavida.decode.prompt import Prompt
 from lavida.edit.infill import Infill, InfillOptions, infill_ids
-from lavida.edit.reading import Reading
 from lavida.errors import RequestError
 from lavida.text.chat import TEMPLATES
 from lavida.text.holes import read_holes
 from tests.edit.oracle import oracle
-from tests.edit.readings import random_reading
+from tests.edit.prompts import random_prompt
 
 OWLS = {"two owls and a cat.": 6.0, "two owls and a dog.": 3.0, "a cat and an owl.": 2.0, "two red owls.": 1.0}
 
 
-def _infill(reading: Reading, text: str, **options: object) -> Infill:
+def _infill(prompt: Prompt, text: str, **options: object) -> Infill:
     chosen = InfillOptions(**options)
-    return infill_ids(reading, read_holes(text, reading.tokenizer, most=chosen.most), chosen)
+    return infill_ids(prompt, read_holes(text, prompt.tokenizer, most=chosen.most), chosen)
 
 
 @pytest.mark.parametrize(
@@ -55,9 +55,9 @@ def test_a_hole_of_known_length_has_alternatives_too() -> None:
 
 def test_a_better_text_found_among_alternatives_is_taken() -> None:
     # Greedily "two" comes first (4 + 3 of 11), but the likeliest whole text begins with "three".
-    reading = oracle({"two owls.": 3.0, "two cats.": 3.0, "three dogs.": 5.0})
-    assert _infill(reading, "[M:2].", alternatives=0).text != "three dogs."
-    assert _infill(reading, "[M:2].").text == "three dogs."
+    prompt = oracle({"two owls.": 3.0, "two cats.": 3.0, "three dogs.": 5.0})
+    assert _infill(prompt, "[M:2].", alternatives=0).text != "three dogs."
+    assert _infill(prompt, "[M:2].").text == "three dogs."
 
 
 def test_many_holes_are_searched_one_after_the_other() -> None:
@@ -66,8 +66,8 @@ def test_many_holes_are_searched_one_after_the_other() -> None:
 
 
 def test_a_model_that_was_taught_gaps_says_how_much_of_a_hole_it_needs() -> None:
-    reading = oracle({"two owls[S][S][FIM] and a cat.": 3.0, "two red cats[FIM] and a cat.": 1.0}, gaps=True)
-    found = _infill(reading, "two [M:3] and a cat.", how="fim", alternatives=0)
+    prompt = oracle({"two owls[S][S][FIM] and a cat.": 3.0, "two red cats[FIM] and a cat.": 1.0}, gaps=True)
+    found = _infill(prompt, "two [M:3] and a cat.", how="fim", alternatives=0)
     assert found.text == "two owls and a cat." and found.holes[0].tokens == 1
 
 
@@ -76,9 +76,9 @@ def test_options_out_of_range_and_models_without_gaps_are_refused() -> None:
         InfillOptions(how="guess")
     with pytest.raises(RequestError, match="most must be 1 to 64, got 0"):
         InfillOptions(most=0)
-    reading = replace(oracle(OWLS), template=TEMPLATES["plain"])
+    prompt = replace(oracle(OWLS), template=TEMPLATES["plain"])
     with pytest.raises(RequestError, match="no tokens for gaps"):
-        _infill(reading, "two [M:3].", how="fim")
+        _infill(prompt, "two [M:3].", how="fim")
 
 
 _PIECES = st.sampled_from(["a", "one red", " cat", ", a dog", ".", " on the left", ""])
@@ -94,9 +94,9 @@ def test_any_model_keeps_what_is_given_and_to_the_lengths(
 ) -> None:
     template = "".join(piece + hole for piece, hole in pieces) + end
     options = InfillOptions(most=2, alternatives=1, decode={} if steps is None else {"steps": steps})
-    reading = random_reading()
-    holed = read_holes(template, reading.tokenizer, most=options.most)
-    found = infill_ids(reading, holed, options)
+    prompt = random_prompt()
+    holed = read_holes(template, prompt.tokenizer, most=options.most)
+    found = infill_ids(prompt, holed, options)
     assert found.text == holed.filled([hole.text for hole in found.holes])
     for hole, asked in zip(found.holes, holed.holes, strict=True):
         assert asked.least <= hole.tokens <= asked.most and 0 < hole.probability <= 1

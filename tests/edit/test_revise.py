@@ -10,8 +10,8 @@ OWLS = {"two owls and a cat.": 9.0, "two owls and a dog.": 0.5, "two owls and an
 
 
 def _revise(sentences: dict[str, float], text: str, **options: float) -> Revision:
-    reading = oracle(sentences)
-    return revise_ids(reading, reading.tokenizer.encode(text), ReviseOptions(**options))
+    prompt = oracle(sentences)
+    return revise_ids(prompt, prompt.tokenizer.encode(text), ReviseOptions(**options))
 
 
 def test_an_unlikely_word_gives_way_to_the_likely_one() -> None:

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from transformers import AutoProcessor, BatchFeature, GenerationConfig, TextStreamer
 
-from lavida.decode.context import answer_logits
-from lavida.decode.loop import Look
+from lavida.decode.score import Query
 from lavida.errors import RequestError
 from lavida.hf import DiffusionGenerationConfig, LavidaForMaskedDiffusion, LavidaProcessor
+from tests.loops import answer_logits
 from tests.pictures import gradient
 
 FEW = {"length": 8, "steps": 4}
@@ -191,7 +191,7 @@ def test_forward_gives_the_logits_that_the_loop_sees(
         logits = model(**batch, canvas=canvas).logits
     assert logits.shape == (2, 5, model.config.vlm.denoiser.vocab_size)
     prompt = batch["input_ids"][0][batch["attention_mask"][0].bool()]
-    look = Look(ids=canvas[0], rows=torch.arange(5), block=slice(0, 5), fresh=True)
+    look = Query(ids=canvas[0], rows=torch.arange(5), block=slice(0, 5), refresh=True)
     with torch.no_grad():
         wanted = answer_logits(model.net, model.net.segments(prompt, []), "none")(look)
     assert torch.allclose(logits[0], wanted, atol=1e-5)

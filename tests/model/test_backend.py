@@ -7,7 +7,7 @@ import torch
 
 import lavida
 from lavida.cache.prefix import PrefixCache
-from lavida.decode.context import answer_steps
+from lavida.decode.driver import answer_steps
 from lavida.decode.options import DecodeOptions
 from lavida.errors import RequestError
 from lavida.model import backend

@@ -35,7 +35,7 @@ def test_a_shared_picture_goes_first_and_stands_alone() -> None:
 def test_text_only_model_says_so() -> None:
     model = tiny_model(tiny_config(None))
     with pytest.raises(ConfigError, match="text only"):
-        model.encode_image(torch.zeros(1, 3, 8, 8), None)
+        model.image_tokens(torch.zeros(1, 4, 8), None)
 
 
 @torch.no_grad()

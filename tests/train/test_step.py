@@ -13,7 +13,7 @@ from lavida.errors import ConfigError
 from lavida.image.tiles import Grid
 from lavida.model.vlm import IMAGE_ID
 from lavida.train.step import Hidden, Learner, attention_mask, hide, positions_of, spread
-from tests.fakes import tiny_config, tiny_model
+from tests.fakes import image_tokens, tiny_config, tiny_model
 
 PLAIN = Objective()
 PREFIX = Objective(attention="prefix")
@@ -79,7 +79,7 @@ def test_what_counts_in_an_update():
 def test_pictures_stand_in_their_places():
     model, batch = tiny_model(tiny_config()), batch_of(*TWO)
     at = spread(model, batch)
-    tokens = model.encode_image(*batch.views[0][0])
+    tokens = image_tokens(model, *batch.views[0][0])
     assert torch.allclose(at.x[0, : len(tokens)], tokens, atol=1e-6)
     assert torch.equal(at.x[0, len(tokens)], model.denoiser.embed(torch.tensor(3)))
     ids = at.take(batch.ids)

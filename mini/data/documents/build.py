@@ -60,6 +60,6 @@ def read_entries(folder: Path, split: str) -> Sequence[Entry]:
     """The documents of one split of a folder. Raises DataError if they were not built."""
     file = folder / f"{split}.jsonl"
     if not file.is_file():
-        raise DataError(f"no {file.name} in {folder}; run `lavida data build documents --out {folder}` first")
+        raise DataError(f"no {file.name} in {folder}; run `python -m mini build documents --out {folder}` first")
     rows = map(json.loads, file.read_text(encoding="utf-8").splitlines())
     return [Entry(image=folder / row["image"], kind=row["kind"], values=row["values"]) for row in rows]

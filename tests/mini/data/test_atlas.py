@@ -28,7 +28,7 @@ def test_a_negative_background_is_made_from_its_seed(tmp_path):
 
 
 def test_a_missing_atlas_says_how_to_build_it(tmp_path):
-    with pytest.raises(DataError, match="lavida data build mini"):
+    with pytest.raises(DataError, match="python -m mini build"):
         Atlas.load(tmp_path)
 
 

@@ -70,7 +70,7 @@ def test_a_folder_is_read_by_training_and_by_the_evaluation(tmp_path):
     assert len(source) == 3 and json.loads(source[0].turns[-1].parts[0].value).keys() == {"shop", "date", "total"}
     entries = read_entries(tmp_path, "layouts")
     assert Image.open(entries[0].image).size == (448, 448) and entries[0].kind == "receipt"
-    with pytest.raises(DataError, match="lavida data build documents"):
+    with pytest.raises(DataError, match="python -m mini build documents"):
         read_entries(tmp_path, "unheard")
 
 

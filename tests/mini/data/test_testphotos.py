@@ -25,7 +25,7 @@ def fill(folder: Path, members: list[str]) -> Path:
 def test_every_photograph_has_acceptable_names(tmp_path):
     folders = {package: fill(tmp_path / str(k), members) for k, (package, members) in enumerate(MEMBERS.items())}
     names = extract_test_photos(folders, tmp_path / "out")
-    answers = json.loads(files("lavida.eval").joinpath("photos.json").read_text())
+    answers = json.loads(files("mini.eval").joinpath("photos.json").read_text())
     assert sorted(names) == sorted(row["file"] for row in answers) and len(names) == 23
     assert all(row["names"] and row["kinds"] for row in answers)
     assert Image.open(tmp_path / "out" / "face.jpg").size == (1024, 768)

@@ -5,9 +5,7 @@ import json
 import pytest
 import torch
 
-from lavida.decode.canvas import Canvas
-from lavida.decode.context import answer_logits
-from lavida.decode.loop import denoise
+from lavida.decode.loop import Canvas
 from lavida.decode.options import DecodeOptions
 from lavida.errors import DataError, RequestError
 from lavida.image.tiles import grid_of
@@ -17,6 +15,7 @@ from mini.eval.answers import Decoding, answer_set, quick
 from mini.eval.batch import encode_pictures, fill_answers
 from mini.eval.photos import ask_presence, judge_photos, mentions, read_photos
 from mini.eval.sets import question_set
+from tests.loops import answer_logits, denoise
 
 from .fakes import LABELS, photo_list, tiny_features, tiny_model
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from lavida.decode.context import answer_steps
+from lavida.decode.driver import answer_steps
 from lavida.decode.options import DecodeOptions
 from lavida.errors import RequestError
 from lavida.image.tiles import grid_of

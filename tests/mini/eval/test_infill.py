@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from lavida.edit.audit import Audit, Token, Word, word_spans
-from lavida.eval.metrics import nouns
 from mini.data import english
 from mini.eval.audit import auc, draw_swaps, evaluate_audit, grey_truth, word_owners
 from mini.eval.infill import MOST, WORDS, Gap, draw_gaps, evaluate_infill, span_figures
+from mini.eval.metrics import nouns
 from tests.mini.eval.fakes import tiny_features, tiny_model
 
 
@@ -103,7 +103,7 @@ def test_both_models_are_audited_and_one_revises() -> None:
 
 
 def test_commands_refuse_in_one_line(tmp_path: Path, tiny_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from lavida.cli.main import main
+    from mini.__main__ import main
 
     for verb in ("infill", "audit"):
         assert main(["eval", verb, "--split", "v"]) == 2

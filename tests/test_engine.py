@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 import lavida
 from lavida.api import Model
-from lavida.decode.batch_invariance import Steady
-from lavida.engine.engine import Engine, companies
-from lavida.errors import ImageError, RequestError
+from lavida.decode.batch_invariance import BatchInvariance
+from lavida.decode.context import PrefixContext
+from lavida.decode.driver import _grouped
+from lavida.engine import Engine
+from lavida.errors import CheckpointError, ImageError, RequestError
 from tests.pictures import gradient
 from tests.tiny import tiny_model
 
@@ -43,7 +45,7 @@ def _alone(model: Model, requests: list[Request]) -> list[tuple[tuple[int, ...],
     return [(answer.ids, answer.steps) for answer in answers]
 
 
-def _submit(engine: Engine, request: Request) -> lavida.engine.ticket.Ticket:
+def _submit(engine: Engine, request: Request) -> lavida.engine.Ticket:
     i, j, options = request
     return engine.submit(PICTURES[i], QUESTIONS[j], early_stop=False, **options)
 
@@ -72,7 +74,7 @@ def test_mixed_requests_get_the_answers_they_get_alone(
     wanted = _alone(model, requests)
     model.forget()
     engine = Engine(model)
-    together = _counted(monkeypatch, model.net.denoiser, "together")
+    together = _counted(monkeypatch, model.net.denoiser, "forward_ragged")
     tickets = [_submit(engine, request) for request in requests[:5]]
     for late in requests[5:]:  # these come in while the others are being written
         engine.turn()
@@ -191,7 +193,10 @@ def loaded() -> dict[str, Model]:
 def test_what_was_seen_is_not_computed_again(shared_image: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny_model(shared_image=shared_image)
     looks = _counted(monkeypatch, model.net, "look")
-    prefills = _counted(monkeypatch, model.net, "prefilling")
+    prefills: list[int] = []
+    close, prefill = PrefixContext._close, model.net.prefill
+    monkeypatch.setattr(PrefixContext, "_close", lambda *args: prefills.append(1) or close(*args))
+    monkeypatch.setattr(model.net, "prefill", lambda *args, **named: prefills.append(1) or prefill(*args, **named))
     engine = Engine(model)
     options = {"length": 4, "cache": "prefix"}
     engine.submit(PICTURES[0], QUESTIONS[0], **options).result()
@@ -219,14 +224,14 @@ def test_a_request_that_fails_leaves_the_others_alone(model: Model) -> None:
 
 
 def test_what_fails_for_all_fails_for_those_in_it_only(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine, together = Engine(model, exact=False), model.net.denoiser.together
+    engine, together = Engine(model, exact=False), model.net.denoiser.forward_ragged
 
     def scarce(passes: list, **named: object) -> list:
         if len(passes) > 1:
             raise MemoryError("no room")
         return together(passes, **named)
 
-    monkeypatch.setattr(model.net.denoiser, "together", scarce)
+    monkeypatch.setattr(model.net.denoiser, "forward_ragged", scarce)
     doomed = [engine.submit(PICTURES[0], question, length=8) for question in QUESTIONS]
     assert all(isinstance(ticket.exception(), MemoryError) for ticket in doomed)
     assert engine.submit(PICTURES[0], QUESTIONS[0], length=8).result().steps > 0
@@ -254,8 +259,11 @@ def test_the_drafts_are_those_of_a_stream(model: Model) -> None:
     assert not engine.turn()
 
 
-def test_requests_from_several_threads(model: Model) -> None:
+@pytest.mark.parametrize("threaded", [False, True])
+def test_requests_from_several_threads(model: Model, threaded: bool) -> None:
     engine = Engine(model)
+    if threaded:
+        engine.start()
     wanted = [ids for ids, _ in _alone(model, [(i % 3, 0, MIXED[i]) for i in range(4)])]
     got: dict[int, tuple[int, ...]] = {}
 
@@ -268,6 +276,71 @@ def test_requests_from_several_threads(model: Model) -> None:
     for thread in threads:
         thread.join()
     assert [got[i] for i in range(4)] == wanted
+    engine.close()
+
+
+def test_an_engine_with_a_thread_answers_by_itself_and_can_be_closed(model: Model) -> None:
+    with Engine(model) as engine:
+        tickets = [_submit(engine, (i % 3, 0, MIXED[i])) for i in range(4)]
+        drafts = list(engine.stream(PICTURES[0], QUESTIONS[1], length=6, early_stop=False))
+        dialogue = [
+            {
+                "role": "user",
+                "content": [{"type": "image", "image": PICTURES[0]}, {"type": "text", "text": QUESTIONS[0]}],
+            }
+        ]
+        chat = engine.submit_chat(dialogue, length=5)
+    assert all(ticket.done() for ticket in tickets) and len(drafts) == 6
+    assert [(t.result().ids, t.result().steps) for t in tickets] == _alone(
+        model, [(i % 3, 0, MIXED[i]) for i in range(4)]
+    )
+    assert chat.result().ids == model.chat(dialogue, length=5).ids
+    with pytest.raises(RequestError, match="was closed"):
+        engine.submit(PICTURES[0], QUESTIONS[0])
+    with pytest.raises(RequestError, match="was closed"):
+        engine.start()
+
+
+def test_an_engine_that_is_left_by_an_error_gives_up_its_answers(model: Model) -> None:
+    with pytest.raises(ZeroDivisionError), Engine(model) as engine:
+        ticket = engine.submit(PICTURES[0], QUESTIONS[0], length=400, early_stop=False)
+        raise ZeroDivisionError
+    assert ticket.cancelled() or ticket.done()
+
+
+@pytest.mark.parametrize("threaded", [False, True])
+def test_an_answer_that_fails_while_it_is_finished_fails_alone(
+    model: Model, threaded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = model.ask(PICTURES[1], QUESTIONS[0], length=6).ids
+    decode = model.tokenizer.decode
+    broken = threading.Event()
+
+    def once(*args: object, **named: object) -> str:
+        if not broken.is_set():
+            broken.set()
+            raise OSError("the tokenizer is gone")
+        return decode(*args, **named)
+
+    monkeypatch.setattr(model.tokenizer, "decode", once)
+    engine = Engine(model)
+    first = engine.submit(PICTURES[0], QUESTIONS[0], length=2, early_stop=False)
+    others = [engine.submit(PICTURES[1], QUESTIONS[0], length=6) for _ in range(2)]
+    if threaded:
+        engine.start()
+    assert isinstance(first.exception(timeout=60), OSError)
+    assert [ticket.result(timeout=60).ids for ticket in others] == [wanted, wanted]
+    engine.close()
+
+
+def test_a_model_that_computes_nan_says_so(model: Model) -> None:
+    damaged = tiny_model()
+    with torch.no_grad():
+        damaged.net.denoiser.norm.weight[0] = torch.nan
+    with pytest.raises(CheckpointError, match="computes NaN"):
+        damaged.ask(PICTURES[0], QUESTIONS[0], length=4)
+    ticket = Engine(damaged).submit(PICTURES[0], QUESTIONS[0], length=4)
+    assert isinstance(ticket.exception(), CheckpointError)
 
 
 def test_an_answer_may_lead_to_the_next_question(model: Model) -> None:
@@ -295,10 +368,10 @@ def test_companies_hold_what_is_steady_and_fits() -> None:
     def steady(count: int) -> bool:
         return count >= 4
 
-    assert companies([8, 2, 8, 3, 16, 8, 100], steady, 32) == [[0, 2, 4], [5], [6], [1], [3]]
-    assert companies([4, 4], lambda count: count != 8, 32) == [[0], [1]]
-    assert companies([5, 6], lambda count: count != 16, 32) == [[0], [1]]  # filled up to 16 rows
-    assert companies([], steady, 32) == []
+    assert _grouped([8, 2, 8, 3, 16, 8, 100], steady, 32) == [[0, 2, 4], [5], [6], [1], [3]]
+    assert _grouped([4, 4], lambda count: count != 8, 32) == [[0], [1]]
+    assert _grouped([5, 6], lambda count: count != 16, 32) == [[0], [1]]  # filled up to 16 rows
+    assert _grouped([], steady, 32) == []
 
 
 def test_steady_is_what_does_not_depend_on_its_company() -> None:
@@ -306,7 +379,7 @@ def test_steady_is_what_does_not_depend_on_its_company() -> None:
         return rows.double().sum(1) if len(rows) > 3 else rows.sum(1).double()
 
     rows = torch.rand(40, 300, generator=torch.Generator().manual_seed(0))
-    steady = Steady(last_bit, rows)
+    steady = BatchInvariance(last_bit, rows)
     assert [steady(count) for count in (1, 3, 4, 40, 100)] == [False, False, True, True, True]
-    by_place = Steady(lambda rows: rows + torch.arange(len(rows))[:, None], rows)
+    by_place = BatchInvariance(lambda rows: rows + torch.arange(len(rows))[:, None], rows)
     assert not by_place(8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from lavida.engine.engine import Engine
+from lavida.engine import Engine
 from tests.pictures import gradient
 from tests.tiny import tiny_model
 

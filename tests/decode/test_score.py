@@ -1,4 +1,4 @@
-"""The lean scores against the reference, which makes all logits."""
+"""Scores without all logits against the reference, which makes them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ import torch
 from torch import Tensor
 
 from lavida.constrain.base import Constraint
-from lavida.decode import fused
-from lavida.decode.canvas import Canvas
-from lavida.decode.context import answer_logits, answer_steps
-from lavida.decode.fused import fused_scores, lean_scores
-from lavida.decode.loop import denoise
+from lavida.decode import score as scoring
+from lavida.decode.driver import answer_steps
+from lavida.decode.loop import Canvas
 from lavida.decode.options import BLOCK_CACHES, REMASKING, DecodeOptions
-from lavida.decode.score import Look, Scores, score
+from lavida.decode.score import Query, Scores, fused_scores, score, score_logits
 from lavida.errors import RequestError
 from tests.fakes import tiny_config, tiny_model
+from tests.loops import answer_logits, denoise
 
 MASK, VOCAB, WIDTH = 40, 300, 16
 
@@ -31,7 +30,11 @@ def _case(rows: int, *, sharpness: float, mask_weight: float = 1.0, dtype: torch
     def head(x: Tensor, part: slice | None = None) -> Tensor:
         return x @ weight[part or slice(None)].T
 
-    return Look(ids=torch.full((rows,), MASK), rows=torch.arange(rows), block=slice(0, rows), fresh=True), hidden, head
+    return (
+        Query(ids=torch.full((rows,), MASK), rows=torch.arange(rows), block=slice(0, rows), refresh=True),
+        hidden,
+        head,
+    )
 
 
 class _Even:
@@ -51,15 +54,15 @@ def _both(case: Any, constraint: Constraint | None = None, **options: Any) -> tu
     look, hidden, head = case
     chosen = DecodeOptions(**{"length": max(1, len(look.rows)), **options})
     lean, plain = (torch.Generator().manual_seed(7) for _ in range(2))
-    got = lean_scores(look, hidden, head, VOCAB, chosen, mask_id=MASK, generator=lean, constraint=constraint)
-    wanted = score(look, head(hidden), chosen, mask_id=MASK, generator=plain, constraint=constraint)
+    got = score(look, hidden, head, VOCAB, chosen, mask_id=MASK, generator=lean, constraint=constraint)
+    wanted = score_logits(look, head(hidden), chosen, mask_id=MASK, generator=plain, constraint=constraint)
     assert torch.equal(lean.get_state(), plain.get_state())  # what is drawn next is the same
     return got, wanted
 
 
 @pytest.fixture(params=[1, 700, 1 << 22])
 def chunk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(fused, "_CHUNK", request.param)
+    monkeypatch.setattr(scoring, "_CHUNK", request.param)
     return request.param
 
 
@@ -78,9 +81,10 @@ def test_the_likeliest_tokens_are_scored_alike(measure: str, sharpness: float, m
 def test_certainty_is_told_apart_where_float32_is_one(measure: str) -> None:
     logits = torch.zeros(3, VOCAB)
     logits[:, 5] = torch.tensor([24.0, 26.0, 25.0])  # 1 - p = 1e-8 and less
-    look = Look(ids=torch.full((3,), MASK), rows=torch.arange(3), block=slice(0, 3), fresh=True)
+    look = Query(ids=torch.full((3,), MASK), rows=torch.arange(3), block=slice(0, 3), refresh=True)
     got = fused_scores(torch.eye(3), lambda x, part: x @ logits[:, part], VOCAB, measure=measure, mask_id=MASK)
-    wanted = score(look, logits, DecodeOptions(remasking=measure), mask_id=MASK, generator=torch.Generator()).confidence
+    generator = torch.Generator()
+    wanted = score_logits(look, logits, DecodeOptions(remasking=measure), mask_id=MASK, generator=generator).confidence
     assert (wanted.float() == 1).all()
     assert got.confidence.argsort().tolist() == wanted.argsort().tolist() == [0, 2, 1]
     assert torch.allclose(1 - got.confidence, 1 - wanted, rtol=1e-4, atol=0)
@@ -100,7 +104,7 @@ def test_certainty_is_told_apart_where_float32_is_one(measure: str) -> None:
 def test_samples_and_cuts_are_scored_alike_a_few_rows_at_a_time(
     options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fused, "_ROWS", 2 * VOCAB)
+    monkeypatch.setattr(scoring, "_ROWS", 2 * VOCAB)
     got, wanted = _both(_case(7, sharpness=1.0), **options)
     assert torch.equal(got.candidates, wanted.candidates)
     assert torch.allclose(got.confidence, wanted.confidence, atol=1e-5)
