@@ -22,7 +22,6 @@ from lavida.checkpoint.inventory import read_config
 from lavida.checkpoint.named import AUTO, DEFAULT_MODEL, DTYPES, find_model, load_net, tokenizer_of
 from lavida.decode.budget import split_wish
 from lavida.decode.calibration import need_table
-from lavida.decode.defaults import family_options
 from lavida.decode.likelihood import Choice, Likelihood, choose, log_likelihood
 from lavida.decode.prompt import Prompt, PromptReader
 from lavida.decode.request import (
@@ -36,7 +35,7 @@ from lavida.decode.request import (
     read_question,
     turns_of,
 )
-from lavida.decode.resolve import decode_options
+from lavida.decode.resolve import decode_options, family_options
 from lavida.edit.audit import GREY, Audit, audit
 from lavida.edit.audit import LENGTH as AUDIT_LENGTH
 from lavida.edit.infill import Infill, infill
