@@ -1,7 +1,7 @@
 """Options of decoding, each declared once: its default, type, bounds and help.
 
 The command line, transformers' generation configuration and the checks below read `dataclasses.fields(DecodeOptions)`.
-`AskOptions` writes the names out once more for editors and type checkers; a test compares the two.
+PyTorch is not imported, so that `--help` is quick. `AskOptions` writes the names out once more for editors and type checkers; a test compares the two.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
-import torch
-
 from lavida.constrain.base import CONSTRAINTS
-from lavida.diffusion.schedule import DEFAULT_SHIFT, SCHEDULES, unmask_counts
+from lavida.diffusion import DEFAULT_SHIFT, SCHEDULES
 from lavida.errors import RequestError, check_seed
 
 if TYPE_CHECKING:
+    import torch
+
     from lavida.constrain.language import Language
 
 REMASKING = ("confidence", "margin", "entropy", "random")
@@ -138,7 +138,12 @@ class DecodeOptions:
     """
 
     length: int = _option(
-        32, "Tokens of the canvas, the longest answer possible.", int, group=CANVAS, minimum=1, maximum=MAX_LENGTH
+        32,
+        "Tokens of the canvas, the longest answer possible. Default: the model's own, 16 for lavida-mini.",
+        int,
+        group=CANVAS,
+        minimum=1,
+        maximum=MAX_LENGTH,
     )
     steps: int | None = _option(
         None, "Forward passes over the canvas; fewer is faster. Default: one per token.", int, group=CANVAS, minimum=1
@@ -307,6 +312,8 @@ class DecodeOptions:
     def plan(self, masks: int, steps: int, generator: torch.Generator) -> list[int]:
         """Return the tokens to commit at each pass over a block of so many masks; zeros make up `least_passes`."""
         if self.counts is None:
+            from lavida.diffusion.schedule import unmask_counts  # which imports PyTorch; options alone do without
+
             counts = unmask_counts(masks, steps, self.schedule, self.shift, generator)
         else:
             counts = list(self.counts)
