@@ -22,7 +22,6 @@ from lavida.checkpoint.inventory import read_config
 from lavida.checkpoint.named import AUTO, DEFAULT_MODEL, DTYPES, find_model, load_net, tokenizer_of
 from lavida.decode.budget import split_wish
 from lavida.decode.calibration import need_table
-from lavida.decode.defaults import family_options
 from lavida.decode.likelihood import Choice, Likelihood, choose, log_likelihood
 from lavida.decode.prompt import Prompt, PromptReader
 from lavida.decode.request import (
@@ -36,7 +35,7 @@ from lavida.decode.request import (
     read_question,
     turns_of,
 )
-from lavida.decode.resolve import decode_options
+from lavida.decode.resolve import decode_options, family_options
 from lavida.edit.audit import GREY, Audit, audit
 from lavida.edit.audit import LENGTH as AUDIT_LENGTH
 from lavida.edit.infill import Infill, infill
@@ -49,6 +48,7 @@ from lavida.text.chat import check_tokens, find_template, last_token
 from lavida.text.labels import Label, load_labels
 from lavida.text.messages import Turn, read_messages
 from lavida.text.tokenizer import Vocabulary
+from lavida.threads import Threads, set_threads
 
 if TYPE_CHECKING:
     from lavida.decode.options import AskOptions
@@ -57,7 +57,6 @@ if TYPE_CHECKING:
 __all__ = ["DESCRIBE", "Answer", "Draft", "Model", "Picture", "Shown", "check_options", "load"]
 
 DESCRIBE = "Describe the image."
-MAX_THREADS = 1024  # more of them take minutes to start
 
 
 def load(
@@ -67,7 +66,7 @@ def load(
     dtype: str | None = None,
     quantize: str | None = None,
     offload: bool = False,
-    threads: int | None = None,
+    threads: Threads | None = None,
     template: str | None = None,
     graphs: bool = False,
 ) -> Model:
@@ -80,7 +79,10 @@ def load(
             what is stored (lavida-mini: float32).
         quantize: "int8" or "int4" linear layers, or None.
         offload: Keep the denoiser's blocks on the CPU and copy one at a time to the device.
-        threads: PyTorch's number of threads, for the whole process.
+        threads: PyTorch's number of threads, for the whole process; "auto" is one for a small model and otherwise the
+            cores that this process may use and others leave free. How threads wait for each other is settled when
+            PyTorch is imported: call `lavida.threads.wait_passively()` before that, so that several of them do not
+            stall beside a busy process.
         template: A family whose way of writing dialogues is used instead of the model's own; "plain" for base models.
         graphs: Replay forward passes as CUDA graphs, which saves a GPU their launches.
 
@@ -90,11 +92,9 @@ def load(
     """
     if dtype not in (None, AUTO, *DTYPES):
         raise RequestError(f"unknown dtype {dtype!r}; choose one of {', '.join(DTYPES)}, {AUTO}")
-    if threads is not None:
-        if not 1 <= threads <= MAX_THREADS:
-            raise RequestError(f"threads must be at least 1 and at most {MAX_THREADS}, got {threads}")
-        torch.set_num_threads(threads)
     folder = find_model(path)
+    if threads is not None:
+        set_threads(threads, sum(file.stat().st_size for file in folder.glob("*.safetensors")))
     chosen = fastest_dtype(device) if dtype == AUTO else DTYPES[dtype] if dtype else None
     net = load_net(folder, dtype=chosen, device=device, quantize=quantize, offload=offload)
     if graphs:

@@ -106,7 +106,7 @@ def calibrate(
     ] = None,
     device: o.Device = "cpu",
     dtype: o.Dtype = None,
-    threads: o.Threads = None,
+    threads: o.Threads = "auto",
 ) -> None:
     """Calibrate as `lavida calibrate` does, with CIDEr-D of captions of drawn scenes as the quality."""
     from lavida import api

@@ -105,8 +105,8 @@ def test_the_hint_is_part_of_the_prefix(model: Model) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"step": 3}, "unknown option 'step'; choose from length, steps"),
-        ({"steps": 0}, "steps must be 1 to length"),
+        ({"step": 3}, "unknown option 'step'; did you mean steps?"),
+        ({"steps": 0}, "steps must be at least 1"),
         ({"steps": 1000}, "steps must be 1 to length"),
         ({"length": 0}, "length must be 1"),
         ({"schedule": "quadratic"}, "unknown schedule 'quadratic'; choose one of"),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lavida.cli.main import complain
-from lavida.cli.options import Request
+from lavida.cli.options import Arguments
 from lavida.errors import LavidaError, RequestError
 from lavida.image.load import Input, expand_input, open_image
 from lavida.image.video import Video
@@ -28,7 +28,7 @@ AT_ONCE = 8  # answers written side by side, if their keys fit into memory
 JSON_FIELDS = ("image", "prompt", "text", "steps", "seconds", "tokens_per_forward")
 
 
-def answer_all(images: list[str], question: str | None, request: Request) -> int:
+def answer_all(images: list[str], question: str | None, request: Arguments) -> int:
     """Answer `question` (None = describe) for every picture; one bad picture does not stop the others."""
     from lavida import api
     from lavida.checkpoint.named import MODELS
@@ -54,7 +54,7 @@ def answer_all(images: list[str], question: str | None, request: Request) -> int
 
 
 def _begun(
-    groups: list[list[Input | Video | LavidaError]], question: str, request: Request, model: Model | None
+    groups: list[list[Input | Video | LavidaError]], question: str, request: Arguments, model: Model | None
 ) -> Iterator[tuple[str, Callable[[], Answer]]]:
     """What each answer is about, and how to wait for it, in order; some are written side by side."""
     waiting: deque[tuple[str, Callable[[], Answer]]] = deque()
@@ -82,7 +82,7 @@ def _begun(
     yield from waiting
 
 
-def _at_once(model: Model, request: Request) -> int:
+def _at_once(model: Model, request: Arguments) -> int:
     """How many answers share their passes: one where somebody watches, times or limits it, or memory is dear."""
     if request.show or request.record or request.time or request.decode.get("deadline"):
         return 1
@@ -101,7 +101,7 @@ def _failed(error: LavidaError) -> Answer:
     raise error
 
 
-def _groups(images: list[str], request: Request) -> list[list[Input | Video | LavidaError]]:
+def _groups(images: list[str], request: Arguments) -> list[list[Input | Video | LavidaError]]:
     """What each answer is about."""
     shown: list[Input | Video | LavidaError] = list(_inputs(images))
     if request.video:
@@ -124,14 +124,14 @@ def _check_stdin(wanted: bool) -> None:
         raise RequestError('no picture; say lavida ask photo.jpg "What is this?" or pipe one in')
 
 
-def _check_record(groups: list[list[Input | Video | LavidaError]], request: Request) -> None:
+def _check_record(groups: list[list[Input | Video | LavidaError]], request: Arguments) -> None:
     if request.record and len(groups) > 1:
         raise RequestError(f"--record takes one picture, got {len(groups)}; record them one by one")
     if request.record and not (len(groups[0]) == 1 and isinstance(groups[0][0], (Input, LavidaError))):
         raise RequestError("--record shows one picture beside its answer; ask about one picture alone")
 
 
-def _open(one: Input | Video | LavidaError, request: Request) -> Image.Image | Video:
+def _open(one: Input | Video | LavidaError, request: Arguments) -> Image.Image | Video:
     """A picture, if it can be read at all; a video is opened by the model, which knows how many frames it holds."""
     if isinstance(one, LavidaError):
         raise one
@@ -146,7 +146,7 @@ def _suited(model: Model, opened: Image.Image | Video, file: Input | Video) -> I
     return opened if isinstance(opened, Video) else open_picture(model.net.config, opened, name=file.name)
 
 
-def _load(request: Request) -> Model:
+def _load(request: Arguments) -> Model:
     from lavida import api
 
     start = time.perf_counter()
@@ -156,7 +156,7 @@ def _load(request: Request) -> Model:
     return model
 
 
-def _answer(model: Model, shown: list[Image.Image | Video], name: str, question: str, request: Request) -> Answer:
+def _answer(model: Model, shown: list[Image.Image | Video], name: str, question: str, request: Arguments) -> Answer:
     from lavida.decode.request import make_request, turns_of
 
     drafts: list[Draft] = []
@@ -188,7 +188,7 @@ def _answer(model: Model, shown: list[Image.Image | Video], name: str, question:
     return answer
 
 
-def _print(answer: Answer, request: Request, *, name: str | None) -> None:
+def _print(answer: Answer, request: Arguments, *, name: str | None) -> None:
     if request.json:
         chosen = {"chosen": answer.chosen.to_json()} if answer.chosen else {}
         line = json.dumps({f: getattr(answer, f) for f in JSON_FIELDS} | chosen, ensure_ascii=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -24,48 +24,11 @@ Words = Annotated[
 
 def ask(
     words: Words,
-    model: o.Model = "lavida-mini",
-    steps: o.Steps = None,
-    length: o.Length = None,
-    block: o.Block = None,
-    schedule: o.Schedule = None,
-    shift: o.Shift = None,
-    remasking: o.Remasking = None,
-    cache: o.Cache = None,
-    temperature: o.Temperature = None,
-    top_p: o.TopP = None,
-    top_k: o.TopK = None,
-    threshold: o.Threshold = None,
-    factor: o.Factor = None,
-    entropy_bound: o.EntropyBound = None,
-    revise: o.Revise = None,
-    refresh: o.Refresh = None,
-    guidance: o.Guidance = None,
-    quality: o.Quality = None,
-    deadline: o.Deadline = None,
-    regex: o.Regex = None,
-    schema: o.Schema = None,
-    choices: o.Choices = None,
-    seed: o.Seed = None,
-    compat: o.Compat = None,
-    together: o.Together = False,
-    video: o.Video = None,
-    frames: o.Frames = None,
-    json: o.Json = False,
-    show: o.Show = False,
-    time: o.Time = False,
-    record: o.Record = None,
-    device: o.Device = "cpu",
-    dtype: o.Dtype = None,
-    quantize: o.Quantize = None,
-    offload: o.Offload = False,
-    template: o.Template = None,
-    threads: o.Threads = None,
+    **options: Any,
 ) -> int:
     """Ask one question about pictures, one answer a line."""
-    chosen = {k: v for k, v in locals().items() if k != "words"} | {"choices": choices or None}
     images, question = split(words)
-    return answer_all(images, question, o.request(**chosen))
+    return answer_all(images, question, o.sort_arguments(options))
 
 
 def split(words: list[str]) -> tuple[list[str], str]:
@@ -82,4 +45,4 @@ def split(words: list[str]) -> tuple[list[str], str]:
     return images, question.strip()
 
 
-app = o.application(ask)
+app = o.application(ask, o.decoding(), o.CALIBRATED, o.CONSTRAINED, o.ANSWERING, o.LOADING)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_text
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,16 +23,10 @@ def audit(
     image: Picture,
     text: Words,
     question: Question = None,
-    model: o.Model = "lavida-mini",
     html: Html = None,
     cache: o.Cache = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object, every token in it.")] = False,
-    device: o.Device = "cpu",
-    dtype: o.Dtype = None,
-    quantize: o.Quantize = None,
-    offload: o.Offload = False,
-    template: o.Template = None,
-    threads: o.Threads = None,
+    **options: Any,
 ) -> int:
     """Show for each word how likely it is with the picture and without it; green: supported, red: contradicted."""
     from lavida import api
@@ -41,9 +35,7 @@ def audit(
     from lavida.decode.request import open_picture
 
     picture = open_one(image)
-    loaded = api.load(
-        model, device=device, dtype=dtype, quantize=quantize, offload=offload, threads=threads, template=template
-    )
+    loaded = o.load_model(options)
     asked = question or api.DESCRIBE
     found = loaded.audit(picture, text, question=asked, cache=cache)
     if html is not None:
@@ -86,4 +78,4 @@ def as_facts(found: Audit) -> dict:
     }
 
 
-app = o.application(audit)
+app = o.application(audit, o.LOADING)

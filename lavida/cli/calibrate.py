@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,25 +23,17 @@ Images = Annotated[
 
 def calibrate(
     images: Images = None,
-    model: o.Model = "lavida-mini",
     length: Annotated[int | None, typer.Option(help="Tokens of the canvas that settings are tried on.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Measure the quality anew though a table has it.")] = False,
     out: Annotated[
         Path | None, typer.Option(help="Write what was found about quality to this file besides, to go with the model.")
     ] = None,
-    device: o.Device = "cpu",
-    dtype: o.Dtype = None,
-    quantize: o.Quantize = None,
-    offload: o.Offload = False,
-    template: o.Template = None,
-    threads: o.Threads = None,
+    **options: Any,
 ) -> None:
     """Time this machine, and measure the quality of each setting unless the model's table has it already."""
-    from lavida import api
     from lavida.calibrate import calibrate as measure
 
-    loading = {"device": device, "dtype": dtype, "quantize": quantize, "offload": offload, "template": template}
-    loaded = api.load(model, threads=threads, **loading)
+    loaded = o.load_model(options)
     table = measure(loaded, images=images or (), length=length, again=again)
     report(table, loaded, out)
 
@@ -60,4 +52,4 @@ def report(table: Table, model: Model, out: Path | None) -> None:
         write_text(out, replace(table, speeds=()).to_json())
 
 
-app = o.application(calibrate)
+app = o.application(calibrate, o.LOADING)

@@ -33,33 +33,24 @@ Seed = Annotated[int, typer.Option(help="Of the masks.")]
 
 def choose(
     words: Words,
-    model: o.Model = "lavida-mini",
     by_token: ByToken = False,
     estimator: Estimator = "pairs",
     rounds: Rounds = 8,
     cache: Cache = None,
     seed: Seed = 0,
     json: Annotated[bool, typer.Option("--json", help="One JSON object, answers in the order given.")] = False,
-    device: o.Device = "cpu",
-    dtype: o.Dtype = None,
-    quantize: o.Quantize = None,
-    offload: o.Offload = False,
-    template: o.Template = None,
-    threads: o.Threads = None,
+    **options: Any,
 ) -> int:
     """Compare answers by their likelihoods: probability among them and its standard error, the likeliest first."""
-    from lavida import api
     from lavida.checkpoint.contents import survey
     from lavida.checkpoint.inventory import read_config
     from lavida.checkpoint.named import find_model
     from lavida.cli.picture import open_one
 
-    config = read_config(survey(find_model(model)))
+    config = read_config(survey(find_model(options["model"])))
     image, question, answers = split(words, sees=config.vision is not None)
     picture = None if image is None else open_one(image)
-    loaded = api.load(
-        model, device=device, dtype=dtype, quantize=quantize, offload=offload, threads=threads, template=template
-    )
+    loaded = o.load_model(options)
     choice = loaded.choose(
         picture, question, answers, by_token=by_token, estimator=estimator, rounds=rounds, cache=cache, seed=seed
     )
@@ -107,4 +98,4 @@ def as_text(facts: dict[str, Any]) -> str:
     return "\n".join(f"{one['probability']:.3f} ± {one['error']:.3f}  {one['text']}" for one in ranked)
 
 
-app = o.application(choose)
+app = o.application(choose, o.LOADING)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,46 +18,12 @@ Images = Annotated[
 
 def describe(
     images: Images = None,
-    model: o.Model = "lavida-mini",
-    steps: o.Steps = None,
-    length: o.Length = None,
-    block: o.Block = None,
-    schedule: o.Schedule = None,
-    shift: o.Shift = None,
-    remasking: o.Remasking = None,
-    cache: o.Cache = None,
-    temperature: o.Temperature = None,
-    top_p: o.TopP = None,
-    top_k: o.TopK = None,
-    threshold: o.Threshold = None,
-    factor: o.Factor = None,
-    entropy_bound: o.EntropyBound = None,
-    revise: o.Revise = None,
-    refresh: o.Refresh = None,
-    guidance: o.Guidance = None,
-    quality: o.Quality = None,
-    deadline: o.Deadline = None,
-    seed: o.Seed = None,
-    compat: o.Compat = None,
-    together: o.Together = False,
-    video: o.Video = None,
-    frames: o.Frames = None,
-    json: o.Json = False,
-    show: o.Show = False,
-    time: o.Time = False,
-    record: o.Record = None,
-    device: o.Device = "cpu",
-    dtype: o.Dtype = None,
-    quantize: o.Quantize = None,
-    offload: o.Offload = False,
-    template: o.Template = None,
-    threads: o.Threads = None,
+    **options: Any,
 ) -> int:
     """Describe pictures, one line each."""
-    chosen = {k: v for k, v in locals().items() if k != "images"}
-    if not images and video is None:
+    if not images and options["video"] is None:
         raise RequestError("Missing argument 'IMAGE...'; see `lavida describe --help`")
-    return answer_all(images or [], None, o.request(**chosen))
+    return answer_all(images or [], None, o.sort_arguments(options))
 
 
-app = o.application(describe)
+app = o.application(describe, o.decoding(), o.CALIBRATED, o.ANSWERING, o.LOADING)

@@ -26,35 +26,21 @@ def extract(
     images: Images,
     schema: Schema,
     question: Question = None,
-    model: o.Model = "lavida-mini",
-    steps: o.Steps = None,
-    length: o.Length = None,
-    block: o.Block = None,
-    temperature: o.Temperature = None,
-    seed: o.Seed = None,
     json: o.Json = False,
-    device: o.Device = "cpu",
-    dtype: o.Dtype = None,
-    quantize: o.Quantize = None,
-    offload: o.Offload = False,
-    template: o.Template = None,
-    threads: o.Threads = None,
+    **options: Any,
 ) -> int:
     """Read an object off each picture. Each field is printed with how sure the model was of it."""
-    from lavida import api
     from lavida.cli.picture import each
-    from lavida.edit import extract as reading
+    from lavida.edit.extract import as_schema
     from lavida.image.load import expand_inputs
 
-    wanted = reading.as_schema(schema)
+    wanted = as_schema(schema)
     found = list(expand_inputs(images))
-    loaded = api.load(
-        model, device=device, dtype=dtype, quantize=quantize, offload=offload, threads=threads, template=template
-    )
-    chosen = {"steps": steps, "length": length, "block": block, "temperature": temperature, "seed": seed}
+    loaded = o.load_model(options)
+    decode = o.decode_arguments(options)
 
     def tell(picture: Image.Image, name: str) -> None:
-        facts = as_facts(reading.extract(loaded, picture, wanted, question=question, **chosen), name)
+        facts = as_facts(loaded.extract(picture, wanted, question=question, **decode), name)
         print(json_text.dumps(facts, ensure_ascii=False) if json else as_text(facts, named=len(found) > 1))
 
     return each(found, loaded, tell)
@@ -78,4 +64,4 @@ def as_text(facts: dict[str, Any], *, named: bool) -> str:
     return "\n".join([*lines, *(f"{p:8.3f}  {name or '/'}" for name, p in facts["confidence"].items())])
 
 
-app = o.application(extract)
+app = o.application(extract, o.decoding(), o.CALIBRATED, o.LOADING)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_text
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -33,26 +33,13 @@ Length = Annotated[int, typer.Option(help="Tokens of the canvas, at least; a lon
 def fill(
     words: Words,
     question: Question = None,
-    model: o.Model = "lavida-mini",
     how: How = "search",
     most: Most = 6,
     alternatives: Alternatives = 3,
     length: Length = 16,
-    steps: o.Steps = None,
-    schedule: o.Schedule = None,
-    shift: o.Shift = None,
-    remasking: o.Remasking = None,
-    threshold: o.Threshold = None,
-    temperature: o.Temperature = None,
-    seed: o.Seed = None,
     cache: o.Cache = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
-    device: o.Device = "cpu",
-    dtype: o.Dtype = None,
-    quantize: o.Quantize = None,
-    offload: o.Offload = False,
-    template: o.Template = None,
-    threads: o.Threads = None,
+    **options: Any,
 ) -> int:
     """Fill the holes of a text with what fits the picture and both sides of them; each with its alternatives."""
     from lavida import api
@@ -61,17 +48,11 @@ def fill(
     from lavida.checkpoint.named import find_model
     from lavida.cli.picture import open_one
 
-    sees = read_config(survey(find_model(model))).vision is not None
+    sees = read_config(survey(find_model(options["model"]))).vision is not None
     image, text = split(words, sees=sees)
     picture = None if image is None else open_one(image)
-    loaded = api.load(
-        model, device=device, dtype=dtype, quantize=quantize, offload=offload, threads=threads, template=template
-    )
-    decode = {
-        "steps": steps, "schedule": schedule, "shift": shift, "remasking": remasking, "threshold": threshold,
-        "temperature": temperature, "seed": seed,
-    }  # fmt: skip
-    given = {name: value for name, value in decode.items() if value is not None}
+    loaded = o.load_model(options)
+    given = {name: value for name, value in o.decode_arguments(options).items() if value is not None}
     found = loaded.infill(
         picture, text, question=question or api.DESCRIBE, cache=cache, how=how, most=most, alternatives=alternatives,
         length=length, **given,
@@ -99,4 +80,7 @@ def as_text(found: Infill) -> str:
     return "\n".join(lines)
 
 
-app = o.application(fill)
+DECODING = {
+    name: o.decoding()[name] for name in ("steps", "schedule", "shift", "remasking", "threshold", "temperature", "seed")
+}
+app = o.application(fill, DECODING, o.LOADING)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lavida.errors import LavidaError
+from lavida.threads import wait_passively
 
 if TYPE_CHECKING:
     import typer
@@ -56,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def guard(run: Callable[[], int], program: str = "lavida") -> int:
     """Return the exit code of `run`; report a user's mistake as one line on standard error."""
+    wait_passively()  # before a command imports PyTorch
     try:
         code = run()
         sys.stdout.flush()

@@ -1,107 +1,121 @@
-"""The options that `describe` and `ask` share; their ranges are checked by `DecodeOptions`, in one place."""
+"""Options that commands share, and the application that a command becomes.
+
+A command declares its own parameters and `**options`; `application` puts the shared ones in their place. Those of
+decoding come from the fields of `DecodeOptions`, which declare help, type and bounds.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache, wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
-Model = Annotated[str, typer.Option(help="Model: a folder, the id owner/name of a hub model, or lavida-mini.")]
-Steps = Annotated[int | None, typer.Option(help="Forward passes, 1 to --length; fewer is faster. Default: --length.")]
-Length = Annotated[
-    int | None,
-    typer.Option(
-        help="Tokens of the canvas, the longest answer possible. Default: lavida-mini's is 16, or --steps if more; "
-        "that of other models is their family's."
+from lavida.decode.options import CANVAS, OPTIONS, DecodeOptions, Option
+from lavida.threads import AUTO, parse_threads
+
+if TYPE_CHECKING:
+    from lavida.api import Model as LoadedModel
+
+FORM, ANSWER, MODEL = "Form of the answer", "Output", "Model"
+_HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+def _option(text: str, *names: str, group: str, **rest: Any) -> Any:
+    return typer.Option(*names, help=text, rich_help_panel=group, **rest)
+
+
+Model = Annotated[str, _option("Folder, id owner/name of a hub model, or lavida-mini.", group=MODEL)]
+Device = Annotated[str, _option("cpu, cuda or mps.", group=MODEL)]
+Dtype = Annotated[
+    str | None, _option("float32, bfloat16, float16 or auto, the fastest. Default: as stored.", group=MODEL)
+]
+Quantize = Annotated[str | None, _option("int8 or int4: the denoiser's weights in less memory.", group=MODEL)]
+Offload = Annotated[
+    bool, _option("Keep the denoiser's blocks on the CPU between their turns.", "--offload", group=MODEL)
+]
+Template = Annotated[
+    str | None, _option("Write the prompt as another family does; plain for base models.", group=MODEL)
+]
+Threads = Annotated[
+    str,
+    _option(
+        "CPU threads; auto suits the size of the model and the load of the machine.", group=MODEL, metavar="N",
+        parser=parse_threads,
     ),
-]
-Block = Annotated[int | None, typer.Option(help="Finish the canvas in blocks of so many tokens, left to right.")]
-Schedule = Annotated[
-    str | None, typer.Option(help="Tokens per step: shift, linear, cosine, even or logit_normal. Default: shift.")
-]
-Shift = Annotated[
-    float | None,
-    typer.Option(help="Of the shift schedule: below 1 writes many tokens early, above 1 late. Default: 1/3."),
-]
-Remasking = Annotated[
-    str | None,
-    typer.Option(help="What is committed first: confidence, margin, entropy or random. Default: confidence."),
-]
+]  # fmt: skip
 Cache = Annotated[
     str | None,
-    typer.Option(
-        help="prefix computes picture and prompt once, none at every step; block and dual, in between, "
-        "approximate none. Default: that of the model's family."
-    ),
+    _option("prefix computes the prompt once, none every time. Default: as the model is asked.", group=MODEL),
 ]
-Temperature = Annotated[
-    float | None, typer.Option(help="Of the Gumbel noise; 0 always takes the likeliest word. Default: 0.")
-]
-TopP = Annotated[
-    float | None, typer.Option(help="Sample among the likeliest words of this total probability, above 0 to 1.")
-]
-TopK = Annotated[int | None, typer.Option(help="Sample among so many of the likeliest words.")]
-Threshold = Annotated[
-    float | None, typer.Option(help="At each step commit besides whatever is at least so sure, above 0 to 1.")
-]
-Factor = Annotated[
-    float | None,
-    typer.Option(help="Commit besides the n surest while (n + 1) (1 - certainty of the nth) is below this."),
-]
-EntropyBound = Annotated[
-    float | None,
-    typer.Option(help="Commit besides the surest whose entropies sum to this; takes --remasking entropy."),
-]
-Refresh = Annotated[int | None, typer.Option(help="With --cache block and dual: everything anew every so many passes.")]
-Revise = Annotated[
-    float | None,
-    typer.Option(help="Write anew what was less sure than this, at most half of a block, when it is full."),
-]
-Guidance = Annotated[
-    float | None,
-    typer.Option(help="Away from what would be written without the prompt; two passes a step. Default: 0."),
-]
+Json = Annotated[bool, _option("One JSON object a line for each picture.", "--json", group=ANSWER)]
+Regex = Annotated[str | None, _option("Regular expression that the whole answer matches.", group=FORM)]
+Schema = Annotated[Path | None, _option("File of a JSON Schema that the answer fits.", group=FORM)]
+Choices = Annotated[list[str] | None, _option("A text that the answer may be; repeat it.", "--choice", group=FORM)]
 Quality = Annotated[
     str | None,
-    typer.Option(help="high, balanced or fast: steps, rule and cache from the table of `lavida calibrate`."),
+    _option("high, balanced or fast: steps, rule and cache as `lavida calibrate` measured.", group=CANVAS),
 ]
-Deadline = Annotated[
-    str | None,
-    typer.Option(help="The same, the best that is ready in time: 400ms, 1.5s."),
-]
-Regex = Annotated[str | None, typer.Option(help="Hold the answer to a regular expression, from its first letter on.")]
-Schema = Annotated[Path | None, typer.Option(help="Hold the answer to a JSON Schema: a file.")]
-Choices = Annotated[
-    list[str] | None, typer.Option("--choice", help="Hold the answer to texts of which this is one; once for each.")
-]
-Seed = Annotated[int | None, typer.Option(help="Of the noise; the same seed gives the same text. Default: 0.")]
-Compat = Annotated[str | None, typer.Option(help="official does as the published code did, oddities included.")]
-Threads = Annotated[int | None, typer.Option(help="CPU threads of PyTorch.")]
-Device = Annotated[str, typer.Option(help="cpu, cuda or mps.")]
-Dtype = Annotated[str | None, typer.Option(help="float32, bfloat16, float16 or auto, the fastest. Default: as stored.")]
-Quantize = Annotated[str | None, typer.Option(help="int8 or int4: the denoiser's weights in less memory.")]
-Offload = Annotated[bool, typer.Option("--offload", help="Keep the denoiser's blocks on the CPU between their turns.")]
-Template = Annotated[
-    str | None,
-    typer.Option(help="Write the prompt as another family does; plain for models that were taught no dialogue."),
-]
-Together = Annotated[bool, typer.Option("--together", help="Ask once about all pictures, not once about each.")]
-Video = Annotated[Path | None, typer.Option(help="A video to ask about; takes lavida[video].")]
-Frames = Annotated[int | None, typer.Option(help="Frames of the video that are looked at. Default: 32 if they fit.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object a line for each picture.")]
-Show = Annotated[bool, typer.Option("--show", help="Watch the canvas fill up.")]
-Time = Annotated[bool, typer.Option("--time", help="Say on standard error how long loading and answering took.")]
-Record = Annotated[Path | None, typer.Option(help="Write the denoising as an animated SVG file (one picture only).")]
+Deadline = Annotated[str | None, _option("The same, the best that is ready in time: 400ms.", group=CANVAS)]
+Together = Annotated[bool, _option("Ask once about all pictures.", "--together", group=ANSWER)]
+Video = Annotated[Path | None, _option("A video to ask about; needs lavida[video].", group=ANSWER)]
+Frames = Annotated[int | None, _option("Frames of the video to use. Default: 32 if they fit.", group=ANSWER)]
+Show = Annotated[bool, _option("Watch the canvas fill up.", "--show", group=ANSWER)]
+Time = Annotated[bool, _option("Print seconds of loading and answering on standard error.", "--time", group=ANSWER)]
+Record = Annotated[Path | None, _option("Write the denoising as an animated SVG (one picture).", group=ANSWER)]
+
+Shared = Mapping[str, tuple[Any, Any]]  # by name: annotation and default
+LOADING: Shared = {
+    "model": (Model, "lavida-mini"),
+    "device": (Device, "cpu"),
+    "dtype": (Dtype, None),
+    "quantize": (Quantize, None),
+    "offload": (Offload, False),
+    "template": (Template, None),
+    "threads": (Threads, AUTO),
+}
+CALIBRATED: Shared = {"quality": (Quality, None), "deadline": (Deadline, None)}
+CONSTRAINED: Shared = {"regex": (Regex, None), "schema": (Schema, None), "choices": (Choices, None)}
+ANSWERING: Shared = {
+    "together": (Together, False),
+    "video": (Video, None),
+    "frames": (Frames, None),
+    "json": (Json, False),
+    "show": (Show, False),
+    "time": (Time, False),
+    "record": (Record, None),
+}
+
+
+@cache
+def decoding() -> Shared:
+    """Return the options of decoding that fit on a command line; None stands for the model's default."""
+    return {
+        name: (Annotated[option.kind | None, _option(_described(name, option), group=option.group)], None)  # type: ignore[valid-type]
+        for name, option in OPTIONS.items()
+        if option.group is not None
+    }
+
+
+def _described(name: str, option: Option) -> str:
+    """Return the help of a decoding option with its choices or bounds, and its default unless families differ."""
+    facts = " ".join(filter(None, (", ".join(filter(None, option.choices)), option.bounds())))
+    default = getattr(DecodeOptions, name)
+    told = isinstance(default, (int, float)) and not isinstance(default, bool) and name != "length"
+    notes = [*([facts] if facts and name != "cache" else []), *([f"default {default:.3g}"] if told else [])]
+    return option.help + (f" [{'; '.join(notes)}]" if notes else "")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
-    """What was asked on the command line."""
+class Arguments:
+    """Hold the shared arguments of `ask` and `describe`, sorted by what they are for."""
 
-    decode: dict[str, Any]  # fields of `DecodeOptions`; None = the model's default
+    decode: dict[str, Any]  # options by name, as `Model.ask` takes them; None = the model's default
     load: dict[str, Any]  # what `lavida.load` takes besides the model
     model: str
     together: bool
@@ -113,18 +127,69 @@ class Request:
     record: Path | None
 
 
-_LOAD = ("device", "dtype", "quantize", "offload", "threads", "template")
-_OWN = ("model", "together", "video", "frames", "json", "show", "time", "record")
+def sort_arguments(options: Mapping[str, Any]) -> Arguments:
+    """Return the shared arguments of a command, sorted."""
+    loading = {name: options[name] for name in LOADING if name != "model"}
+    rest = {name: value for name, value in options.items() if name not in LOADING}
+    own = {name: rest.pop(name) for name in ANSWERING}
+    if "choices" in rest:
+        rest["choices"] = rest["choices"] or None  # a list option that is not given is empty
+    return Arguments(decode=rest, load=loading, model=options["model"], **own)
 
 
-def request(**options: Any) -> Request:
-    """Sort the options of a command into those of decoding, of loading and of the command line."""
-    own = {name: options.pop(name) for name in _OWN}
-    return Request(load={name: options.pop(name) for name in _LOAD}, decode=options, **own)
+def decode_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of decoding among the shared arguments of a command."""
+    return {name: value for name, value in options.items() if name in OPTIONS or name in CALIBRATED}
 
 
-def application(command: Callable[..., int]) -> typer.Typer:
-    """A typer application of one command, with plain help: importing rich's takes longer than showing it."""
+def load_model(options: Mapping[str, Any]) -> LoadedModel:
+    """Load the model that the options of `LOADING` among `options` name."""
+    from lavida import api
+
+    return api.load(options["model"], **{name: options[name] for name in LOADING if name != "model"})
+
+
+class GroupedCommand(TyperCommand):
+    """Print the help of options under the heading of their group."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write arguments, then each group of options."""
+        groups: dict[str, list[tuple[str, str]]] = {"Arguments": []}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                group = "Arguments" if parameter.param_type_name == "argument" else None
+                groups.setdefault(group or getattr(parameter, "rich_help_panel", None) or "Options", []).append(record)
+        for title, records in groups.items():
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+
+
+def application(command: Callable[..., int | None], *shared: Shared) -> typer.Typer:
+    """Return a typer application of one command, whose `**options` are the `shared` ones.
+
+    Its help is plain: to import rich takes longer than to read it.
+    """
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})(command)
+    app.command(no_args_is_help=False, context_settings=_HELP, cls=GroupedCommand)(_with_shared(command, shared))
     return app
+
+
+def _with_shared(command: Callable[..., int | None], shared: tuple[Shared, ...]) -> Callable[..., int | None]:
+    """Return the command with a signature in which the shared options stand for `**options`."""
+    own = inspect.signature(command, eval_str=True)
+    parameters = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    for options in shared:
+        parameters += [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+            for name, (annotation, default) in options.items()
+        ]
+
+    @wraps(command)
+    def run(**given: Any) -> int | None:
+        return command(**given)
+
+    run.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    return run

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json as json_text
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -40,18 +40,8 @@ def poem(
     tokens: TokenCount = None,
     lines: Lines = None,
     question: Question = None,
-    model: o.Model = "lavida-mini",
-    steps: o.Steps = None,
-    length: o.Length = None,
-    temperature: o.Temperature = None,
-    seed: o.Seed = None,
     json: o.Json = False,
-    device: o.Device = "cpu",
-    dtype: o.Dtype = None,
-    quantize: o.Quantize = None,
-    offload: o.Offload = False,
-    template: o.Template = None,
-    threads: o.Threads = None,
+    **options: Any,
 ) -> int:
     """Write a poem about each picture; what it is held to is kept, whatever the model would rather say."""
     from lavida import api
@@ -68,13 +58,11 @@ def poem(
         lines=lines,
     )
     found = list(expand_inputs(images))
-    loaded = api.load(
-        model, device=device, dtype=dtype, quantize=quantize, offload=offload, threads=threads, template=template
-    )
-    chosen = {"steps": steps, "length": length, "temperature": temperature, "seed": seed}
+    loaded = o.load_model(options)
+    decode = o.decode_arguments(options)
 
     def tell(picture: Image.Image, name: str) -> None:
-        answer = loaded.ask(picture, question or api.DESCRIBE, template=form, **chosen)
+        answer = loaded.ask(picture, question or api.DESCRIBE, template=form, **decode)
         written = [line.strip() for line in answer.text.split("\n")]
         facts = {"image": name, "lines": written, "steps": answer.steps, "seconds": answer.seconds}
         print(json_text.dumps(facts, ensure_ascii=False) if json else "\n".join(written))
@@ -98,4 +86,4 @@ def bounds(text: str) -> tuple[int, int]:
     return found[0], found[-1]
 
 
-app = o.application(poem)
+app = o.application(poem, o.decoding(), o.CALIBRATED, o.LOADING)

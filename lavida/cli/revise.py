@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as json_text
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -26,17 +26,11 @@ def revise(
     image: Picture,
     text: Words,
     question: Question = None,
-    model: o.Model = "lavida-mini",
     doubt: Doubt = 2.0,
     changes: Changes = 8,
     cache: o.Cache = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
-    device: o.Device = "cpu",
-    dtype: o.Dtype = None,
-    quantize: o.Quantize = None,
-    offload: o.Offload = False,
-    template: o.Template = None,
-    threads: o.Threads = None,
+    **options: Any,
 ) -> int:
     """Rewrite what the picture makes unlikely in a text and show the difference; a likely text stays as it is."""
     from rich.console import Console
@@ -45,9 +39,7 @@ def revise(
     from lavida.cli.picture import open_one
 
     picture = open_one(image)
-    loaded = api.load(
-        model, device=device, dtype=dtype, quantize=quantize, offload=offload, threads=threads, template=template
-    )
+    loaded = o.load_model(options)
     found = loaded.revise(picture, text, question=question or api.DESCRIBE, cache=cache, doubt=doubt, changes=changes)
     console = Console(highlight=False)
     if json:
@@ -75,4 +67,4 @@ def difference(found: Revision, *, marks: bool) -> Text:
     return text
 
 
-app = o.application(revise)
+app = o.application(revise, o.LOADING)

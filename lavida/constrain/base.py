@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # By these names of options an answer is held to a language (`lavida.constrain.language`).
 CONSTRAINTS = ("regex", "schema", "choices", "template")

@@ -1,17 +1,25 @@
-"""What a caller may choose about decoding."""
+"""Options of decoding, each declared once: its default, type, bounds and help.
+
+The command line, transformers' generation configuration and the checks below read `dataclasses.fields(DecodeOptions)`.
+PyTorch is not imported, so that `--help` is quick. `AskOptions` writes the names out once more for editors and type checkers; a test compares the two.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-import torch
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import Field, dataclass, field, fields
+from numbers import Integral, Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from lavida.constrain.base import CONSTRAINTS
-from lavida.diffusion.schedule import DEFAULT_SHIFT, SCHEDULES, unmask_counts
+from lavida.diffusion import DEFAULT_SHIFT, SCHEDULES
 from lavida.errors import RequestError, check_seed
 
 if TYPE_CHECKING:
+    import torch
+
     from lavida.constrain.language import Language
 
 REMASKING = ("confidence", "margin", "entropy", "random")
@@ -20,6 +28,100 @@ BLOCK_CACHES = ("block", "dual")
 RULES = ("threshold", "factor", "entropy_bound")
 COMPAT = (None, "official")
 MAX_LENGTH = 4096
+BUDGET = ("quality", "deadline")  # options that choose others from a calibration (`lavida.decode.budget`)
+
+# Groups of options, as `lavida ask --help` lists them.
+CANVAS, TOKENS, COMPUTING = "Canvas and steps", "Choice of tokens", "Computation"
+# What other programs call an option of ours, to suggest the name.
+ELSEWHERE = {
+    "max_new_tokens": "length",
+    "max_length": "length",
+    "max_tokens": "length",
+    "gen_length": "length",
+    "num_steps": "steps",
+    "max_denoising_steps": "steps",
+    "diffusion_steps": "steps",
+    "block_length": "block",
+    "block_size": "block",
+    "do_sample": "temperature",
+    "cfg_scale": "guidance",
+    "confidence_threshold": "threshold",
+    "suppress_tokens": "banned",
+    "cache_implementation": "cache",
+    "use_cache": "cache",
+    "random_seed": "seed",
+    "json_schema": "schema",
+    "choice": "choices",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """Describe one field of `DecodeOptions`: what it means and which values it takes.
+
+    Attributes:
+        help: A sentence for users.
+        kind: Type of the value.
+        group: Under which heading the command line lists it; None leaves it out there.
+        minimum: Least value allowed.
+        above: Value that is too small, for an open interval.
+        maximum: Largest value allowed.
+        choices: All values allowed.
+        optional: Whether None is a value.
+    """
+
+    help: str
+    kind: type
+    group: str | None = None
+    minimum: float | None = None
+    above: float | None = None
+    maximum: float | None = None
+    choices: tuple[str | None, ...] = ()
+    optional: bool = True
+
+    def check(self, name: str, value: Any) -> Any:
+        """Return the value, numbers as plain Python ones. Raises RequestError if it is not allowed."""
+        if value is None and self.optional:
+            return None
+        if self.choices:
+            _require(value in self.choices, f"unknown {name} {value!r}; choose one of {_listed(self.choices)}")
+            return value
+        if self.kind is int:
+            _require(_is_number(value, Integral), f"{name} must be a whole number, got {value!r}")
+            value = int(value)
+        elif self.kind is float:
+            _require(_is_number(value, Real), f"{name} must be a number, got {value!r}")
+            value = float(value)
+        else:
+            _require(isinstance(value, self.kind), f"{name} must be true or false, got {value!r}")
+        in_bounds = (
+            (self.minimum is None or value >= self.minimum)
+            and (self.above is None or value > self.above)
+            and (self.maximum is None or value <= self.maximum)
+        )
+        _require(in_bounds, f"{name} must be {self.bounds()}, got {value}")
+        return value
+
+    def bounds(self) -> str:
+        """Return the range of the value in words, "" if there is none."""
+        if self.above is not None:
+            return f"above {self.above:g}" + ("" if self.maximum is None else f" and at most {self.maximum:g}")
+        if self.minimum is not None:
+            return f"at least {self.minimum:g}" if self.maximum is None else f"{self.minimum:g} to {self.maximum:g}"
+        return ""
+
+
+def _option(default: Any, help: str, kind: type, **rest: Any) -> Any:
+    option = Option(help=help, kind=kind, optional=default is None, **rest)
+    return field(default=default, metadata={"option": option})
+
+
+def _is_number(value: Any, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def _listed(values: Iterable[object]) -> str:
+    return ", ".join(map(str, values))
 
 
 def _require(ok: bool, message: str) -> None:
@@ -29,87 +131,124 @@ def _require(ok: bool, message: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class DecodeOptions:
-    """Validated on construction; RequestError names the field and its range."""
+    """Hold the options of one answer, checked when they are made.
 
-    # The canvas and its passes
-    length: int = 32  # canvas, tokens
-    steps: int | None = None  # forward passes over the whole canvas; None = one per token
-    block: int | None = None  # canvas is finished block by block, left to right; None = one block
-    # How many tokens a step commits
-    schedule: str = "shift"
-    shift: float = DEFAULT_SHIFT  # of the "shift" schedule; below 1 commits many tokens early
-    counts: tuple[int, ...] | None = None  # of each step, instead of a schedule
-    # Besides the schedule's tokens, by one of three rules:
-    threshold: float | None = None  # all that are at least so sure (Fast-dLLM, arXiv 2505.22618)
-    factor: float | None = None  # the n surest while (n + 1) (1 - certainty of the nth) is below this (the same)
-    entropy_bound: float | None = None  # the surest whose entropies, but for the largest, sum to this (2505.24857)
-    # Which tokens, and where
-    remasking: str = "confidence"  # what makes a token certain enough to commit
-    temperature: float = 0.0  # of the Gumbel noise on the logits; 0 = argmax
-    top_p: float | None = None  # sample among the likeliest tokens of this total probability
-    top_k: int | None = None  # sample among so many
-    sharp_confidence: bool = False  # certainty after temperature, top_p and top_k (Dream), not of the plain logits
-    selection_temperature: float = 0.0  # draw positions by softmax(certainty / this); 0 = the surest
-    banned: tuple[int, ...] = ()  # ids that are never written
-    guidance: float = 0.0  # classifier-free, away from an answer to a prompt of masks; two passes a step
-    revise: float | None = None  # once a block is full, the half at most of it that was less sure is written anew
-    language: Language | None = None  # what an answer is held to: by name as regex, schema, choices or template
-    # When to finish
-    early_stop: bool = True  # finish when an end token is committed and all before it is
-    stops: tuple[tuple[int, ...], ...] = ()  # sequences of ids behind which nothing is written
-    # How it is computed
-    cache: str = "prefix"  # "none" recomputes the prompt at each step and lets it see the canvas;
-    # "block" and "dual" approximate "none": Fast-dLLM's prefix and dual cache
-    refresh: int | None = None  # with those two: a full pass every so many; None = at the start of a block only
-    seed: int = 0
-    compat: str | None = None  # "official": as the official code does, idle passes included (docs/fidelity.md)
+    Raises:
+        RequestError: A value is out of range, or options contradict each other; the message names them.
+    """
+
+    length: int = _option(
+        32,
+        "Tokens of the canvas, the longest answer possible. Default: the model's own, 16 for lavida-mini.",
+        int,
+        group=CANVAS,
+        minimum=1,
+        maximum=MAX_LENGTH,
+    )
+    steps: int | None = _option(
+        None, "Forward passes over the canvas; fewer is faster. Default: one per token.", int, group=CANVAS, minimum=1
+    )
+    block: int | None = _option(
+        None, "Finish the canvas in blocks of so many tokens, left to right.", int, group=CANVAS, minimum=1
+    )
+    schedule: str = _option("shift", "Tokens per step over time.", str, group=CANVAS, choices=SCHEDULES)
+    shift: float = _option(
+        DEFAULT_SHIFT,
+        "Of schedule shift: below 1 commits many tokens early.",
+        float,
+        group=CANVAS,
+        above=0,
+        maximum=100,
+    )
+    counts: tuple[int, ...] | None = _option(None, "Tokens of each step, instead of a schedule.", tuple)
+
+    # Rules that commit more tokens than the schedule: Fast-dLLM (arXiv 2505.22618), entropy bound (arXiv 2505.24857)
+    threshold: float | None = _option(
+        None, "Commit also all tokens of at least this confidence.", float, group=TOKENS, above=0, maximum=1
+    )
+    factor: float | None = _option(
+        None, "Commit also the n surest while (n + 1) (1 - confidence) is below this.", float, group=TOKENS, above=0,
+        maximum=100,
+    )  # fmt: skip
+    entropy_bound: float | None = _option(
+        None, "Commit also the surest whose entropies sum to this; with remasking entropy.", float, group=TOKENS,
+        above=0, maximum=1000,
+    )  # fmt: skip
+    remasking: str = _option(
+        "confidence", "What decides which tokens are committed first.", str, group=TOKENS, choices=REMASKING
+    )
+    temperature: float = _option(
+        0.0,
+        "Of the Gumbel noise on the logits; 0 takes the likeliest token.",
+        float,
+        group=TOKENS,
+        minimum=0,
+        maximum=10,
+    )
+    top_p: float | None = _option(
+        None, "Sample among the likeliest tokens of this total probability.", float, group=TOKENS, above=0, maximum=1
+    )
+    top_k: int | None = _option(None, "Sample among so many of the likeliest tokens.", int, group=TOKENS, minimum=1)
+    sharp_confidence: bool = _option(
+        False, "Measure confidence after temperature, top_p and top_k, as Dream does.", bool, group=TOKENS
+    )
+    selection_temperature: float = _option(
+        0.0, "Draw positions by softmax(confidence / this); 0 takes the surest.", float, group=TOKENS, minimum=0,
+        maximum=10,
+    )  # fmt: skip
+    banned: tuple[int, ...] = _option((), "Token ids that are never written.", tuple)
+    guidance: float = _option(
+        0.0, "Classifier-free guidance, away from an answer to a masked prompt; two passes a step.", float,
+        group=TOKENS, minimum=0, maximum=10,
+    )  # fmt: skip
+    revise: float | None = _option(
+        None, "Mask and rewrite what was less sure than this, at most half of a block.", float, group=TOKENS, above=0,
+        maximum=1,
+    )  # fmt: skip
+    language: Language | None = _option(None, "What the answer is held to.", object)
+
+    early_stop: bool = _option(True, "Finish when an end token is committed and all before it is.", bool, group=CANVAS)
+    stops: tuple[tuple[int, ...], ...] = _option((), "Sequences of ids behind which nothing is written.", tuple)
+    cache: str = _option(
+        "prefix", "prefix computes the prompt once, none at every step; block and dual approximate none.", str,
+        group=COMPUTING, choices=CACHES,
+    )  # fmt: skip
+    refresh: int | None = _option(
+        None, "With cache block and dual: a full pass every so many; default at the start of a block.", int,
+        group=COMPUTING, minimum=1,
+    )  # fmt: skip
+    seed: int = _option(0, "Of the noise; the same seed gives the same text.", int, group=COMPUTING)
+    compat: str | None = _option(
+        None, "official decodes as the published code does, oddities included.", str, group=COMPUTING, choices=COMPAT
+    )
 
     def __post_init__(self) -> None:
-        for name in ("length", "steps", "block", "seed", "top_k", "refresh"):
-            value = getattr(self, name)
-            whole = isinstance(value, int) and not isinstance(value, bool)
-            _require(whole or (value is None and name not in ("length", "seed")), f"{name} must be a whole number")
+        for name, option in OPTIONS.items():
+            if option.kind not in (tuple, object):
+                object.__setattr__(self, name, option.check(name, getattr(self, name)))
         check_seed(self.seed)
-        self._check_canvas()
-        known = {"schedule": SCHEDULES, "remasking": REMASKING, "cache": CACHES, "compat": COMPAT}
-        for name, names in known.items():
-            value = getattr(self, name)
-            _require(value in names, f"unknown {name} {value!r}; choose one of {', '.join(map(str, names))}")
-        _require(0 < self.shift <= 100, f"shift must be above 0 and at most 100, got {self.shift}")
-        for name in ("temperature", "selection_temperature", "guidance"):
-            _require(0 <= getattr(self, name) <= 10, f"{name} must be 0 to 10, got {getattr(self, name)}")
-        _require(self.top_k is None or self.top_k >= 1, f"top_k must be at least 1, got {self.top_k}")
-        _require(self.refresh is None or self.refresh >= 1, f"refresh must be at least 1, got {self.refresh}")
-        for name, most in {"top_p": 1, "threshold": 1, "revise": 1, "factor": 100, "entropy_bound": 1000}.items():
-            value = getattr(self, name)
-            _require(value is None or 0 < value <= most, f"{name} must be above 0 and at most {most}, got {value}")
-        object.__setattr__(self, "banned", tuple(self.banned))
-        object.__setattr__(self, "stops", tuple(tuple(stop) for stop in self.stops))
-        _require(all(i >= 0 for i in self.banned), "banned must hold token ids, 0 or above")
+        object.__setattr__(self, "banned", _ids("banned", self.banned))
+        object.__setattr__(self, "stops", tuple(_ids("a stop", stop) for stop in _sequence("stops", self.stops)))
         _require(all(self.stops), "a stop must hold at least one token id")
+        if self.counts is not None:
+            object.__setattr__(self, "counts", _whole("counts must hold numbers of tokens, 0 or above", self.counts))
+        self._check_canvas()
+        self._check_rules()
         self._check_combinations()
 
     def _check_canvas(self) -> None:
-        _require(1 <= self.length <= MAX_LENGTH, f"length must be 1 to {MAX_LENGTH}, got {self.length}")
         if self.block is not None:
-            _require(1 <= self.block <= self.length, f"block must be 1 to length ({self.length}), got {self.block}")
+            _require(self.block <= self.length, f"block must be 1 to length ({self.length}), got {self.block}")
         blocks = len(self.blocks())
         if self.steps is not None:
             least = "1" if blocks == 1 else f"{blocks} (one per block)"
             message = f"steps must be {least} to length ({self.length}), got {self.steps}"
             _require(blocks <= self.steps <= self.length, message)
         if self.counts is not None:
-            object.__setattr__(self, "counts", tuple(self.counts))
             alone = self.steps is None and blocks == 1
             _require(alone, "counts says what each step commits; leave out steps and block")
-            _require(all(n >= 0 for n in self.counts), "counts must hold numbers of tokens, 0 or above")
 
-    def _check_combinations(self) -> None:
-        narrowed = self.top_p is not None or self.top_k is not None
-        _require(
-            not narrowed or self.temperature > 0 or self.sharp_confidence,
-            "top_p and top_k change nothing at temperature 0; set a temperature or sharp_confidence",
-        )
+    def _check_rules(self) -> None:
         rules = [name for name in RULES if getattr(self, name) is not None]
         _require(len(rules) < 2, f"{' and '.join(rules)} are two rules for the same; choose one")
         for name in ("threshold", "factor", "revise"):
@@ -123,41 +262,58 @@ class DecodeOptions:
         )
         _require(
             self.selection_temperature == 0 or (self.remasking != "random" and not rules),
-            "selection_temperature draws positions by their certainty; it goes with neither random nor "
+            "selection_temperature draws positions by their confidence; it goes with neither random nor "
             + (rules[0] if rules else "a rule"),
+        )
+
+    def _check_combinations(self) -> None:
+        narrowed = self.top_p is not None or self.top_k is not None
+        _require(
+            not narrowed or self.temperature > 0 or self.sharp_confidence,
+            "top_p and top_k change nothing at temperature 0; set a temperature or sharp_confidence",
         )
         _require(
             self.refresh is None or self.cache in BLOCK_CACHES, f"cache {self.cache!r} is exact; leave out refresh"
         )
         _require(self.revise is None or self.counts is None, "counts says what each step commits; leave out revise")
-
         _require(
             self.language is None or not self.stops,
             f"a stop would cut off what the {' or '.join(CONSTRAINTS)} asks for; leave out stops",
         )
 
     def blocks(self) -> list[tuple[int, int]]:
-        """(start, end) of each block; the last may be shorter."""
+        """Return (start, end) of each block; the last may be shorter."""
         size = self.block or self.length
         return [(start, min(start + size, self.length)) for start in range(0, self.length, size)]
 
     def steps_per_block(self) -> list[int]:
-        """Steps of each block: an even share, the remainder first."""
-        total, n = self.steps or self.length, len(self.blocks())
-        return [total // n + (i < total % n) for i in range(n)]
+        """Return the steps of each block, shared by its tokens, so that every step finds one to commit."""
+        total, sizes = self.steps or self.length, [end - start for start, end in self.blocks()]
+        shares = [max(1, total * size // self.length) for size in sizes]
+        left = total - sum(shares)
+        for i, size in enumerate(sizes):  # the remainder goes to the first blocks that have tokens for it
+            if left > 0 and shares[i] < size:
+                shares[i] += 1
+                left -= 1
+        return shares
 
     @property
     def least_passes(self) -> int:
-        """Passes over a block that are made though it is finished: Fast-dLLM fills its cache and always looks again."""
+        """Forward passes over a block that are made even if it is finished.
+
+        Fast-dLLM fills its cache in the first pass over a block and always makes another.
+        """
         return 2 if self.compat == "official" and self.cache in BLOCK_CACHES else 1
 
     def is_fresh(self, turn: int) -> bool:
-        """Whether an approximate cache is brought up to date at this pass over a block, from 0."""
+        """Return whether an approximate cache is recomputed at this pass over a block, counted from 0."""
         return turn % self.refresh == 0 if self.refresh else turn == 0
 
     def plan(self, masks: int, steps: int, generator: torch.Generator) -> list[int]:
-        """Tokens to commit at each pass over a block of so many masks; zeros at the end make up `least_passes`."""
+        """Return the tokens to commit at each pass over a block of so many masks; zeros make up `least_passes`."""
         if self.counts is None:
+            from lavida.diffusion.schedule import unmask_counts  # which imports PyTorch; options alone do without
+
             counts = unmask_counts(masks, steps, self.schedule, self.shift, generator)
         else:
             counts = list(self.counts)
@@ -165,3 +321,76 @@ class DecodeOptions:
                 sum(counts) == masks, f"counts commits {sum(counts)} tokens and {masks} are masked; make them equal"
             )
         return counts + [0] * (self.least_passes - len(counts))
+
+
+def _sequence(name: str, value: Any) -> Sequence[Any]:
+    _require(isinstance(value, Sequence) and not isinstance(value, (str, bytes)), f"{name} must be a list")
+    return value
+
+
+def _whole(message: str, value: Any) -> tuple[int, ...]:
+    ok = isinstance(value, Iterable) and not isinstance(value, (str, bytes))
+    _require(ok, message)
+    values = tuple(value)
+    _require(all(_is_number(number, Integral) and number >= 0 for number in values), message)
+    return tuple(map(int, values))
+
+
+def _ids(name: str, value: Any) -> tuple[int, ...]:
+    return _whole(f"{name} must hold token ids, 0 or above", value)
+
+
+def _option_of(declared: Field[Any]) -> Option:
+    return declared.metadata["option"]
+
+
+OPTIONS: Mapping[str, Option] = {declared.name: _option_of(declared) for declared in fields(DecodeOptions)}
+# Names that a caller may give: "language" is made of one of CONSTRAINTS.
+NAMES = (*(name for name in OPTIONS if name != "language"), *CONSTRAINTS)
+
+
+def check_names(options: Iterable[str], known: Sequence[str] = NAMES) -> None:
+    """Raise RequestError, with a suggestion, for a name that is no option."""
+    for name in sorted(set(options) - set(known)):
+        close = [ELSEWHERE[name]] if name in ELSEWHERE else difflib.get_close_matches(name, known, n=1)
+        mend = f"did you mean {close[0]}?" if close else f"choose from {_listed(known)}"
+        raise RequestError(f"unknown option {name!r}; {mend}")
+
+
+class AskOptions(TypedDict, total=False):
+    """Name the options of `ask`, `describe`, `chat` and `stream`, for editors and type checkers.
+
+    The fields of `DecodeOptions`; one of `regex`, `schema`, `choices` and `template`, which holds the answer to a form;
+    and `quality` or `deadline`, which chooses steps, rule and cache. None stands for the model's default.
+    """
+
+    length: int | None
+    steps: int | None
+    block: int | None
+    schedule: str | None
+    shift: float | None
+    counts: Sequence[int] | None
+    threshold: float | None
+    factor: float | None
+    entropy_bound: float | None
+    remasking: Literal["confidence", "margin", "entropy", "random"] | None
+    temperature: float | None
+    top_p: float | None
+    top_k: int | None
+    sharp_confidence: bool | None
+    selection_temperature: float | None
+    banned: Sequence[int] | None
+    guidance: float | None
+    revise: float | None
+    early_stop: bool | None
+    stops: Sequence[Sequence[int]] | None
+    cache: Literal["prefix", "none", "block", "dual"] | None
+    refresh: int | None
+    seed: int | None
+    compat: Literal["official"] | None
+    regex: str | None
+    schema: Mapping[str, Any] | bool | str | Path | None
+    choices: Sequence[str] | None
+    template: Any
+    quality: Literal["high", "balanced", "fast"] | None
+    deadline: float | str | None

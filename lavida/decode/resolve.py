@@ -1,30 +1,86 @@
-"""From options by name to `DecodeOptions`: what a caller gave, over what the model's family wants."""
+"""From options by name to `DecodeOptions`: what a caller gives, over the defaults of the model's family.
+
+Two tables of defaults: ours, and those of the official functions. docs/fidelity.md has the reason for each difference.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from lavida.config import VLMConfig
 from lavida.constrain.base import CONSTRAINTS
-from lavida.decode.defaults import family_options
 from lavida.decode.loop import Canvas
-from lavida.decode.options import DecodeOptions
+from lavida.decode.options import OPTIONS, DecodeOptions, check_names
 from lavida.errors import RequestError
 from lavida.text.tokenizer import Vocabulary
 
 if TYPE_CHECKING:
     from lavida.constrain.canvas import CanvasConstraint
 
-LENGTH = 16  # tokens of an answer's canvas unless asked otherwise: what lavida-mini was mostly taught on
-LONGEST = 64  # the longest canvas it was taught on
+LENGTH = 16  # tokens of an answer's canvas unless the caller says otherwise: what lavida-mini was mostly trained on
+LONGEST = 64  # the longest canvas it was trained on
+
+# No steps: one token a pass, as the published figures were measured.
+_OURS: dict[str, dict[str, Any]] = {
+    "lavida-mini": {},
+    "lavida-llada": {"length": 64},
+    "lavida-dream": {"length": 64, "remasking": "margin", "sharp_confidence": True},
+    "llada-v": {"length": 128, "schedule": "even", "cache": "none"},
+    "llada": {"length": 128, "block": 32, "schedule": "even", "cache": "none"},
+    "dream": {"length": 128, "remasking": "entropy", "sharp_confidence": True, "schedule": "even", "cache": "none"},
+}
+_DREAM = {  # top_k 50 is a default of transformers that Dream's code inherits
+    "length": 512,
+    "schedule": "timesteps",
+    "remasking": "entropy",
+    "sharp_confidence": True,
+    "top_k": 50,
+    "cache": "none",
+    "early_stop": False,
+}
+_LLADA = {"length": 128, "block": 128, "schedule": "even", "cache": "none", "early_stop": False}
+_OFFICIAL: dict[str, dict[str, Any]] = {
+    "lavida-mini": {},
+    "lavida-llada": {**_LLADA, "shift": 3.0},
+    "lavida-dream": {**_DREAM, "temperature": 0.2, "top_p": 0.95, "shift": 3.0},
+    "llada-v": _LLADA,
+    "llada": _LLADA,
+    "dream": _DREAM,
+}
+
+
+def family_options(config: VLMConfig, compat: str | None = None) -> dict[str, Any]:
+    """Return the defaults of the model's family; with `compat` "official", those of its official code.
+
+    A model that never writes its end of text (LLaDA-V) stops at the other end tokens, and an autoregressive one writes
+    token after token. Raises RequestError for an unknown `compat`.
+    """
+    OPTIONS["compat"].check("compat", compat)
+    table = _OURS if compat is None else _OFFICIAL
+    options = {**table[config.family], "compat": compat}
+    ends, banned = config.denoiser.eos_ids, config.denoiser.banned_ids
+    if banned:
+        options["banned"] = banned
+    if config.denoiser.autoregressive:
+        options["block"] = 1
+    if config.family == "lavida-mini" and not config.shared_image:  # trained with a prompt that attends to the answer
+        options["cache"] = "none"
+    if set(ends) & set(banned):
+        options["stops"] = tuple((i,) for i in ends if i not in banned)
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def model_options(config: VLMConfig, known: int, options: Mapping[str, Any]) -> DecodeOptions:
-    """Options over those of the model's family. Ids from `known` on, which stand for no token, are never written.
+    """Return options over the defaults of the model's family.
 
-    Raises RequestError for an unknown name or a value out of range.
+    Args:
+        config: Of the model.
+        known: Number of token ids; ids from it on, which stand for no token, are never written.
+        options: By name, as for `decode_options`.
+
+    Raises:
+        RequestError: A name is unknown or a value out of range.
     """
     family = family_options(config, options.get("compat"))
     unused = range(known, config.denoiser.vocab_size)
@@ -32,13 +88,16 @@ def model_options(config: VLMConfig, known: int, options: Mapping[str, Any]) -> 
 
 
 def checked_options(config: VLMConfig, vocabulary: Vocabulary, options: Mapping[str, Any]) -> DecodeOptions:
-    """`model_options`, with room for what the answer is held to: twice its shortest text if no length is given.
+    """Return `model_options`, with room for the form that the answer is held to.
 
-    Raises RequestError if a blank canvas cannot become what is asked for.
+    Without a length the canvas takes twice the shortest text of that form.
+
+    Raises:
+        RequestError: A blank canvas cannot become such a text, or an option is bad.
     """
     chosen = model_options(config, vocabulary.size, options)
     constraint = constraint_for(config, vocabulary, chosen)
-    if constraint is None:
+    if constraint is None or chosen.language is None:
         return chosen
     if options.get("length") is None:
         shortest = constraint.shortest() or 0
@@ -49,41 +108,47 @@ def checked_options(config: VLMConfig, vocabulary: Vocabulary, options: Mapping[
 
 
 def constraint_for(config: VLMConfig, vocabulary: Vocabulary, options: DecodeOptions) -> CanvasConstraint | None:
-    """What holds a canvas to the language of its options, if they have one. Raises RequestError."""
+    """Return the constraint that holds a canvas to the language of the options, if any. Raises RequestError."""
     if options.language is None:
         return None
-    from lavida.constrain.canvas import constraint_of  # not before it is needed
+    from lavida.constrain.canvas import constraint_of  # only where it is needed
 
     return constraint_of(options.language, vocabulary, config.denoiser, options.banned)
 
 
 def decode_options(options: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> DecodeOptions:
-    """Options by name over a model's defaults; None means the default. Those of `CONSTRAINTS` become the `language`.
+    """Return options by name over defaults; None stands for the default.
 
-    Raises RequestError for an unknown name or a value out of range. Tokens that the defaults ban stay banned.
+    Those of `CONSTRAINTS` become the `language`. Tokens that the defaults ban stay banned.
+
+    Raises:
+        RequestError: A name is unknown or a value out of range.
     """
-    known = [f.name for f in fields(DecodeOptions)]
-    unknown = sorted(set(options) - {*known, *CONSTRAINTS})
-    if unknown:
-        raise RequestError(f"unknown option {unknown[0]!r}; choose from {', '.join((*known, *CONSTRAINTS))}")
-    given = _with_language({k: v for k, v in options.items() if v is not None})
-    chosen = {"length": LENGTH, **(defaults or {}), **given}
+    check_names(options, (*OPTIONS, *CONSTRAINTS))
+    given = _with_language({name: value for name, value in options.items() if value is not None})
+    defaults = {"length": LENGTH, **(defaults or {})}
+    for name in ("length", "steps", "block"):  # before they are compared with each other
+        if name in given:
+            given[name] = OPTIONS[name].check(name, given[name])
+    chosen = {**defaults, **given}
     if "language" in given:  # which says where the text ends, as the stops of a family do
         chosen["stops"] = given.get("stops", ())
-    if "length" not in given:  # as many steps need as many tokens; a number beyond the longest canvas is refused
+    if "length" not in given:  # a canvas has a token for each step; beyond the longest canvas steps are refused
         steps = given.get("steps") or chosen["length"]
         chosen["length"] = steps if chosen["length"] < steps <= LONGEST else chosen["length"]
     if "block" not in given and chosen.get("block"):  # a default must not contradict a short canvas or few steps
         block = min(chosen["block"], chosen["length"])
         chosen["block"] = block if -(-chosen["length"] // block) <= (chosen.get("steps") or chosen["length"]) else None
-    chosen["banned"] = (*given.get("banned", ()), *(defaults or {}).get("banned", ()))
-    return DecodeOptions(**chosen)
+    made = DecodeOptions(**{**chosen, "banned": given.get("banned", ())})
+    if "shift" in given and "schedule" not in given and made.schedule != "shift":
+        raise RequestError(f"shift belongs to schedule shift, and this model's is {made.schedule}; add schedule shift")
+    return DecodeOptions(**{**chosen, "banned": (*made.banned, *defaults.get("banned", ()))})
 
 
 def _with_language(given: dict[str, Any]) -> dict[str, Any]:
     if not any(name in given for name in CONSTRAINTS):
         return given
-    from lavida.constrain.language import language_of
+    from lavida.constrain.language import language_of  # only where it is needed
 
     rest = {name: value for name, value in given.items() if name not in CONSTRAINTS}
     return {**rest, "language": language_of(given)}

@@ -13,11 +13,9 @@ import math
 import torch
 from torch import Tensor
 
+from lavida.diffusion import CURVES, DEFAULT_SHIFT, SCHEDULES
 from lavida.errors import RequestError
 
-CURVES = ("linear", "cosine", "shift", "logit_normal")
-SCHEDULES = ("even", *CURVES, "timesteps", "ancestral")
-DEFAULT_SHIFT = 1 / 3
 LAST_TIME = 1e-3  # where Dream's grid of times ends
 
 

@@ -58,7 +58,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["describe"], "Missing argument 'IMAGE...'; see `lavida describe --help`"),
         (["describe", "a.png", "--stepps", "3"], "No such option: --stepps"),
         (["describe", "a.png", "--steps", "many"], "--steps"),
-        (["describe", "a.png", "--steps", "0"], "steps must be 1 to length (16), got 0"),
+        (["describe", "a.png", "--steps", "0"], "steps must be at least 1, got 0"),
         (["describe", "a.png", "--steps", "1000"], "steps must be 1 to length (16), got 1000"),
         (["describe", "a.png", "--length", "0"], "length must be 1 to"),
         (["describe", "a.png", "--schedule", "quadratic"], "unknown schedule 'quadratic'; choose one of"),

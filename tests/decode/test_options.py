@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,7 +12,7 @@ from lavida.errors import RequestError
     ("field", "value", "message"),
     [
         ("length", 0, "length must be 1 to"),
-        ("steps", 0, "steps must be 1 to length"),
+        ("steps", 0, "steps must be at least 1"),
         ("steps", 1000, "steps must be 1 to length"),
         ("block", 33, "block must be 1 to length"),
         ("schedule", "quadratic", "unknown schedule 'quadratic'"),
@@ -35,10 +36,28 @@ def test_every_block_needs_a_step() -> None:
         DecodeOptions(length=32, block=8, steps=3)
 
 
+@pytest.mark.parametrize("length", [1, 7, 10, 33, 64])
+def test_steps_are_shared_by_tokens(length: int) -> None:
+    for block in range(1, length + 1):
+        blocks = -(-length // block)
+        for steps in range(blocks, length + 1):
+            options = DecodeOptions(length=length, block=block, steps=steps)
+            shares, sizes = options.steps_per_block(), [end - start for start, end in options.blocks()]
+            assert sum(shares) == steps
+            assert all(1 <= share <= size for share, size in zip(shares, sizes, strict=True))
+            if length % block == 0:  # equal blocks: an even share, the remainder first
+                assert shares == [steps // blocks + (i < steps % blocks) for i in range(blocks)]
+
+
+def test_numbers_of_other_libraries_are_numbers() -> None:
+    options = DecodeOptions(length=np.int64(8), temperature=np.float32(0.5), seed=np.int32(3))
+    assert type(options.length) is int and type(options.temperature) is float and options.seed == 3
+
+
 def test_blocks_and_their_steps() -> None:
     options = DecodeOptions(length=10, block=4, steps=7)
     assert options.blocks() == [(0, 4), (4, 8), (8, 10)]
-    assert options.steps_per_block() == [3, 2, 2]
+    assert options.steps_per_block() == [3, 3, 1]
     assert DecodeOptions(length=10).steps_per_block() == [10]
 
 

@@ -1,0 +1,131 @@
+"""Seconds of an answer on a busy machine and on an idle one, by number of threads and waiting policy.
+
+python -m benchmarks.busy
+
+On the busy machine one process for each core counts without end; the benchmark starts them and ends them. All arms are
+processes of their own that run in turn: the command line and a library's user with `threads="auto"`, two spinning
+threads (what PyTorch does by itself), and one thread that waits passively, with which the ratios compare.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+
+from benchmarks.harness import PHOTO, Report, Row, environment, finish, interleave, parser
+from lavida.threads import usable_cores
+
+QUESTION = "What is this?"
+ANSWERS = 5  # of a process; the median counts
+LIMIT = 90.0  # seconds after which a process is given up; it then counts as this long
+_OPENMP = ("OMP_", "GOMP_", "KMP_")
+_PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE"}
+_LIBRARY = f"""
+import json, sys, time
+import torch
+import lavida
+threads, model = json.loads(sys.argv[1])
+model = lavida.load(model, threads=threads)
+seconds = []
+for turn in range({ANSWERS} + 1):
+    model.forget()
+    start = time.perf_counter()
+    model.ask(sys.argv[2], {QUESTION!r}, length=16, steps=16)
+    seconds.append(time.perf_counter() - start)
+print(sorted(seconds[1:])[{ANSWERS} // 2])
+"""
+
+
+@contextmanager
+def busy_cores(number: int) -> Iterator[None]:
+    """Keep so many cores busy by processes of this benchmark's own."""
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(number)]
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.kill()
+        for loop in loops:
+            loop.wait()
+
+
+def library(threads: int | str | None, model: str | None, variables: Mapping[str, str]) -> float:
+    """Return the median seconds of a warm answer in a process that imports PyTorch first."""
+    done = _run(["-c", _LIBRARY, json.dumps([threads, model]), str(PHOTO)], variables)
+    return LIMIT if done is None else float(done)
+
+
+def command_line(options: list[str], variables: Mapping[str, str]) -> float:
+    """Return the seconds of an answer by `lavida ask`, as its option --time tells them."""
+    done = _run(["-m", "lavida.cli.main", "ask", str(PHOTO), QUESTION, "--time", *options], variables)
+    return LIMIT if done is None else float(done.partition("answered in ")[2].split()[0])
+
+
+def _run(args: list[str], variables: Mapping[str, str]) -> str | None:
+    """Return what a new process writes, or None if it takes too long; OpenMP's variables are `variables` alone."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(_OPENMP)}
+    try:
+        done = subprocess.run(
+            [sys.executable, *args],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            env={**plain, **variables},
+        )
+    except subprocess.TimeoutExpired:
+        return None
+    return done.stdout + done.stderr
+
+
+def main() -> None:
+    options = parser(__doc__, rounds=3, seconds=300)
+    options.add_argument("--idle", action="store_true", help="without busy processes, against two spinning threads")
+    args = options.parse_args()
+    chosen = ["--model", args.model] if args.model else []
+    arms = {
+        "library, one passive thread": partial(library, 1, args.model, _PASSIVE),
+        "library, threads auto": partial(library, "auto", args.model, {}),
+        "library, PyTorch's default": partial(library, None, args.model, {}),
+        "command line, one passive thread": partial(command_line, [*chosen, "--threads", "1"], _PASSIVE),
+        "command line, default": partial(command_line, chosen, {}),
+        "command line, spinning": partial(
+            command_line, [*chosen, "--threads", str(usable_cores())], {"OMP_WAIT_POLICY": "ACTIVE"}
+        ),
+    }
+    if args.small:
+        arms = {name: run for name, run in arms.items() if "spin" not in name and "PyTorch" not in name}
+    env = environment()
+    with busy_cores(0 if args.idle else usable_cores()):
+        found = interleave(arms, rounds=args.rounds, seconds=args.seconds)
+    way = "PyTorch's default" if args.idle and not args.small else "one passive thread"
+    last = {"library": f"library, {way}", "command line": "command line, one passive thread"}
+    if args.idle and not args.small:
+        last["command line"] = "command line, spinning"
+    rows = tuple(
+        Row(
+            series=name.partition(",")[0],
+            x=name.partition(", ")[2],
+            values=tuple(values),
+            ratios=tuple(a / b for a, b in zip(values, found[last[name.partition(",")[0]]], strict=True)),
+        )
+        for name, values in found.items()
+    )
+    report = Report(
+        name="idle" if args.idle else "busy",
+        title="Seconds of a warm answer, " + ("idle machine" if args.idle else "one busy process a core beside it"),
+        x="",
+        y="s",
+        base=" and ".join(sorted(set(last.values()))) + " (times as long)",
+        rows=rows,
+    )
+    finish(report, args.out, env)
+
+
+if __name__ == "__main__":
+    main()
