@@ -32,8 +32,8 @@ from mini.data.prepare import load_tower, prepare
 from mini.eval.answers import quick
 from mini.eval.splits import SPLITS, split_features
 from mini.train.batches import Feed
-from mini.train.export import export
 from mini.train.objectives import ARMS, find_arm
+from mini.train.run import export
 from mini.train.stages import Stage
 from mini.train.task import Curriculum
 

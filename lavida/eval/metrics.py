@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 NGRAMS, SIGMA = 4, 6.0
@@ -65,6 +65,20 @@ class Cider:
 def _clipped_cosine(v: dict, ref: dict) -> float:
     lengths = math.sqrt(sum(x * x for x in v.values())) * math.sqrt(sum(x * x for x in ref.values()))
     return sum(min(x, ref[g]) * ref[g] for g, x in v.items() if g in ref) / lengths if lengths else 0.0
+
+
+def auc(low: Sequence[float], high: Sequence[float]) -> float:
+    """Return how often a value of `low` is below one of `high`, ties counting half; nan if either is empty."""
+    if not low or not high:
+        return math.nan
+    wins = sum((a < b) + 0.5 * (a == b) for a in low for b in high)
+    return wins / (len(low) * len(high))
+
+
+def mean(values: Iterable[float]) -> float:
+    """Return the mean of the values that are not nan; nan of none."""
+    kept = [value for value in values if not math.isnan(value)]
+    return sum(kept) / len(kept) if kept else math.nan
 
 
 def without_nan(value: Any) -> Any:

@@ -76,7 +76,7 @@ def _caption(stamp: Path) -> str:
 
 def listed() -> list[tuple[str, str, str]]:
     """The rows (style, concept, file) of clipart.tsv."""
-    text = files("lavida.data").joinpath("clipart.tsv").read_text(encoding="utf-8")
+    text = files("mini.data").joinpath("clipart.tsv").read_text(encoding="utf-8")
     rows = [line.split("\t") for line in text.splitlines()]
     return [(style, concept, path) for style, concept, path in rows]
 

@@ -179,4 +179,3 @@ DRAW: dict[str, Callable[[Scene, random.Random], Fact | None]] = {
     "next_to": _next_to,
 }
 WORDINGS = {kind: 3 if kind in ("caption", "name") else 1 for kind in DRAW}  # in every language
-LONG = ("caption", "detailed", "list", "json")

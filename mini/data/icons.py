@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from lavida.errors import DataError
-from mini.data.concepts import CONCEPTS, Concept
+from mini.data.concepts import CONCEPTS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,11 +116,6 @@ def _plain(name: str) -> str:
 
 
 _ALIAS, _EXTRA = _table(_ALIASES), _table(_MORE)
-
-
-def emoji_labels(concept: Concept) -> tuple[str, ...]:
-    """Every emoji label that draws the concept."""
-    return concept.labels + tuple(_EXTRA.get(concept.name, ()))
 
 
 def _load(folder: Path) -> dict:

@@ -15,14 +15,13 @@ from torch import Tensor
 from lavida.edit.audit import Audit, audit_ids
 from lavida.edit.reading import Reading
 from lavida.edit.revise import ReviseOptions, revise_ids
-from lavida.eval.metrics import exact
+from lavida.eval.metrics import auc, exact
 from mini.data import english
 from mini.data.concepts import CONCEPTS
 from mini.data.facts import Fact
 from mini.data.features import Features, Truth, five_views
 from mini.data.scenes import Scene
-from mini.eval.answers import Reader
-from mini.eval.readings import picture_reading
+from mini.eval.answers import Reader, picture_reading
 
 CANVAS = 16
 GREY = 127
@@ -131,12 +130,6 @@ def word_owners(audit: Audit, swap: Swap) -> list[list[int]]:
         starts.append(at + lead)
         at += len(word.text)
     return [[i for i, start in enumerate(starts) if first <= start < stop] for first, stop in swap.names]
-
-
-def auc(low: Sequence[float], high: Sequence[float]) -> float:
-    """How often one of `low` is below one of `high`; ties count half, nan of none."""
-    a, b = torch.tensor(low, dtype=torch.float64)[:, None], torch.tensor(high, dtype=torch.float64)
-    return ((a < b).double() + 0.5 * (a == b).double()).mean().item()
 
 
 def _revised(model: Reader, features: Features, swaps: Sequence[Swap]) -> dict[str, float]:

@@ -19,7 +19,7 @@ from mini.data.facts import Fact
 from mini.data.features import Features
 from mini.data.languages import LANGUAGES
 from mini.data.questions import phrase, prompt_of
-from mini.eval.readings import picture_reading
+from mini.eval.answers import picture_reading
 from mini.eval.splits import Split, split_features
 
 # Drawn apart from the evaluation's splits: what is tuned on a picture is not judged on it.

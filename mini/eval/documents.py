@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lavida.edit.extract import extract
-from lavida.eval.metrics import without_nan
+from lavida.eval.metrics import auc, mean, without_nan
 from lavida.text.forms import form_question
 from mini.data.documents.build import Entry, read_entries
 from mini.data.documents.draw import SPLITS
@@ -73,25 +73,17 @@ def figures(read: Sequence[Read]) -> dict[str, Any]:
     sure = [(one.confidence[name], ok) for one, row in zip(read, right) if one.confidence for name, ok in row.items()]
     return {
         "documents": len(read),
-        "objects": _mean([one.value is not None for one in read]),
-        "field": _mean([ok for row in right for ok in row.values()]),
-        "whole": _mean([all(row.values()) for row in right]),
+        "objects": mean([one.value is not None for one in read]),
+        "field": mean([ok for row in right for ok in row.values()]),
+        "whole": mean([all(row.values()) for row in right]),
         "fields": {
-            f"{kind}.{field}": _mean([row[field] for one, row in zip(read, right) if one.entry.kind == kind])
+            f"{kind}.{field}": mean([row[field] for one, row in zip(read, right) if one.entry.kind == kind])
             for kind, field in fields
         },
-        "sure_if_right": _mean([p for p, ok in sure if ok]),
-        "sure_if_wrong": _mean([p for p, ok in sure if not ok]),
-        "auc": auc([p for p, ok in sure if ok], [p for p, ok in sure if not ok]),
+        "sure_if_right": mean([p for p, ok in sure if ok]),
+        "sure_if_wrong": mean([p for p, ok in sure if not ok]),
+        "auc": auc([p for p, ok in sure if not ok], [p for p, ok in sure if ok]),
     }
-
-
-def auc(right: Sequence[float], wrong: Sequence[float]) -> float:
-    """How often a right one is surer than a wrong one, ties counting half; nan if there are none of either."""
-    if not right or not wrong:
-        return math.nan
-    wins = sum((a > b) + 0.5 * (a == b) for a in right for b in wrong)
-    return wins / (len(right) * len(wrong))
 
 
 def as_table(results: Mapping[str, Any]) -> str:
@@ -132,7 +124,3 @@ def main(
     (out / "extract.json").write_text(json.dumps(without_nan(results), indent=1) + "\n", encoding="utf-8")
     say(as_table(results))
     return results
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else math.nan

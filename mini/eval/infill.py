@@ -19,8 +19,7 @@ from mini.data import english
 from mini.data.facts import Fact
 from mini.data.features import Features
 from mini.data.scenes import Scene
-from mini.eval.answers import Reader
-from mini.eval.readings import picture_reading
+from mini.eval.answers import Reader, picture_reading
 
 WORDS, MOST, CANVAS = 4, 8, 24  # longest span removed; tokens of a hole of unknown length; of a canvas, at least
 _SAYS = {"caption": english.caption, "detailed": english.detailed}

@@ -153,10 +153,3 @@ def judge_photos(
         said = LANGUAGES[language].yes_no(there)
         result["presence"]["yes" if there else "no"] = sum(good for answer, good in right if answer == said)
     return result
-
-
-def evaluate_photos(model: Reader, folder: str | Path, names: str | Path, language: str = "en") -> dict:
-    """`judge_photos` of the photographs that the file `names` lists, read from `folder`."""
-    photos = read_photos(names, language)
-    maps, truths = photo_features(model.net, folder, photos)
-    return judge_photos(model, photos, maps, truths, language)

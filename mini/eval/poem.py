@@ -25,7 +25,7 @@ from PIL import Image
 from lavida.constrain.poem import poem
 from lavida.constrain.template import Hole, Template
 from lavida.errors import RequestError
-from lavida.eval.metrics import without_nan, words
+from lavida.eval.metrics import mean, without_nan, words
 from mini.data.atlas import Atlas
 from mini.data.scenes import Scene
 from mini.eval.metrics import noun_scores
@@ -146,15 +146,15 @@ def figures(tasks: Sequence[Task], written: Sequence[Written]) -> dict[str, floa
     kept = [one.kept(task.starts) for task, one in zip(tasks, written, strict=True)]
     recall, precision = noun_scores([" ".join(one.lines) for one in written], [t.scene.counts for t in tasks])
     return {
-        "sentence": _mean(float(line) for lines in kept for line in lines),
-        "sample": _mean(float(all(lines)) for lines in kept),
-        "likelihood": _mean(one.likelihood for one in written),
-        "twin_likelihood": _mean(one.twin_likelihood for one in written),
+        "sentence": mean(float(line) for lines in kept for line in lines),
+        "sample": mean(float(all(lines)) for lines in kept),
+        "likelihood": mean(one.likelihood for one in written),
+        "twin_likelihood": mean(one.twin_likelihood for one in written),
         "noun_recall": recall,
         "noun_precision": precision,
-        "distinct": _mean(distinct(one.lines) for one in written),
-        "passes": _mean(float(one.passes) for one in written),
-        "seconds": _mean(one.seconds for one in written),
+        "distinct": mean(distinct(one.lines) for one in written),
+        "passes": mean(float(one.passes) for one in written),
+        "seconds": mean(one.seconds for one in written),
     }
 
 
@@ -218,8 +218,3 @@ def main(
     (out / "poem.json").write_text(text + "\n", encoding="utf-8")
     say(as_table(results))
     return results
-
-
-def _mean(values: Any) -> float:
-    kept = [value for value in values if not math.isnan(value)]
-    return sum(kept) / len(kept) if kept else math.nan

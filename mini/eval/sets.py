@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mini.data.english import NUMBERS
@@ -94,6 +94,3 @@ def constants(scenes: Sequence[Scene], seed: int, kinds: Sequence[str] = SHORT, 
     if scenes:
         found["caption"] = Counter(sorted(map(LANGUAGES[language].caption, scenes))).most_common(1)[0][0]
     return found
-
-
-Answerer = Callable[[Sequence[Asked]], list[str]]  # the answers, in order

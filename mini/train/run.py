@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import torch
+
+from lavida.checkpoint.io import save_checkpoint
 from lavida.errors import DataError
-from lavida.text.labels import load_labels
+from lavida.model.vlm import VLM
+from lavida.text.labels import Label, load_labels, save_labels
 from lavida.text.tokenizer import Tokenizer
 from lavida.train import distributed as parallel
 from lavida.train.trainer import Habits, Trainer
 from mini.data.corpus import VOCABULARY, chinese_words, corpus
 from mini.data.prepare import load_tower, prepare
 from mini.train.batches import Feed
-from mini.train.export import export
 from mini.train.objectives import find_arm
 from mini.train.stages import Stage, mini
 from mini.train.task import Curriculum
@@ -67,3 +70,10 @@ def train_mini(
     export(task.vlm, tokenizer, labels, out / "model")
     say(f"the model is in {out / 'model'}")
     return True
+
+
+def export(vlm: VLM, tokenizer: Tokenizer, labels: Sequence[Label], out: Path, *, borrows: Path | None = None) -> None:
+    """Write what `lavida.load` reads; `borrows` is a model with the same pretrained tower, which is left out then."""
+    save_checkpoint(vlm, out, dtype=torch.bfloat16, borrows=borrows)
+    tokenizer.save(out)
+    save_labels(list(labels), out)

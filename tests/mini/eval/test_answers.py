@@ -13,8 +13,7 @@ from lavida.errors import DataError, RequestError
 from lavida.image.tiles import grid_of
 from lavida.text.prompt import hint_ids, question_ids
 from mini.eval import run as mini
-from mini.eval.answers import Decoding, answer_set, quick
-from mini.eval.batch import encode_pictures, fill_answers
+from mini.eval.answers import Decoding, answer_set, encode_pictures, fill_answers, quick
 from mini.eval.photos import ask_presence, judge_photos, mentions, read_photos
 from mini.eval.sets import question_set
 

@@ -12,7 +12,7 @@ from lavida.decode.options import DecodeOptions
 from lavida.errors import RequestError
 from lavida.image.tiles import grid_of
 from lavida.text.prompt import hint_ids, question_ids
-from mini.eval.batch import encode_pictures, fill_answers
+from mini.eval.answers import encode_pictures, fill_answers
 
 from .fakes import LABELS, tiny_features, tiny_model
 

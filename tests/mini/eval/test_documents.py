@@ -5,7 +5,7 @@ import pytest
 
 from lavida.eval.metrics import without_nan
 from mini.data.documents.build import Entry
-from mini.eval.documents import Read, as_object, as_table, auc, figures
+from mini.eval.documents import Read, as_object, as_table, figures
 
 ENTRY = Entry(image=Path("a.jpg"), kind="label", values={"weight": "250 g", "price": "3.20"})
 
@@ -40,10 +40,6 @@ def test_a_free_answer_has_no_confidence():
 def test_what_is_an_object():
     assert as_object('{"a": 1}') == {"a": 1}
     assert as_object("[1]") is None and as_object("{") is None and as_object("[" * 99999) is None
-
-
-def test_auc_counts_ties_half():
-    assert auc([1.0, 0.5], [0.5]) == 0.75 and math.isnan(auc([], [1.0]))
 
 
 def test_figures_that_are_none_are_null_in_json():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 
 from lavida.edit.audit import Audit, Token, Word, word_spans
 from mini.data import english
-from mini.eval.audit import auc, draw_swaps, evaluate_audit, grey_truth, word_owners
+from mini.eval.audit import draw_swaps, evaluate_audit, grey_truth, word_owners
 from mini.eval.infill import MOST, WORDS, Gap, draw_gaps, evaluate_infill, span_figures
 from mini.eval.metrics import nouns
 from tests.mini.eval.fakes import tiny_features, tiny_model
@@ -81,12 +80,6 @@ def test_words_are_found_by_where_the_names_stand() -> None:
     places = tuple((text.index(name), text.index(name) + len(name)) for name in ("pandas", "owl"))
     swap = replace(draw_swaps([t.scene for t in tiny_features(9).truths], 1, 0)[0], text=text, names=places)
     assert [[audit.words[i].text for i in owned] for owned in word_owners(audit, swap)] == [[" pandas"], [" owl"]]
-
-
-def test_auc() -> None:
-    assert auc([0, 1], [2, 3]) == 1 and auc([2.0], [1.0]) == 0
-    assert auc([1.0], [1.0]) == 0.5 and auc([0, 5], [1, 2]) == 0.5
-    assert math.isnan(auc([], [1.0]))
 
 
 def test_both_models_are_audited_and_one_revises() -> None:

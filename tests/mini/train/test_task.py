@@ -15,7 +15,7 @@ from lavida.train.trainer import Habits, Trainer
 from mini.data.features import Features, write_features
 from mini.data.worlds import Cutout, World
 from mini.train.batches import Feed
-from mini.train.export import export
+from mini.train.run import export
 from mini.train.stages import Stage
 from mini.train.task import Curriculum
 from tests.tiny import tiny_tokenizer
