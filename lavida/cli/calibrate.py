@@ -35,15 +35,16 @@ def calibrate(
     offload: o.Offload = False,
     template: o.Template = None,
     threads: o.Threads = None,
-) -> None:
+) -> int:
     """Time this machine, and measure the quality of each setting unless the model's table has it already."""
     from lavida import api
     from lavida.calibrate import calibrate as measure
 
-    loading = {"device": device, "dtype": dtype, "quantize": quantize, "offload": offload, "template": template}
-    loaded = api.load(model, threads=threads, **loading)
-    table = measure(loaded, images=images or (), length=length, again=again)
-    report(table, loaded, out)
+    loaded = api.load(
+        model, device=device, dtype=dtype, quantize=quantize, offload=offload, template=template, threads=threads
+    )
+    report(measure(loaded, images=images or (), length=length, again=again), loaded, out)
+    return 0
 
 
 def report(table: Table, model: Model, out: Path | None) -> None:
@@ -51,6 +52,7 @@ def report(table: Table, model: Model, out: Path | None) -> None:
     from lavida.decode.budget import QUALITIES, Wish, choose_setting
     from lavida.decode.calibration import keep_table
 
+    assert model.folder is not None and table.quality is not None  # `lavida.calibrate.calibrate` refuses others
     kept, length = keep_table(table, model.folder), table.quality.length
     for name in QUALITIES:
         chosen = choose_setting(Wish(quality=name), table, table.speeds[-1], length=length, pictures=1)

@@ -1,4 +1,9 @@
-"""Runs a model over question sets and reduces the answers to figures."""
+"""Batched answers of a model to question sets, and their figures.
+
+Each picture is encoded once and its keys are shared by all questions about it, which is exact under the Prefix-DLM mask
+and under a causal one; under full attention picture and prompt are computed anew with every canvas. The answers are
+those of the decoding loop at temperature 0 (a test holds the two together).
+"""
 
 from __future__ import annotations
 
@@ -24,18 +29,18 @@ from lavida.text.chat import find_template
 from lavida.text.labels import Label
 from lavida.text.prompt import hint_ids, question_ids
 from lavida.text.tokenizer import Tokenizer
-from mini.data.features import Features, Truth
+from mini.data.features import Features, PictureRecord
 from mini.data.languages import LANGUAGES
 from mini.data.scenes import Scene
 from mini.eval.metrics import noun_scores
-from mini.eval.sets import KINDS, Asked, question_set
+from mini.eval.sets import KINDS, PictureQuestion, question_set
 
 SHORT_CANVAS, CAPTION_CANVAS = 4, 16
 _PICTURES = 64  # encoded at a time
 
 
-class Reader(Protocol):
-    """What is evaluated: `lavida.api.Model`, or the network being trained with its tokenizer and class names."""
+class AnsweringModel(Protocol):
+    """Describe what is evaluated: `lavida.api.Model`, or the network being trained with its tokenizer and class names."""
 
     net: VLM
     tokenizer: Tokenizer
@@ -44,7 +49,7 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Decoding:
-    """Canvas lengths and steps; None = one token a step."""
+    """Hold canvas lengths and steps; None = one token a step."""
 
     short: int = SHORT_CANVAS
     caption: int = CAPTION_CANVAS
@@ -56,24 +61,29 @@ class Decoding:
             raise ConfigError(f"canvas lengths and steps must be at least 1, got {self}")
 
     def length(self, kind: str) -> int:
+        """Return the canvas length of a kind of question."""
         return self.caption if kind == "caption" else self.short
 
 
-def hints_of(model: Reader, truths: Sequence[Truth]) -> list[list[int]]:
-    """The hint of each picture as tokens; empty ones for a model that has no class names."""
+def hint_tokens(model: AnsweringModel, records: Sequence[PictureRecord]) -> list[list[int]]:
+    """Return the hint of each picture as tokens; empty ones for a model that has no class names."""
     if not model.labels:
-        return [[] for _ in truths]
-    return [hint_ids(model.tokenizer, model.labels[t.label], t.probability) for t in truths]
+        return [[] for _ in records]
+    return [hint_ids(model.tokenizer, model.labels[t.label], t.probability) for t in records]
 
 
 def answer_set(
-    model: Reader, maps: Tensor, truths: Sequence[Truth], asked: Sequence[Asked], decoding: Decoding | None = None
+    model: AnsweringModel,
+    maps: Tensor,
+    records: Sequence[PictureRecord],
+    asked: Sequence[PictureQuestion],
+    decoding: Decoding | None = None,
 ) -> list[str]:
-    """The model's answers to questions about pictures with trunk maps `maps` [N, V, 196, 80], in order."""
+    """Answer questions about pictures with trunk maps `maps` [N, V, 196, 80]; return the answers in order."""
     decoding = decoding or Decoding()
     config = model.net.config
     grid = grid_of(448, 448, config.vision, config.tiles)
-    hints = hints_of(model, truths) if decoding.hints else [[] for _ in truths]
+    hints = hint_tokens(model, records) if decoding.hints else [[] for _ in records]
     answers = [""] * len(asked)
     pictures = sorted({a.picture for a in asked})
     for at in range(0, len(pictures), _PICTURES):
@@ -87,20 +97,22 @@ def answer_set(
             prompts = [question_ids(model.tokenizer, asked[i].question.prompt) for i in mine]
             rows = [row_of[asked[i].picture] for i in mine]
             steps = min(decoding.steps or length, length)
-            canvases = fill_answers(model.net, prefixes, rows, prompts, length=length, steps=steps)
+            canvases = decode_batch(model.net, prefixes, rows, prompts, length=length, steps=steps)
             for i, ids in zip(mine, canvases, strict=True):
                 answers[i] = model.tokenizer.decode(j for j in ids if j != model.tokenizer.mask_id)
     return answers
 
 
-def accuracy(asked: Sequence[Asked], answers: Sequence[str]) -> float:
-    """Share of answers with the true words; nan of none."""
+def accuracy(asked: Sequence[PictureQuestion], answers: Sequence[str]) -> float:
+    """Return the share of answers with the true words; nan of none."""
     right = [exact(text, a.question.answer) for a, text in zip(asked, answers, strict=True)]
     return sum(right) / len(right) if right else math.nan
 
 
-def caption_figures(scenes: Sequence[Scene], asked: Sequence[Asked], answers: Sequence[str]) -> dict[str, float]:
-    """CIDEr-D against the references of each scene, recall and precision of the names, exact match."""
+def caption_figures(
+    scenes: Sequence[Scene], asked: Sequence[PictureQuestion], answers: Sequence[str]
+) -> dict[str, float]:
+    """Compute CIDEr-D against the references of each scene, recall and precision of the names, exact match."""
     shown = [scenes[a.picture] for a in asked]
     recall, precision = noun_scores(answers, [s.counts for s in shown])
     cider = Cider([LANGUAGES[a.question.language].references(s) for a, s in zip(asked, shown, strict=True)]).mean(
@@ -114,17 +126,23 @@ def caption_figures(scenes: Sequence[Scene], asked: Sequence[Asked], answers: Se
     }
 
 
-def quick(
-    model: Reader, features: Features, n: int, *, seed: int = 0, decoding: Decoding | None = None, language: str = "en"
+def evaluate_quickly(
+    model: AnsweringModel,
+    features: Features,
+    n: int,
+    *,
+    seed: int = 0,
+    decoding: Decoding | None = None,
+    language: str = "en",
 ) -> dict[str, dict[str, float]]:
-    """A glance at a model in training: every kind of question on the first n scenes, and the seconds it took."""
+    """Ask a model in training every kind of question about the first n scenes; return figures and seconds."""
     start = time.perf_counter()
-    scenes = [t.scene for t in features.truths[:n]]
+    scenes = [t.scene for t in features.records[:n]]
     sets = question_set(scenes, n, seed, language=language)
     flat = [a for kind in KINDS for a in sets[kind]]
     training = model.net.training
     model.net.eval()
-    answers = iter(answer_set(model, features.maps, features.truths[:n], flat, decoding))
+    answers = iter(answer_set(model, features.maps, features.records[:n], flat, decoding))
     model.net.train(training)
     table: dict[str, dict[str, float]] = {}
     for kind in KINDS:
@@ -137,26 +155,29 @@ def quick(
 
 
 @torch.inference_mode()
-def picture_reading(
-    model: Reader, maps: Tensor, truth: Truth, question: str, *, length: int, prefix: Sequence[int] = ()
+def read_question(
+    model: AnsweringModel, maps: Tensor, truth: PictureRecord, question: str, *, length: int, prefix: Sequence[int] = ()
 ) -> Reading:
-    """A question about the picture with trunk maps [V, 196, 80]; `prefix` is read as the beginning of the answer."""
+    """Read a question about the picture with trunk maps [V, 196, 80], ready for `lavida.edit`.
+
+    `prefix` is read as the beginning of the answer.
+    """
     net = model.net
     seen = net.tower.features(maps[None].to(net.denoiser.embedding.weight))
     grid = grid_of(448, 448, net.config.vision, net.config.tiles)
-    held = encode_pictures(net, seen, grid, hints_of(model, [truth]))
+    held = encode_pictures(net, seen, grid, hint_tokens(model, [truth]))
     ids = _words(model, question, prefix)
     if held.cache is None:
         return _reading(model, [torch.cat((held.x, net.denoiser.embed(ids)), 1)], "none", length)
     return _reading(model, [], net.prefill([net.denoiser.embed(ids)], held.cache.fork()), length)
 
 
-def _words(model: Reader, question: str, prefix: Sequence[int]) -> Tensor:
+def _words(model: AnsweringModel, question: str, prefix: Sequence[int]) -> Tensor:
     ids = [*question_ids(model.tokenizer, question), *prefix]
     return torch.tensor(ids, device=model.net.denoiser.embedding.weight.device)[None]
 
 
-def _reading(model: Reader, segments: list[Tensor], cache: object, length: int) -> Reading:
+def _reading(model: AnsweringModel, segments: list[Tensor], cache: object, length: int) -> Reading:
     template = find_template(model.net.config.family)
     return Reading(
         net=model.net, tokenizer=model.tokenizer, template=template, segments=segments, cache=cache, length=length
@@ -167,8 +188,8 @@ _ROOM = 768  # canvas tokens in one batch
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prefixes:
-    """G pictures or prompts, padded on the right."""
+class PrefixBatch:
+    """Hold G pictures or prompts, padded on the right."""
 
     real: Tensor  # [G, P] False = padding
     cache: PrefixCache | None = None  # their keys, if nothing that follows changes them,
@@ -176,16 +197,16 @@ class Prefixes:
 
     @property
     def length(self) -> Tensor:
-        """Position [G] of what comes next."""
+        """Return the position [G] of the next token."""
         return self.real.sum(1)
 
-    def select(self, rows: Tensor) -> Prefixes:
-        """The prefixes of the given rows [n], in that order; a row may come several times."""
+    def select(self, rows: Tensor) -> PrefixBatch:
+        """Return the prefixes of the given rows [n], in that order; a row may come several times."""
         cache, x = self.cache and self.cache.select(rows), None if self.x is None else self.x[rows]
-        return Prefixes(real=self.real[rows], cache=cache, x=x)
+        return PrefixBatch(real=self.real[rows], cache=cache, x=x)
 
     def behind(self, net: VLM, ids: Tensor, real: Tensor | None = None) -> Tensor:
-        """Hidden states [G, n, D] of ids [G, n] behind the prefixes; a writing cache takes them up."""
+        """Compute hidden states [G, n, D] of ids [G, n] behind the prefixes; a writing cache stores their keys."""
         x, real = net.denoiser.embed(ids), self.real.new_ones(ids.shape) if real is None else real
         seen = torch.cat((self.real, real), 1)
         positions = seen.cumsum(1) - 1  # padding takes no room
@@ -199,7 +220,7 @@ def _keys(real: Tensor) -> Tensor:
 
 
 def _padded(pieces: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
-    """Ids [n, longest] and which of them are real."""
+    """Return ids [n, longest] and which of them are real."""
     real = torch.zeros(len(pieces), max(map(len, pieces), default=0), dtype=torch.bool)
     ids = torch.zeros(real.shape, dtype=torch.long)
     for i, piece in enumerate(pieces):
@@ -208,42 +229,42 @@ def _padded(pieces: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
 
 
 @torch.inference_mode()
-def encode_pictures(net: VLM, features: Tensor, grid: Grid, hints: Sequence[list[int]]) -> Prefixes:
-    """Prefixes of tower features [G, V, n, C], each with the ids of its hint behind the image."""
+def encode_pictures(net: VLM, features: Tensor, grid: Grid, hints: Sequence[list[int]]) -> PrefixBatch:
+    """Encode tower features [G, V, n, C], each followed by the ids of its hint."""
     weight = net.denoiser.embedding.weight
     image = net.image_tokens(features.to(weight), grid)
     ids, real = _padded(hints)
     real = torch.cat((real.new_ones(image.shape[:2]), real), 1).to(weight.device)
     x = torch.cat((image, net.denoiser.embed(ids.to(weight.device))), 1)
     if not (net.config.shared_image or net.config.denoiser.autoregressive):
-        return Prefixes(real=real, x=x)
+        return PrefixBatch(real=real, x=x)
     cache = PrefixCache(net.config.denoiser.n_layers)
     net.denoiser(x, mask=_keys(real), cache=cache)
-    return Prefixes(real=real, cache=cache)
+    return PrefixBatch(real=real, cache=cache)
 
 
 @torch.inference_mode()
-def _ask(net: VLM, held: Prefixes, prompts: Sequence[list[int]]) -> tuple[Prefixes, Tensor | None]:
-    """The prefixes continued by a prompt each, and the hidden state [Q, D] of its last token if there are keys."""
+def _ask(net: VLM, held: PrefixBatch, prompts: Sequence[list[int]]) -> tuple[PrefixBatch, Tensor | None]:
+    """Append a prompt to each prefix; return the hidden state [Q, D] of its last token too if there are keys."""
     ids, real = (t.to(held.real.device) for t in _padded(prompts))
     seen = torch.cat((held.real, real), 1)
     if held.cache is None:
-        return Prefixes(real=seen, x=torch.cat((held.x, net.denoiser.embed(ids)), 1)), None
+        return PrefixBatch(real=seen, x=torch.cat((held.x, net.denoiser.embed(ids)), 1)), None
     held.cache.writing = True
     hidden = held.behind(net, ids, real)
     held.cache.writing = False
-    return Prefixes(real=seen, cache=held.cache), hidden[torch.arange(len(ids)), real.sum(1) - 1]
+    return PrefixBatch(real=seen, cache=held.cache), hidden[torch.arange(len(ids)), real.sum(1) - 1]
 
 
 def _likeliest(net: VLM, hidden: Tensor) -> Scores:
-    """The likeliest tokens of hidden states [n, D], with their probabilities."""
+    """Return the likeliest tokens of hidden states [n, D], with their probabilities."""
     denoiser = net.config.denoiser
     return fused_scores(hidden, net.denoiser.head, denoiser.vocab_size, measure="confidence", mask_id=denoiser.mask_id)
 
 
 @torch.inference_mode()
-def _fill(net: VLM, held: Prefixes, length: int, steps: int, schedule: str, shift: float) -> Tensor:
-    """Canvases [Q, length] filled surest first; a row whose end token has nothing open before it is finished."""
+def _fill(net: VLM, held: PrefixBatch, length: int, steps: int, schedule: str, shift: float) -> Tensor:
+    """Fill canvases [Q, length], surest tokens first; a row is finished once all before its end token is committed."""
     denoiser = net.config.denoiser
     done = torch.full((len(held.real), length), denoiser.mask_id, device=held.real.device)
     eos = torch.tensor(denoiser.eos_ids, device=done.device)
@@ -266,8 +287,8 @@ def _fill(net: VLM, held: Prefixes, length: int, steps: int, schedule: str, shif
 
 
 @torch.inference_mode()
-def _continue(net: VLM, held: Prefixes, hidden: Tensor, length: int) -> Tensor:
-    """Canvases [Q, length] written left to right, the likeliest token each time, from a prompt's last state [Q, D]."""
+def _continue(net: VLM, held: PrefixBatch, hidden: Tensor, length: int) -> Tensor:
+    """Write canvases [Q, length] left to right, the likeliest token each time, from a prompt's last state [Q, D]."""
     denoiser = net.config.denoiser
     eos = torch.tensor(denoiser.eos_ids, device=hidden.device)
     done = torch.full((len(hidden), length), denoiser.eos_ids[0], device=hidden.device)
@@ -280,13 +301,13 @@ def _continue(net: VLM, held: Prefixes, hidden: Tensor, length: int) -> Tensor:
         if ended.all() or at == length - 1:
             break
         hidden = held.behind(net, ids[:, None])[:, 0]
-        held = Prefixes(real=torch.cat((held.real, held.real.new_ones(len(ids), 1)), 1), cache=held.cache)
+        held = PrefixBatch(real=torch.cat((held.real, held.real.new_ones(len(ids), 1)), 1), cache=held.cache)
     return done
 
 
-def fill_answers(
+def decode_batch(
     net: VLM,
-    prefixes: Prefixes,
+    prefixes: PrefixBatch,
     rows: Sequence[int],
     prompts: Sequence[list[int]],
     *,
@@ -295,10 +316,10 @@ def fill_answers(
     schedule: str = "shift",
     shift: float = DEFAULT_SHIFT,
 ) -> list[list[int]]:
-    """The canvas of each prompt about picture `rows[i]`; `steps` None = one token a step.
+    """Decode the canvas of each prompt about picture `rows[i]`; `steps` None = one token a step.
 
     Raises RequestError if a prompt and its canvas do not fit into the model, or for fewer steps than tokens of a model
-    that writes left to right.
+    that writes left to right, ConfigError for a model with shifted logits.
     """
     denoiser = net.config.denoiser
     if denoiser.logit_shift and not denoiser.autoregressive:

@@ -1,4 +1,4 @@
-"""A wrong name in a right caption: does an audit rank it first, and does a revision put it right?
+"""Evaluation of auditing and revising: captions in which one name is wrong.
 
 python -m mini eval audit --data build/mini --twin runs/twin/model
 """
@@ -19,9 +19,9 @@ from lavida.eval.metrics import auc, exact
 from mini.data import english
 from mini.data.concepts import CONCEPTS
 from mini.data.facts import Fact
-from mini.data.features import Features, Truth, five_views
+from mini.data.features import Features, PictureRecord, five_views
 from mini.data.scenes import Scene
-from mini.eval.answers import Reader, picture_reading
+from mini.eval.answers import AnsweringModel, read_question
 
 CANVAS = 16
 GREY = 127
@@ -31,7 +31,7 @@ _QUESTION = english.prompt(Fact(kind="caption"))
 
 @dataclass(frozen=True, kw_only=True)
 class Swap:
-    """A caption in which one name was exchanged."""
+    """Hold a caption in which one name was exchanged."""
 
     picture: int
     true: str  # the caption
@@ -41,7 +41,7 @@ class Swap:
 
 
 def draw_swaps(scenes: Sequence[Scene], n: int, seed: int) -> list[Swap]:
-    """Captions of the first n scenes with two names or more, one of them replaced by one that is not in the scene.
+    """Draw captions of the first n scenes with two names or more, one replaced by a name that is not in the scene.
 
     Number and article fit the new name, so that the words alone do not give it away.
     """
@@ -65,38 +65,38 @@ def draw_swaps(scenes: Sequence[Scene], n: int, seed: int) -> list[Swap]:
 
 
 def evaluate_audit(
-    model: Reader,
+    model: AnsweringModel,
     features: Features,
     n: int,
     *,
-    twin: Reader | None = None,
+    twin: AnsweringModel | None = None,
     seed: int = 0,
-    say: Callable[[str], None] = print,
+    log: Callable[[str], None] = print,
 ) -> dict:
-    """How the swapped name ranks, by measure, for the model and its twin; and what a revision makes of the captions."""
-    swaps = draw_swaps([truth.scene for truth in features.truths], n, seed)
+    """Rank the exchanged name by each measure, for the model and its twin, and revise the captions."""
+    swaps = draw_swaps([truth.scene for truth in features.records], n, seed)
     result: dict = {"n": len(swaps), "seed": seed, "ranks": {}}
     for who, one in (("model", model), ("twin", twin)):
         if one is not None:
             result["ranks"][who] = _ranks(one, features, swaps)
-            say(f"{who}: {len(swaps)} captions audited")
+            log(f"{who}: {len(swaps)} captions audited")
     if not model.net.config.denoiser.autoregressive:
         result["revised"] = _revised(model, features, swaps)
     return result
 
 
 @torch.inference_mode()
-def grey_truth(model: Reader) -> tuple[Tensor, Truth]:
-    """Trunk maps [V, 196, 80] of a grey picture, and what the tower's classifier says of it."""
+def grey_picture(model: AnsweringModel) -> tuple[Tensor, PictureRecord]:
+    """Return trunk maps [V, 196, 80] of a grey picture, and the tower's class of it."""
     tower = model.net.tower
     weight = next(tower.parameters())
     maps = tower.trunk(((five_views(torch.full((3, 448, 448), GREY)) - 127) / 128).to(weight))
     share, label = tower.classify(maps[:1]).float().softmax(-1).max(-1)
-    return maps, Truth(scene=None, label=int(label), probability=float(share))
+    return maps, PictureRecord(scene=None, label=int(label), probability=float(share))
 
 
-def _ranks(model: Reader, features: Features, swaps: Sequence[Swap]) -> dict[str, dict[str, float]]:
-    blind = picture_reading(model, *grey_truth(model), _QUESTION, length=CANVAS)
+def _ranks(model: AnsweringModel, features: Features, swaps: Sequence[Swap]) -> dict[str, dict[str, float]]:
+    blind = read_question(model, *grey_picture(model), _QUESTION, length=CANVAS)
     found = {m: {"first": 0, "first_name": 0, "wrong": [], "words": [], "names": []} for m in MEASURES}
     for swap in swaps:
         audit = audit_ids(_reading(model, features, swap), blind, model.tokenizer.encode(swap.text))
@@ -123,7 +123,7 @@ def _ranks(model: Reader, features: Features, swaps: Sequence[Swap]) -> dict[str
 
 
 def word_owners(audit: Audit, swap: Swap) -> list[list[int]]:
-    """The words of the audit that each name of the caption consists of."""
+    """Return the words of the audit that each name of the caption consists of."""
     starts, at = [], -len(audit.words[0].text) + len(audit.words[0].text.lstrip())  # the caption has no leading space
     for word in audit.words:
         lead = len(word.text) - len(word.text.lstrip())
@@ -132,8 +132,8 @@ def word_owners(audit: Audit, swap: Swap) -> list[list[int]]:
     return [[i for i, start in enumerate(starts) if first <= start < stop] for first, stop in swap.names]
 
 
-def _revised(model: Reader, features: Features, swaps: Sequence[Swap]) -> dict[str, float]:
-    """Shares of wrong captions that a revision restores or changes, and of right ones that it leaves alone."""
+def _revised(model: AnsweringModel, features: Features, swaps: Sequence[Swap]) -> dict[str, float]:
+    """Return shares of wrong captions that a revision restores or changes, and of right ones that it leaves alone."""
     restored = changed = kept = 0
     for swap in swaps:
         reading = _reading(model, features, swap)
@@ -145,6 +145,6 @@ def _revised(model: Reader, features: Features, swaps: Sequence[Swap]) -> dict[s
     return {"restored": restored / count, "changed": changed / count, "right_kept": kept / count}
 
 
-def _reading(model: Reader, features: Features, swap: Swap) -> Reading:
-    maps, truth = features.maps[swap.picture], features.truths[swap.picture]
-    return picture_reading(model, maps, truth, _QUESTION, length=CANVAS)
+def _reading(model: AnsweringModel, features: Features, swap: Swap) -> Reading:
+    maps, truth = features.maps[swap.picture], features.records[swap.picture]
+    return read_question(model, maps, truth, _QUESTION, length=CANVAS)

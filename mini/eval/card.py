@@ -44,7 +44,7 @@ def _table(head: list[str], rows: list[list[str]]) -> list[str]:
 
 
 def write_card(results: dict) -> str:
-    """The whole card as Markdown; `results` is what `eval.mini` gathers."""
+    """Write the whole card as Markdown; `results` is what `mini.eval.run.evaluate` returns."""
     parts = [_opening(results), _goals(results), _judgement(results)]
     parts += [_split(key, split) for key, split in results["splits"].items()]
     parts += [_captions(results)]
@@ -116,7 +116,7 @@ def _goals(results: dict) -> list[str]:
 
 
 def _judgement(results: dict) -> list[str]:
-    """What it can and cannot do, sorted by the figures of split (i) and of the unseen style."""
+    """Sort what the model can and cannot do by the figures of split (i) and of the unseen style."""
     good, weak, failing = [], [], []
     for kind in SHORT:
         value, constant = _of(results, "i", kind), _of(results, "i", kind, "constant")

@@ -20,7 +20,7 @@ from mini.data.imagenet_classes import KIND_WORDS
 from mini.data.languages import LANGUAGES, find_language
 from mini.data.questions import ask, ask_photo, phrase
 from mini.data.scenes import Placed, Scene
-from mini.data.worlds import World
+from mini.data.worlds import SceneSampler
 
 
 def thing(name, x, y, colour="red"):
@@ -52,7 +52,7 @@ def test_wordings(language):
 
 
 def test_the_same_draw_is_the_same_fact_in_both_languages():
-    world = World.symbolic()
+    world = SceneSampler.symbolic()
     rngs, seen = [random.Random(5) for _ in LANGUAGES], Counter()
     back = {noun: name for name, (noun, _) in NAMES.items()}
     for _ in range(120):

@@ -5,13 +5,13 @@ from collections import Counter
 
 import pytest
 
-from mini.data.worlds import World
-from mini.eval.sets import KINDS, balanced, constants, draw, question_set
+from mini.data.worlds import SceneSampler
+from mini.eval.sets import KINDS, balanced, constants, draw_fact, question_set
 
 
 @pytest.fixture(scope="module")
 def scenes():
-    world, rng = World.symbolic(), random.Random(0)
+    world, rng = SceneSampler.symbolic(), random.Random(0)
     return [world.scene(rng) for _ in range(160)]
 
 
@@ -40,7 +40,7 @@ def test_every_kind_is_asked_and_fits_its_scene(scenes):
 
 def test_side_is_split_in_two(scenes):
     rng = random.Random(0)
-    kinds = {f.true: k for s in scenes for k in ("side", "above_below") if (f := draw(s, k, rng))}
+    kinds = {f.true: k for s in scenes for k in ("side", "above_below") if (f := draw_fact(s, k, rng))}
     assert kinds == {"left": "side", "right": "side", "above": "above_below", "below": "above_below"}
 
 
