@@ -89,9 +89,9 @@ def _coloured(o: Placed) -> str:
 
 def references(scene: Scene) -> list[str]:
     """Return at least five right captions in other words, for CIDEr."""
-    what = caption(scene).rstrip(STOP)
+    groups = caption(scene).rstrip(STOP)
     back = join([group(n, c) for n, c in reversed(scene.counts.items())])
-    return [what, back, f"有{what}", f"一张有{what}的图片", f"图里有{back}", f"图片里是{what}"]
+    return [groups, back, f"有{groups}", f"一张有{groups}的图片", f"图里有{back}", f"图片里是{groups}"]
 
 
 def prompt(fact: Fact) -> str:
@@ -159,6 +159,6 @@ def vocabulary() -> list[str]:
     pieces |= {*NUMBERS, *KINDS.values(), *COLOURS.values(), *_PLACES.values()}
     pieces |= {piece for side in _SIDES.values() for piece in re.split("(还是)", side)}
     pieces |= {word for pair in _YES_NO.values() for word in pair} | set("、，。？和的")
-    said = [*(p for forms in _PROMPTS.values() for p in forms), is_there("{}"), photo_caption("{}", "{}")]
-    pieces |= {piece for text in said for piece in re.split(r"\{\w*\}|[，。？]", text)}
+    texts = [*(p for forms in _PROMPTS.values() for p in forms), is_there("{}"), photo_caption("{}", "{}")]
+    pieces |= {piece for text in texts for piece in re.split(r"\{\w*\}|[，。？]", text)}
     return sorted(pieces - {""})

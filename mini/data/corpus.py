@@ -27,9 +27,9 @@ def read_glosses(nouns: Path) -> list[str]:
 
 def corpus(labels: Sequence[Label], glosses: Sequence[str], *, scenes: int = 12_000, seed: int = 7) -> Iterator[str]:
     """Yield lines of English; every name occurs often enough, with and without a space before it, to be one token."""
-    rng, world = random.Random(seed), SceneSampler.symbolic()
+    rng, sampler = random.Random(seed), SceneSampler.symbolic()
     for _ in range(scenes):
-        scene = world.scene(rng)
+        scene = sampler.scene(rng)
         for kind in DRAW:
             question = ask(scene, kind, rng)
             if question is not None:

@@ -85,16 +85,16 @@ def _coloured(o: Placed) -> str:
 
 def references(scene: Scene) -> list[str]:
     """Return at least five right captions in other words, for CIDEr."""
-    what = caption(scene).rstrip(STOP)
+    groups = caption(scene).rstrip(STOP)
     back = join([group(n, c) for n, c in reversed(scene.counts.items())])
     verb = "is" if len(scene.objects) == 1 else "are"
     return [
-        what,
+        groups,
         back,
-        f"there {verb} {what}",
-        f"a picture of {what}",
+        f"there {verb} {groups}",
+        f"a picture of {groups}",
         f"the picture shows {back}",
-        f"{what} in a picture",
+        f"{groups} in a picture",
     ]
 
 

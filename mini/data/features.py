@@ -1,7 +1,7 @@
 """Maps of the tower's trunk of scenes and photographs on disk, so that training need not draw and run it every time.
 
 A folder holds `maps.bf16` (N x 5 x 196 x 80, raw) and `truth.jsonl` (one line a picture: the scene or the
-photograph's label, and what the tower's own classifier says of it).
+photograph's label, and the class that the tower's own classifier gives it).
 """
 
 from __future__ import annotations
@@ -63,36 +63,36 @@ def write_features(
 ) -> int:
     """Run the trunk over pictures [3, 448, 448] and append its maps to `folder`; return the number of pictures."""
     folder.mkdir(parents=True, exist_ok=True)
-    _mend(folder)
-    start, done, held = time.time(), 0, []
+    _truncate(folder)
+    start, done, waiting = time.time(), 0, []
     with open(folder / "maps.bf16", "ab") as file, open(folder / "truth.jsonl", "a") as records:
 
         def flush() -> None:
             nonlocal done
-            views = torch.cat([five_views(p) for p, _, _ in held])
+            views = torch.cat([five_views(p) for p, _, _ in waiting])
             with torch.inference_mode():
                 maps = tower.trunk(((views - 127) / 128).to(next(tower.parameters()).dtype))
                 top = tower.classify(maps[::VIEWS]).float().softmax(-1).max(-1)
             file.write(maps.to(torch.bfloat16).contiguous().view(torch.int16).numpy().tobytes())
-            for (_, scene, source), p, i in zip(held, top.values.tolist(), top.indices.tolist(), strict=True):
+            for (_, scene, source), p, i in zip(waiting, top.values.tolist(), top.indices.tolist(), strict=True):
                 records.write(
                     PictureRecord(scene=scene, label=i, probability=round(p, 4), source=source).to_json() + "\n"
                 )
-            done += len(held)
-            held.clear()
+            done += len(waiting)
+            waiting.clear()
 
         for picture in pictures:
-            held.append(picture)
-            if len(held) == batch:
+            waiting.append(picture)
+            if len(waiting) == batch:
                 flush()
                 if done % (batch * 50) == 0:
                     log(f"{done} pictures, {done / (time.time() - start):.1f} a second")
-        if held:
+        if waiting:
             flush()
     return done
 
 
-def _mend(folder: Path) -> None:
+def _truncate(folder: Path) -> None:
     """Cut off what an interrupted run left of a picture: a half line, maps without a line, lines without maps."""
     maps, records = folder / "maps.bf16", folder / "truth.jsonl"
     if not (maps.exists() and records.exists()):

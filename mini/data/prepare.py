@@ -38,7 +38,7 @@ def load_tower(data: Path) -> EfficientNetLite0:
     return tower.eval().fuse().to(torch.bfloat16)
 
 
-def world_of(atlas: Atlas, split: str) -> SceneSampler:
+def sampler_of(atlas: Atlas, split: str) -> SceneSampler:
     """Return a sampler of scenes from the cut-outs of one split. Raises DataError if there are none."""
     rows = {r["index"]: r for r in atlas.rows if r["split"] == split}
     if not rows:
@@ -55,10 +55,10 @@ def world_of(atlas: Atlas, split: str) -> SceneSampler:
 def drawn_scenes(
     atlas: Atlas, split: str, seed: int, weights: tuple[float, ...], kept: Mapping[int, float] | None = None
 ) -> Iterator[tuple[Tensor, Scene, str]]:
-    """Yield scenes without end, with their pixels [3, 448, 448]; `kept` as KEPT, 1 for what it does not hold."""
-    world, rng = world_of(atlas, split), random.Random(seed)
+    """Yield scenes without end, with their pixels [3, 448, 448]; `kept` as KEPT, 1 for missing keys."""
+    sampler, rng = sampler_of(atlas, split), random.Random(seed)
     while True:
-        scene = world.scene(rng, weights)
+        scene = sampler.scene(rng, weights)
         if kept and rng.random() >= kept.get(max(scene.counts.values()), 1):
             continue
         yield render_scene(scene, atlas, rng.randrange(1 << 30)), scene, ""

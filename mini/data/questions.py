@@ -22,7 +22,7 @@ class Question:
     kind: str
     prompt: str
     answer: str
-    asked: tuple[str, ...] = ()  # the concepts that the prompt speaks of, whether they are there or not
+    names: tuple[str, ...] = ()  # the concepts that the prompt speaks of, whether they are there or not
     language: str = "en"
 
 
@@ -30,7 +30,7 @@ def phrase(fact: Fact, language: str = "en") -> Question:
     """Put a fact into words as a question and its answer."""
     words = LANGUAGES[language]
     return Question(
-        kind=fact.kind, prompt=words.prompt(fact), answer=words.answer(fact), asked=fact.names, language=language
+        kind=fact.kind, prompt=words.prompt(fact), answer=words.answer(fact), names=fact.names, language=language
     )
 
 
@@ -57,19 +57,19 @@ def ask_photo(label: Label, kind: str, rng: random.Random, language: str = "en")
         }[kind]
     elif kind == "presence":
         yes = rng.random() < 0.5
-        prompt = words.is_there(rng.choice(_shown(label) if yes else _not_shown(label, language)))
+        prompt = words.is_there(rng.choice(_present_names(label) if yes else _absent_names(label, language)))
         answer = words.yes_no(yes)
     else:
         return None
     return Question(kind=kind, prompt=prompt, answer=answer, language=language)
 
 
-def _shown(label: Label) -> list[str]:
+def _present_names(label: Label) -> list[str]:
     """Return the names that the photograph can be said to show."""
     return sorted({label.name, *label.specific})
 
 
-def _not_shown(label: Label, language: str) -> list[str]:
+def _absent_names(label: Label, language: str) -> list[str]:
     """Return the concepts that are neither its name nor one of its kinds."""
     names = [LANGUAGES[language].forms(name)[0] for name in NAMES]
     return [name for name in names if name not in {label.name, *label.kinds}]

@@ -36,11 +36,12 @@ from mini.eval.metrics import noun_scores
 from mini.eval.sets import KINDS, PictureQuestion, question_set
 
 SHORT_CANVAS, CAPTION_CANVAS = 4, 16
-_PICTURES = 64  # encoded at a time
+PICTURES = 64  # encoded at a time
+BATCH_TOKENS = 768  # canvas tokens in one batch
 
 
 class AnsweringModel(Protocol):
-    """Describe what is evaluated: `lavida.api.Model`, or the network being trained with its tokenizer and class names."""
+    """Describe what is evaluated: `lavida.api.Model`, or a network in training with tokenizer and class names."""
 
     net: VLM
     tokenizer: Tokenizer
@@ -86,19 +87,19 @@ def answer_set(
     hints = hint_tokens(model, records) if decoding.hints else [[] for _ in records]
     answers = [""] * len(asked)
     pictures = sorted({a.picture for a in asked})
-    for at in range(0, len(pictures), _PICTURES):
-        row_of = {p: i for i, p in enumerate(pictures[at : at + _PICTURES])}
-        seen = model.net.tower.features(maps[list(row_of)].to(model.net.denoiser.embedding.weight))
-        prefixes = encode_pictures(model.net, seen, grid, [hints[p] for p in row_of])
+    for at in range(0, len(pictures), PICTURES):
+        row_of = {p: i for i, p in enumerate(pictures[at : at + PICTURES])}
+        image_features = model.net.tower.features(maps[list(row_of)].to(model.net.denoiser.embedding.weight))
+        prefixes = encode_pictures(model.net, image_features, grid, [hints[p] for p in row_of])
         for length in sorted({decoding.length(a.question.kind) for a in asked}):
-            mine = [
+            chosen = [
                 i for i, a in enumerate(asked) if a.picture in row_of and decoding.length(a.question.kind) == length
             ]
-            prompts = [question_ids(model.tokenizer, asked[i].question.prompt) for i in mine]
-            rows = [row_of[asked[i].picture] for i in mine]
+            prompts = [question_ids(model.tokenizer, asked[i].question.prompt) for i in chosen]
+            rows = [row_of[asked[i].picture] for i in chosen]
             steps = min(decoding.steps or length, length)
             canvases = decode_batch(model.net, prefixes, rows, prompts, length=length, steps=steps)
-            for i, ids in zip(mine, canvases, strict=True):
+            for i, ids in zip(chosen, canvases, strict=True):
                 answers[i] = model.tokenizer.decode(j for j in ids if j != model.tokenizer.mask_id)
     return answers
 
@@ -113,9 +114,9 @@ def caption_figures(
     scenes: Sequence[Scene], asked: Sequence[PictureQuestion], answers: Sequence[str]
 ) -> dict[str, float]:
     """Compute CIDEr-D against the references of each scene, recall and precision of the names, exact match."""
-    shown = [scenes[a.picture] for a in asked]
-    recall, precision = noun_scores(answers, [s.counts for s in shown])
-    cider = Cider([LANGUAGES[a.question.language].references(s) for a, s in zip(asked, shown, strict=True)]).mean(
+    own_scenes = [scenes[a.picture] for a in asked]
+    recall, precision = noun_scores(answers, [s.counts for s in own_scenes])
+    cider = Cider([LANGUAGES[a.question.language].references(s) for a, s in zip(asked, own_scenes, strict=True)]).mean(
         answers
     )
     return {
@@ -146,33 +147,39 @@ def evaluate_quickly(
     model.net.train(training)
     table: dict[str, dict[str, float]] = {}
     for kind in KINDS:
-        mine = [next(answers) for _ in sets[kind]]
-        table[kind] = {"n": len(mine), "accuracy": accuracy(sets[kind], mine)}
+        chosen = [next(answers) for _ in sets[kind]]
+        table[kind] = {"n": len(chosen), "accuracy": accuracy(sets[kind], chosen)}
         if kind == "caption":
-            table[kind] |= caption_figures(scenes, sets[kind], mine)
+            table[kind] |= caption_figures(scenes, sets[kind], chosen)
     table["time"] = {"seconds": time.perf_counter() - start}
     return table
 
 
 @torch.inference_mode()
 def read_question(
-    model: AnsweringModel, maps: Tensor, truth: PictureRecord, question: str, *, length: int, prefix: Sequence[int] = ()
+    model: AnsweringModel,
+    maps: Tensor,
+    record: PictureRecord,
+    question: str,
+    *,
+    length: int,
+    prefix: Sequence[int] = (),
 ) -> Reading:
     """Read a question about the picture with trunk maps [V, 196, 80], ready for `lavida.edit`.
 
     `prefix` is read as the beginning of the answer.
     """
     net = model.net
-    seen = net.tower.features(maps[None].to(net.denoiser.embedding.weight))
+    image_features = net.tower.features(maps[None].to(net.denoiser.embedding.weight))
     grid = grid_of(448, 448, net.config.vision, net.config.tiles)
-    held = encode_pictures(net, seen, grid, hint_tokens(model, [truth]))
-    ids = _words(model, question, prefix)
-    if held.cache is None:
-        return _reading(model, [torch.cat((held.x, net.denoiser.embed(ids)), 1)], "none", length)
-    return _reading(model, [], net.prefill([net.denoiser.embed(ids)], held.cache.fork()), length)
+    prefixes = encode_pictures(net, image_features, grid, hint_tokens(model, [record]))
+    ids = _question_ids(model, question, prefix)
+    if prefixes.cache is None:
+        return _reading(model, [torch.cat((prefixes.x, net.denoiser.embed(ids)), 1)], "none", length)
+    return _reading(model, [], net.prefill([net.denoiser.embed(ids)], prefixes.cache.fork()), length)
 
 
-def _words(model: AnsweringModel, question: str, prefix: Sequence[int]) -> Tensor:
+def _question_ids(model: AnsweringModel, question: str, prefix: Sequence[int]) -> Tensor:
     ids = [*question_ids(model.tokenizer, question), *prefix]
     return torch.tensor(ids, device=model.net.denoiser.embedding.weight.device)[None]
 
@@ -184,48 +191,47 @@ def _reading(model: AnsweringModel, segments: list[Tensor], cache: object, lengt
     )
 
 
-_ROOM = 768  # canvas tokens in one batch
-
-
 @dataclass(frozen=True, kw_only=True)
 class PrefixBatch:
     """Hold G pictures or prompts, padded on the right."""
 
-    real: Tensor  # [G, P] False = padding
+    valid: Tensor  # [G, P] False = padding
     cache: PrefixCache | None = None  # their keys, if nothing that follows changes them,
     x: Tensor | None = None  # or else their embeddings [G, P, D]
 
     @property
     def length(self) -> Tensor:
         """Return the position [G] of the next token."""
-        return self.real.sum(1)
+        return self.valid.sum(1)
 
     def select(self, rows: Tensor) -> PrefixBatch:
         """Return the prefixes of the given rows [n], in that order; a row may come several times."""
         cache, x = self.cache and self.cache.select(rows), None if self.x is None else self.x[rows]
-        return PrefixBatch(real=self.real[rows], cache=cache, x=x)
+        return PrefixBatch(valid=self.valid[rows], cache=cache, x=x)
 
-    def behind(self, net: VLM, ids: Tensor, real: Tensor | None = None) -> Tensor:
+    def hidden(self, net: VLM, ids: Tensor, valid: Tensor | None = None) -> Tensor:
         """Compute hidden states [G, n, D] of ids [G, n] behind the prefixes; a writing cache stores their keys."""
-        x, real = net.denoiser.embed(ids), self.real.new_ones(ids.shape) if real is None else real
-        seen = torch.cat((self.real, real), 1)
-        positions = seen.cumsum(1) - 1  # padding takes no room
+        x, valid = net.denoiser.embed(ids), self.valid.new_ones(ids.shape) if valid is None else valid
+        all_valid = torch.cat((self.valid, valid), 1)
+        positions = all_valid.cumsum(1) - 1  # padding takes no room
         if self.x is not None:
-            return net.denoiser(torch.cat((self.x, x), 1), positions=positions, mask=_keys(seen))[:, -ids.shape[1] :]
-        return net.denoiser(x, positions=positions[:, -ids.shape[1] :], mask=_keys(seen), cache=self.cache)
+            return net.denoiser(torch.cat((self.x, x), 1), positions=positions, mask=_key_mask(all_valid))[
+                :, -ids.shape[1] :
+            ]
+        return net.denoiser(x, positions=positions[:, -ids.shape[1] :], mask=_key_mask(all_valid), cache=self.cache)
 
 
-def _keys(real: Tensor) -> Tensor:
-    return real[:, None, None, :]
+def _key_mask(valid: Tensor) -> Tensor:
+    return valid[:, None, None, :]
 
 
-def _padded(pieces: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
-    """Return ids [n, longest] and which of them are real."""
-    real = torch.zeros(len(pieces), max(map(len, pieces), default=0), dtype=torch.bool)
-    ids = torch.zeros(real.shape, dtype=torch.long)
+def _pad(pieces: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
+    """Return ids [n, longest] and which of them are valid."""
+    valid = torch.zeros(len(pieces), max(map(len, pieces), default=0), dtype=torch.bool)
+    ids = torch.zeros(valid.shape, dtype=torch.long)
     for i, piece in enumerate(pieces):
-        ids[i, : len(piece)], real[i, : len(piece)] = torch.tensor(piece, dtype=torch.long), True
-    return ids, real
+        ids[i, : len(piece)], valid[i, : len(piece)] = torch.tensor(piece, dtype=torch.long), True
+    return ids, valid
 
 
 @torch.inference_mode()
@@ -233,27 +239,27 @@ def encode_pictures(net: VLM, features: Tensor, grid: Grid, hints: Sequence[list
     """Encode tower features [G, V, n, C], each followed by the ids of its hint."""
     weight = net.denoiser.embedding.weight
     image = net.image_tokens(features.to(weight), grid)
-    ids, real = _padded(hints)
-    real = torch.cat((real.new_ones(image.shape[:2]), real), 1).to(weight.device)
+    ids, valid = _pad(hints)
+    valid = torch.cat((valid.new_ones(image.shape[:2]), valid), 1).to(weight.device)
     x = torch.cat((image, net.denoiser.embed(ids.to(weight.device))), 1)
     if not (net.config.shared_image or net.config.denoiser.autoregressive):
-        return PrefixBatch(real=real, x=x)
+        return PrefixBatch(valid=valid, x=x)
     cache = PrefixCache(net.config.denoiser.n_layers)
-    net.denoiser(x, mask=_keys(real), cache=cache)
-    return PrefixBatch(real=real, cache=cache)
+    net.denoiser(x, mask=_key_mask(valid), cache=cache)
+    return PrefixBatch(valid=valid, cache=cache)
 
 
 @torch.inference_mode()
-def _ask(net: VLM, held: PrefixBatch, prompts: Sequence[list[int]]) -> tuple[PrefixBatch, Tensor | None]:
+def _append_prompts(net: VLM, prefixes: PrefixBatch, prompts: Sequence[list[int]]) -> tuple[PrefixBatch, Tensor | None]:
     """Append a prompt to each prefix; return the hidden state [Q, D] of its last token too if there are keys."""
-    ids, real = (t.to(held.real.device) for t in _padded(prompts))
-    seen = torch.cat((held.real, real), 1)
-    if held.cache is None:
-        return PrefixBatch(real=seen, x=torch.cat((held.x, net.denoiser.embed(ids)), 1)), None
-    held.cache.writing = True
-    hidden = held.behind(net, ids, real)
-    held.cache.writing = False
-    return PrefixBatch(real=seen, cache=held.cache), hidden[torch.arange(len(ids)), real.sum(1) - 1]
+    ids, valid = (t.to(prefixes.valid.device) for t in _pad(prompts))
+    all_valid = torch.cat((prefixes.valid, valid), 1)
+    if prefixes.cache is None:
+        return PrefixBatch(valid=all_valid, x=torch.cat((prefixes.x, net.denoiser.embed(ids)), 1)), None
+    prefixes.cache.writing = True
+    hidden = prefixes.hidden(net, ids, valid)
+    prefixes.cache.writing = False
+    return PrefixBatch(valid=all_valid, cache=prefixes.cache), hidden[torch.arange(len(ids)), valid.sum(1) - 1]
 
 
 def _likeliest(net: VLM, hidden: Tensor) -> Scores:
@@ -263,45 +269,47 @@ def _likeliest(net: VLM, hidden: Tensor) -> Scores:
 
 
 @torch.inference_mode()
-def _fill(net: VLM, held: PrefixBatch, length: int, steps: int, schedule: str, shift: float) -> Tensor:
+def _decode_masked(net: VLM, prefixes: PrefixBatch, length: int, steps: int, schedule: str, shift: float) -> Tensor:
     """Fill canvases [Q, length], surest tokens first; a row is finished once all before its end token is committed."""
     denoiser = net.config.denoiser
-    done = torch.full((len(held.real), length), denoiser.mask_id, device=held.real.device)
+    done = torch.full((len(prefixes.valid), length), denoiser.mask_id, device=prefixes.valid.device)
     eos = torch.tensor(denoiser.eos_ids, device=done.device)
     rows = torch.arange(len(done), device=done.device)  # those still being written
     for count in unmask_counts(length, steps, schedule, shift):
         ids = done[rows]
         is_open = ids == denoiser.mask_id
         where = is_open.nonzero()[:, 1].view(len(rows), -1)  # every row has as many masks left
-        found = _likeliest(net, held.behind(net, ids)[is_open])
+        found = _likeliest(net, prefixes.hidden(net, ids)[is_open])
         best = found.confidence.view(where.shape).topk(min(count, where.shape[1]), 1).indices
         ids.scatter_(1, where.gather(1, best), found.candidates.view(where.shape).gather(1, best))
         ended = (torch.isin(ids, eos) & ((ids == denoiser.mask_id).cumsum(1) == 0)).any(1)
         ids[ended] = torch.where(ids[ended] == denoiser.mask_id, eos[0], ids[ended])
         done[rows] = ids
         if ended.any():
-            rows, held = rows[~ended], held.select((~ended).nonzero()[:, 0])
+            rows, prefixes = rows[~ended], prefixes.select((~ended).nonzero()[:, 0])
         if not len(rows):
             break
     return done
 
 
 @torch.inference_mode()
-def _continue(net: VLM, held: PrefixBatch, hidden: Tensor, length: int) -> Tensor:
+def _decode_left_to_right(net: VLM, prefixes: PrefixBatch, hidden: Tensor, length: int) -> Tensor:
     """Write canvases [Q, length] left to right, the likeliest token each time, from a prompt's last state [Q, D]."""
     denoiser = net.config.denoiser
     eos = torch.tensor(denoiser.eos_ids, device=hidden.device)
     done = torch.full((len(hidden), length), denoiser.eos_ids[0], device=hidden.device)
     ended = torch.zeros(len(hidden), dtype=torch.bool, device=hidden.device)
-    held.cache.writing, held.cache.room = True, length
+    prefixes.cache.writing, prefixes.cache.room = True, length
     for at in range(length):
         ids = _likeliest(net, hidden).candidates
         done[:, at] = torch.where(ended, done[:, at], ids)
         ended |= torch.isin(ids, eos)
         if ended.all() or at == length - 1:
             break
-        hidden = held.behind(net, ids[:, None])[:, 0]
-        held = PrefixBatch(real=torch.cat((held.real, held.real.new_ones(len(ids), 1)), 1), cache=held.cache)
+        hidden = prefixes.hidden(net, ids[:, None])[:, 0]
+        prefixes = PrefixBatch(
+            valid=torch.cat((prefixes.valid, prefixes.valid.new_ones(len(ids), 1)), 1), cache=prefixes.cache
+        )
     return done
 
 
@@ -329,14 +337,14 @@ def decode_batch(
     longest = int(prefixes.length.max()) + max(map(len, prompts), default=0) + length
     if longest > denoiser.max_length:
         raise RequestError(f"prompt and answer take {longest} tokens and the model holds fewer; shorten one of them")
-    device, size = prefixes.real.device, max(1, _ROOM // length)
+    device, size = prefixes.valid.device, max(1, BATCH_TOKENS // length)
     canvases: list[list[int]] = []
     for at in range(0, len(prompts), size):
         chosen = torch.tensor(rows[at : at + size], device=device)
-        held, hidden = _ask(net, prefixes.select(chosen), prompts[at : at + size])
+        prefixes, hidden = _append_prompts(net, prefixes.select(chosen), prompts[at : at + size])
         if denoiser.autoregressive:
-            done = _continue(net, held, hidden, length)
+            done = _decode_left_to_right(net, prefixes, hidden, length)
         else:
-            done = _fill(net, held, length, steps or length, schedule, shift)
+            done = _decode_masked(net, prefixes, length, steps or length, schedule, shift)
         canvases += done.tolist()
     return canvases

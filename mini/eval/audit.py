@@ -74,12 +74,12 @@ def evaluate_audit(
     log: Callable[[str], None] = print,
 ) -> dict:
     """Rank the exchanged name by each measure, for the model and its twin, and revise the captions."""
-    swaps = draw_swaps([truth.scene for truth in features.records], n, seed)
+    swaps = draw_swaps([record.scene for record in features.records], n, seed)
     result: dict = {"n": len(swaps), "seed": seed, "ranks": {}}
-    for who, one in (("model", model), ("twin", twin)):
-        if one is not None:
-            result["ranks"][who] = _ranks(one, features, swaps)
-            log(f"{who}: {len(swaps)} captions audited")
+    for name, subject in (("model", model), ("twin", twin)):
+        if subject is not None:
+            result["ranks"][name] = _ranks(subject, features, swaps)
+            log(f"{name}: {len(swaps)} captions audited")
     if not model.net.config.denoiser.autoregressive:
         result["revised"] = _revised(model, features, swaps)
     return result
@@ -96,10 +96,10 @@ def grey_picture(model: AnsweringModel) -> tuple[Tensor, PictureRecord]:
 
 
 def _ranks(model: AnsweringModel, features: Features, swaps: Sequence[Swap]) -> dict[str, dict[str, float]]:
-    blind = read_question(model, *grey_picture(model), _QUESTION, length=CANVAS)
+    grey = read_question(model, *grey_picture(model), _QUESTION, length=CANVAS)
     found = {m: {"first": 0, "first_name": 0, "wrong": [], "words": [], "names": []} for m in MEASURES}
     for swap in swaps:
-        audit = audit_ids(_reading(model, features, swap), blind, model.tokenizer.encode(swap.text))
+        audit = audit_ids(_reading(model, features, swap), grey, model.tokenizer.encode(swap.text))
         owners = word_owners(audit, swap)
         for measure, kept in found.items():
             values = [getattr(word, measure) for word in audit.words]
@@ -126,8 +126,8 @@ def word_owners(audit: Audit, swap: Swap) -> list[list[int]]:
     """Return the words of the audit that each name of the caption consists of."""
     starts, at = [], -len(audit.words[0].text) + len(audit.words[0].text.lstrip())  # the caption has no leading space
     for word in audit.words:
-        lead = len(word.text) - len(word.text.lstrip())
-        starts.append(at + lead)
+        spaces = len(word.text) - len(word.text.lstrip())
+        starts.append(at + spaces)
         at += len(word.text)
     return [[i for i, start in enumerate(starts) if first <= start < stop] for first, stop in swap.names]
 
@@ -146,5 +146,5 @@ def _revised(model: AnsweringModel, features: Features, swaps: Sequence[Swap]) -
 
 
 def _reading(model: AnsweringModel, features: Features, swap: Swap) -> Reading:
-    maps, truth = features.maps[swap.picture], features.records[swap.picture]
-    return read_question(model, maps, truth, _QUESTION, length=CANVAS)
+    maps, record = features.maps[swap.picture], features.records[swap.picture]
+    return read_question(model, maps, record, _QUESTION, length=CANVAS)

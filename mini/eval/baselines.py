@@ -18,7 +18,7 @@ from mini.data.languages import LANGUAGES
 from mini.data.scenes import Scene
 from mini.eval.sets import PictureQuestion, draw_fact, phrase_as
 
-_TRIES = 24  # draws before a question is said not to fit a scene
+_TRIES = 24  # draws before a scene counts as one that the question does not fit
 Pooled = dict[str, Tensor]  # "global" [N, C] and "views" [N, V * C]
 
 
@@ -90,7 +90,7 @@ def _from_scene(asked: PictureQuestion, scene: Scene, constants: dict[str, str])
     if question.kind == "caption":
         return LANGUAGES[question.language].caption(scene)
     if question.kind == "presence":
-        return LANGUAGES[question.language].yes_no(bool(set(question.asked) & set(scene.counts)))
+        return LANGUAGES[question.language].yes_no(bool(set(question.names) & set(scene.counts)))
     rng = random.Random(0)
     same_form = question.kind in ("name", "kind", "total")  # paraphrases of one question
     for _ in range(_TRIES):

@@ -58,7 +58,7 @@ def is_scene_caption(text: str, language: str = "en") -> bool:
 def is_photo_caption(text: str, labels: Collection[str] = (), language: str = "en") -> bool:
     """Match 'a photo of an X.' or 'a photo of an X, a kind of Y.'; X must be among `labels` if any are given."""
     match = _forms(language).photo.fullmatch(text)
-    return match is not None and _named(match["said"], labels, language)
+    return match is not None and _is_name(match["said"], labels, language)
 
 
 def is_well_formed_caption(text: str, labels: Collection[str] = (), language: str = "en") -> bool:
@@ -68,10 +68,10 @@ def is_well_formed_caption(text: str, labels: Collection[str] = (), language: st
 
 def is_well_formed_name(text: str, labels: Collection[str] = (), language: str = "en") -> bool:
     """Report whether an answer to 'What is this?' is a name with its article."""
-    return text in _forms(language).groups or _named(text, labels, language)
+    return text in _forms(language).groups or _is_name(text, labels, language)
 
 
-def _named(text: str, labels: Collection[str], language: str) -> bool:
+def _is_name(text: str, labels: Collection[str], language: str) -> bool:
     forms = _forms(language)
     if text in forms.names:
         return True

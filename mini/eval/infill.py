@@ -1,4 +1,4 @@
-"""Evaluation of infilling: spans removed from captions of held-out scenes and written anew.
+"""Evaluation of infilling: spans removed from captions of cache-out scenes and written anew.
 
 python -m mini eval infill --data build/mini --twin runs/twin/model
 """
@@ -22,7 +22,7 @@ from mini.data.scenes import Scene
 from mini.eval.answers import AnsweringModel, read_question
 
 WORDS, MOST, CANVAS = 4, 8, 24  # longest span removed; tokens of a hole of unknown length; of a canvas, at least
-_SAYS = {"caption": english.caption, "detailed": english.detailed}
+_CAPTIONS = {"caption": english.caption, "detailed": english.detailed}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +42,8 @@ def draw_gaps(scenes: Sequence[Scene], n: int, seed: int) -> list[Gap]:
     gaps = []
     for i, scene in enumerate(scenes[:n]):
         kind = ("caption", "detailed")[i % 2]
-        said = _SAYS[kind](scene).removesuffix(english.STOP)
-        words = said.split(" ")
+        text = _CAPTIONS[kind](scene).removesuffix(english.STOP)
+        words = text.split(" ")
         count = rng.randint(1, min(WORDS, len(words)))
         first = rng.randrange(len(words) - count + 1)
         span = " ".join(words[first : first + count]).removesuffix(",")
@@ -54,7 +54,7 @@ def draw_gaps(scenes: Sequence[Scene], n: int, seed: int) -> list[Gap]:
                 question=english.prompt(Fact(kind=kind, scene=scene)),
                 before=before,
                 span=span,
-                after=said[len(before) + len(span) :] + english.STOP,
+                after=text[len(before) + len(span) :] + english.STOP,
             )
         )
     return gaps
@@ -73,7 +73,7 @@ def evaluate_infill(
 
     Every method but `unknown` is given the number of missing tokens.
     """
-    gaps = draw_gaps([truth.scene for truth in features.records], n, seed)
+    gaps = draw_gaps([record.scene for record in features.records], n, seed)
     methods: dict[str, Callable[[Gap], str]] = {
         "known": lambda gap: _filled(model, features, gap, known=True),
         "unknown": lambda gap: _filled(model, features, gap, known=False),
@@ -109,8 +109,8 @@ def span_figures(gaps: Sequence[Gap], texts: Sequence[str]) -> dict[str, float]:
 
 
 def _reading(model: AnsweringModel, features: Features, gap: Gap, before: Sequence[int] = ()) -> Reading:
-    maps, truth = features.maps[gap.picture], features.records[gap.picture]
-    return read_question(model, maps, truth, gap.question, length=CANVAS, prefix=before)
+    maps, record = features.maps[gap.picture], features.records[gap.picture]
+    return read_question(model, maps, record, gap.question, length=CANVAS, prefix=before)
 
 
 def _filled(model: AnsweringModel, features: Features, gap: Gap, *, known: bool) -> str:
@@ -138,8 +138,8 @@ def _continued(model: AnsweringModel, features: Features, gap: Gap) -> str:
         banned=tuple(i for i in reading.unwritable.tolist() if denoiser.autoregressive or i not in ended),
         cache="prefix" if not reading.segments else "none",
     )
-    held = None if reading.segments else reading.cache
-    *_, last = answer_steps(model.net, list(reading.segments), options, cache=held)
+    cache = None if reading.segments else reading.cache
+    *_, last = answer_steps(model.net, list(reading.segments), options, cache=cache)
     return model.tokenizer.decode(last.canvas[:missing].tolist())
 
 

@@ -20,9 +20,9 @@ def nouns(text: str) -> set[str]:
     return {_NAMES[w] for w in (*spaced, *_UNSPACED.findall(text)) if w in _NAMES}
 
 
-def noun_scores(captions: Sequence[str], records: Sequence[Collection[str]]) -> tuple[float, float]:
+def noun_scores(captions: Sequence[str], names: Sequence[Collection[str]]) -> tuple[float, float]:
     """Return recall and precision of the names in captions, pooled over all captions; 0 where nothing is named."""
-    said = [nouns(c) for c in captions]
-    hits = sum(len(s & set(t)) for s, t in zip(said, records, strict=True))
-    true, named = sum(len(set(t)) for t in records), sum(len(s) for s in said)
+    found = [nouns(c) for c in captions]
+    hits = sum(len(s & set(t)) for s, t in zip(found, names, strict=True))
+    true, named = sum(len(set(t)) for t in names), sum(len(s) for s in found)
     return hits / max(1, true), hits / max(1, named)

@@ -57,9 +57,9 @@ def presence_questions(photos: Sequence[Photo], seed: int, language: str = "en")
     taught = [name for name in NAMES if name not in UNSEEN]
     asked = []
     for i, photo in enumerate(photos):
-        shown = [word for word in photo.there if word in taught][:2]
-        absent = rng.sample([name for name in taught if name not in photo.there], len(shown))
-        for word, there in [*((w, True) for w in shown), *((w, False) for w in absent)]:
+        present = [word for word in photo.there if word in taught][:2]
+        absent = rng.sample([name for name in taught if name not in photo.there], len(present))
+        for word, there in [*((w, True) for w in present), *((w, False) for w in absent)]:
             prompt, answer = words_of.is_there(words_of.forms(word)[0]), words_of.yes_no(there)
             question = Question(kind="presence", prompt=prompt, answer=answer, language=language)
             asked.append(PictureQuestion(picture=i, question=question))
@@ -68,8 +68,8 @@ def presence_questions(photos: Sequence[Photo], seed: int, language: str = "en")
 
 def mentions(text: str, names: Collection[str]) -> bool:
     """Report whether any of the names stands in the text as whole words; Chinese ones may be part of a longer word."""
-    said = f" {' '.join(words(text))} "
-    return any(f" {' '.join(words(name))} " in said for name in names)
+    padded = f" {' '.join(words(text))} "
+    return any(f" {' '.join(words(name))} " in padded for name in names)
 
 
 @torch.inference_mode()
@@ -90,7 +90,7 @@ def photo_features(net: VLM, folder: str | Path, photos: Sequence[Photo]) -> tup
     return torch.stack(maps), records
 
 
-def _both(
+def _names_and_captions(
     model: AnsweringModel, maps: Tensor, records: list[PictureRecord], decoding: Decoding, language: str
 ) -> tuple[list[str], list[str]]:
     asked = [
@@ -116,13 +116,13 @@ def evaluate_photos(
 
     `seed` draws the absent things that are asked about.
     """
-    said = [label.said_in(language).name for label in model.labels or ()]
-    labels = frozenset(said)
-    tower = [said[t.label] if said else "" for t in records]
+    class_names = [label.said_in(language).name for label in model.labels or ()]
+    labels = frozenset(class_names)
+    tower = [class_names[t.label] if class_names else "" for t in records]
     result: dict = {"n": len(photos), "tower": sum(mentions(t, p.names) for t, p in zip(tower, photos, strict=True))}
     for key, hints in (("with_hints", True), ("without_hints", False)):
         decoding = Decoding(short=NAME_CANVAS, hints=hints)
-        both = _both(model, maps, records, decoding, language)
+        both = _names_and_captions(model, maps, records, decoding, language)
         rows = []
         for photo, name, text, class_name in zip(photos, *both, tower, strict=True):
             rows.append(
@@ -153,10 +153,10 @@ def evaluate_photos(
             "rows": rows,
         }
     asked = presence_questions(photos, seed, language)
-    told = zip(asked, answer_set(model, maps, records, asked), strict=True)
-    right = [(one.question.answer, exact(text, one.question.answer)) for one, text in told]
+    pairs = zip(asked, answer_set(model, maps, records, asked), strict=True)
+    right = [(question.question.answer, exact(text, question.question.answer)) for question, text in pairs]
     result["presence"] = {"n": len(right), "right": sum(good for _, good in right)}
     for there in (True, False):
-        said = LANGUAGES[language].yes_no(there)
-        result["presence"]["yes" if there else "no"] = sum(good for answer, good in right if answer == said)
+        expected = LANGUAGES[language].yes_no(there)
+        result["presence"]["yes" if there else "no"] = sum(good for answer, good in right if answer == expected)
     return result

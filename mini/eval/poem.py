@@ -2,8 +2,8 @@
 
 python -m mini eval poem --data FOLDER --twin FOLDER --out FOLDER
 
-The poem benchmark of arXiv 2505.16839, rebuilt: pictures, for each of them four syllables that its lines begin with, and
-five methods. The diffusion model fills a draft that holds the starts ("infilled"), is held to a template
+The poem benchmark of arXiv 2505.16839, rebuilt: pictures, four syllables for each that its lines begin with, and five
+methods. The diffusion model fills a draft that holds the starts ("infilled"), is held to a template
 ("constrained"), or is asked in words ("prompted"). Its autoregressive twin is asked in words or held to the same
 template from left to right.
 """
@@ -165,8 +165,8 @@ def figures(tasks: Sequence[PoemTask], written: Sequence[WrittenPoem]) -> dict[s
 
 def distinct(lines: Sequence[str]) -> float:
     """Return the share of distinct pairs of neighbouring words of a poem; nan of fewer than two words."""
-    said = [words(line) for line in lines]
-    pairs = Counter(pair for line in said for pair in zip(line, line[1:]))
+    by_line = [words(line) for line in lines]
+    pairs = Counter(pair for line in by_line for pair in zip(line, line[1:]))
     return len(pairs) / pairs.total() if pairs else math.nan
 
 

@@ -120,22 +120,22 @@ def _split(
     for kind, asked in sets.items():
         if not asked:
             continue
-        mine = [answers[id(a)] for a in asked]
+        own = [answers[id(a)] for a in asked]
         others = {
             "constant": baselines.constant(asked, fixed),
             "neighbour": baselines.nearest(asked, pooled, train, fixed),
         }
         if kind == "caption":
-            said = {"model": mine, **others}
-            kinds[kind] = {"n": len(asked)} | {who: caption_figures(scenes, asked, t) for who, t in said.items()}
+            captions = {"model": own, **others}
+            kinds[kind] = {"n": len(asked)} | {name: caption_figures(scenes, asked, t) for name, t in captions.items()}
         else:
-            kinds[kind] = {"n": len(asked), "model": accuracy(asked, mine)}
-            kinds[kind] |= {who: accuracy(asked, texts) for who, texts in others.items()}
+            kinds[kind] = {"n": len(asked), "model": accuracy(asked, own)}
+            kinds[kind] |= {name: accuracy(asked, texts) for name, texts in others.items()}
         if kind == "name":
             kinds[kind] |= _naming(model, features, asked, pooled, probes)
         rows += [
             {"kind": kind, "prompt": a.question.prompt, "truth": a.question.answer, "answer": text}
-            for a, text in zip(asked, mine, strict=True)
+            for a, text in zip(asked, own, strict=True)
         ]
     return {"scenes": len(scenes), "kinds": kinds, "answers": rows}
 

@@ -19,7 +19,7 @@ SHORT = (
     "next_to", "kind",
 )  # fmt: skip
 KINDS = (*SHORT, "caption")
-# Closed sets of answers, told in English, that are to come equally often.
+# Closed sets of answers, in English, that must come equally often.
 _ANSWERS = {
     "count": NUMBERS[1:5],
     "total": NUMBERS[1:5],

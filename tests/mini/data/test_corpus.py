@@ -44,6 +44,6 @@ def test_chinese_questions_are_made_of_given_words_only(tokenizer):
             ids = tokenizer.encode(q.prompt), tokenizer.encode(q.answer)
             assert set(ids[0]) | set(ids[1]) <= given, q
             assert (tokenizer.decode(ids[0]), tokenizer.decode(ids[1])) == (q.prompt, q.answer)
-            assert all(tokenizer.encode(NAMES[name][0])[0] in ids[0] for name in q.asked), q
+            assert all(tokenizer.encode(NAMES[name][0])[0] in ids[0] for name in q.names), q
             longest = max(longest, len(ids[1]) if q.kind == "caption" else 0)
     assert longest == 16  # the canvas of a caption

@@ -40,18 +40,18 @@ def test_every_answer_agrees_with_the_scene():
             seen.add(kind)
             words = q.prompt.rstrip("?.").split()
             if kind == "presence":
-                assert (q.answer == "yes") == (q.asked[0] in scene.counts)
+                assert (q.answer == "yes") == (q.names[0] in scene.counts)
             elif kind == "count":
-                (name,) = q.asked
+                (name,) = q.names
                 assert q.answer == NUMBERS[scene.counts[name]]
             elif kind == "side":
-                one, other = (next(o for o in scene.objects if o.name == n) for n in q.asked)
+                one, other = (next(o for o in scene.objects if o.name == n) for n in q.names)
                 right = {"left": one.x < other.x, "right": one.x > other.x, "above": one.y < other.y}
                 assert right.get(q.answer, one.y > other.y) and q.answer in words
             elif kind == "json":
                 assert json.loads(q.answer) == scene.counts
             elif kind == "where":
-                assert q.answer == at(place(next(o for o in scene.objects if o.name == q.asked[0])))
+                assert q.answer == at(place(next(o for o in scene.objects if o.name == q.names[0])))
     assert seen == set(DRAW)
 
 
@@ -68,7 +68,7 @@ def test_english_is_what_the_shipped_weights_were_taught():
     world, rng, lines = SceneSampler.symbolic(), random.Random(11), []
     for _ in range(300):
         scene = world.scene(rng, (1, 1, 1, 1, 1))
-        lines += [f"{k}|{q.prompt}|{q.answer}|{','.join(q.asked)}" for k in DRAW if (q := ask(scene, k, rng))]
+        lines += [f"{k}|{q.prompt}|{q.answer}|{','.join(q.names)}" for k in DRAW if (q := ask(scene, k, rng))]
     labels = [
         Label(name="Egyptian cat", kinds=("cat", "animal")),
         Label(name="paper towel", kinds=("thing",)),

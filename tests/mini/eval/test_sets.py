@@ -52,8 +52,8 @@ def test_constants_are_the_most_frequent(scenes):
 def test_every_language_is_asked_the_same(scenes):
     english, chinese = (question_set(scenes, 12, seed=0, language=code) for code in ("en", "zh"))
     for kind in KINDS:
-        assert [(a.picture, a.question.asked) for a in english[kind]] == [
-            (a.picture, a.question.asked) for a in chinese[kind]
+        assert [(a.picture, a.question.names) for a in english[kind]] == [
+            (a.picture, a.question.names) for a in chinese[kind]
         ]
         assert {a.question.language for a in chinese[kind]} == {"zh"}
         assert all(a.question.kind == kind and not a.question.answer.isascii() for a in chinese[kind])

@@ -26,7 +26,7 @@ class FakeTower(torch.nn.Module):
 
 @pytest.fixture
 def split(monkeypatch) -> splits.Split:
-    monkeypatch.setattr(prepare, "world_of", lambda atlas, cutouts: SceneSampler.symbolic())
+    monkeypatch.setattr(prepare, "sampler_of", lambda atlas, cutouts: SceneSampler.symbolic())
     monkeypatch.setattr(prepare, "render_scene", lambda *_: torch.zeros(3, 448, 448, dtype=torch.uint8))
     return splits.Split(cutouts="train", scenes=3, seed=1, title="three")
 

@@ -24,7 +24,7 @@ from tests.fakes import LITE0, tiny_config, tiny_model
 
 QUESTIONS = [
     Question(kind="name", prompt="What is this?", answer="a cat"),
-    Question(kind="presence", prompt="Is there a dog?", answer="no", asked=("dog",)),
+    Question(kind="presence", prompt="Is there a dog?", answer="no", names=("dog",)),
     Question(kind="caption", prompt="Describe the image.", answer="a big red cat on the left of a small dog"),
 ]
 ROWS = [([5, 6, 7], QUESTIONS), ([], QUESTIONS[:2] * 9)]  # the second does not fit as a whole

@@ -54,5 +54,5 @@ def test_pictures_of_a_model_with_full_attention_have_no_keys():
     grid = grid_of(448, 448, model.net.config.vision, model.net.config.tiles)
     with torch.inference_mode():
         held = encode_pictures(model.net, model.net.tower.features(tiny_features(2).maps), grid, [[], [3]])
-    assert held.cache is None and held.x.shape[:2] == held.real.shape and held.length.tolist() == [88, 89]
+    assert held.cache is None and held.x.shape[:2] == held.valid.shape and held.length.tolist() == [88, 89]
     assert torch.equal(held.select(torch.tensor([1, 1])).x[0], held.x[1])
