@@ -17,12 +17,12 @@ from lavida.diffusion.objective import Objective
 from lavida.text.labels import Label
 from lavida.text.prompt import hint_ids, with_article
 from lavida.text.tokenizer import Tokenizer
-from mini.data.cells import IMAGE_TOKENS, CellWords, ways_to_centres
+from mini.data.cells import IMAGE_TOKENS, CellWords, centre_offsets
 from mini.data.concepts import COLOURS, CONCEPTS
 from mini.data.features import Features
 from mini.data.questions import Question, ask, ask_photo
 from mini.data.scenes import Scene
-from mini.data.worlds import World
+from mini.data.worlds import SceneSampler
 from mini.train.packing import PREFIX_DLM, Batch, Packer
 
 # How often each kind of question is drawn.
@@ -40,7 +40,7 @@ PHOTO_KINDS = {"caption": 4, "name": 4, "kind": 1, "presence": 3}
 
 @dataclass(frozen=True, kw_only=True)
 class Targets:
-    """What a cell can say."""
+    """What a cell can log."""
 
     candidates: Tensor  # ids
     index_of: Tensor  # [V] place of an id among them
@@ -106,7 +106,7 @@ class Feed:
         self.languages = ("en", *(labels[0].others if labels else ()))
         self.drawn = [(f, i) for f in scenes for i in range(len(f))]
         self.words = CellWords(tokenizer)
-        self.world = World.symbolic()
+        self.world = SceneSampler.symbolic()
         self.empty = torch.tensor([self.words.nothing, -1, 0])
         self.long = [lab for lab in labels if len(tokenizer.encode(with_article(lab.name))) > 2] or list(labels)
         self.objective = objective
@@ -127,7 +127,7 @@ class Feed:
                 hint = self._hint(rng.choice(self.labels), rng.random()) if rng.random() < 0.6 else []
                 packed.append((hint, self._questions(scene, rng)))
                 words.append(self.words(scene))
-                ways.append(ways_to_centres(scene))
+                ways.append(centre_offsets(scene))
                 counts.append({})  # two things that touch look like one
             elif u < symbolic + photos and self.photos is not None:
                 i = rng.randrange(len(self.photos))
@@ -140,11 +140,11 @@ class Feed:
                 pictured.append(b)
             else:
                 features, i = rng.choice(self.drawn)
-                truth = features.truths[i]
+                truth = features.records[i]
                 hint = self._hint(self.labels[truth.label], truth.probability) if rng.random() < 0.7 else []
                 packed.append((hint, self._questions(truth.scene, rng)))
                 words.append(self.words(truth.scene))
-                ways.append(ways_to_centres(truth.scene))
+                ways.append(centre_offsets(truth.scene))
                 counts.append(truth.scene.counts)
                 maps.append(features.maps[i])
                 pictured.append(b)
@@ -177,10 +177,10 @@ class Feed:
         for _ in range(n):
             features, i = rng.choice(self.drawn)
             v = rng.randrange(5)
-            scene = features.truths[i].scene
+            scene = features.records[i].scene
             maps.append(features.maps[i, v])
             words.append(_view(self.words(scene), v))
-            ways.append(_view(ways_to_centres(scene), v))
+            ways.append(_view(centre_offsets(scene), v))
         return Views(maps=torch.stack(maps), words=torch.stack(words), ways=torch.stack(ways))
 
     def _hint(self, label: Label, probability: float) -> list[int]:
@@ -197,7 +197,7 @@ class Feed:
         There are names that no photograph of the data shows: only here does the model learn to write them. Returns the
         hint, the questions, and whether the name is the tower's own.
         """
-        truth, u = self.photos.truths[i], rng.random()
+        truth, u = self.photos.records[i], rng.random()
         label, probability = self.labels[truth.label], truth.probability
         own = u < 0.25 or (u >= 0.9 and probability >= 0.4)
         if not own:

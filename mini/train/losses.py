@@ -125,12 +125,12 @@ def answer_loss(denoiser: nn.Module, batch: Batch, image: Tensor) -> tuple[Tenso
 def dense_loss(
     cells: Tensor, words: Tensor, ways: Tensor, targets: Targets, vlm: VLM, heads: Heads
 ) -> tuple[Tensor, Tensor]:
-    """Each cell must say the name of what it shows, through the tied embedding, and its colour with half the weight.
+    """Each cell must log the name of what it shows, through the tied embedding, and its colour with half the weight.
 
     Linear heads must tell which cells hold an object's centre and, from every cell, the way to it: without that, things
     of one name that touch cannot be told apart, and not be counted.
     cells [..., D] at the projector's output; words [..., 3] (name, colour or -1, centre); ways [..., 2] in cells. A few
-    empty cells must say "nothing". Returns the loss and the share of object cells whose name is the first guess.
+    empty cells must log "nothing". Returns the loss and the share of object cells whose name is the first guess.
     """
     name, colour, centre = words.unbind(-1)
     busy = name != targets.nothing

@@ -139,7 +139,7 @@ class Packer:
             length = self.canvas_length(len(answer), rng)
             if length is None or at + len(prompt) + 2 * length > self.row:
                 continue
-            names = [(found, name) for name in q.asked if (found := self._find(prompt, name, q.language)) is not None]
+            names = [(found, name) for name in q.names if (found := self._find(prompt, name, q.language)) is not None]
             posed.append(_Posed(prompt=prompt, answer=answer, length=length, names=names))
             at += len(prompt) + 2 * length
         return posed

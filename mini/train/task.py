@@ -20,7 +20,7 @@ from lavida.text.tokenizer import Tokenizer
 from lavida.train.task import Group, Micro, Outcome
 from mini.train.batches import Feed, Rows, Views
 from mini.train.losses import Heads, Losses, rows_loss, views_loss
-from mini.train.objectives import fitted
+from mini.train.objectives import adapt_config
 from mini.train.stages import Stage
 
 
@@ -91,7 +91,7 @@ class Curriculum:
         self.plans = [stage.plan for stage in self.stages]
         self.rng, self.g = random.Random(seed), torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)
-        vlm = VLM(fitted(mini_config(tokenizer), feed.objective))
+        vlm = VLM(adapt_config(mini_config(tokenizer), feed.objective))
         vlm.reset(self.g)
         start_matching(vlm, self.g)
         tower.adapt()
@@ -170,7 +170,7 @@ class Curriculum:
     def start_from(self, folder: Path) -> None:
         """Take the weights of a model folder, whatever its objective was. CheckpointError if it has another shape."""
         other, config = load_checkpoint(folder, dtype=torch.float32)
-        if fitted(config, self.feed.objective) != self.vlm.config:
+        if adapt_config(config, self.feed.objective) != self.vlm.config:
             raise CheckpointError(f"{folder} is not of this recipe's shape; start from lavida-mini or one like it")
         weights = other.state_dict()
         if other.tower.adapted is None:  # a model from before its tower was finetuned

@@ -8,9 +8,9 @@ import torch
 
 from lavida.text.labels import Label
 from lavida.text.tokenizer import Tokenizer
-from mini.data.cells import CellWords, ways_to_centres
+from mini.data.cells import CellWords, centre_offsets
 from mini.data.corpus import chinese_words
-from mini.data.features import Truth
+from mini.data.features import PictureRecord
 from mini.data.scenes import Placed, Scene
 from mini.train.batches import IGNORED, Feed
 from tests.tiny import WORDS
@@ -44,7 +44,7 @@ def test_a_name_is_told_with_its_number_and_its_centres_and_each_cell_the_way_to
         return Placed(cutout=0, name="cat", colour=None, x=x, y=0.5, w=0.25, h=0.25)
 
     scene = Scene(objects=(placed(0.25), placed(0.75)), background=-1)
-    ways = ways_to_centres(scene)
+    ways = centre_offsets(scene)
     shown = CellWords(feed(PLAIN).tokenizer)(scene)
     centres = shown[:, 2].nonzero().flatten()
     assert len(centres) == 4  # two in the global view, two in the map of tiles
@@ -78,8 +78,8 @@ class Fake:
     """Features of one scene, or of n photographs whose maps tell their numbers."""
 
     def __init__(self, scene, n=1):
-        self.truths = [Truth(scene=scene, label=0, probability=0.9, source="")] * n
+        self.records = [PictureRecord(scene=scene, label=0, probability=0.9, source="")] * n
         self.maps = torch.arange(float(n))[:, None, None, None].expand(n, 5, 196, 80)
 
     def __len__(self):
-        return len(self.truths)
+        return len(self.records)

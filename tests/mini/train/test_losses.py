@@ -18,13 +18,13 @@ from lavida.text.prompt import question_ids
 from mini.data.cells import IMAGE_TOKENS
 from mini.data.questions import Question
 from mini.train.losses import answer_loss
-from mini.train.objectives import ARMS, find_arm, fitted
+from mini.train.objectives import OBJECTIVES, adapt_config, find_objective
 from mini.train.packing import Batch, Packer
 from tests.fakes import LITE0, tiny_config, tiny_model
 
 QUESTIONS = [
     Question(kind="name", prompt="What is this?", answer="a cat"),
-    Question(kind="presence", prompt="Is there a dog?", answer="no", asked=("dog",)),
+    Question(kind="presence", prompt="Is there a dog?", answer="no", names=("dog",)),
     Question(kind="caption", prompt="Describe the image.", answer="a big red cat on the left of a small dog"),
 ]
 ROWS = [([5, 6, 7], QUESTIONS), ([], QUESTIONS[:2] * 9)]  # the second does not fit as a whole
@@ -76,11 +76,11 @@ def test_default_rows_and_losses_are_what_they_were():
 
 def arm(name: str, rows=ROWS):
     """A batch of the arm's rows, a network of its kind, image tokens of the two pictures and the packed loss."""
-    objective = ARMS[name]
+    objective = OBJECTIVES[name]
     packer = Packer(Words(), image_tokens=IMAGE_TOKENS, row=224, objective=objective)
     batch = packer.pack(rows, random.Random(3), torch.Generator().manual_seed(3))
     config = tiny_config(LITE0, shared_image=True, mask_id=Words.mask_id, eos_ids=(Words.eos_id,), n_kv_heads=4)
-    net = tiny_model(fitted(config, objective)).train()
+    net = tiny_model(adapt_config(config, objective)).train()
     image = torch.randn(2, IMAGE_TOKENS, 32, generator=torch.Generator().manual_seed(4))
     return batch, net, image, answer_loss(net.denoiser, batch, image)[0]
 
@@ -94,7 +94,7 @@ def pieces(batch: Batch):
                 yield b, at
 
 
-@pytest.mark.parametrize("name", ARMS)
+@pytest.mark.parametrize("name", OBJECTIVES)
 def test_all_arms_are_asked_the_same(name):
     batch, default = arm(name)[0], packed()
     assert batch.questions == default.questions
@@ -171,14 +171,16 @@ def test_dialogues_cannot_be_packed():
 
 def test_a_model_of_one_arm_can_go_on_in_another():
     config = tiny_config(LITE0, shared_image=True)
-    for first in ARMS.values():
-        for then in ARMS.values():
-            assert fitted(fitted(config, first), then) == fitted(config, then)
-    assert fitted(config, ARMS["default"]) == config
-    assert fitted(tiny_config(LITE0, logit_shift=True), ARMS["1/t"]).denoiser.logit_shift  # Dream stays what it is
+    for first in OBJECTIVES.values():
+        for then in OBJECTIVES.values():
+            assert adapt_config(adapt_config(config, first), then) == adapt_config(config, then)
+    assert adapt_config(config, OBJECTIVES["default"]) == config
+    assert adapt_config(
+        tiny_config(LITE0, logit_shift=True), OBJECTIVES["1/t"]
+    ).denoiser.logit_shift  # Dream stays what it is
 
 
 def test_an_unknown_arm():
-    assert find_arm("ar").autoregressive and find_arm("default") == Objective(attention="prefix")
+    assert find_objective("ar").autoregressive and find_objective("default") == Objective(attention="prefix")
     with pytest.raises(RequestError, match="unknown objective 'rl'; choose one of default, independent, 1/t, full, ar"):
-        find_arm("rl")
+        find_objective("rl")

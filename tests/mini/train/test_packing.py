@@ -18,7 +18,7 @@ from tests.tiny import tiny_tokenizer
 CAT = Label(name="cat", kinds=("animal",))
 QUESTIONS = [
     Question(kind="name", prompt="What is this?", answer="a cat"),
-    Question(kind="presence", prompt="Is there a dog?", answer="no", asked=("dog",)),
+    Question(kind="presence", prompt="Is there a dog?", answer="no", names=("dog",)),
 ]
 
 

@@ -19,10 +19,10 @@ import torch
 
 from lavida.text.labels import Label
 from mini.data.features import Features, write_features
-from mini.data.worlds import Cutout, World
+from mini.data.worlds import CutoutInfo, SceneSampler
 from mini.train import task as module
 from mini.train.batches import Feed
-from mini.train.objectives import ARMS
+from mini.train.objectives import OBJECTIVES
 from mini.train.stages import Stage
 from mini.train.task import Curriculum
 from tests.mini.train.test_task import NoTower, tower
@@ -44,14 +44,17 @@ def machine() -> str:
 def train(objective: str, folder: Path) -> dict[str, Any]:
     """Return the losses of three steps of a tiny model, and digests of the rows that it was fed."""
     tokenizer = tiny_tokenizer()
-    world, rng = World([Cutout(index=0, name=n, colour="red", aspect=1.0) for n in ("cat", "dog")]), random.Random(0)
+    world, rng = (
+        SceneSampler([CutoutInfo(index=0, name=n, colour="red", aspect=1.0) for n in ("cat", "dog")]),
+        random.Random(0),
+    )
     scenes = [(torch.zeros(3, 448, 448, dtype=torch.uint8), world.scene(rng, (1, 1)), "") for _ in range(6)]
     write_features(folder / "scenes", iter(scenes), NoTower(), log=lambda _: None)
     write_features(folder / "photos", iter([(scenes[0][0], None, "photo 0")]), NoTower(), log=lambda _: None)
     labels = [Label(name=n, kinds=("thing",)) for n in ("tench", "Egyptian cat", "bus")]
     drawn, photos = Features(folder / "scenes"), Features(folder / "photos")
     feed = Feed(
-        tokenizer, labels, scenes=[drawn], photos=photos, d_model=WIDTH, row=256, objective=ARMS[objective]
+        tokenizer, labels, scenes=[drawn], photos=photos, d_model=WIDTH, row=256, objective=OBJECTIVES[objective]
     )  # fmt: skip
     task = Curriculum(feed, tokenizer, tower(), [STAGE], seed=3)
     groups = task.begin(0, fresh=True)
@@ -81,7 +84,7 @@ def small(tokenizer: Any) -> Any:
 _MINI_CONFIG = module.mini_config
 
 
-@pytest.mark.parametrize("objective", ARMS)
+@pytest.mark.parametrize("objective", OBJECTIVES)
 def test_rows_and_losses_are_the_recorded_ones(objective: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "mini_config", small)
     recorded = json.loads(RECORDED.read_text(encoding="utf-8"))
@@ -102,7 +105,7 @@ def record() -> None:
     torch.set_num_threads(1)
     module.mini_config = small
     found: dict[str, Any] = {"machine": machine()}
-    for objective in ARMS:
+    for objective in OBJECTIVES:
         with tempfile.TemporaryDirectory() as folder:
             found[objective] = train(objective, Path(folder))
     RECORDED.parent.mkdir(exist_ok=True)

@@ -13,9 +13,9 @@ from lavida.model.efficientnet import EfficientNetLite0
 from lavida.text.labels import Label
 from lavida.train.trainer import Habits, Trainer
 from mini.data.features import Features, write_features
-from mini.data.worlds import Cutout, World
+from mini.data.worlds import CutoutInfo, SceneSampler
 from mini.train.batches import Feed
-from mini.train.export import export
+from mini.train.run import export
 from mini.train.stages import Stage
 from mini.train.task import Curriculum
 from tests.tiny import tiny_tokenizer
@@ -44,7 +44,10 @@ class NoTower(torch.nn.Module):
 
 @pytest.fixture
 def feed(tmp_path):
-    world, rng = World([Cutout(index=0, name=n, colour="red", aspect=1.0) for n in ("cat", "dog")]), random.Random(0)
+    world, rng = (
+        SceneSampler([CutoutInfo(index=0, name=n, colour="red", aspect=1.0) for n in ("cat", "dog")]),
+        random.Random(0),
+    )
     scenes = [(torch.zeros(3, 448, 448, dtype=torch.uint8), world.scene(rng, (1, 1)), "") for _ in range(8)]
     write_features(tmp_path / "scenes", iter(scenes), NoTower())
     write_features(tmp_path / "photos", iter([(scenes[0][0], None, "photo 0")]), NoTower())

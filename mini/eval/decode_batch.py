@@ -51,7 +51,7 @@ def picture_prompt(net: VLM, picture: EncodedPicture, ids: Sequence[int], *, roo
 
 
 @torch.inference_mode()
-def fill_answers(
+def decode_batch(
     net: VLM,
     pictures: Sequence[EncodedPicture],
     rows: Sequence[int],
