@@ -20,9 +20,8 @@ from lavida.errors import ConfigError, ImageError, RequestError
 from lavida.image.load import open_image
 from lavida.image.tiles import grid_of, tiles_among, views
 from lavida.model.projector import token_count
-from lavida.model.vlm import IMAGE_ID
 from lavida.text.chat import check_tokens, find_template, piece_ids, write
-from lavida.text.messages import Turn, pictures_of
+from lavida.text.messages import IMAGE_ID, Turn, pictures_of
 from lavida.text.tokenizer import Vocabulary
 
 

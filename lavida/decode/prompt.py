@@ -20,8 +20,9 @@ from lavida.config import TilesConfig, VisionConfig
 from lavida.errors import ImageError
 from lavida.image.tiles import Grid, frame_views, views
 from lavida.model.passes import Passing, alone
-from lavida.model.vlm import IMAGE_ID, VLM
+from lavida.model.vlm import VLM
 from lavida.text.labels import Label
+from lavida.text.messages import IMAGE_ID
 from lavida.text.prompt import hint_ids
 from lavida.text.tokenizer import Tokenizer, Vocabulary
 

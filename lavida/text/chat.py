@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from lavida.errors import CheckpointError, RequestError
-from lavida.model.vlm import IMAGE_ID
-from lavida.text.messages import ROLES, Part, Turn, pictures_of
+from lavida.text.messages import IMAGE_ID, ROLES, Part, Turn, pictures_of
 from lavida.text.tokenizer import FIM, SPAN
 
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")

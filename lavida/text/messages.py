@@ -20,6 +20,7 @@ from lavida.errors import RequestError
 
 ROLES = ("system", "user", "assistant")
 KINDS = ("text", "image", "video")
+IMAGE_ID = -200  # the place of a picture in a list of token ids
 
 
 @dataclass(frozen=True, kw_only=True)

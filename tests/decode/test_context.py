@@ -12,8 +12,9 @@ from lavida.decode.options import DecodeOptions
 from lavida.diffusion.loss import shift_rows
 from lavida.errors import RequestError
 from lavida.model.passes import Pass, Passing, alone
-from lavida.model.vlm import IMAGE_ID, VLM
+from lavida.model.vlm import VLM
 from lavida.nn.attention import prefix_mask
+from lavida.text.messages import IMAGE_ID
 from tests.fakes import tiny_config, tiny_model
 
 CANVAS = torch.tensor([40, 7, 40, 40, 9, 40])
