@@ -19,8 +19,7 @@ from torch import Tensor
 
 from lavida.cache.prefix import PrefixCache
 from lavida.cache.store import BUDGET
-from lavida.checkpoint.contents import survey
-from lavida.checkpoint.inventory import read_config
+from lavida.checkpoint.inventory import read_config, survey
 from lavida.checkpoint.named import DEFAULT_MODEL, find_model, load_net, tokenizer_of
 from lavida.config import VLMConfig
 from lavida.decode.budget import Chosen, choose_setting, split_wish

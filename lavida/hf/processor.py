@@ -15,7 +15,7 @@ from transformers import BatchFeature, PreTrainedTokenizerFast
 from transformers.processing_utils import ProcessorMixin
 
 from lavida.api import Picture, open_picture
-from lavida.checkpoint.contents import read_json
+from lavida.checkpoint.files import read_json
 from lavida.checkpoint.named import tokenizer_of
 from lavida.config import VLMConfig
 from lavida.decode.options import COMPAT

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -138,6 +138,16 @@ class EfficientNetLite0(nn.Module):
     def forward(self, views: Tensor) -> Tensor:
         """Features [V, 49, 320] of views [V, 3, 224, 224], cells row by row."""
         return self.features(self.trunk(views))
+
+    def look(self, views: Tensor, first: Sequence[int] = (0,)) -> tuple[Tensor, Tensor | None]:
+        """Return features [V, 49, 320] of views, and ImageNet logits [P, 1000] of those at `first`.
+
+        The logits are None without the head that the tower was pretrained with.
+        """
+        maps = self.trunk(views)
+        if self.classifier is None:
+            return self.features(maps), None
+        return self.features(maps), self.classify(maps[list(first)])
 
     def trunk(self, views: Tensor) -> Tensor:
         """Maps [V, 196, 80] of views [V, 3, 224, 224]: what both ends start from."""
