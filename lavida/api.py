@@ -368,7 +368,7 @@ class Model:
 
 def open_picture(config: VLMConfig, image: Picture, *, name: str | None = None, official: bool = False) -> Image.Image:
     """A picture for a model of this configuration. Raises ImageError; lavida-mini refuses tiny and very long ones."""
-    return open_image(image, name=name, any_shape=config.family != "lavida-mini", official=official)
+    return open_image(image, name=name, any_shape=config.traits.any_shape, official=official)
 
 
 def tokens_per_forward(last: Step, config: VLMConfig) -> float:

@@ -89,7 +89,9 @@ def _sizes(mark: str, most: int) -> tuple[int, int]:
         return 1, most
     found = _SIZES.fullmatch(mark)
     if not found:
-        raise RequestError(f"cannot read the hole {mark:.40}; write [M], [M:4] or [M:2-5], or \\{mark:.40} for the text")
+        raise RequestError(
+            f"cannot read the hole {mark:.40}; write [M], [M:4] or [M:2-5], or \\{mark:.40} for the text"
+        )
     least, longest = int(found[1]), int(found[2] or found[1])
     if not 0 <= least <= longest or longest == 0:
         raise RequestError(f"the hole {mark} has room for nothing; write [M:4], or [M:2-5] for two to five tokens")

@@ -13,7 +13,7 @@ from lavida.diffusion.loss import shift_rows
 from lavida.errors import RequestError
 from lavida.model.passes import Pass, Passing, alone
 from lavida.model.vlm import VLM
-from lavida.nn.attention import prefix_mask
+from lavida.nn.attention import segment_mask
 from lavida.text.messages import IMAGE_ID
 from tests.fakes import tiny_config, tiny_model
 
@@ -34,7 +34,9 @@ def test_cached_equals_uncached_under_the_prefix_mask(logit_shift: bool, heads: 
     prompt = _prompt(model)
     length = prompt[0].shape[1]
     x = torch.cat((*prompt, model.denoiser.embed(CANVAS[None])), 1)
-    logits = model.denoiser.head(model.denoiser(x, mask=prefix_mask(torch.tensor([length]), x.shape[1])))[0]
+    answer = (torch.arange(x.shape[1]) >= length).long()[None]
+    mask = segment_mask(1 + answer, answer[..., None])  # the answer sees the prefix, which sees itself only
+    logits = model.denoiser.head(model.denoiser(x, mask=mask))[0]
     expected = (shift_rows(logits) if logit_shift else logits)[length:]
     got = answer_logits(model, prompt, "prefix")
     assert torch.allclose(got(ALL), expected, atol=1e-4)
