@@ -102,7 +102,7 @@ class Vocabulary:
         start, end = next(span for i, span in zip(ids, offsets) if i in self.special_ids)
         cut = (start + end) // 2
         if not 0 < cut < len(text):
-            raise RequestError(f"the tokenizer has no other token for {text!r:.40} than a control token; leave it out")
+            raise RequestError(f"the tokenizer has no other token for {text[start:end]!r:.40} than a control token; leave it out")
         return self.encode_on(text[:cut]) + self.encode_on(text[cut:])
 
     def decode(self, ids: Iterable[int], *, exact: bool = False) -> str:
