@@ -17,8 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from lavida.cache.store import BUDGET
-from lavida.checkpoint.contents import survey
-from lavida.checkpoint.inventory import read_config
+from lavida.checkpoint.inventory import read_config, survey
 from lavida.checkpoint.named import AUTO, DEFAULT_MODEL, DTYPES, find_model, load_net, tokenizer_of
 from lavida.decode.budget import split_wish
 from lavida.decode.calibration import need_table

@@ -1,4 +1,4 @@
-"""A model by folder, hub id or name: where it lies, its network, its tokenizer."""
+"""Models by folder, hub id or name: the folder, the network, the tokenizer."""
 
 from __future__ import annotations
 
@@ -22,21 +22,20 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 
 def load_net(folder: Path, *, dtype: torch.dtype | None = None, **placed: Any) -> VLM:
-    """The network of a folder, in eval mode; arguments and errors are those of `load_checkpoint`."""
+    """Load the network of a folder, in eval mode; arguments and errors are those of `load_checkpoint`."""
     net, config = load_checkpoint(folder, dtype=dtype, **placed)
-    if dtype is None and config.family == "lavida-mini":  # stored in half precision to be small
+    if dtype is None and config.traits.float32:
         net = net.float()
     return net.eval()
 
 
 def tokenizer_of(folder: Path, config: VLMConfig) -> Vocabulary:
-    """The tokenizer of a folder, as its model needs it. Raises CheckpointError."""
-    denoiser = config.denoiser
-    return load_tokenizer(folder, family=config.family, end_ids=denoiser.eos_ids, rows=denoiser.vocab_size)
+    """Load the tokenizer of a folder, as its model needs it. Raises CheckpointError."""
+    return load_tokenizer(folder, config)
 
 
 def find_model(path: str | Path | None) -> Path:
-    """The folder of a model: the package's own, a folder, or a hub id. Raises CheckpointError if there is none."""
+    """Return the folder of a model: the package's own, a folder, or a hub id. Raises CheckpointError if there is none."""
     name = str(path or DEFAULT_MODEL)
     folder = MODELS.get(name)
     if folder is not None:
@@ -49,4 +48,4 @@ def find_model(path: str | Path | None) -> Path:
         raise CheckpointError(
             f"unknown model {name!r}; give a folder with config.json, the hub's owner/name, or {', '.join(MODELS)}"
         )
-    return find_checkpoint(path)
+    return find_checkpoint(path or name)

@@ -53,8 +53,7 @@ def check(
     """
     if workers < 0 or (max_length is not None and max_length < 1):
         raise RequestError("--workers must be 0 or more and --max-length 1 or more")
-    from lavida.checkpoint.contents import survey
-    from lavida.checkpoint.inventory import read_config
+    from lavida.checkpoint.inventory import read_config, survey
     from lavida.checkpoint.named import find_model, tokenizer_of
     from lavida.cli.main import complain
     from lavida.data.check import check as examine

@@ -20,9 +20,8 @@ from lavida.errors import ConfigError, ImageError, RequestError
 from lavida.image.load import open_image
 from lavida.image.tiles import grid_of, tiles_among, views
 from lavida.model.projector import token_count
-from lavida.model.vlm import IMAGE_ID
-from lavida.text.chat import check_tokens, find_template, piece_ids, write
-from lavida.text.messages import Turn, pictures_of
+from lavida.text.chat import check_tokens, find_template, piece_ids, render_turns
+from lavida.text.messages import IMAGE_ID, Turn, pictures_of
 from lavida.text.tokenizer import Vocabulary
 
 
@@ -109,17 +108,17 @@ class Encoder:
 
         An answer is encoded apart from what stands before it, since on a canvas it is written so.
         """
-        prompt, written = write(turns, self.template)
+        prompt, rendered = render_turns(turns, self.template)
         history = sum(turn.role == "assistant" for turn in turns) - learnt
         ids, answers, places = [], [], []
         place = 0
-        for turn in written:
+        for turn in rendered:
             if turn.role != "assistant":
                 prompt = prompt + turn.pieces
                 continue
             own = place + 1 - history
             content = self._with_gaps(turn.content, rng) if own > 0 else turn.content
-            stretches = (prompt, False), (turn.opened, self.rule.structure), (content + turn.closed, True)
+            stretches = (prompt, False), (turn.opening, self.rule.structure), (content + turn.closing, True)
             for pieces, whole in stretches:
                 new = piece_ids(pieces, self.template, self.tokenizer)
                 ids += new
@@ -139,7 +138,7 @@ class Encoder:
         if isinstance(picture, Path) and not picture.exists():
             raise BrokenSample("missing file", f"{picture}: no such file")
         try:
-            return open_image(picture, any_shape=self.config.family != "lavida-mini")
+            return open_image(picture, any_shape=self.config.traits.any_shape)
         except ImageError as error:
             raise BrokenSample("broken picture", str(error)) from None
 

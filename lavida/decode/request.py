@@ -216,7 +216,7 @@ def turns_of(image: Shown, question: str) -> list[Turn]:
 
 def open_picture(config: VLMConfig, image: Picture, *, name: str | None = None, official: bool = False) -> Image.Image:
     """Open a picture for a model of this configuration. Raises ImageError; some models refuse odd shapes."""
-    return open_image(image, name=name, any_shape=config.family != "lavida-mini", official=official)
+    return open_image(image, name=name, any_shape=config.traits.any_shape, official=official)
 
 
 def tokens_per_forward(last: Step, config: VLMConfig) -> float:

@@ -11,7 +11,7 @@ from typing import Any, Protocol, Self
 from torch import LongTensor, Tensor
 from transformers.utils import ModelOutput
 
-from lavida.checkpoint.contents import read_json
+from lavida.checkpoint.files import read_json
 from lavida.decode.loop import Step
 from lavida.decode.options import DecodeOptions
 from lavida.errors import RequestError

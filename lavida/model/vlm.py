@@ -14,8 +14,7 @@ from lavida.image.tiles import Grid
 from lavida.model.denoiser import Denoiser
 from lavida.model.efficientnet import EfficientNetLite0
 from lavida.model.projector import CellPositions, Projector, arrange, arrange_frames, pool
-
-IMAGE_ID = -200  # stands for a picture in a list of token ids
+from lavida.text.messages import IMAGE_ID
 
 
 def build_tower(vision: VisionConfig) -> nn.Module:

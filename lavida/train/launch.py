@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 
 from lavida.api import load
-from lavida.checkpoint.contents import survey
 from lavida.checkpoint.convert import copy_others
+from lavida.checkpoint.inventory import survey
 from lavida.checkpoint.io import save_checkpoint
 from lavida.checkpoint.named import find_model
 from lavida.data.mixture import Ingredient, Mixture

@@ -20,7 +20,8 @@ from lavida.diffusion.masking import complementary, draw_masks, masking_odds, sa
 from lavida.diffusion.objective import Objective
 from lavida.errors import ConfigError
 from lavida.image.tiles import Grid, tiles_among
-from lavida.model.vlm import IMAGE_ID, VLM
+from lavida.model.vlm import VLM
+from lavida.text.messages import IMAGE_ID
 from lavida.train.processes import together
 from lavida.train.task import BUCKETS
 

@@ -13,8 +13,7 @@ import torch
 from PIL import Image
 
 import lavida
-from lavida.checkpoint.contents import survey
-from lavida.checkpoint.inventory import read_config
+from lavida.checkpoint.inventory import read_config, survey
 from lavida.checkpoint.io import save_checkpoint
 from lavida.cli.main import main
 from lavida.config import DenoiserConfig, VLMConfig

@@ -11,7 +11,7 @@ from lavida.data.collate import Batch, Example, collate
 from lavida.diffusion.objective import Objective
 from lavida.errors import ConfigError
 from lavida.image.tiles import Grid
-from lavida.model.vlm import IMAGE_ID
+from lavida.text.messages import IMAGE_ID
 from lavida.train.step import Hidden, Learner, attention_mask, hide, positions_of, spread
 from tests.fakes import image_tokens, tiny_config, tiny_model
 
