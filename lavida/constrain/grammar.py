@@ -220,7 +220,7 @@ _LETTERS, _DIGITS, _PARTS, _LONGEST = 20, 4, 3, 4000  # typical counts; the long
 
 
 def typical_text(term: Term) -> str:
-    """Return a text of an ordinary length: three parts of a list, 20 letters of a string, and all that is optional.
+    """Return a text of an ordinary length: a few items of a list, 20 letters of a string, and all that is optional.
 
     It shows how much room such a text takes; it need not be in the language.
     """
@@ -260,11 +260,10 @@ def _count(usual: int, least: int, most: int | None) -> int:
 
 
 def largest_part(whole: Term, parts: Mapping[str, Term]) -> str:
-    """Return the name of the smallest part that makes up half of a term or more, "" if there is none."""
+    """Return the name of the smallest part that makes up half of a term or more; "" if it is the whole."""
     half = _weight(capped(whole, 3)) / 2
     weights = {name: _weight(capped(part, 3)) for name, part in parts.items()}
-    heavy = [name for name, weight in weights.items() if weight >= half]
-    return min(heavy, key=lambda name: weights[name], default=max(weights, key=lambda n: weights[n], default=""))
+    return min((name for name in weights if weights[name] >= half), key=lambda name: weights[name], default="")
 
 
 def _weight(term: Term) -> int:

@@ -109,8 +109,7 @@ class SchemaReader:
         if kinds is None:
             _refuse(where, "allows any value", "give a type")
         term = alt([self._of_type(kind, flat, where) for kind in kinds])
-        if where:
-            self._places.setdefault(where, term)
+        self._places.setdefault(where, term)
         return term
 
     def _flat(self, parts: Iterable[_Part]) -> Iterator[_Part]:
