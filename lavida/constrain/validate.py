@@ -16,6 +16,13 @@ from lavida.constrain.regex import regex_term
 from lavida.errors import RequestError
 
 MOST_VALUES, MOST_LETTERS = 10_000, 100_000  # of a schema
+_ANNOTATIONS = frozenset(
+    "title description default examples deprecated readOnly writeOnly $comment contentMediaType contentEncoding "
+    "contentSchema".split()
+)
+_METASCHEMA = jsonschema.Draft202012Validator(
+    jsonschema.Draft202012Validator.META_SCHEMA, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
+)
 _SHORT = 12  # letters of a text that `re` may be asked about: its time is exponential for some patterns
 
 
@@ -61,13 +68,19 @@ def size_of(schema: Any) -> int:
 
 
 def check_schema(schema: Any, where: str = "") -> None:
-    """Raise RequestError for a schema that its metaschema forbids."""
-    try:
-        jsonschema.Draft202012Validator.check_schema(schema)
-    except jsonschema.SchemaError as error:
+    """Raise RequestError for a schema that its metaschema forbids, unless what is wrong asserts nothing."""
+    errors = _METASCHEMA.iter_errors(schema)
+    error = jsonschema.exceptions.best_match(error for error in errors if not _harmless(error))
+    if error is not None:
         place = where + "".join(f"/{escape(str(name))}" for name in error.absolute_path)
         message = " ".join(error.message.split())
-        raise RequestError(f"the schema is malformed at {place or 'the top'}: {message[:200]}; mend it") from None
+        raise RequestError(f"the schema is malformed at {place or 'the top'}: {message[:200]}; mend it")
+
+
+def _harmless(error: jsonschema.ValidationError) -> bool:
+    """Tell whether an error lies in an annotation, which may be of any kind for all that it matters here."""
+    path = list(error.absolute_schema_path)
+    return any(before == "properties" and name in _ANNOTATIONS for before, name in zip(path, path[1:]))
 
 
 def validator(schema: Any) -> Any:

@@ -194,19 +194,12 @@ def _schemas(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     )
 
 
-SCHEMAS = st.one_of(
-    st.recursive(
-        st.one_of(
-            st.sampled_from(
-                [{"type": "string"}, {"type": "integer"}, {"type": "null"}, {"const": "x"}, True, False, {}]
-            ),
-            VALUES,
-        ),
-        _schemas,
-        max_leaves=8,
-    ),
-    VALUES,
+PLAIN = st.sampled_from(
+    [{"type": kind} for kind in ("string", "integer", "null", "boolean", "number")]
+    + [{"const": "x"}, {"enum": ["a", 1]}]
 )
+INNER = st.recursive(st.one_of(PLAIN, PLAIN, st.sampled_from([True, False, {}]), VALUES), _schemas, max_leaves=8)
+SCHEMAS = st.one_of(_schemas(st.one_of(PLAIN, INNER)), _schemas(PLAIN), _schemas(PLAIN), VALUES)
 
 
 def check_schema(schema: Any, number: int) -> None:
@@ -239,6 +232,48 @@ def test_schemas(schema: Any, number: int) -> None:
 @given(schema=SCHEMAS, number=st.integers(0, 2**30))
 def test_five_thousand_schemas(schema: Any, number: int) -> None:
     check_schema(schema, number)
+
+
+SHORT = st.sampled_from([0, 1, 2, 3, 5, 5000])
+STRINGS = st.fixed_dictionaries(
+    {"type": st.just("string")}, optional={"pattern": BODIES, "minLength": st.integers(0, 2), "maxLength": SHORT}
+)
+INTEGERS = st.fixed_dictionaries(
+    {"type": st.just("integer")},
+    optional={**dict.fromkeys(["minimum", "exclusiveMaximum"], st.integers(-20, 120)), "multipleOf": st.integers(1, 9)},
+)
+ONES = st.one_of(STRINGS, INTEGERS, st.just({"type": "null"}))
+JOINED = st.one_of(
+    ONES,
+    *(st.lists(ONES, min_size=1, max_size=3).map(lambda of, key=key: {key: of}) for key in ("anyOf", "oneOf", "allOf")),
+)
+
+
+def check_values(schema: Any, number: int) -> None:
+    """Compare an accepted schema of strings, integers and null with jsonschema, value by value."""
+    try:
+        dfa = schema_language(schema).dfa
+    except LavidaError:
+        return
+    valid = jsonschema.Draft202012Validator(schema).is_valid
+    if "\\B" in json.dumps(schema):
+        return
+    strings = [text for text in random.Random(number).sample(TEXTS, 60) if not text.endswith("\n")]
+    for value in [None, True, *range(-25, 125, 3), *strings]:
+        assert dfa.accepts(json.dumps(value)) == valid(value), (schema, value)
+
+
+@fuzz(40)
+@given(schema=JOINED, number=st.integers(0, 2**30))
+def test_values(schema: Any, number: int) -> None:
+    check_values(schema, number)
+
+
+@pytest.mark.slow
+@fuzz(5_000)
+@given(schema=JOINED, number=st.integers(0, 2**30))
+def test_values_of_five_thousand_schemas(schema: Any, number: int) -> None:
+    check_values(schema, number)
 
 
 def real_schemas() -> list[Any]:
