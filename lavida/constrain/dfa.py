@@ -15,6 +15,7 @@ import numpy as np
 
 from lavida.constrain.anchors import FIRST_MARK, anchor_table
 from lavida.constrain.grammar import (
+    ANY_NUMBER,
     SURROGATES,
     Alt,
     Anchored,
@@ -155,7 +156,7 @@ class _ByteNfa(Nfa):
         for _ in range(term.least):
             start = self.add(term.part, self.after(start))
         end = self.state()
-        if term.most is None:
+        if term.most is None or term.most >= ANY_NUMBER:
             loop = self.after(start)
             self.skip(loop, end)
             self.skip(self.add(term.part, self.after(loop)), loop)

@@ -12,6 +12,7 @@ from enum import IntEnum
 from lavida.errors import RequestError
 
 LAST = 0x10FFFF
+ANY_NUMBER = 1_000_000  # a part that may be repeated so often may be repeated any number of times: no canvas holds more
 SURROGATES = (0xD800, 0xDFFF)  # code points that no text holds
 
 Ranges = tuple[tuple[int, int], ...]  # first and last code point of each
@@ -196,7 +197,7 @@ def escaped(term: Term) -> Term:
 
 def capped(term: Term, most: int) -> Term:
     """Return the term without the texts in which something is repeated more than `most` times and need not be."""
-    if isinstance(term, Repeat) and term.most is not None and not term.exact:
+    if isinstance(term, Repeat) and term.most is not None and term.most < ANY_NUMBER and not term.exact:
         term = replace(term, most=min(term.most, max(term.least, most)))
     return _mapped(term, lambda part: capped(part, most))
 

@@ -10,7 +10,7 @@ from math import isfinite, lcm
 from typing import Any
 
 from lavida.constrain import numbers
-from lavida.constrain.grammar import ANY, Both, Placed, Repeat, Seq, Term, escaped, optional, seq, text
+from lavida.constrain.grammar import ANY, ANY_NUMBER, Both, Placed, Repeat, Seq, Term, escaped, optional, seq, text
 from lavida.constrain.regex import regex_term
 from lavida.errors import RequestError
 
@@ -51,7 +51,7 @@ def string(schemas: Schemas) -> Term:
         if schema.get("format") in FORMATS:
             parts.append(_format_term(FORMATS[schema["format"]]))
     if most is not None:
-        most = min(most, max(least, LONGEST))
+        most = None if most >= ANY_NUMBER else min(most, max(least, LONGEST))
     if not parts or least or most is not None:
         parts.append(Repeat(ANY, least, most))
     whole = parts[0]
