@@ -19,6 +19,7 @@ from torch import Tensor
 
 from lavida.cache.prefix import PrefixCache
 from lavida.cache.store import BUDGET
+from lavida.checkpoint.adapters import find_adapter
 from lavida.checkpoint.contents import survey
 from lavida.checkpoint.inventory import read_config
 from lavida.checkpoint.named import DEFAULT_MODEL, find_model, load_net, tokenizer_of
@@ -119,7 +120,8 @@ def load(
         torch.set_num_threads(threads)
     folder = find_model(path)
     chosen = fastest_dtype(device) if dtype == AUTO else DTYPES[dtype] if dtype else None
-    net = load_net(folder, dtype=chosen, device=device, quantize=quantize, offload=offload)
+    adapter = find_adapter(path)
+    net = load_net(folder, dtype=chosen, adapter=adapter, device=device, quantize=quantize, offload=offload)
     if graphs:
         record_passes(net)
     tokenizer = tokenizer_of(folder, net.config)

@@ -50,6 +50,10 @@ class HubSource:
         """Return about how many letters long a row is."""
         return _letters(_row(self._words, index)) + PICTURE_SIZE * bool(self._shown)
 
+    def stamp(self) -> str:
+        """Return the columns and the bytes of the table."""
+        return f"{', '.join(self._table.column_names)}: {self._table.data.nbytes} bytes"
+
     def __getitem__(self, index: int) -> Sample:
         try:
             record = _row(self._table, index)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import tarfile
+import zlib
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -72,6 +73,10 @@ class ShardSource:
     def size_of(self, index: int) -> int:
         """Return about how many letters long a sample is."""
         return sum(PICTURE_SIZE if file.is_picture else file.size for file in self._files(index))
+
+    def stamp(self) -> str:
+        """Return the places of the files as one number."""
+        return f"{zlib.crc32(self._starts.tobytes() + self._sizes.tobytes()):08x}"
 
     def __getitem__(self, index: int) -> Sample:
         if index in self._broken:

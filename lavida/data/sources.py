@@ -8,6 +8,7 @@ from __future__ import annotations
 import glob
 import json
 import re
+import zlib
 from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -38,6 +39,10 @@ class Source(Protocol):
 
     def size_of(self, index: int) -> int:
         """Return about how many letters long a sample is, without reading its pictures."""
+        ...
+
+    def stamp(self) -> str:
+        """Return a short mark of the content, which changes when a file is edited."""
         ...
 
 
@@ -142,6 +147,10 @@ class JsonSource:
     def size_of(self, index: int) -> int:
         """Return about how many letters long an entry is."""
         return self._sizes[index]
+
+    def stamp(self) -> str:
+        """Return the places of the entries as one number."""
+        return f"{zlib.crc32(self._starts.tobytes() + self._stops.tobytes()):08x}"
 
     def __getitem__(self, index: int) -> Sample:
         start, stop = self._starts[index], self._stops[index]
