@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from lavida.cache.store import BUDGET
+from lavida.checkpoint.adapters import find_adapter
 from lavida.checkpoint.inventory import read_config, survey
 from lavida.checkpoint.named import AUTO, DEFAULT_MODEL, DTYPES, find_model, load_net, tokenizer_of
 from lavida.decode.budget import split_wish
@@ -95,7 +96,8 @@ def load(
     if threads is not None:
         set_threads(threads, sum(file.stat().st_size for file in folder.glob("*.safetensors")))
     chosen = fastest_dtype(device) if dtype == AUTO else DTYPES[dtype] if dtype else None
-    net = load_net(folder, dtype=chosen, device=device, quantize=quantize, offload=offload)
+    adapter = find_adapter(path)
+    net = load_net(folder, dtype=chosen, adapter=adapter, device=device, quantize=quantize, offload=offload)
     if graphs:
         record_passes(net)
     tokenizer = tokenizer_of(folder, net.config)

@@ -7,10 +7,12 @@ from typing import Any
 
 import torch
 
+from lavida.checkpoint.adapters import base_of, find_adapter, merge_adapter
 from lavida.checkpoint.hub import find_checkpoint
 from lavida.checkpoint.io import load_checkpoint
 from lavida.config import VLMConfig
 from lavida.errors import CheckpointError
+from lavida.model import placement
 from lavida.model.vlm import VLM
 from lavida.text.pretrained import load_tokenizer
 from lavida.text.tokenizer import Vocabulary
@@ -21,12 +23,33 @@ AUTO = "auto"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def load_net(folder: Path, *, dtype: torch.dtype | None = None, **placed: Any) -> VLM:
-    """Load the network of a folder, in eval mode; arguments and errors are those of `load_checkpoint`."""
+def load_net(folder: Path, *, dtype: torch.dtype | None = None, adapter: Path | None = None, **placed: Any) -> VLM:
+    """Load the network of a folder, in eval mode; other arguments and errors are those of `load_checkpoint`.
+
+    `adapter` is a folder of adapters, which are added to the weights before these are packed.
+    """
+    if adapter is not None:
+        return _with_adapter(folder, adapter, dtype, **placed)
     net, config = load_checkpoint(folder, dtype=dtype, **placed)
     if dtype is None and config.traits.float32:
         net = net.float()
     return net.eval()
+
+
+def _with_adapter(
+    folder: Path,
+    adapter: Path,
+    dtype: torch.dtype | None,
+    quantize: str | None = None,
+    offload: bool = False,
+    device: torch.device | str = "cpu",
+) -> VLM:
+    net = merge_adapter(load_net(folder, dtype=dtype, device=device), adapter)
+    if quantize is not None:
+        placement.quantize(net, quantize)
+    if offload:
+        placement.offload(net, device)
+    return net
 
 
 def tokenizer_of(folder: Path, config: VLMConfig) -> Vocabulary:
@@ -35,7 +58,16 @@ def tokenizer_of(folder: Path, config: VLMConfig) -> Vocabulary:
 
 
 def find_model(path: str | Path | None) -> Path:
-    """Return the folder of a model: the package's own, a folder, or a hub id. Raises CheckpointError if there is none."""
+    """Return the folder of a model: the package's own, a folder, or a hub id; of adapters, that of their model.
+
+    Raises:
+        CheckpointError: There is no such model.
+    """
+    if (adapter := find_adapter(path)) is not None:
+        base = base_of(adapter)
+        if find_adapter(base) is not None:
+            raise CheckpointError(f"{adapter} names {base}, which are adapters too; merge those first")
+        return find_model(base)
     name = str(path or DEFAULT_MODEL)
     folder = MODELS.get(name)
     if folder is not None:

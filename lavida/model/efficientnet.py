@@ -187,6 +187,14 @@ class EfficientNetLite0(nn.Module):
             p.requires_grad_(learns(name))
         return self.adapted
 
+    def begin_finetuning(self) -> None:
+        """Make the end that is finetuned."""
+        self.adapt()
+
+    def learns(self, name: str) -> bool:
+        """Return whether finetuning changes a parameter."""
+        return learns(name)
+
     def take_form(self, names: Collection[str]) -> None:
         """Take the form of a checkpoint with these tensors: fused or not, with or without the head and an adapted end."""
         if "stem.norm.weight" not in names:

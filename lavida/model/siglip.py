@@ -48,3 +48,10 @@ class SiglipTower(nn.Module):
         """Return features [V, n, C] of views [V, 3, S, S], cells row by row."""
         x = self.patches(views.to(self.patches.weight.dtype)).flatten(2).transpose(1, 2)
         return self.encoder(inputs_embeds=x + self.positions.weight).last_hidden_state
+
+    def begin_finetuning(self) -> None:
+        """Do nothing: all of the tower is finetuned as it is."""
+
+    def learns(self, name: str) -> bool:
+        """Return whether finetuning changes a parameter."""
+        return True

@@ -20,7 +20,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from lavida.diffusion.masking import apply_mask, complementary, draw_masks, masking_odds, sample_times
+from lavida.diffusion.masking import apply_mask, complementary, draw_masks, masking_probability, sample_times
 from lavida.diffusion.objective import Objective
 from lavida.errors import ConfigError
 from lavida.text.prompt import question_ids
@@ -185,7 +185,7 @@ class Packer:
         weights = torch.tensor([1.0] * len(q.answer) + [self.end_weight] * padding)
         times = sample_times(1 if self.objective.complementary else 2, g, self.objective.eps)
         everything = torch.ones((len(times), q.length), dtype=torch.bool)
-        drawn, chances = draw_masks(everything, times, g), masking_odds(times, q.length)
+        drawn, chances = draw_masks(everything, times, g), masking_probability(times, q.length)
         if self.objective.complementary:
             drawn = torch.cat(complementary(drawn, everything))
             chances = torch.cat((chances, 1 - chances)).clamp(min=self.objective.eps)

@@ -116,7 +116,7 @@ def test_more_processes_than_gpus_are_refused(monkeypatch):
     for name, value in {"WORLD_SIZE": "2", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(RequestError, match="2 processes want a GPU each and there are 1"), processes("cuda"):
+    with pytest.raises(RequestError, match="2 processes need a GPU each and there are 1"), processes("cuda"):
         pass
 
 

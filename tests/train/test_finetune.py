@@ -19,7 +19,7 @@ from lavida.cli.main import main
 from lavida.config import DenoiserConfig, VLMConfig
 from lavida.diffusion.objective import Objective
 from lavida.errors import ConfigError, DataError, RequestError
-from lavida.train.finetune import thaw, writing
+from lavida.train.finetune import thaw, trained_config
 from lavida.train.launch import Options, mix, train
 from lavida.train.lora import load_adapters, merge_adapters
 from lavida.train.recipes import RECIPES, Portion, Rates, Recipe, find_recipe
@@ -148,13 +148,13 @@ def test_the_baseline_writes_from_left_to_right(small, tmp_path):
     config = read_config(survey(tmp_path / "run" / "model"))
     assert config.denoiser.autoregressive and config.denoiser.logit_shift
     with pytest.raises(ConfigError, match="left to right"):
-        writing(config, Objective())
+        trained_config(config, Objective())
 
 
 def test_another_seed_is_another_run(small, tmp_path):
     data = write_set(tmp_path / "data", [entry(i) for i in range(8)])
     train(QUICK, options(small, data, tmp_path / "run", minutes=0), say=quiet)
-    with pytest.raises(ConfigError, match="another seed"):
+    with pytest.raises(ConfigError, match="begun with --seed 0, not 1"):
         train(QUICK, options(small, data, tmp_path / "run", seed=1), say=quiet)
 
 
