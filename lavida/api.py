@@ -51,7 +51,7 @@ from lavida.text.tokenizer import Vocabulary
 from lavida.threads import Threads, set_threads
 
 if TYPE_CHECKING:
-    from lavida.decode.options import AskOptions
+    from lavida.decode.options import AskOptions, ExtractOptions
     from lavida.edit.extract import Extraction
 
 __all__ = ["DESCRIBE", "Answer", "Draft", "Model", "Picture", "Shown", "check_options", "load"]
@@ -193,7 +193,7 @@ class Model:
         return self._drafts(make_request(self.reader, read_messages(messages), options, folder=self.folder))
 
     def extract(
-        self, image: Shown, schema: Any, *, question: str | None = None, **options: Unpack[AskOptions]
+        self, image: Shown, schema: Any, *, question: str | None = None, **options: Unpack[ExtractOptions]
     ) -> Extraction:
         """Read an object of a schema off an image, with a confidence for each field.
 
@@ -301,8 +301,8 @@ class Model:
         """
         picture = self._one_picture(image)
         grey = Image.new("RGB", picture.size, GREY)
-        prompts = [self.read(one, question, cache=cache) for one in (picture, grey)]
-        return audit(*prompts, text, length=length)
+        seen, blind = (self.read(one, question, cache=cache) for one in (picture, grey))
+        return audit(seen, blind, text, length=length)
 
     def revise(
         self, image: Picture, text: str, *, question: str = DESCRIBE, cache: str | None = None, **options: Any

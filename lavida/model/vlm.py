@@ -75,6 +75,8 @@ class VLM(nn.Module):
 
         `first` names the global view of each of P pictures.
         """
+        if self.tower is None:
+            raise ConfigError("this model reads text only; load one with a vision tower to ask about a picture")
         if not isinstance(self.tower, EfficientNetLite0) or self.tower.classifier is None:
             return self.tower(views), None
         maps = self.tower.trunk(views)

@@ -24,7 +24,7 @@ FIM, SPAN = "<|fim|>", "<|span|>"
 HINTS = ("<|hint:sure|>", "<|hint:maybe|>", "<|hint:guess|>")
 SPECIAL = (EOS, MASK, USER, ASSISTANT, NOTHING, FIM, SPAN, *HINTS, *(f"<|spare{i}|>" for i in range(6)))
 _MARKUP = re.compile(r"<\|[^<>|]+\|>")
-_PLAIN = re.compile(r"[\w\s]+")  # words and white space: an added token of such is text, unless it has a role
+_PLAIN = re.compile(r"[\w\s]+|[^\w\s]+")  # words or punctuation: an added token of such is text, unless it has a role
 
 
 class Vocabulary:
@@ -143,7 +143,7 @@ def broken_tokenizer(path: Path, error: Exception) -> CheckpointError:
 
 
 def _marked(backend: _Tokenizer, control: Collection[int]) -> _Tokenizer:
-    """Return a backend whose added tokens are special unless they are plain words without a role.
+    """Return a backend whose added tokens are special unless they are plain words or punctuation without a role.
 
     Files of published tokenizers list some of their control tokens with "special": false.
     """
