@@ -31,11 +31,11 @@ from mini.data.features import Features
 from mini.data.prepare import load_tower, prepare
 from mini.eval.answers import evaluate_quickly
 from mini.eval.splits import SPLITS, split_features
-from mini.train.batches import Feed
+from mini.train.batches import BatchBuilder
 from mini.train.objectives import OBJECTIVES, find_objective
 from mini.train.run import export
 from mini.train.stages import Stage
-from mini.train.task import Curriculum
+from mini.train.task import MiniTask
 
 JUDGED = ("i", "ii_style")  # splits of `mini.eval.splits`
 BASE = "default"
@@ -57,9 +57,11 @@ def train(objective: str, seed: int, folder: Path, args: argparse.Namespace) -> 
     start = find_model(args.start)
     tokenizer, labels = Tokenizer.load(start), load_labels(start)
     drawn, photos = prepare(args.data, scenes=args.scenes)
-    feed = Feed(tokenizer, labels, scenes=drawn, photos=photos, d_model=384, objective=find_objective(objective))
+    builder = BatchBuilder(
+        tokenizer, labels, scenes=drawn, photos=photos, d_model=384, objective=find_objective(objective)
+    )
     stage = Stage(name="finetune", steps=args.steps, rows=args.rows, views=0, symbolic=(0.05, 0.05), photos=0.2)
-    task = Curriculum(feed, tokenizer, load_tower(args.data), [stage], seed=seed, device=args.device)
+    task = MiniTask(builder, tokenizer, load_tower(args.data), [stage], seed=seed, device=args.device)
     trainer = Trainer(task, folder, habits=Habits(log=20), device=args.device)
     if not trainer.resume():
         task.start_from(start)
