@@ -79,4 +79,4 @@ def find_model(path: str | Path | None) -> Path:
         raise CheckpointError(
             f"unknown model {name!r}; give a folder with config.json, the hub's owner/name, or {', '.join(MODELS)}"
         )
-    return find_checkpoint(path)
+    return find_checkpoint(path or name)
