@@ -1,8 +1,8 @@
-"""One entry of a data set: a dialogue whose picture parts hold their pictures.
+r"""One entry of a data set: a dialogue whose picture parts hold their pictures.
 
 An entry is a JSON object. Its words are in one of
 
-    "conversations": [{"from": "human", "value": "<image>\\nWhat is this?"}, {"from": "gpt", "value": "A cat."}]
+    "conversations": [{"from": "human", "value": "<image>\nWhat is this?"}, {"from": "gpt", "value": "A cat."}]
     "messages":      [{"role": "user", "content": "<image>What is this?"}, {"role": "assistant", "content": "A cat."}]
     "texts":         [{"user": "What is this?", "assistant": "A cat."}]
     "question" and "answer", or "caption" alone

@@ -240,7 +240,7 @@ class JsonSource:
 
     def _walk(self, text: str, place: int) -> int:
         """Index the values of a list from behind its bracket on; return the place behind its end."""
-        spans = []
+        spans: list[tuple[int, int]] = []
         decoder = json.JSONDecoder()
         while True:
             place = _GAP.match(text, place).end()  # type: ignore[union-attr]

@@ -114,13 +114,13 @@ def prepare(
         raise ConfigError(f"{world()} processes cannot form groups of {shard}; give a divisor of their number")
     for layer in layers(module):
         if checkpointing:
-            layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)  # type: ignore[method-assign]
+            layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
         if compile:
             layer.compile()
     dtype = PRECISIONS[precision]
     if dtype != torch.float32:
         kind = next(module.parameters()).device.type
-        module.forward = torch.autocast(kind, dtype)(module.forward)  # type: ignore[method-assign]
+        module.forward = torch.autocast(kind, dtype)(module.forward)
     if world() > 1:
         _shard(module, shard, dtype)
     return module
@@ -193,4 +193,5 @@ def whole_state(module: nn.Module) -> dict[str, Tensor]:
     """Return all weights by name on the CPU of the first process; the others get an empty dict."""
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
-    return get_model_state_dict(module, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+    state = get_model_state_dict(module, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+    return {name: tensor for name, tensor in state.items() if isinstance(tensor, Tensor)}

@@ -127,10 +127,8 @@ def mix(recipe: Recipe, options: Options) -> Mixture:
         path, weight = _weighed(spec)
         source = open_source(path, images=options.images)
         portion = portions.get(Path(path).name.split(".")[0].lower(), Portion(name=""))
-        held_out = 0
-        if place == 0:
-            held_out = options.held_out
-            held_out = min(MOST_HELD_OUT, len(source) // 10) if held_out is None else held_out
+        default = min(MOST_HELD_OUT, len(source) // 10) if options.held_out is None else options.held_out
+        held_out = default if place == 0 else 0
         left = len(source) - held_out
         ingredients.append(
             Ingredient(

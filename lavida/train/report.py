@@ -173,7 +173,7 @@ def _state(history: History) -> str:
         return f"{begun}; running still, or killed."
     reason, names = history.end.get("reason"), history.end.get("names")
     batch = f", in the batch of {', '.join(names)}" if names else ""
-    return f"{begun}; {ENDS.get(reason, reason)} at step {number(history.steps[-1]['step'])}{batch}."
+    return f"{begun}; {ENDS.get(str(reason), reason)} at step {number(history.steps[-1]['step'])}{batch}."
 
 
 def _losses(history: History) -> Iterator[str]:
@@ -220,8 +220,8 @@ def _profile(stage: Stage, count: int) -> list[Point]:
 
 
 def _speed(history: History) -> Iterator[str]:
-    for field, title in (("samples_per_s", "Samples per second"), ("matmul_share", PEAK.capitalize())):
-        yield chart(title, [Curve(label=title, points=thinned(history.curve(field), SMOOTH))], from_zero=True)
+    for name, title in (("samples_per_s", "Samples per second"), ("matmul_share", PEAK.capitalize())):
+        yield chart(title, [Curve(label=title, points=thinned(history.curve(name), SMOOTH))], from_zero=True)
 
 
 def _stages(stages: Sequence[Stage]) -> str:

@@ -161,10 +161,7 @@ class Checkpoints:
         """Read the named tensors, into those that are given."""
         reader, given = HuggingFaceStorageReader(str(path)), given or {}
         saved = reader.read_metadata().state_dict_metadata
-        wanted = {
-            name: given[name] if name in given else torch.empty(saved[name].size, dtype=saved[name].properties.dtype)
-            for name in names
-        }
+        wanted = {name: given[name] if name in given else _empty(saved[name]) for name in names}
         group = self._processes()
         dcp.load(wanted, storage_reader=reader, process_group=group, no_dist=group is None)
         return wanted
@@ -233,6 +230,11 @@ def _pack(value: Any) -> Tensor:
 
 def _unpack(packed: Tensor) -> Any:
     return torch.load(io.BytesIO(packed.numpy().tobytes()), weights_only=True)
+
+
+def _empty(held: Any) -> Tensor:
+    """Return a new tensor for one of a checkpoint's metadata."""
+    return torch.empty(held.size, dtype=held.properties.dtype)
 
 
 def _parts(tensors: Mapping[str, Tensor]) -> dict[str, int]:

@@ -103,8 +103,15 @@ class Outcome:
 class Task(Protocol):
     """One training run. All randomness comes from its seed, its state or PyTorch's global generator."""
 
-    module: nn.Module  # all that is trained and saved; losses go through its `forward`
-    plans: Sequence[Plan]
+    @property
+    def module(self) -> nn.Module:
+        """All that is trained and saved; losses go through its `forward`."""
+        ...
+
+    @property
+    def plans(self) -> Sequence[Plan]:
+        """The stages."""
+        ...
 
     def begin(self, stage: int, *, fresh: bool) -> list[Group]:
         """Freeze and thaw parameters for a stage; `fresh` unless it is resumed in its middle."""

@@ -97,6 +97,7 @@ def test_a_run_that_is_stopped_after_every_step_goes_on_to_the_bit(small, tmp_pa
 
 
 @pytest.mark.slow
+@pytest.mark.sharded
 def test_two_processes_learn_what_one_does_and_one_goes_on_where_two_stopped(small, tmp_path):
     data = write_set(tmp_path / "data", [entry(i, None if i % 3 else "a.png") for i in range(24)])
     words = ["train", "tune", "--model", small, "--data", data, "--steps", 20, "--batch", 4, "--micro", 2, "--save", 0]
