@@ -58,7 +58,7 @@ def add_adapters(vlm: VLM, lora: Lora) -> PeftModel:
         r=lora.rank,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
-        target_modules=rf"denoiser\.blocks\.\d+\.(attn|mlp)\.({'|'.join(lora.layers)})",
+        target_modules=rf"(.*\.)?denoiser\.blocks\.\d+\.(attn|mlp)\.({'|'.join(lora.layers)})",
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Unsupported layer type")  # ours are, by the line below
