@@ -142,5 +142,5 @@ def test_the_example_of_the_page_runs(
     (example,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
     names = {"FOLDER": str(random_folders["lavida-llada"])}
     exec(example.replace('"photo.jpg"', repr(str(photo))), names)
-    assert names["answers"].shape == (1, 16) and names["output"].steps.tolist() == [8]
-    assert "tensor([" in capsys.readouterr().out
+    assert names["output"].shape == (1, names["inputs"]["input_ids"].shape[1] + 16)
+    assert capsys.readouterr().out.startswith("[")
