@@ -1,12 +1,12 @@
-"""What each ingredient of the training is worth: one table of held-out figures with their spread over seeds.
+"""The effect of each ingredient of the training: one table of held-out figures with their spread over seeds.
 
     python -m mini build
     python benchmarks/ablations.py --data build/mini --out runs/ablations
-    python benchmarks/ablations.py --arms default full --steps 300 --rows 2 --seeds 2
+    python benchmarks/ablations.py --objectives default full --steps 300 --rows 2 --seeds 2
 
-Every arm goes on from the weights of --start under its own objective (`mini.train.objectives`), the tower frozen. All
-arms of a seed are asked the same questions about the same pictures in the same order. A start that has much to learn
-yet shows more than a finished one: the blocks alone cannot be trained anew within minutes (they stay at chance).
+Every run goes on from the weights of --start under its own objective (`mini.train.objectives`), the tower frozen. All
+objectives of a seed are asked the same questions about the same pictures in the same order. A start that has much to
+learn yet shows more than a finished one: the blocks alone cannot be trained anew within minutes (they stay at chance).
 
 An interrupted run goes on where it was; a finished one is not run again. Under --out: a folder for each run, and
 table.md, written anew after each.
@@ -29,13 +29,13 @@ from lavida.train.trainer import Habits, Trainer
 from mini.data.atlas import Atlas
 from mini.data.features import Features
 from mini.data.prepare import load_tower, prepare
-from mini.eval.answers import quick
+from mini.eval.answers import evaluate_quickly
 from mini.eval.splits import SPLITS, split_features
-from mini.train.batches import Feed
-from mini.train.export import export
-from mini.train.objectives import ARMS, find_arm
+from mini.train.batches import BatchBuilder
+from mini.train.objectives import OBJECTIVES, find_objective
+from mini.train.run import export
 from mini.train.stages import Stage
-from mini.train.task import Curriculum
+from mini.train.task import MiniTask
 
 JUDGED = ("i", "ii_style")  # splits of `mini.eval.splits`
 BASE = "default"
@@ -52,14 +52,16 @@ COLUMNS = {
 }
 
 
-def train(arm: str, seed: int, folder: Path, args: argparse.Namespace) -> None:
-    """One run, its model in `folder / "model"` and its seconds in `folder / "seconds"`."""
+def train(objective: str, seed: int, folder: Path, args: argparse.Namespace) -> None:
+    """Train one run; write its model to `folder / "model"` and its seconds to `folder / "seconds"`."""
     start = find_model(args.start)
     tokenizer, labels = Tokenizer.load(start), load_labels(start)
     drawn, photos = prepare(args.data, scenes=args.scenes)
-    feed = Feed(tokenizer, labels, scenes=drawn, photos=photos, d_model=384, objective=find_arm(arm))
+    builder = BatchBuilder(
+        tokenizer, labels, scenes=drawn, photos=photos, d_model=384, objective=find_objective(objective)
+    )
     stage = Stage(name="finetune", steps=args.steps, rows=args.rows, views=0, symbolic=(0.05, 0.05), photos=0.2)
-    task = Curriculum(feed, tokenizer, load_tower(args.data), [stage], seed=seed, device=args.device)
+    task = MiniTask(builder, tokenizer, load_tower(args.data), [stage], seed=seed, device=args.device)
     trainer = Trainer(task, folder, habits=Habits(log=20), device=args.device)
     if not trainer.resume():
         task.start_from(start)
@@ -73,22 +75,22 @@ def train(arm: str, seed: int, folder: Path, args: argparse.Namespace) -> None:
 
 
 def judge(model: lavida.Model, held_out: dict[str, Features], n: int) -> dict[str, dict[str, float]]:
-    """Shares of right answers by split and kind, asked in English, on the first n scenes; and the captions' CIDEr-D."""
+    """Compute shares of right answers by split and kind, asked in English, on the first n scenes, and CIDEr-D."""
     found = {}
     for split, features in held_out.items():
-        table = quick(model, features, n)
+        table = evaluate_quickly(model, features, n)
         shares = {kind: row["accuracy"] for kind, row in table.items() if row.get("n") and kind != "caption"}
         found[split] = {**shares, "mean": statistics.mean(shares.values()), "cider": table["caption"]["cider"]}
     return found
 
 
 def overall(run: dict) -> float:
-    """Right answers of a run, the mean of its splits."""
+    """Return the share of right answers of a run, the mean of its splits."""
     return statistics.mean(figures["mean"] for figures in run["figures"].values())
 
 
 def spread(values: Sequence[float]) -> str:
-    """Mean and standard deviation over seeds; a dash of nothing."""
+    """Format mean and standard deviation over seeds; a dash of nothing."""
     if not values:
         return "-"
     error = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
@@ -96,63 +98,65 @@ def spread(values: Sequence[float]) -> str:
 
 
 def table(runs: Sequence[dict]) -> str:
-    """Markdown, a line for each arm. The last columns compare with the default arm seed by seed, and tell the cost."""
-    by_arm: dict[str, list[dict]] = {}
+    """Return Markdown, a line for each objective; the last columns compare with the default seed by seed."""
+    by_objective: dict[str, list[dict]] = {}
     for run in runs:
-        by_arm.setdefault(run["arm"], []).append(run)
-    base = {run["seed"]: overall(run) for run in by_arm.get(BASE, ())}
+        by_objective.setdefault(run["objective"], []).append(run)
+    base = {run["seed"]: overall(run) for run in by_objective.get(BASE, ())}
     lines = [["objective", "seeds", *COLUMNS, f"right in all, less {BASE}'s", "minutes"]]
     lines.append(["---"] * len(lines[0]))
-    for arm, mine in by_arm.items():
+    for objective, runs_of_one in by_objective.items():
         figures = [
-            spread([f[kind] for run in mine if kind in (f := run["figures"][split])])  # few scenes ask less
+            spread([f[kind] for run in runs_of_one if kind in (f := run["figures"][split])])  # few scenes ask less
             for split, kind in COLUMNS.values()
         ]
-        apart = [overall(run) - base[run["seed"]] for run in mine if run["seed"] in base]
-        minutes = f"{statistics.mean(run['seconds'] for run in mine) / 60:.1f}"
-        lines.append([arm, str(len(mine)), *figures, "" if arm == BASE else spread(apart), minutes])
+        apart = [overall(run) - base[run["seed"]] for run in runs_of_one if run["seed"] in base]
+        minutes = f"{statistics.mean(run['seconds'] for run in runs_of_one) / 60:.1f}"
+        lines.append([objective, str(len(runs_of_one)), *figures, "" if objective == BASE else spread(apart), minutes])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
 def options() -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("build/mini"))
     parser.add_argument("--out", type=Path, default=Path("runs/ablations"))
-    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--objectives", nargs="+", choices=OBJECTIVES, default=list(OBJECTIVES))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--rows", type=int, default=6, help="pictures a step")
     parser.add_argument("--scenes", type=int, default=4000, help="drawn scenes for training")
     parser.add_argument("--held-out", type=int, default=120, help="scenes of each split, and questions of each kind")
-    parser.add_argument("--start", default="lavida-mini", help="the model that every arm goes on from: name or folder")
+    parser.add_argument("--start", default="lavida-mini", help="name or folder of the model to go on from")
     parser.add_argument("--device", default="cpu")
     return parser.parse_args()
 
 
 def main() -> None:
+    """Train and judge every objective and seed that is not done yet."""
     args = options()
     tower, features = load_tower(args.data).float(), args.data / "features"
     atlas = Atlas.load(args.data)
     held_out = {key: split_features(atlas, features / key, SPLITS[key], tower) for key in JUDGED}
     keep_setting(args)
-    for seed in range(args.seeds):  # all arms of a seed first: an early table compares what can be compared
-        for arm in args.arms:
-            folder = args.out / f"{arm.replace('/', '-')}-{seed}"
+    for seed in range(args.seeds):  # all objectives of a seed first: an early table compares what can be compared
+        for objective in args.objectives:
+            folder = args.out / f"{objective.replace('/', '-')}-{seed}"
             if not (folder / "figures.json").exists():
-                print(f"{arm}, seed {seed}")
-                train(arm, seed, folder, args)
+                print(f"{objective}, seed {seed}")
+                train(objective, seed, folder, args)
                 model = lavida.load(folder / "model", device=args.device)
-                run = {"arm": arm, "seed": seed, "seconds": float((folder / "seconds").read_text())}
+                run = {"objective": objective, "seed": seed, "seconds": float((folder / "seconds").read_text())}
                 run["figures"] = judge(model, held_out, args.held_out)
                 (folder / "figures.json").write_text(json.dumps(run, indent=1) + "\n")
             runs = [json.loads(path.read_text()) for path in sorted(args.out.glob("*/figures.json"))]
-            text = table(sorted(runs, key=lambda run: (list(ARMS).index(run["arm"]), run["seed"])))
+            text = table(sorted(runs, key=lambda run: (list(OBJECTIVES).index(run["objective"]), run["seed"])))
             (args.out / "table.md").write_text(text)
             print(text)
 
 
 def keep_setting(args: argparse.Namespace) -> None:
-    """What all runs of a table have in common, in setting.json; a table of different ones would compare nothing."""
+    """Write what all runs of a table have in common to setting.json; refuse a folder with another setting."""
     setting = {name: getattr(args, name) for name in ("steps", "rows", "scenes", "held_out", "start")}
     args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / "setting.json"

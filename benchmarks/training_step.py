@@ -41,7 +41,7 @@ from lavida.model.vlm import VLM
 from lavida.text.messages import Part, Turn
 from lavida.train.finetune import PARTS, own_memory, thaw
 from lavida.train.speed import count_flops, matmul_peak
-from lavida.train.step import Hidden, Learner, hide
+from lavida.train.step import Targets, TrainingStep, draw_targets
 
 WORDS = "a red cat and two small dogs sit on the left of an old wooden table with one cup and a plate".split()
 
@@ -89,10 +89,10 @@ def sample(number: int, words: int, config: VLMConfig, rng: random.Random) -> Sa
     return Sample(name=f"noise:{number}", turns=turns)
 
 
-def masks(batch: Batch, way: Way, objective: Objective, generator: torch.Generator) -> Hidden:
+def masks(batch: Batch, way: Way, objective: Objective, generator: torch.Generator) -> Targets:
     """The masks of a batch in as many copies as the way has."""
-    drawn = hide(batch, replace(objective, complementary=way.complementary), generator)
-    return replace(drawn, masked=drawn.masked[: way.copies], odds=drawn.odds[: way.copies])
+    drawn = draw_targets(batch, replace(objective, complementary=way.complementary), generator)
+    return replace(drawn, masked=drawn.masked[: way.copies], p=drawn.p[: way.copies])
 
 
 def views_of(vlm: VLM, work: Callable[[], Tensor]) -> int:
@@ -110,7 +110,7 @@ def views_of(vlm: VLM, work: Callable[[], Tensor]) -> int:
 class Step:
     """A training step of one way, again and again on the same batch."""
 
-    def __init__(self, learner: Learner, batch: Batch, hidden: Hidden, dtype: torch.dtype) -> None:
+    def __init__(self, learner: TrainingStep, batch: Batch, hidden: Targets, dtype: torch.dtype) -> None:
         self.learner, self.batch, self.hidden, self.dtype = learner, batch, hidden, dtype
         self.device = batch.ids.device.type
         learning = [p for p in learner.parameters() if p.requires_grad]
@@ -150,7 +150,7 @@ def prepare(args: argparse.Namespace) -> dict[str, Step]:
     most = args.samples * max(way.samples for way in WAYS.values())
     examples = [encode(sample(i, args.words, vlm.config, rng), rng) for i in range(most)]
     objective = Objective(attention="prefix" if vlm.config.shared_image else "full")
-    learner = Learner(vlm, objective)
+    learner = TrainingStep(vlm, objective)
     steps = {}
     for name, way in WAYS.items():
         batch = collate(examples[: way.samples * args.samples], pad_id=encode.pad_id).to(args.device)

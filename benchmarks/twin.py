@@ -99,7 +99,10 @@ def generate(model: lavida.Model, llama: LlamaForCausalLM, kind: str, picture: I
     turns = question_turns(prompt_of(kind), [Part(kind="image", value=picture)])
     ids = torch.tensor(prompt_ids(turns, model.template, model.tokenizer))
     image = model.reader.images.encode(picture, model.net.config.tiles)
-    x, ends = torch.cat(model.reader.read(ids, [image], cache="none").segments, 1), list(model.net.config.denoiser.eos_ids)
+    x, ends = (
+        torch.cat(model.reader.read(ids, [image], cache="none").segments, 1),
+        list(model.net.config.denoiser.eos_ids),
+    )
     mask = torch.ones(x.shape[:2], dtype=torch.long)
     written = llama.generate(
         inputs_embeds=x, attention_mask=mask, max_new_tokens=LENGTHS[kind], do_sample=False, eos_token_id=ends,

@@ -17,8 +17,8 @@ from PIL import Image
 from torch import Tensor
 
 from lavida.cache.store import BUDGET
-from lavida.checkpoint.contents import survey
-from lavida.checkpoint.inventory import read_config
+from lavida.checkpoint.adapters import find_adapter
+from lavida.checkpoint.inventory import read_config, survey
 from lavida.checkpoint.named import AUTO, DEFAULT_MODEL, DTYPES, find_model, load_net, tokenizer_of
 from lavida.decode.budget import split_wish
 from lavida.decode.calibration import need_table
@@ -51,7 +51,7 @@ from lavida.text.tokenizer import Vocabulary
 from lavida.threads import Threads, set_threads
 
 if TYPE_CHECKING:
-    from lavida.decode.options import AskOptions
+    from lavida.decode.options import AskOptions, ExtractOptions
     from lavida.edit.extract import Extraction
 
 __all__ = ["DESCRIBE", "Answer", "Draft", "Model", "Picture", "Shown", "check_options", "load"]
@@ -96,7 +96,8 @@ def load(
     if threads is not None:
         set_threads(threads, sum(file.stat().st_size for file in folder.glob("*.safetensors")))
     chosen = fastest_dtype(device) if dtype == AUTO else DTYPES[dtype] if dtype else None
-    net = load_net(folder, dtype=chosen, device=device, quantize=quantize, offload=offload)
+    adapter = find_adapter(path)
+    net = load_net(folder, dtype=chosen, adapter=adapter, device=device, quantize=quantize, offload=offload)
     if graphs:
         record_passes(net)
     tokenizer = tokenizer_of(folder, net.config)
@@ -192,7 +193,7 @@ class Model:
         return self._drafts(make_request(self.reader, read_messages(messages), options, folder=self.folder))
 
     def extract(
-        self, image: Shown, schema: Any, *, question: str | None = None, **options: Unpack[AskOptions]
+        self, image: Shown, schema: Any, *, question: str | None = None, **options: Unpack[ExtractOptions]
     ) -> Extraction:
         """Read an object of a schema off an image, with a confidence for each field.
 
@@ -300,8 +301,8 @@ class Model:
         """
         picture = self._one_picture(image)
         grey = Image.new("RGB", picture.size, GREY)
-        prompts = [self.read(one, question, cache=cache) for one in (picture, grey)]
-        return audit(*prompts, text, length=length)
+        seen, blind = (self.read(one, question, cache=cache) for one in (picture, grey))
+        return audit(seen, blind, text, length=length)
 
     def revise(
         self, image: Picture, text: str, *, question: str = DESCRIBE, cache: str | None = None, **options: Any

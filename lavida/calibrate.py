@@ -1,4 +1,4 @@
-"""Fills a calibration table: the quality of every setting worth trying, and how long a pass takes on this machine."""
+"""Calibration: the quality of every decoding setting worth trying, and the time of a forward pass on this machine."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from PIL import Image, ImageOps
 from lavida.api import DESCRIBE, Model
 from lavida.decode.calibration import Quality, Speed, Table, Tried, find_table, fingerprint, setup_of
 from lavida.decode.options import BLOCK_CACHES, DecodeOptions
+from lavida.decode.request import open_picture
 from lavida.decode.resolve import model_options
 from lavida.errors import RequestError
 from lavida.eval.metrics import words
@@ -32,12 +33,12 @@ ADAPTIVE_SHARES = (1, 1 / 4)  # of the canvas: most steps that an adaptive rule 
 ROUNDS = 5
 DEMO = Path(__file__).parent / "assets" / "demo.jpg"
 Options = Mapping[str, Any]  # fields of `DecodeOptions`
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Written:
-    """An answer and what it took."""
+class ExamAnswer:
+    """Hold an answer and its cost."""
 
     text: str
     passes: int
@@ -46,10 +47,10 @@ class Written:
 
 @dataclass(frozen=True, kw_only=True)
 class Exam:
-    """Questions, and how answers to them are judged."""
+    """Hold questions, and the measure that their answers are judged by."""
 
     measure: str
-    answers: Callable[[Options], Iterable[Written]]  # in the order of the questions
+    answers: Callable[[Options], Iterable[ExamAnswer]]  # in the order of the questions
     judge: Callable[[Sequence[str]], float]  # more is better, 0 at least
 
 
@@ -60,7 +61,7 @@ def calibrate(
     exam: Callable[[], Exam] | None = None,
     length: int | None = None,
     again: bool = False,
-    say: Say = print,
+    log: Log = print,
 ) -> Table:
     """Return the model's calibration table with this machine's speed.
 
@@ -73,31 +74,40 @@ def calibrate(
         exam: Called only if quality is measured.
         length: Tokens of the canvas that settings are tried on. Default: the model's own.
         again: Measure quality although the table has it.
-        say: Receives one line for each setting.
+        log: Receives one line for each setting.
 
     Raises:
-        RequestError: The model has no folder or writes left to right.
+        RequestError: The model has no folder, writes left to right, or is given pictures and cannot see them.
         ImageError: A picture cannot be opened.
     """
     if model.folder is None:
         raise RequestError("a model without a folder cannot be calibrated; load one with lavida.load")
     length = length or resolve(model, {}).length
     table = find_table(model.folder) or Table(model=fingerprint(model.folder))
-    sees = model.net.config.vision is not None
-    demo = open_image(DEMO) if sees else None
-    if again or table.quality is None:
+    demo = open_image(DEMO) if model.net.config.vision is not None else None
+    quality = table.quality
+    if again or quality is None:
         if exam is None:
-            pictures = [model.open(image) for image in images] if sees else [None]
-            chosen = likeness_exam(model, pictures or [model.open(demo)], DESCRIBE, length)
+            chosen = likeness_exam(model, _pictures(model, images, demo), DESCRIBE, length)
         else:
             chosen = exam()
-        table = replace(table, quality=measure_quality(model, chosen, length, say))
-    caches = sorted({tried.options["cache"] for tried in table.quality.tried})
+        quality = measure_quality(model, chosen, length, log)
+        table = replace(table, quality=quality)
+    caches = sorted({tried.options["cache"] for tried in quality.tried})
     return table.timed(measure_speed(model, demo, caches, length))
 
 
+def _pictures(model: Model, images: Sequence[str | Path], demo: Image.Image | None) -> Sequence[Image.Image | None]:
+    """Open the pictures to describe; the demo photograph if none are given, [None] for a model without an encoder."""
+    if demo is None:
+        if images:
+            raise RequestError(f"{model.name} has no image encoder; leave out the pictures")
+        return [None]
+    return [open_picture(model.net.config, image) for image in images or ()] or [demo]
+
+
 def settings(model: Model, length: int) -> list[dict[str, Any]]:
-    """Every combination worth trying on a canvas of `length`, the model's own default first."""
+    """List the combinations worth trying on a canvas of `length`, the model's default first. Raises RequestError."""
     plain = resolve(model, {"length": length})
     if model.net.config.denoiser.autoregressive:
         raise RequestError(f"{model.name} writes one token after the other; there is nothing to choose")
@@ -120,28 +130,32 @@ def resolve(model: Model, options: Options) -> DecodeOptions:
     return model_options(model.net.config, model.tokenizer.size, options)
 
 
-def measure_quality(model: Model, exam: Exam, length: int, say: Say = print) -> Quality:
+def measure_quality(model: Model, exam: Exam, length: int, log: Log = print) -> Quality:
     """Try every setting on the questions of an exam."""
     tried = []
     for options in settings(model, length):
-        written = list(exam.answers({**options, "length": length}))
-        quality = exam.judge([one.text for one in written])
-        passes, tokens = (statistics.mean(getattr(one, name) for one in written) for name in ("passes", "tokens"))
+        answers = list(exam.answers({**options, "length": length}))
+        quality = exam.judge([answer.text for answer in answers])
+        passes = statistics.mean(answer.passes for answer in answers)
+        tokens = statistics.mean(answer.tokens for answer in answers)
         tried.append(Tried(options=options, quality=quality, tokens=tokens, passes=passes))
-        told = ", ".join(f"{name} {value}" for name, value in options.items())
-        say(f"{told}: {tried[-1].quality:.4f}, {tried[-1].passes:.2f} passes")
+        options_text = ", ".join(f"{name} {value}" for name, value in options.items())
+        log(f"{options_text}: {tried[-1].quality:.4f}, {tried[-1].passes:.2f} passes")
     return Quality(measure=exam.measure, length=length, tried=tuple(tried))
 
 
 def likeness_exam(model: Model, pictures: Sequence[Any], question: str, length: int) -> Exam:
-    """Answers about any pictures, against those of one token a step: what is lost by haste, not whether it is true."""
+    """Return an exam that compares answers about any pictures with those of one token a step.
+
+    It measures what few steps lose, not whether an answer is true.
+    """
     answers = [model.ask(picture, question, length=length).text for picture in pictures]
     whole = [words(text) for text in answers]
 
-    def ask(options: Options) -> Iterator[Written]:
+    def ask(options: Options) -> Iterator[ExamAnswer]:
         for picture in pictures:
             answer = model.ask(picture, question, **options)
-            yield Written(text=answer.text, passes=answer.steps, tokens=answer.tokens_per_forward * answer.steps)
+            yield ExamAnswer(text=answer.text, passes=answer.steps, tokens=answer.tokens_per_forward * answer.steps)
 
     def judge(texts: Sequence[str]) -> float:
         pairs = zip(whole, map(words, texts), strict=True)
@@ -152,48 +166,61 @@ def likeness_exam(model: Model, pictures: Sequence[Any], question: str, length: 
 
 
 def measure_speed(model: Model, picture: Image.Image | None, caches: Sequence[str], length: int) -> Speed:
-    """Time the parts of an answer, all of them in turn within each round."""
-    shown = [] if picture is None else [model.open(picture), model.open(ImageOps.mirror(picture))]
+    """Time the parts of an answer, all of them in turn within each round.
+
+    Args:
+        model: The model, on the device that it will be used on.
+        picture: A picture to encode; None for a model without an image encoder.
+        caches: The prompt caches whose forward passes are timed.
+        length: Tokens of the longer of two canvases.
+    """
+    pictures = [] if picture is None else [picture, ImageOps.mirror(picture)]
     lengths = (max(1, length // 4), length)
-    begun: dict[int, list[float]] = {n: [] for n in range(len(shown) + 1)}
-    passed: dict[tuple[str, int], list[float]] = {pair: [] for pair in itertools.product(caches, lengths)}
+    starts: dict[int, list[float]] = {n: [] for n in range(len(pictures) + 1)}
+    passes: dict[tuple[str, int], list[float]] = {pair: [] for pair in itertools.product(caches, lengths)}
     for turn in range(ROUNDS + 1):
-        first = {n: _begin(model, shown[:n]) for n in begun}
-        once = {pair: _pass(model, shown[:1], *pair) for pair in passed}
-        for found, new in ((begun, first), (passed, once)) if turn else ():  # the first round warms up
-            for key, seconds in new.items():
-                found[key].append(seconds)
-    short = _middle(passed[caches[0], lengths[0]])
-    starts = [max(0.0, _middle(values) - short) for values in begun.values()]
-    picture_seconds = max(0.0, starts[-1] - starts[0]) / max(1, len(shown))
-    costs = {c: _line(*((n, _middle(passed[c, n])) for n in lengths)) for c in caches}
-    return Speed(setup=setup_of(model.net), words=starts[0], picture=picture_seconds, passes=costs)
+        for n, times in starts.items():
+            times.append(_time_start(model, pictures[:n]))
+        for (cache, canvas), times in passes.items():
+            times.append(_time_pass(model, pictures[:1], cache, canvas))
+        if turn == 0:  # the first round warms up
+            for times in (*starts.values(), *passes.values()):
+                times.clear()
+    one_pass = _upper_quartile(passes[caches[0], lengths[0]])
+    before = [max(0.0, _upper_quartile(times) - one_pass) for times in starts.values()]
+    per_picture = max(0.0, before[-1] - before[0]) / max(1, len(pictures))
+    short, long = lengths
+    costs = {
+        cache: _fit_line((short, _upper_quartile(passes[cache, short])), (long, _upper_quartile(passes[cache, long])))
+        for cache in caches
+    }
+    return Speed(setup=setup_of(model.net), words=before[0], picture=per_picture, passes=costs)
 
 
-def _middle(values: Sequence[float]) -> float:
-    """The upper quartile: a deadline is to be kept more often than not."""
+def _upper_quartile(values: Sequence[float]) -> float:
+    """Return the upper quartile: a deadline should be kept more often than not."""
     return statistics.quantiles(values, n=4, method="inclusive")[2]
 
 
-def _line(short: tuple[int, float], long: tuple[int, float]) -> tuple[float, float]:
-    """(fixed, slope) of the line through two measurements, neither below 0."""
+def _fit_line(short: tuple[int, float], long: tuple[int, float]) -> tuple[float, float]:
+    """Return (fixed, slope) of the line through two measurements, neither below 0."""
     slope = max(0.0, (long[1] - short[1]) / max(1, long[0] - short[0]))
     return max(0.0, short[1] - slope * short[0]), slope
 
 
-def _begin(model: Model, shown: Sequence[Image.Image]) -> float:
-    """Seconds of the least answer about new pictures: eyes, prompt and one pass over a short canvas."""
+def _time_start(model: Model, pictures: Sequence[Image.Image]) -> float:
+    """Return seconds of the shortest answer about new pictures: image encoder, prompt and one pass."""
     model.forget()
     start = time.perf_counter()
-    for _ in model.stream(list(shown), DESCRIBE, length=1):
+    for _ in model.stream(list(pictures), DESCRIBE, length=1):
         pass
     return time.perf_counter() - start
 
 
-def _pass(model: Model, shown: Sequence[Image.Image], cache: str, length: int) -> float:
-    """Seconds of a pass: the mean of those after the first, which begins with the prompt."""
+def _time_pass(model: Model, pictures: Sequence[Image.Image], cache: str, length: int) -> float:
+    """Return seconds of a pass: the mean of those after the first, which begins with the prompt."""
     steps = min(length, 5)
-    drafts = model.stream(list(shown), DESCRIBE, length=length, steps=steps, cache=cache, early_stop=False)
+    drafts = model.stream(list(pictures), DESCRIBE, length=length, steps=steps, cache=cache, early_stop=False)
     next(drafts)
     start = time.perf_counter()
     passes = sum(1 for _ in drafts)

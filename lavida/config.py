@@ -1,18 +1,43 @@
-"""What a model is made of: small frozen dataclasses, written to and read from `config.json`.
+"""Configurations of a model: small frozen dataclasses, written to and read from `config.json`.
 
 Differences between LLaDA, Dream and lavida-mini are values here, not branches in the code.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeVar, get_type_hints
 
 from lavida.errors import ConfigError
 
+Config = TypeVar("Config")
+
+LARGEST = 2**31 - 1  # of any whole number in a configuration
+MAX_LAYERS = 4096
+MAX_WIDTH = 2**20  # channels, heads, pixels along a side
+MAX_PINPOINTS = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """Describe what all models of a family have in common and no field of `config.json` says."""
+
+    spaced_words: bool = False  # the tokenizer reads every text as if a space stood before it
+    any_shape: bool = True  # pictures may be tiny, or very long and thin
+    float32: bool = False  # stored in half precision to be small, and computed in float32
+
+
 # Ours, the published vision-language models, and the text-only models under them. LaViDa's infilling, reasoning,
 # low-resolution and stage-1 checkpoints are `lavida-llada` or `lavida-dream`: they differ in their values only.
-FAMILIES = ("lavida-mini", "lavida-llada", "lavida-dream", "llada-v", "llada", "dream")
+FAMILIES = {
+    "lavida-mini": Family(spaced_words=True, any_shape=False, float32=True),
+    "lavida-llada": Family(),
+    "lavida-dream": Family(),
+    "llada-v": Family(),
+    "llada": Family(),
+    "dream": Family(),
+}
 
 
 def _require(ok: bool, message: str) -> None:
@@ -20,9 +45,18 @@ def _require(ok: bool, message: str) -> None:
         raise ConfigError(message)
 
 
+def _require_between(config: object, prefix: str, low: int, high: int, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        _require(low <= value <= high, f"{prefix}{name} must be at least {low} and at most {high}, got {value}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class DenoiserConfig:
-    """The transformer (LLaDA block; Dream adds q/k/v biases and shifted logits), bidirectional but for the baseline."""
+    """Configure the transformer: the LLaDA block, to which Dream adds q/k/v biases and shifted logits.
+
+    It is bidirectional, except for the autoregressive baseline.
+    """
 
     vocab_size: int  # rows of the embedding, padding rows included
     d_model: int
@@ -37,15 +71,16 @@ class DenoiserConfig:
     qkv_bias: bool = False
     tied_head: bool = False
     logit_shift: bool = False  # Dream: row i predicts token i + 1
-    autoregressive: bool = False  # the baseline: a token sees those before it, text is written left to right
+    autoregressive: bool = False  # the baseline: causal attention, text is written left to right
     banned_ids: tuple[int, ...] = ()  # never written into an answer (LLaDA-V: end of text and headers)
     max_length: int = 4096
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "eos_ids", tuple(self.eos_ids))
         object.__setattr__(self, "banned_ids", tuple(self.banned_ids))
-        for name in ("vocab_size", "d_model", "n_layers", "n_heads", "n_kv_heads", "mlp_size", "max_length"):
-            _require(getattr(self, name) >= 1, f"denoiser.{name} must be at least 1, got {getattr(self, name)}")
+        _require_between(self, "denoiser.", 1, LARGEST, "vocab_size", "max_length")
+        _require_between(self, "denoiser.", 1, MAX_WIDTH, "d_model", "n_heads", "n_kv_heads", "mlp_size")
+        _require_between(self, "denoiser.", 1, MAX_LAYERS, "n_layers")
         _require(
             self.d_model % self.n_heads == 0, f"denoiser.n_heads ({self.n_heads}) must divide d_model ({self.d_model})"
         )
@@ -57,18 +92,24 @@ class DenoiserConfig:
             self.logit_shift or not self.autoregressive,
             "an autoregressive denoiser predicts the next token; set denoiser.logit_shift too",
         )
+        _require(
+            self.head_dim % 2 == 0, f"the heads of the denoiser have {self.head_dim} channels; an even number is due"
+        )
+        _require(0 <= self.norm_eps < 1e30, f"denoiser.norm_eps must not be negative, got {self.norm_eps}")
+        _require(0 < self.rope_theta < 1e30, f"denoiser.rope_theta must be above 0, got {self.rope_theta}")
         _require(bool(self.eos_ids), "denoiser.eos_ids must name at least one token id")
         for i in (self.mask_id, *self.eos_ids, *self.banned_ids):
             _require(0 <= i < self.vocab_size, f"token id {i} lies outside the vocabulary of {self.vocab_size}")
 
     @property
     def head_dim(self) -> int:
+        """Return the channels of one attention head."""
         return self.d_model // self.n_heads
 
 
 @dataclass(frozen=True, kw_only=True)
 class VisionConfig:
-    """The vision tower; `kind` is "siglip" or "efficientnet-lite0"."""
+    """Configure the vision tower; `kind` is "siglip" or "efficientnet-lite0"."""
 
     kind: str
     hidden_size: int  # channels of one feature cell
@@ -85,11 +126,30 @@ class VisionConfig:
     def __post_init__(self) -> None:
         kinds = ("siglip", "efficientnet-lite0")
         _require(self.kind in kinds, f"vision.kind must be one of {', '.join(kinds)}, got {self.kind!r}")
+        _require_between(self, "vision.", 1, MAX_WIDTH, "hidden_size", "image_size", "cells")
+        _require(self.cells <= self.image_size, f"vision.cells must be at most image_size, got {self.cells}")
+        _require(0 < self.std < 1e30, f"vision.std must be above 0, got {self.std}")
+        _require(abs(self.mean) < 1e30, f"vision.mean must be a finite number, got {self.mean}")
+        if self.kind == "siglip":
+            self._check_siglip()
+
+    def _check_siglip(self) -> None:
+        _require_between(self, "vision.", 1, MAX_WIDTH, "n_heads", "mlp_size", "patch_size")
+        _require_between(self, "vision.", 1, MAX_LAYERS, "n_layers")
+        _require(0 <= self.norm_eps < 1e30, f"vision.norm_eps must not be negative, got {self.norm_eps}")
+        _require(
+            self.hidden_size % self.n_heads == 0,
+            f"vision.n_heads ({self.n_heads}) must divide hidden_size ({self.hidden_size})",
+        )
+        _require(
+            self.cells == self.image_size // self.patch_size,
+            f"vision.cells must be image_size // patch_size ({self.image_size} // {self.patch_size}), got {self.cells}",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class TilesConfig:
-    """How a picture becomes views and views become tokens (sections 1.1 and 1.3 of the LaViDa code)."""
+    """Configure how a picture becomes views and views become tokens (sections 1.1 and 1.3 of the LaViDa code)."""
 
     pinpoints: tuple[tuple[int, int], ...] = ()  # (width, height) candidates; () = the global view only
     keep_aspect: bool = True  # False: the picture is stretched onto the pinpoint
@@ -101,11 +161,15 @@ class TilesConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "pinpoints", tuple((int(w), int(h)) for w, h in self.pinpoints))
+        _require(len(self.pinpoints) <= MAX_PINPOINTS, f"tiles.pinpoints has more than {MAX_PINPOINTS} entries")
+        ok = all(1 <= side <= MAX_WIDTH for pair in self.pinpoints for side in pair)
+        _require(ok, f"tiles.pinpoints holds a side that is not between 1 and {MAX_WIDTH}")
+        _require_between(self, "tiles.", 0, LARGEST, "max_tiles")
 
 
 @dataclass(frozen=True, kw_only=True)
 class VLMConfig:
-    """A whole vision-language model; `vision` is None for a text-only one."""
+    """Configure a whole vision-language model; `vision` is None for a text-only one."""
 
     denoiser: DenoiserConfig
     vision: VisionConfig | None = None
@@ -117,14 +181,28 @@ class VLMConfig:
 
     def __post_init__(self) -> None:
         _require(self.family in FAMILIES, f"unknown family {self.family!r}; choose one of {', '.join(FAMILIES)}")
+        _require_between(self, "", 0, MAX_WIDTH, "projector_hidden")
+        if self.vision is not None:
+            side = self.vision.image_size
+            small = [pair for pair in self.tiles.pinpoints if min(pair) < side]
+            _require(not small, f"tiles.pinpoints holds {small[:1]}, smaller than a view of {side} x {side} pixels")
+
+    @property
+    def traits(self) -> Family:
+        """Return what all models of this family have in common."""
+        return FAMILIES[self.family]
 
     def to_json(self) -> dict[str, Any]:
-        """A plain dictionary; `from_json` gives the same configuration back."""
+        """Return a plain dictionary; `from_json` gives the same configuration back."""
         return {"model_type": "lavida", **asdict(self)}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> VLMConfig:
-        """Read `to_json`'s dictionary. Raises ConfigError for an unknown or missing field."""
+    def from_json(cls, data: Mapping[str, Any]) -> VLMConfig:
+        """Read the dictionary of `to_json`.
+
+        Raises:
+            ConfigError: A field is unknown, missing, of the wrong kind or out of range.
+        """
         data = {k: v for k, v in data.items() if k != "model_type"}
         parts = {"denoiser": DenoiserConfig, "vision": VisionConfig, "tiles": TilesConfig}
         for name, part in parts.items():
@@ -133,11 +211,28 @@ class VLMConfig:
         return _build(cls, data, "")
 
 
-def _build(cls: type, data: dict[str, Any], prefix: str) -> Any:
-    known = {f.name for f in fields(cls)}
-    unknown = sorted(set(data) - known)
+def _build(cls: type[Config], data: Any, prefix: str) -> Config:
+    _require(isinstance(data, Mapping), f"config.json: {prefix.rstrip('.')} must be an object, got {data!r:.40}")
+    hints = get_type_hints(cls)
+    unknown = sorted(map(str, set(data) - set(hints)))
     _require(not unknown, f"config.json has an unknown field {prefix}{unknown[0] if unknown else ''}; remove it")
+    for name, value in data.items():
+        _require(fits(value, hints[name]), f"config.json: {prefix}{name} is of the wrong kind, got {value!r:.40}")
     try:
         return cls(**data)
     except TypeError as error:
         raise ConfigError(f"config.json: {prefix.rstrip('.') or 'model'} lacks a field ({error})") from None
+
+
+def fits(value: Any, kind: Any) -> bool:
+    """Return whether a JSON value can be a field of this type; nested configurations have been built already."""
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if kind is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if kind == tuple[int, ...]:
+        return isinstance(value, (list, tuple)) and all(fits(one, int) for one in value)
+    if kind == tuple[tuple[int, int], ...]:
+        pairs = isinstance(value, (list, tuple)) and all(fits(pair, tuple[int, ...]) for pair in value)
+        return pairs and all(len(pair) == 2 for pair in value)
+    return isinstance(value, kind)

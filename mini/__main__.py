@@ -59,9 +59,9 @@ def build(
         build_mini(out, cache)
     elif name == "documents":
         from mini.data.documents.build import build_documents
-        from mini.data.documents.fonts import Cabinet
+        from mini.data.documents.fonts import FontLibrary
 
-        build_documents(out, Cabinet.fetch(cache), train=count)
+        build_documents(out, FontLibrary.fetch(cache), train=count)
     else:
         raise RequestError(f"unknown data set {name!r}; choose mini or documents")
 
@@ -165,8 +165,8 @@ def infill(
 
     loaded, loaded_twin, features = _load(model, twin, data, split)
     result = evaluate_infill(loaded, features, n, twin=loaded_twin, seed=seed)
-    rows = [(name, figures["exact"], figures["cider"]) for name, figures in result["arms"].items()]
-    _report(result | {"split": split}, out / "infill.json", ("arm", "exact", "CIDEr-D"), rows)
+    rows = [(name, figures["exact"], figures["cider"]) for name, figures in result["methods"].items()]
+    _report(result | {"split": split}, out / "infill.json", ("method", "exact", "CIDEr-D"), rows)
 
 
 @evaluations.command(**_HELP)

@@ -97,4 +97,7 @@ def dream(args: dict[str, Any], *, masks: int) -> DecodeOptions:
     if steps == grid and args.get("eps", LAST_TIME) == LAST_TIME:
         return DecodeOptions(**options, steps=steps, schedule="ancestral" if args["alg"] == "origin" else "timesteps")
     counts = timestep_counts(masks, steps, grid=grid, last_time=args.get("eps", LAST_TIME))
+    if options["cache"] == "prefix":  # the token that the prompt gives is one of the first that are counted
+        at = next(i for i, count in enumerate(counts) if count)
+        counts[at] += 1
     return DecodeOptions(**options, counts=tuple(counts))

@@ -13,7 +13,7 @@ import pytest
 
 import lavida
 from lavida import calibrate as module
-from lavida.calibrate import Exam, Options, Written, calibrate, likeness_exam, measure_quality, settings
+from lavida.calibrate import Exam, ExamAnswer, Options, calibrate, likeness_exam, measure_quality, settings
 from lavida.cli.main import main
 from lavida.decode.calibration import FILE, Quality, Table, find_table, fingerprint, keep_table
 from lavida.errors import RequestError
@@ -46,13 +46,13 @@ def test_every_setting_can_be_asked_for() -> None:
 def test_quality_and_cost_are_those_of_the_answers() -> None:
     asked: list[Options] = []
 
-    def answers(options: Options) -> Iterator[Written]:
+    def answers(options: Options) -> Iterator[ExamAnswer]:
         asked.append(options)
-        yield Written(text="a", passes=options["steps"], tokens=3)
-        yield Written(text="b", passes=1, tokens=5)
+        yield ExamAnswer(text="a", passes=options["steps"], tokens=3)
+        yield ExamAnswer(text="b", passes=1, tokens=5)
 
     exam = Exam(measure="words", answers=answers, judge=lambda texts: len(set(texts)) / asked[-1]["steps"])
-    quality = measure_quality(tiny_model(), exam, 8, say=lambda _: None)
+    quality = measure_quality(tiny_model(), exam, 8, log=lambda _: None)
     assert [(t.quality, t.passes, t.tokens) for t in quality.tried] == [(0.25, 4.5, 4), (0.5, 2.5, 4), (0.25, 4.5, 4)]
     assert all(options["length"] == 8 for options in asked) and quality.measure == "words"
 
@@ -99,20 +99,20 @@ def test_a_table_that_came_with_the_model_is_timed_and_not_tried_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = lavida.load(folder)
-    row = measure_quality(model, _exam(), 8, say=lambda _: None).tried[0]
+    row = measure_quality(model, _exam(), 8, log=lambda _: None).tried[0]
     quality = Quality(measure="known", length=8, tried=(row,))
     keep_table(Table(model=fingerprint(folder), quality=quality), folder)
     monkeypatch.setattr(module, "measure_quality", lambda *_: pytest.fail("tried again"))
-    table = calibrate(model, say=lambda _: None)
+    table = calibrate(model, log=lambda _: None)
     (speed,) = table.speeds
     assert table.quality == quality and min(speed.words, speed.picture) >= 0
     assert set(speed.passes) == {"prefix"} and sum(speed.passes["prefix"]) > 0
     monkeypatch.setattr(module, "measure_quality", lambda *_: replace(quality, measure="new"))
-    assert calibrate(model, again=True, say=lambda _: None).quality.measure == "new"
+    assert calibrate(model, again=True, log=lambda _: None).quality.measure == "new"
 
 
 def _exam() -> Exam:
-    return Exam(measure="x", answers=lambda _: [Written(text="", passes=1, tokens=1)], judge=lambda _: 1.0)
+    return Exam(measure="x", answers=lambda _: [ExamAnswer(text="", passes=1, tokens=1)], judge=lambda _: 1.0)
 
 
 def test_what_has_nothing_to_choose_is_not_calibrated() -> None:

@@ -33,7 +33,7 @@ from lavida.diffusion.schedule import unmask_counts
 from lavida.image.tiles import Grid, views
 from lavida.model.projector import pool
 from lavida.model.vlm import VLM
-from lavida.train.step import attention_mask, hidden_loss, spread
+from lavida.train.step import answer_loss, attention_mask, mask_embeddings, splice_batch
 from tests import official_args
 from tests.fakes import image_tokens
 
@@ -253,9 +253,10 @@ def test_lavida_dream_generate() -> None:
         options = official_args.dream(args, masks=masks)
         steps = list(answer_steps(model, prompt, options))
         if "raises" in official:  # more steps than masks: ours makes one step for each mask
-            assert _finished(steps, config.denoiser.mask_id) and len(steps) == masks, args
+            assert _finished(steps, config.denoiser.mask_id) and steps[-1].forwards == masks, args
             continue
-        assert [s.canvas.tolist() for s in steps] == official["history_new_ids"], args
+        made = [s for s in steps if s.forwards]  # the step before them takes the prompt's own token
+        assert [s.canvas.tolist() for s in made] == official["history_new_ids"], args
         assert steps[-1].canvas.tolist() == official["new_ids"]
         assert _total_length(options, prompt) == official["total_len"]
 
@@ -308,26 +309,28 @@ def _check_training_loss(name: str, layout: Layout) -> None:
         model.zero_grad()
         views = [_views(folder, file, config) for file in case["images"]]
         batch = _training_batch(mine, config.denoiser.eos_ids[0], facts.get("fim_token_id"), views)
-        at = spread(model, batch)
-        ids = at.take(batch.ids).masked_fill(~at.seen, -100)
+        at = splice_batch(model, batch)
+        ids = at.gather(batch.ids).masked_fill(~at.visible, -100)
         assert torch.equal(ids, theirs["expanded_input_ids"])
-        target = at.take((batch.answer > 0) & ~batch.frozen) & at.seen
+        target = at.gather((batch.answer > 0) & ~batch.frozen) & at.visible
         masked = torch.cat(complementary(mine["masked_indices"].bool(), target))
         assert torch.equal(masked, theirs["final_masked_indices"].bool())
         assert torch.equal(ids.repeat(2, 1).masked_fill(~masked, -100), theirs["labels_after_masking"])
         # The official code attends to all padding, also to what makes up for the shorter picture.
-        at = replace(at, seen=torch.ones_like(at.seen))
+        at = replace(at, visible=torch.ones_like(at.visible))
         prefix = target.int().argmax(1)
         if case["prefix_lm"]:
             assert torch.equal(prefix.repeat(2), theirs["prompt_len"])
         mask = attention_mask(batch, at, "prefix" if case["prefix_lm"] else "full")
-        loss, per_token = hidden_loss(
-            model,
-            at.x.repeat(2, 1, 1),
+        answer = answer_loss(
+            model.denoiser,
+            mask_embeddings(model.denoiser, at.x.repeat(2, 1, 1), masked),
             ids.repeat(2, 1),
             masked,
             mask=None if mask is None else mask.repeat(2, 1, 1, 1),
+            shift=config.denoiser.logit_shift,
         )
+        loss, per_token = answer.loss, answer.per_token
         assert abs(loss.item() - fact["loss"]) < 1e-4
         assert int(masked.sum()) == fact["n_loss_tokens"]
         if config.denoiser.logit_shift:  # theirs stands at the row that predicts, ours at the token that is predicted

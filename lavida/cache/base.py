@@ -1,4 +1,4 @@
-"""What attention asks of a cache, and where one keeps what it is given."""
+"""The interface between attention and a cache of keys and values, and memory for one."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from torch import Tensor
 
 
 class Cache(Protocol):
-    """Rotated keys and values of tokens that are not computed again."""
+    """Hold rotated keys and values of tokens that are not computed again."""
 
     @property
     def length(self) -> int:
-        """Position of the first token of the next forward pass."""
+        """Return the position of the first token of the next forward pass."""
 
     def join(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """All keys and values that the queries of this pass see, [B, KV, keys, H], from its own [B, KV, L, H]."""
+        """Return all keys and values [B, KV, keys, H] that the queries of this pass see, given its own [B, KV, L, H]."""
 
 
 def room_for(like: Tensor, positions: int) -> Tensor:
-    """Memory [B, KV, positions, H] for keys or values `like` [B, KV, L, H]."""
+    """Return memory [B, KV, positions, H] for keys or values like `like` [B, KV, L, H]."""
     batch, heads, _, size = like.shape
-    with torch.inference_mode(False):  # or it could be written to in inference mode only
+    with torch.inference_mode(False):  # else it could be written to in inference mode only
         return torch.empty(batch, heads, positions, size, dtype=like.dtype, device=like.device)

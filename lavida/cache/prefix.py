@@ -12,39 +12,39 @@ from lavida.cache.base import room_for
 
 
 class PrefixCache:
-    """Rotated keys and values per layer; while `writing`, each forward appends what it computes.
+    """Hold rotated keys and values per layer; while `writing`, each forward pass appends its own.
 
-    Memory is allocated with `room` free positions behind the prefix. A forward writes its own keys there, so that a
-    step copies a canvas and never the prefix; in a closed cache the next one overwrites them. Not for two threads.
+    Memory is allocated with `room` free positions behind the prefix. A forward pass writes its own keys there, so that
+    a step copies a canvas and never the prefix; in a closed cache the next pass overwrites them. Not thread-safe.
     """
 
     def __init__(self, n_layers: int, room: int = 0) -> None:
         self._keys: list[Tensor | None] = [None] * n_layers
         self._values: list[Tensor | None] = [None] * n_layers
         self._held = [0] * n_layers  # positions of the prefix that each layer has
-        self._lent = [False] * n_layers  # the memory is another cache's: copied before it is written to
+        self._lent = [False] * n_layers  # the memory belongs to another cache: copied before it is written to
         self.room = room
         self.writing = True
-        self.tail: Tensor | None = None  # hidden state [1, D] of the last position: Dream reads its logits off it
+        self.tail: Tensor | None = None  # hidden state [1, D] of the last position: Dream's first logits come from it
 
     @property
     def length(self) -> int:
-        """Positions held; the next token stands at this position."""
+        """Return the number of positions held, which is the position of the next token."""
         return self._held[0]
 
     @property
     def memory(self) -> list[Tensor | None]:
-        """Where the keys and values of each layer lie: other tensors once they had to move."""
+        """Return the tensors that hold keys and values of each layer; they change when memory has to grow."""
         return [*self._keys, *self._values]
 
     @property
     def nbytes(self) -> int:
-        """Memory that is not another cache's."""
+        """Return the bytes that are not shared with another cache."""
         kept = zip(self._keys, self._values, self._lent)
         return sum(k.nbytes + v.nbytes for k, v, lent in kept if k is not None and not lent)
 
     def join(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values [B, KV, P + L, H] that a query of this forward sees; keeps them while writing."""
+        """Return keys and values [B, KV, P + L, H] that a query of this pass sees; keep them while writing."""
         held, end = self._held[layer], self._held[layer] + k.shape[2]
         kept = self._keys[layer]
         several = kept is not None and len(kept) != len(k)  # canvases behind one prefix
@@ -69,14 +69,14 @@ class PrefixCache:
         self._lent[layer] = False
 
     def fork(self, room: int | None = None) -> PrefixCache:
-        """A cache that shares what is held so far and grows on its own: another question on the same image."""
+        """Return a cache that shares what is held so far and grows by itself: another question on the same image."""
         twin = PrefixCache(len(self._keys), self.room if room is None else room)
         twin._keys, twin._values, twin._held = list(self._keys), list(self._values), list(self._held)
         twin._lent, twin.tail = [True] * len(self._keys), self.tail
         return twin
 
     def select(self, rows: Tensor) -> PrefixCache:
-        """A closed cache of the given rows [n] of the batch, in that order; a row may come several times."""
+        """Return a closed cache of the given rows [n] of the batch, in that order; a row may be repeated."""
         twin = self.fork()
         for kept in (twin._keys, twin._values):
             kept[:] = [None if x is None else x[rows] for x in kept]

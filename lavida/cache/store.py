@@ -1,4 +1,4 @@
-"""What was computed and may be wanted again, under a budget of memory."""
+"""A store of computed values under a budget of memory."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ BUDGET = 1 << 30  # bytes
 
 
 class Store:
-    """Values by key; beyond the budget those that were not asked for longest are dropped.
-
-    A value that is dropped lives on with those who use it.
-    """
+    """Hold values by key; beyond the budget the least recently used are dropped."""
 
     def __init__(self, budget: int = BUDGET) -> None:
         self.budget = budget
@@ -24,18 +21,18 @@ class Store:
 
     @property
     def size(self) -> int:
-        """Bytes held."""
+        """Return the bytes held."""
         return sum(size for _, size in self._held.values())
 
     def get(self, key: Hashable) -> Any:
-        """The value, now the last to be dropped; None if it is not held."""
+        """Return the value and mark it as recently used; None if it is not held."""
         if key not in self._held:
             return None
         self._held.move_to_end(key)
         return self._held[key][0]
 
     def put(self, key: Hashable, value: Any, size: int) -> None:
-        """Keep a value of so many bytes; one larger than the budget is not kept."""
+        """Keep a value of `size` bytes, unless it is larger than the budget."""
         self._held.pop(key, None)
         if size > self.budget:
             return

@@ -1,4 +1,4 @@
-"""A checkpoint in the other layout: tensors keep their bytes and get other names, configurations are kept whole.
+"""Convert a checkpoint to the other layout: tensors keep their bytes and get other names.
 
 What our model does not read, and the published config.json, go along into our layout, so that the way back gives
 the same checkpoint again.
@@ -10,43 +10,50 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from lavida.checkpoint.contents import (
+from lavida.checkpoint.families import FORMS, find_form
+from lavida.checkpoint.files import (
     CONFIG,
     INDEX,
+    PICKLES,
     PROJECTOR,
     TOWER_CONFIG,
-    Contents,
-    Stored,
     load_projector,
+    new_folder,
     open_weights,
     read_json,
-    survey,
+    shard_names,
+    write_index,
+    write_json,
+    write_shard,
 )
-from lavida.checkpoint.families import read_official
-from lavida.checkpoint.inventory import Match, blueprint, match, read_config
+from lavida.checkpoint.inventory import Contents, Match, Stored, match, meta_model, read_config, survey
 from lavida.checkpoint.layouts import KEPT, OURS, Layout, bare
-from lavida.checkpoint.published import FORMS, write_official
-from lavida.checkpoint.writing import new_folder, shard_names, write_index, write_json, write_shard
+from lavida.checkpoint.official import read_official, write_official
 from lavida.config import VLMConfig
 from lavida.errors import CheckpointError, RequestError
 
 TARGETS = ("lavida", "hf")
 OFFICIAL_CONFIG = "official_config.json"  # the published config.json, in a folder of our layout
 # Code and pickles are left behind; weights and configurations are written anew.
-_LEFT_BEHIND = (".py", ".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".pkl")
+_LEFT_BEHIND = (".py", ".safetensors", *PICKLES)
 _WRITTEN = (CONFIG, TOWER_CONFIG, OFFICIAL_CONFIG, INDEX)
 
 
 def convert(source: Path, out: Path, to: str) -> list[str]:
-    """Write the checkpoint `source` to the new folder `out`, in our layout or the published one; what was left behind.
+    """Write the checkpoint `source` to the new folder `out`, in our layout ("lavida") or the published one ("hf").
 
-    Raises CheckpointError if the source is not complete, or the target cannot hold it; then there is no `out`.
+    Returns:
+        The names of the files of code that were left behind.
+
+    Raises:
+        CheckpointError: The source is not complete, or the target cannot hold it; then there is no `out`.
+        RequestError: `to` is not one of TARGETS.
     """
     if to not in TARGETS:
         raise RequestError(f"unknown layout {to!r}; choose one of {', '.join(TARGETS)}")
     contents = survey(source)
     config = read_config(contents)
-    found = match(contents, blueprint(config, contents.tensors))
+    found = match(contents, meta_model(config, contents.tensors))
     found.require(contents)
     configs = _our_configs(contents, config) if to == "lavida" else _official_configs(contents, config)
     layout = OURS if to == "lavida" else FORMS[config.family].layout
@@ -68,15 +75,16 @@ def _our_configs(contents: Contents, config: VLMConfig) -> dict[str, dict[str, A
 
 def _official_configs(contents: Contents, config: VLMConfig) -> dict[str, dict[str, Any]]:
     kept = contents.folder / OFFICIAL_CONFIG
+    official: dict[str, Any]
+    tower: dict[str, Any] | None
+    find_form(config.family)
     if contents.layout is not OURS:
         official, tower = contents.data, contents.tower
     elif kept.exists():
         official, tower = read_json(kept), contents.tower
     else:
         official, tower = write_official(config)
-    if config.family not in FORMS:
-        raise CheckpointError(f"{config.family} has no layout but its own; only {', '.join(FORMS)} have another")
-    if read_official(official, tower, FORMS[config.family].layout, contents.shapes) != config:
+    if read_official(official, tower, find_form(config.family).layout, contents.shapes) != config:
         raise CheckpointError(
             f"the published config.json cannot say all that {contents.folder / CONFIG} says, or {OFFICIAL_CONFIG} is "
             "not its own; nothing was written"
@@ -85,7 +93,7 @@ def _official_configs(contents: Contents, config: VLMConfig) -> dict[str, dict[s
 
 
 def _renamed(found: Match, layout: Layout, config: VLMConfig) -> dict[str, Stored]:
-    """Every tensor by its name in the target."""
+    """Return every tensor by its name in the target."""
     named = {layout.from_ours(name): stored for name, stored in found.matched.items()}
     theirs = FORMS[config.family].layout if config.family in FORMS else OURS
     spare = {theirs.from_ours(name): stored for name, stored in found.idle.items()}
@@ -110,7 +118,7 @@ def _write_weights(folder: Path, named: dict[str, Stored]) -> None:
 
 
 def copy_others(source: Path, folder: Path) -> list[str]:
-    """Copy what is neither weights nor configuration, such as a tokenizer; the code that is left behind."""
+    """Copy what is neither weights nor configuration, such as a tokenizer; return the names of code left behind."""
     left = []
     for path in sorted(p for p in source.iterdir() if p.is_file() and p.name not in _WRITTEN):
         if path.suffix not in _LEFT_BEHIND:

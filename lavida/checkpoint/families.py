@@ -1,15 +1,12 @@
-"""Official config.json files read as our configuration: LLaDA, Dream, LaViDa on either, LLaDA-V."""
+"""How each family is published: names of fields in config.json, their defaults, and constants; tables only."""
 
 from __future__ import annotations
 
-import ast
-import re
-from collections.abc import Collection
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from lavida.checkpoint.layouts import LLADA, LLAMA, Layout
-from lavida.config import DenoiserConfig, TilesConfig, VisionConfig, VLMConfig
 from lavida.errors import CheckpointError
 
 # Ids that the official code holds as constants: (mask, end of text, end of turn).
@@ -17,8 +14,45 @@ LLADA_IDS = (126336, 126081, 126348)
 DREAM_IDS = (151666, 151643, 151645)
 # Ids that LLaDA-V never writes: end of text, start of text, and both ends of a header.
 LLADA_V_BANNED = (126081, 126080, 126346, 126347)
+
+REQUIRED = object()
+Names = dict[str, tuple[str, Any]]  # our field -> (published field, its default or a function of config.json)
+
+_LLADA_NAMES: Names = {
+    "d_model": ("d_model", REQUIRED),
+    "n_layers": ("n_layers", REQUIRED),
+    "n_heads": ("n_heads", REQUIRED),
+    "n_kv_heads": ("n_kv_heads", lambda data: 1 if data.get("multi_query_attention") else data["n_heads"]),
+    "mlp_size": ("mlp_hidden_size", lambda data: data["mlp_ratio"] * data["d_model"]),
+    "norm_eps": ("rms_norm_eps", 1e-5),
+    "rope_theta": ("rope_theta", 10_000.0),
+    "qkv_bias": ("include_qkv_bias", False),
+    "tied_head": ("weight_tying", False),
+    "max_length": ("max_sequence_length", 4096),
+}
+_LLAMA_NAMES: Names = {
+    "d_model": ("hidden_size", REQUIRED),
+    "n_layers": ("num_hidden_layers", REQUIRED),
+    "n_heads": ("num_attention_heads", REQUIRED),
+    "n_kv_heads": ("num_key_value_heads", lambda data: data["num_attention_heads"]),
+    "mlp_size": ("intermediate_size", REQUIRED),
+    "norm_eps": ("rms_norm_eps", 1e-6),
+    "rope_theta": ("rope_theta", 10_000.0),
+    "tied_head": ("tie_word_embeddings", False),
+    "max_length": ("max_position_embeddings", 4096),
+}
+DENOISER_NAMES = {LLADA.name: _LLADA_NAMES, LLAMA.name: _LLAMA_NAMES}
+TOWER_NAMES: Names = {  # the defaults are those of transformers' SigLIP
+    "hidden_size": ("hidden_size", 768),
+    "mlp_size": ("intermediate_size", 3072),
+    "n_layers": ("num_hidden_layers", 12),
+    "n_heads": ("num_attention_heads", 12),
+    "image_size": ("image_size", 224),
+    "patch_size": ("patch_size", 16),
+    "norm_eps": ("layer_norm_eps", 1e-6),
+}
 # google/siglip-so400m-patch14-384 and its second edition: the published configs name the tower, not its sizes.
-SO400M = {
+SO400M: dict[str, Any] = {
     "hidden_size": 1152,
     "intermediate_size": 4304,
     "num_hidden_layers": 27,
@@ -27,24 +61,25 @@ SO400M = {
     "patch_size": 14,
     "layer_norm_eps": 1e-6,
 }
-# Fields of LLaDA's config that our block does not vary, with the value it has.
-_FIXED = {
-    "activation_type": "silu",
-    "layer_norm_type": "rms",
-    "block_type": "llama",
-    "rope": True,
-    "alibi": False,
-    "attention_layer_norm": False,
-    "bias_for_layer_norm": False,
-    "include_bias": False,
-    "input_emb_norm": False,
-    "scale_logits": False,
-    "hidden_act": "silu",
-    "rope_scaling": None,
-    "use_sliding_window": False,
+
+# Fields that our block does not vary, with the values that it has.
+FIXED: dict[str, tuple[Any, ...]] = {
+    "activation_type": ("silu",),
+    "layer_norm_type": ("rms",),
+    "block_type": ("llama",),
+    "rope": (True,),
+    "alibi": (False,),
+    "attention_layer_norm": (False,),
+    "bias_for_layer_norm": (False,),
+    "include_bias": (False,),
+    "input_emb_norm": (False,),
+    "scale_logits": (False,),
+    "hidden_act": ("silu",),
+    "rope_scaling": (None,),
+    "use_sliding_window": (False,),
 }
-# The same for the fields of a model that sees, which text-only files may hold with any value.
-_FIXED_VISION = {
+# The same for the fields of a vision-language model, which text-only files may hold with any value.
+FIXED_VISION: dict[str, tuple[Any, ...]] = {
     "mm_projector_type": ("mlp2x_gelu",),
     "mm_resampler_type": (None,),
     "mm_vision_select_feature": ("patch",),
@@ -52,200 +87,182 @@ _FIXED_VISION = {
     "mm_use_im_patch_token": (False,),
     "mm_patch_merge_type": (None, "flat", "spatial_unpad"),
 }
-_FIXED_POOL = {"mm_spatial_pool_mode": ("bilinear",), "mm_spatial_pool_stride": (None, 2)}
-# (model_type in small letters, layout) -> the language model underneath
-_BACKBONES = {
-    ("llada", LLADA.name): "llada",
-    ("llava_llada", LLADA.name): "llada",
-    ("llada", LLAMA.name): "llada",  # LLaDA as LLaDA-V names it
-    ("llava_llada", LLAMA.name): "llada",
-    ("dream", LLAMA.name): "dream",
-    ("llava_dream", LLAMA.name): "dream",
-}
-# What transformers' SigLIP has where the tower's own config.json says nothing.
-_SIGLIP_DEFAULTS = {
-    "hidden_size": 768,
-    "intermediate_size": 3072,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "image_size": 224,
-    "patch_size": 16,
+FIXED_POOL: dict[str, tuple[Any, ...]] = {
+    "mm_spatial_pool_mode": ("bilinear",),
+    "mm_spatial_pool_stride": (None, 2),
 }
 
-
-def read_official(
-    data: dict[str, Any], tower: dict[str, Any] | None, layout: Layout, shapes: dict[str, tuple[int, ...]]
-) -> VLMConfig:
-    """Configuration of an official checkpoint from its config.json, vision_config.json and our names' shapes."""
-    backbone = _backbone(data, layout)
-    _check_fixed(data, {name: (value,) for name, value in _FIXED.items()})
-    try:
-        # Resized embeddings have other rows than config.json says.
-        vocab = shapes.get("denoiser.embedding.weight", (data["vocab_size"],))[0]
-        if layout is LLADA:
-            denoiser = _llada(data, vocab)
-        elif backbone == "dream":
-            denoiser = _llama(data, vocab, DREAM_IDS, logit_shift=True, qkv_bias=True)
-        else:
-            bias = "denoiser.blocks.0.attn.q.bias" in shapes
-            denoiser = _llama(data, vocab, LLADA_IDS, logit_shift=False, qkv_bias=bias)
-        if "projector.inner.weight" not in shapes:
-            return _text_only(data, denoiser, backbone)
-        # LLaDA-V keeps every cell of a view; LaViDa pools tiled pictures, whatever both configs say of a pooling mode.
-        llada_v = layout is LLAMA and backbone == "llada"
-        if llada_v:
-            banned = data.get("suppress_standin_ids", LLADA_V_BANNED)
-            denoiser = replace(denoiser, banned_ids=[i for i in banned if i < vocab])
-        _check_fixed(data, _FIXED_VISION)
-        return VLMConfig(
-            denoiser=denoiser,
-            vision=_vision({**_SIGLIP_DEFAULTS, **tower} if tower else SO400M, shapes),
-            tiles=_tiles(data, pool=not llada_v),
-            projector_hidden=shapes["projector.inner.weight"][0],
-            family="llada-v" if llada_v else f"lavida-{backbone}",
-        )
-    except KeyError as error:
-        raise CheckpointError(
-            f"config.json lacks the field {error.args[0]!r}; take the file of the checkpoint"
-        ) from None
-    except TypeError as error:
-        raise CheckpointError(
-            f"config.json has a field of the wrong kind ({error}); take the file of the checkpoint"
-        ) from None
-
-
-def _backbone(data: dict[str, Any], layout: Layout) -> str:
-    kind = str(data.get("model_type") or "")
-    if (kind.lower(), layout.name) in _BACKBONES:
-        return _BACKBONES[kind.lower(), layout.name]
-    known = sorted({name for name, _ in _BACKBONES})
-    if not kind:
-        if layout is LLADA:  # no other model has such names
-            return "llada"
-        raise CheckpointError(
-            "config.json has no model_type, and the tensor names fit Dream and LLaDA-V alike; "
-            f"write one of {', '.join(known)}"
-        )
-    if kind.lower() in known:
-        raise CheckpointError(
-            f"config.json says {kind} and the tensors have the names of {layout.name}; they do not belong together"
-        )
-    code = "; the code that it brings (auto_map) is never run" if data.get("auto_map") else ""
-    raise CheckpointError(f"config.json has the unknown model_type {kind!r}, not one of {', '.join(known)}{code}")
-
-
-def _check_fixed(data: dict[str, Any], fixed: dict[str, tuple[Any, ...]]) -> None:
-    for name, values in fixed.items():
-        if data.get(name, values[0]) not in values:
-            accepted = " or ".join(repr(v) for v in values)
-            raise CheckpointError(f"config.json has {name} = {data[name]!r}, and only {accepted} is supported")
-
-
-def _text_only(data: dict[str, Any], denoiser: DenoiserConfig, backbone: str) -> VLMConfig:
-    if data.get("mm_vision_tower"):
-        raise CheckpointError(
-            "config.json names a vision tower and no file holds the projector (model.mm_projector.*); "
-            "put mm_projector.bin beside it, or take the config.json of the text-only model"
-        )
-    return VLMConfig(denoiser=denoiser, family=backbone)
-
-
-def _ids(data: dict[str, Any], constants: tuple[int, int, int], vocab: int) -> dict[str, Any]:
-    mask, eos, turn = constants
-    # `mask_standin_id` is how checkpoints with a tiny vocabulary say it where the official code has a constant.
-    named = (data.get(name) for name in ("mask_token_id", "mask_standin_id"))
-    mask = next((i for i in named if i is not None), mask)
-    ends = eos if data.get("eos_token_id") is None else data["eos_token_id"]
-    ends = list(ends) or [eos] if isinstance(ends, (list, tuple)) else [ends]
-    if ends[0] == eos and turn < vocab and turn not in ends:
-        ends.append(turn)
-    return {"mask_id": mask, "eos_ids": tuple(ends)}
+_LLADA_CONSTANTS = {
+    "activation_type": "silu",
+    "alibi": False,
+    "alibi_bias_max": 8.0,
+    "attention_dropout": 0.0,
+    "attention_layer_norm": False,
+    "attention_layer_norm_with_affine": True,
+    "bias_for_layer_norm": False,
+    "block_group_size": 1,
+    "block_type": "llama",
+    "embedding_dropout": 0.0,
+    "flash_attention": False,
+    "include_bias": False,
+    "init_cutoff_factor": None,
+    "init_device": "meta",
+    "init_fn": "mitchell",
+    "init_std": 0.02,
+    "input_emb_norm": False,
+    "layer_norm_type": "rms",
+    "layer_norm_with_affine": True,
+    "mlp_ratio": 4,
+    "multi_query_attention": None,
+    "precision": "amp_bf16",
+    "residual_dropout": 0.0,
+    "rope": True,
+    "rope_full_precision": True,
+    "scale_logits": False,
+    "transformers_version": "4.46.3",
+    "use_cache": False,
+}
+_DREAM_CONSTANTS = {
+    "attention_dropout": 0.0,
+    "bos_token_id": 151643,
+    "hidden_act": "silu",
+    "initializer_range": 0.02,
+    "rope_scaling": None,
+    "sliding_window": None,
+    "transformers_version": "4.46.2",
+    "use_cache": True,
+    "use_mrope": False,
+    "use_sliding_window": False,
+}
+_LLADA_V_CONSTANTS = {
+    "attention_bias": False,
+    "attention_dropout": 0.0,
+    "bos_token_id": 128000,  # as published, left over from another tokenizer; 126080 is in use
+    "hidden_act": "silu",
+    "initializer_range": 0.02,
+    "pretraining_tp": 1,
+    "rope_scaling": None,
+    "use_cache": False,
+}
+_VISION_CONSTANTS = {
+    "add_faster_video": False,
+    "add_time_instruction": False,
+    "faster_token_stride": 10,
+    "force_sample": False,
+    "image_crop_resolution": None,
+    "image_split_resolution": None,
+    "mm_newline_position": "grid",
+    "mm_projector_lr": None,
+    "mm_projector_type": "mlp2x_gelu",
+    "mm_resampler_type": None,
+    "mm_spatial_pool_mode": "bilinear",
+    "mm_spatial_pool_stride": None,
+    "mm_tunable_parts": "mm_vision_tower,mm_mlp_adapter,mm_language_model",
+    "mm_use_im_patch_token": False,
+    "mm_use_im_start_end": False,
+    "mm_vision_select_feature": "patch",
+    "mm_vision_select_layer": -2,
+    "mm_vision_tower_lr": 2e-06,
+    "tokenizer_padding_side": "right",
+    "use_mm_proj": True,
+    "vision_tower_pretrained": None,
+}
+_SIGLIP, _SIGLIP2 = "google/siglip-so400m-patch14-384", "google/siglip2-so400m-patch14-384"
 
 
-def _llada(data: dict[str, Any], vocab: int) -> DenoiserConfig:
-    kv_heads = data.get("n_kv_heads") or (1 if data.get("multi_query_attention") else data["n_heads"])
-    return DenoiserConfig(
-        vocab_size=vocab,
-        d_model=data["d_model"],
-        n_layers=data["n_layers"],
-        n_heads=data["n_heads"],
-        n_kv_heads=kv_heads,
-        mlp_size=data.get("mlp_hidden_size") or data["mlp_ratio"] * data["d_model"],
-        norm_eps=data.get("rms_norm_eps", 1e-5),
-        rope_theta=data.get("rope_theta", 10_000.0),
-        qkv_bias=bool(data.get("include_qkv_bias")),
-        tied_head=bool(data.get("weight_tying")),
-        max_length=data.get("max_sequence_length", 4096),
-        **_ids(data, LLADA_IDS, vocab),
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """Describe how a family is published, and what its config.json leaves to the code."""
+
+    layout: Layout
+    model_type: str
+    architecture: str
+    ids: tuple[int, int, int]  # mask, end of text, end of turn, as published
+    constants: Mapping[str, Any]
+    sees: bool = False
+    logit_shift: bool = False
+    qkv_bias: bool | None = None  # None: config.json or the tensors tell
+    names_mask: bool = True  # False: config.json is silent about mask and padding where they are as published
+    pools: bool = True  # tiled pictures are pooled, whatever config.json says of a pooling mode
+    banned: tuple[int, ...] = ()  # never written
+
+
+FORMS = {
+    "llada": Form(
+        layout=LLADA,
+        model_type="llada",
+        architecture="LLaDAModelLM",
+        ids=LLADA_IDS,
+        constants={
+            "auto_map": {
+                "AutoConfig": "configuration_llada.LLaDAConfig",
+                "AutoModel": "modeling_llada.LLaDAModelLM",
+                "AutoModelForCausalLM": "modeling_llada.LLaDAModelLM",
+            },
+            **_LLADA_CONSTANTS,
+        },
+    ),
+    "dream": Form(
+        layout=LLAMA,
+        model_type="Dream",
+        architecture="DreamModel",
+        ids=DREAM_IDS,
+        constants={
+            "auto_map": {"AutoConfig": "configuration_dream.DreamConfig", "AutoModel": "modeling_dream.DreamModel"},
+            **_DREAM_CONSTANTS,
+        },
+        logit_shift=True,
+        qkv_bias=True,
+    ),
+    "lavida-llada": Form(
+        layout=LLADA,
+        model_type="llava_llada",
+        architecture="LlavaLladaForMaskedDiffusion",
+        ids=LLADA_IDS,
+        constants={**_LLADA_CONSTANTS, **_VISION_CONSTANTS, "mm_pooler_ratio": 2, "mm_vision_tower": _SIGLIP},
+        sees=True,
+    ),
+    "lavida-dream": Form(
+        layout=LLAMA,
+        model_type="llava_dream",
+        architecture="LlavaDreamForMaskedDiffusion",
+        ids=DREAM_IDS,
+        constants={**_DREAM_CONSTANTS, **_VISION_CONSTANTS, "mm_pooler_ratio": 2, "mm_vision_tower": _SIGLIP},
+        sees=True,
+        logit_shift=True,
+        qkv_bias=True,
+    ),
+    "llada-v": Form(
+        layout=LLAMA,
+        model_type="llava_llada",
+        architecture="LlavaLLaDAModelLM",
+        ids=LLADA_IDS,
+        constants={**_LLADA_V_CONSTANTS, **_VISION_CONSTANTS, "mm_vision_tower": _SIGLIP2},
+        sees=True,
+        names_mask=False,
+        pools=False,
+        banned=LLADA_V_BANNED,
+    ),
+}
+# (model_type in small letters, layout) -> the families of the text-only and of the vision-language model. Either type
+# may stand in the file of either: stage 1 brings the base model's.
+FAMILIES = {
+    (kind, layout.name): pair
+    for layout, kinds, pair in (
+        (LLADA, ("llada", "llava_llada"), ("llada", "lavida-llada")),
+        (LLAMA, ("llada", "llava_llada"), ("llada", "llada-v")),  # LLaDA as LLaDA-V names it
+        (LLAMA, ("dream", "llava_dream"), ("dream", "lavida-dream")),
     )
+    for kind in kinds
+}
 
 
-def _llama(
-    data: dict[str, Any], vocab: int, ids: tuple[int, int, int], *, logit_shift: bool, qkv_bias: bool
-) -> DenoiserConfig:
-    return DenoiserConfig(
-        vocab_size=vocab,
-        d_model=data["hidden_size"],
-        n_layers=data["num_hidden_layers"],
-        n_heads=data["num_attention_heads"],
-        n_kv_heads=data.get("num_key_value_heads") or data["num_attention_heads"],
-        mlp_size=data["intermediate_size"],
-        norm_eps=data.get("rms_norm_eps", 1e-6),
-        rope_theta=data.get("rope_theta", 10_000.0),
-        qkv_bias=qkv_bias,
-        tied_head=bool(data.get("tie_word_embeddings")),
-        logit_shift=logit_shift,
-        max_length=data.get("max_position_embeddings", 4096),
-        **_ids(data, ids, vocab),
-    )
+def find_form(family: str) -> Form:
+    """Return how a family is published.
 
-
-def _vision(tower: dict[str, Any], names: Collection[str]) -> VisionConfig:
-    layers = {m[1] for name in names if (m := re.match(r"tower\.encoder\.layers\.(\d+)\.", name))}
-    return VisionConfig(
-        kind="siglip",
-        hidden_size=tower["hidden_size"],
-        image_size=tower["image_size"],
-        cells=tower["image_size"] // tower["patch_size"],
-        # The last layer of the tower is not run, and most checkpoints do not hold it.
-        n_layers=min(len(layers), tower["num_hidden_layers"] - 1) or tower["num_hidden_layers"] - 1,
-        n_heads=tower["num_attention_heads"],
-        mlp_size=tower["intermediate_size"],
-        patch_size=tower["patch_size"],
-        norm_eps=tower.get("layer_norm_eps", 1e-6),
-    )
-
-
-def _tiles(data: dict[str, Any], *, pool: bool) -> TilesConfig:
-    aspect = str(data.get("image_aspect_ratio") or "square")
-    kind = re.fullmatch(r"(square|pad)|anyres(?:_max_(\d+))?", aspect)
-    if not kind:
-        raise CheckpointError(
-            f"config.json has image_aspect_ratio = {aspect!r}, "
-            "and only square, pad, anyres and anyres_max_N are supported"
-        )
-    tiled, unpad = kind[1] is None, data.get("mm_patch_merge_type") == "spatial_unpad"
-    if tiled and not unpad:
-        raise CheckpointError("config.json tiles pictures and merges them flat; only spatial_unpad is supported")
-    pool = pool and tiled  # the low-resolution and stage-1 models keep the 729 cells of their one view
-    _check_fixed(data, _FIXED_POOL if pool else {})
-    return TilesConfig(
-        pinpoints=_pinpoints(data.get("image_grid_pinpoints")) if tiled else (),
-        square=aspect == "pad",
-        pool=pool,
-        unpad=unpad,
-        max_tiles=int(kind[2] or 0),
-    )
-
-
-def _pinpoints(value: Any) -> tuple[tuple[int, int], ...]:
-    """A list of pairs, the same as text, or "(1x1),...,(6x6)" in views of 384 pixels."""
-    span = re.fullmatch(r"\((\d+)x(\d+)\),\.\.\.,\((\d+)x(\d+)\)", value) if isinstance(value, str) else None
-    if span:
-        a, b, c, d = (int(n) for n in span.groups())
-        return tuple((i * 384, j * 384) for i in range(a, c + 1) for j in range(b, d + 1))
-    try:
-        pairs = ast.literal_eval(value) if isinstance(value, str) else value
-        return tuple((int(w), int(h)) for w, h in pairs)
-    except (TypeError, ValueError, SyntaxError):
-        raise CheckpointError(f"config.json has image_grid_pinpoints = {value!r}; give (width, height) pairs") from None
+    Raises:
+        CheckpointError: The family has no layout but our own.
+    """
+    if family not in FORMS:
+        raise CheckpointError(f"{family} has no published layout but its own; only {', '.join(FORMS)} have another")
+    return FORMS[family]

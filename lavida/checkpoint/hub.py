@@ -1,4 +1,4 @@
-"""Where a model lies: a folder on disk, else a download from the Hugging Face hub, of data files only."""
+"""Find a model: a folder on disk, else a download from the Hugging Face hub, of data files only."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ _ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
 def find_checkpoint(path_or_id: str | Path) -> Path:
-    """The folder of a model: a local one wins, else the hub's model of that id, downloaded once and then read offline.
+    """Return the folder of a model: a local one, else the hub's model of that id, downloaded once and then read offline.
 
-    With HF_HUB_OFFLINE=1 no network is used. Raises CheckpointError if there is no such folder or model, or no network.
+    With HF_HUB_OFFLINE=1 no network is used.
+
+    Raises:
+        CheckpointError: There is no such folder or model, or no network.
     """
     name = str(path_or_id)
     folder = Path(name).expanduser()
@@ -61,11 +64,14 @@ def _unreachable(error: OSError) -> str:
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether a cached snapshot holds its configuration and weights: other programs cache single files of a model."""
+    """Return whether a cached snapshot holds configuration and weights: other programs cache single files of a model."""
     if not (folder / "config.json").is_file():
         return False
     index = folder / "model.safetensors.index.json"
     if index.is_file():
-        shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        try:
+            shards = set(json.loads(index.read_bytes())["weight_map"].values())
+        except (ValueError, KeyError, TypeError, AttributeError):  # cut short: fetch it again
+            return False
         return all((folder / shard).is_file() for shard in shards)
     return any((folder / name).is_file() for name in ("model.safetensors", "mm_projector.bin"))

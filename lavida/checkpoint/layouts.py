@@ -1,4 +1,4 @@
-"""Tables of name rules: what each published layout calls our tensors. Pure renaming, no tensor is turned or split.
+"""Names of our tensors in each published layout. Pure renaming: no tensor is transposed or split.
 
 A rule is a pair of templates (ours, theirs); `{i}` stands for a number, `{leaf}` for weight or bias, `{rest}` for
 anything.
@@ -87,33 +87,33 @@ def _rename(name: str, rules: Iterable[tuple[str, str]]) -> str | None:
 
 
 def bare(name: str) -> str:
-    """A tensor's name without what raw dumps of a distributed trainer put before it."""
+    """Return a tensor's name without the prefix that raw dumps of a distributed trainer put before it."""
     return name.removeprefix("module.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """One way of naming tensors; without rules the names are our own."""
+    """Describe one way of naming tensors; without rules the names are our own."""
 
     name: str
     rules: tuple[tuple[str, str], ...] = ()
     unused: tuple[str, ...] = ()
 
     def to_ours(self, name: str) -> str | None:
-        """Our name of their tensor; None if no rule speaks of it."""
+        """Return our name of their tensor; None if no rule covers it."""
         name = bare(name)
         return _rename(name, [(theirs, ours) for ours, theirs in self.rules]) if self.rules else name
 
     def from_ours(self, name: str) -> str | None:
-        """Their name of our tensor; None if the layout has no place for it."""
+        """Return their name of our tensor; None if the layout has no place for it."""
         return _rename(name, self.rules) if self.rules else name
 
     def is_unused(self, name: str) -> bool:
-        """Whether this tensor of theirs may be left out."""
+        """Return whether this tensor of theirs may be left out."""
         return any(_pattern(template).fullmatch(bare(name)) for template in self.unused)
 
 
-# What a published checkpoint holds and we do not read keeps its name, behind a prefix, when it is converted to ours.
+# Tensors of a published checkpoint that we do not read keep their names, behind a prefix, when converted to ours.
 OURS = Layout(name="lavida", unused=(KEPT + "{rest}",))
 LLADA = Layout(name="llada", rules=_LLADA + _LAVIDA, unused=_UNUSED)
 LLAMA = Layout(name="llama", rules=_LLAMA + _LAVIDA, unused=_UNUSED)
@@ -121,7 +121,7 @@ SIGLIP = Layout(name="siglip", rules=_tower(""))  # a tower in a folder of its o
 
 
 def recognise(names: Iterable[str]) -> Layout:
-    """The layout that these tensor names are written in. Raises CheckpointError if it is none we know."""
+    """Return the layout that these tensor names are written in. Raises CheckpointError if it is none we know."""
     names = {bare(name) for name in names}
 
     def known(layout: Layout) -> int:

@@ -1,4 +1,8 @@
-"""Random checkpoints in the published layout of any family, to try every size without weights."""
+"""Random checkpoints in the published layout of any family, to try every size without weights.
+
+Their placeholder tokenizer is a plain byte-level BPE with the special tokens of the family in their places: its words
+mean nothing, but ids, templates and sizes are those of the published one.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +10,78 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor
 
-from lavida.checkpoint.contents import CONFIG, TOWER_CONFIG
-from lavida.checkpoint.families import DREAM_IDS, LLADA_IDS, LLADA_V_BANNED, SO400M
-from lavida.checkpoint.inventory import blueprint
-from lavida.checkpoint.published import FORMS, write_official
-from lavida.checkpoint.standin import DREAM, LLADA, Vocabulary, special_ids, write_tokenizer
-from lavida.checkpoint.writing import new_folder, shard_names, write_index, write_json, write_shard
-from lavida.config import DenoiserConfig, TilesConfig, VisionConfig, VLMConfig
+from lavida.checkpoint.families import DREAM_IDS, FORMS, LLADA_IDS, LLADA_V_BANNED, SO400M
+from lavida.checkpoint.files import (
+    CONFIG,
+    TOWER_CONFIG,
+    new_folder,
+    shard_names,
+    write_index,
+    write_json,
+    write_shard,
+)
+from lavida.checkpoint.inventory import meta_model
+from lavida.checkpoint.official import read_tower, write_official
+from lavida.config import DenoiserConfig, TilesConfig, VLMConfig
 from lavida.errors import RequestError, check_seed
+
+# Single bytes in the order of GPT-2's table, as in both published vocabularies: "!" is 0, a newline 198.
+BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpecialTokens:
+    """List the special tokens of a backbone with their official ids, and name those that have a role."""
+
+    official: dict[str, int]
+    roles: dict[str, str]  # bos, eos, pad, mask -> token
+    turn: str  # ends a turn
+    template: str  # Jinja, for `apply_chat_template`
+    tiny: tuple[str, ...]  # the special tokens that a tiny vocabulary has
+
+
+def _numbered(first: int, names: tuple[str, ...]) -> dict[str, int]:
+    return {name: first + i for i, name in enumerate(names)}
+
+
+_LLADA_NAMED = {
+    **_numbered(126080, ("<|startoftext|>", "<|endoftext|>", "[CLS]", "[gMASK]")),
+    "<|mdm_mask|>": 126336,
+    **_numbered(126340, ("<role>", "</role>", "<|arithmetic_start|>", "<|arithmetic_end|>")),
+    **_numbered(126344, ("<|number_start|>", "<|number_end|>")),
+    **_numbered(126346, ("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")),
+}
+_LLADA_RESERVED = {f"<|reserved_token_{i}|>": 126084 + i for i in range(256) if 126084 + i not in _LLADA_NAMED.values()}
+LLADA = SpecialTokens(
+    official=_LLADA_NAMED | _LLADA_RESERVED,
+    roles={"bos": "<|startoftext|>", "eos": "<|endoftext|>", "pad": "<|endoftext|>", "mask": "<|mdm_mask|>"},
+    turn="<|eot_id|>",
+    # Line ends stand in expressions: Jinja drops a literal one at the end of a template.
+    template="{{ bos_token }}{% for m in messages %}<|start_header_id|>{{ m['role'] }}<|end_header_id|>{{ '\\n\\n' }}"
+    "{{ m['content'] | trim }}<|eot_id|>{% endfor %}<|start_header_id|>assistant<|end_header_id|>{{ '\\n\\n' }}",
+    # The first two reserved tokens are those of infilling: its end, and a place that stays empty.
+    tiny=(*_LLADA_NAMED, "<|reserved_token_0|>", "<|reserved_token_1|>", "<|reserved_token_2|>"),
+)
+_QWEN = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>")
+_QWEN += ("<|box_end|>", "<|quad_start|>", "<|quad_end|>", "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>")
+_QWEN += ("<|image_pad|>", "<|video_pad|>", "<tool_call>", "</tool_call>", "<|fim_prefix|>", "<|fim_middle|>")
+_QWEN += ("<|fim_suffix|>", "<|fim_pad|>", "<|repo_name|>", "<|file_sep|>", "<|beginoftext|>", "<|mask|>")
+DREAM = SpecialTokens(
+    official=_numbered(151643, _QWEN),
+    roles={"bos": "<|beginoftext|>", "eos": "<|endoftext|>", "pad": "<|endoftext|>", "mask": "<|mask|>"},
+    turn="<|im_end|>",
+    template="{% if messages[0]['role'] != 'system' %}"
+    "{{ '<|im_start|>system\\nYou are a helpful assistant.<|im_end|>\\n' }}{% endif %}"
+    "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\\n' + m['content'] + '<|im_end|>\\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}",
+    tiny=("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|beginoftext|>", "<|mask|>"),
+)
 
 SCALES = ("tiny", "8b")
 SHARD = 2_000_000_000  # bytes, and about the memory that writing takes
@@ -26,10 +90,10 @@ _TAPE = 2**24 + 43  # random numbers; an odd count, so that no two tensors read 
 
 @dataclass(frozen=True, kw_only=True)
 class _Recipe:
-    """What a family is made of."""
+    """Describe the models of a family."""
 
     family: str
-    vocabulary: Vocabulary
+    tokens: SpecialTokens
     denoiser: DenoiserConfig  # at the published size
     tiles: TilesConfig | None = None
 
@@ -62,29 +126,37 @@ _DREAM_7B = DenoiserConfig(
 _LLADA_V_8B = replace(_LLADA_8B, max_length=16384, banned_ids=LLADA_V_BANNED)
 _SQUARES = tuple((384 * i, 384 * j) for i in range(1, 7) for j in range(1, 7))
 _HD = TilesConfig(pinpoints=((384, 768), (768, 384), (768, 768), (1152, 384), (384, 1152)))
-_LAVIDA = _Recipe(family="lavida-llada", vocabulary=LLADA, denoiser=_LLADA_8B, tiles=_HD)
+_LAVIDA = _Recipe(family="lavida-llada", tokens=LLADA, denoiser=_LLADA_8B, tiles=_HD)
 RECIPES = {
     "lavida-llada": _LAVIDA,
-    "lavida-dream": _Recipe(family="lavida-dream", vocabulary=DREAM, denoiser=_DREAM_7B, tiles=_HD),
+    "lavida-dream": _Recipe(family="lavida-dream", tokens=DREAM, denoiser=_DREAM_7B, tiles=_HD),
     # Infilling and reasoning were trained further, and look the same.
     "lavida-fim": _LAVIDA,
     "lavida-reason": _LAVIDA,
     "lavida-lowres": replace(_LAVIDA, tiles=TilesConfig(pool=False, unpad=False)),
     "llada-v": _Recipe(
         family="llada-v",
-        vocabulary=LLADA,
+        tokens=LLADA,
         denoiser=_LLADA_V_8B,
         tiles=TilesConfig(pinpoints=_SQUARES, pool=False, max_tiles=4),
     ),
-    "llada": _Recipe(family="llada", vocabulary=LLADA, denoiser=_LLADA_8B),
-    "dream": _Recipe(family="dream", vocabulary=DREAM, denoiser=_DREAM_7B),
+    "llada": _Recipe(family="llada", tokens=LLADA, denoiser=_LLADA_8B),
+    "dream": _Recipe(family="dream", tokens=DREAM, denoiser=_DREAM_7B),
 }
 
 
 def make_random(family: str, scale: str, out: str | Path, *, seed: int = 0) -> None:
     """Write a random checkpoint in bfloat16 to the new folder `out`, shard by shard.
 
-    Raises RequestError for an unknown family or scale, CheckpointError if `out` exists or cannot be written.
+    Args:
+        family: One of RECIPES.
+        scale: One of SCALES.
+        out: Must not exist.
+        seed: Of the random numbers, which repeat after 16.8 million.
+
+    Raises:
+        RequestError: The family or scale is unknown.
+        CheckpointError: `out` exists or cannot be written.
     """
     check_seed(seed)
     if family not in RECIPES:
@@ -98,31 +170,19 @@ def make_random(family: str, scale: str, out: str | Path, *, seed: int = 0) -> N
         write_json(folder / CONFIG, data)
         if tower:
             write_json(folder / TOWER_CONFIG, tower)
-        write_tokenizer(folder, recipe.vocabulary, official=official, max_length=config.denoiser.max_length)
+        write_placeholder_tokenizer(folder, recipe.tokens, official=official, max_length=config.denoiser.max_length)
         _write_weights(folder, config, seed)
 
 
 def random_config(family: str, scale: str) -> VLMConfig:
-    """The configuration of a family at a scale."""
+    """Return the configuration of a family at a scale."""
     recipe = RECIPES[family]
     denoiser = recipe.denoiser if scale == "8b" else _shrunk(recipe)
-    sizes = SO400M if scale == "8b" else SO400M | _TINY_TOWER
-    vision = VisionConfig(
-        kind="siglip",
-        hidden_size=sizes["hidden_size"],
-        image_size=sizes["image_size"],
-        cells=sizes["image_size"] // sizes["patch_size"],
-        n_layers=sizes["num_hidden_layers"] - 1,
-        n_heads=sizes["num_attention_heads"],
-        mlp_size=sizes["intermediate_size"],
-        patch_size=sizes["patch_size"],
-        norm_eps=sizes["layer_norm_eps"],
-    )
     if recipe.tiles is None:
         return VLMConfig(denoiser=denoiser, family=recipe.family)
     return VLMConfig(
         denoiser=denoiser,
-        vision=vision,
+        vision=read_tower(SO400M if scale == "8b" else SO400M | _TINY_TOWER, ()),
         tiles=recipe.tiles,
         projector_hidden=denoiser.d_model,
         family=recipe.family,
@@ -133,9 +193,9 @@ _TINY_TOWER = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 
 
 
 def _shrunk(recipe: _Recipe) -> DenoiserConfig:
-    """A few layers, and a vocabulary of bytes and special tokens with some rows to spare, as published."""
-    special = special_ids(recipe.vocabulary, official=False)
-    name_of = {i: token for token, i in recipe.vocabulary.official.items()}
+    """Return a few layers, and a vocabulary of bytes and special tokens with some rows to spare, as published."""
+    special = special_ids(recipe.tokens, official=False)
+    name_of = {i: token for token, i in recipe.tokens.official.items()}
     big = recipe.denoiser
     return replace(
         big,
@@ -146,14 +206,43 @@ def _shrunk(recipe: _Recipe) -> DenoiserConfig:
         n_kv_heads=4 * big.n_kv_heads // big.n_heads or 1,
         mlp_size=160,
         mask_id=special[name_of[big.mask_id]],
-        eos_ids=[special[name_of[i]] for i in big.eos_ids],
-        banned_ids=[special[name_of[i]] for i in big.banned_ids],
+        eos_ids=tuple(special[name_of[i]] for i in big.eos_ids),
+        banned_ids=tuple(special[name_of[i]] for i in big.banned_ids),
     )
+
+
+def special_ids(tokens: SpecialTokens, *, official: bool) -> dict[str, int]:
+    """Return the special tokens with their ids: the official ones, or in a tiny vocabulary those behind the bytes."""
+    return tokens.official if official else _numbered(len(BYTES), tokens.tiny)
+
+
+def write_placeholder_tokenizer(folder: Path, tokens: SpecialTokens, *, official: bool, max_length: int) -> None:
+    """Write `tokenizer.json` and `tokenizer_config.json`; words that no text becomes fill the ids between."""
+    special = special_ids(tokens, official=official)
+    ids = {token: i for i, token in enumerate(BYTES)}
+    taken = set(special.values())
+    ids |= {f"\u0120w{i}": i for i in range(len(BYTES), max(taken)) if i not in taken}
+    ids |= special
+    backend = Tokenizer(models.BPE(vocab=ids, merges=[]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    backend.decoder = decoders.ByteLevel()
+    backend.add_special_tokens(sorted(special, key=special.__getitem__))
+    backend.save(str(folder / "tokenizer.json"))
+    config: dict[str, Any] = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        **{f"{role}_token": token for role, token in tokens.roles.items()},
+        "add_bos_token": False,
+        "add_eos_token": False,
+        "clean_up_tokenization_spaces": False,
+        "model_max_length": max_length,
+        "chat_template": tokens.template,
+    }
+    write_json(folder / "tokenizer_config.json", config)
 
 
 def _write_weights(folder: Path, config: VLMConfig, seed: int) -> None:
     layout = FORMS[config.family].layout
-    shapes = {layout.from_ours(n): tuple(t.shape) for n, t in blueprint(config, ()).state_dict().items()}
+    shapes = {layout.from_ours(n): tuple(t.shape) for n, t in meta_model(config, ()).state_dict().items()}
     if config.vision:  # published files hold the norm that follows the last layer, which nothing reads
         norm = "model.vision_tower.vision_tower.vision_model.post_layernorm."
         shapes |= {norm + leaf: (config.vision.hidden_size,) for leaf in ("weight", "bias")}
@@ -167,7 +256,7 @@ def _write_weights(folder: Path, config: VLMConfig, seed: int) -> None:
 
 
 def _shards(shapes: dict[str, tuple[int, ...]]) -> Iterator[list[str]]:
-    """Names of tensors, as many together as fit into one file."""
+    """Yield names of tensors, as many together as fit into one file."""
     held: list[str] = []
     n_bytes = 0
     for name, shape in shapes.items():
@@ -180,7 +269,7 @@ def _shards(shapes: dict[str, tuple[int, ...]]) -> Iterator[list[str]]:
 
 
 class _Tape:
-    """Normal numbers that are read over and over: drawing billions of them would take longer than writing them."""
+    """Repeat normal numbers: drawing billions of them would take longer than writing them."""
 
     def __init__(self, length: int, seed: int, std: float) -> None:
         generator = torch.Generator().manual_seed(seed)
@@ -188,7 +277,7 @@ class _Tape:
         self._at = 0
 
     def read(self, name: str, shape: tuple[int, ...]) -> Tensor:
-        """A tensor of bfloat16: ones for the scale of a norm, everything else goes on where the tape is."""
+        """Return a tensor of bfloat16: ones for the scale of a norm, else the next numbers of the tape."""
         if len(shape) == 1 and name.endswith("weight"):
             return torch.ones(shape, dtype=torch.bfloat16)
         flat = torch.empty(prod(shape), dtype=torch.bfloat16)

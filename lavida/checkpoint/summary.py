@@ -1,4 +1,4 @@
-"""What a checkpoint is, in figures that its headers tell."""
+"""Facts about a checkpoint, from the headers of its files."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from typing import Any
 
 import torch
 
-from lavida.checkpoint.contents import Contents, Stored
-from lavida.checkpoint.inventory import Match, blueprint
-from lavida.checkpoint.read import DTYPES, Target
+from lavida.checkpoint.inventory import FLOATS, Contents, Match, Stored, meta_model
+from lavida.checkpoint.io import Target
 from lavida.config import VLMConfig
 from lavida.errors import ConfigError
 from lavida.model import placement
 from lavida.nn.quant import QuantLinear
 
-# What a tensor's name begins with -> the part of the model that it is counted to
+# How a tensor's name begins -> the part of the model that it is counted with
 _PARTS = {
     "tower.": "vision tower",
     "denoiser.embedding.": "embeddings",
@@ -26,7 +25,7 @@ _PARTS = {
 
 
 def summarise(contents: Contents, config: VLMConfig, found: Match) -> dict[str, Any]:
-    """Family, sizes, ids, tensors and memory as plain values; bytes are those of the tensors that are loaded."""
+    """Return family, sizes, ids, tensors and memory as plain values; bytes are those of the tensors that are loaded."""
     parts: Counter[str] = Counter()
     dtypes: Counter[str] = Counter()
     for name, stored in found.matched.items():
@@ -71,30 +70,30 @@ def _picture(config: VLMConfig) -> dict[str, Any] | None:
 
 
 def _memory(config: VLMConfig, tensors: dict[str, Stored]) -> dict[str, int | None]:
-    """Bytes of the weights, as stored, in float32 and packed, and of keys and values for 1000 tokens of a prompt.
+    """Return bytes of the weights as stored, in float32 and packed, and of the cache for 1000 tokens of a prompt.
 
-    None for packed weights that the sizes of the model do not allow.
+    None stands for packed weights that the sizes of the model do not allow.
     """
     denoiser = config.denoiser
     keys_and_values = 2 * denoiser.n_layers * denoiser.n_kv_heads * denoiser.head_dim
     stored, count = sum(s.n_bytes for s in tensors.values()), sum(s.count for s in tensors.values())
     width = stored / count if count else 0
-    layers = placement.quantize(blueprint(config, tensors), "int8")  # the same for every kind
+    layers = placement.quantize(meta_model(config, tensors), "int8")  # the same for every kind
     packed = {name: _packed(tensors, dict.fromkeys(layers, kind)) for name, kind in placement.KINDS.items()}
     prompt = round(1000 * keys_and_values * width)
     return {"as_stored": stored, "float32": 4 * count, **packed, "prompt_of_1000": prompt}
 
 
 def _packed(tensors: dict[str, Stored], layers: dict[str, type[QuantLinear]]) -> int | None:
-    """Bytes of the tensors as stored, but for the layers that are packed as they are read."""
-    target, dtypes = Target(packed=layers, device=torch.device("meta")), {word: dtype for dtype, word in DTYPES.items()}
+    """Return bytes of the tensors as stored, except for the layers that are packed as they are read."""
+    target = Target(packed=layers, device=torch.device("meta"))
     total = 0
     for name, stored in tensors.items():
-        if name.removesuffix(".weight") not in layers or stored.dtype not in dtypes:
+        if name.removesuffix(".weight") not in layers or stored.dtype not in FLOATS:
             total += stored.n_bytes
             continue
         try:
-            pieces = target.place(name, torch.empty(stored.shape, dtype=dtypes[stored.dtype], device="meta"))
+            pieces = target.place(name, torch.empty(stored.shape, dtype=FLOATS[stored.dtype], device="meta"))
         except ConfigError:  # rows of odd length in 4 bits
             return None
         total += sum(piece.nbytes for piece in pieces.values())
@@ -102,6 +101,6 @@ def _packed(tensors: dict[str, Stored], layers: dict[str, type[QuantLinear]]) ->
 
 
 def _code(contents: Contents) -> list[str]:
-    """Code that a checkpoint brings or asks for; it is never run."""
+    """Return names of the code that a checkpoint brings or asks for; it is never run."""
     asked = ["auto_map"] if contents.data.get("auto_map") else []
     return asked + sorted(p.name for p in contents.folder.glob("*.py"))

@@ -43,6 +43,7 @@ def report(table: Table, model: Model, out: Path | None) -> None:
     from lavida.decode.budget import QUALITIES, Wish, choose_setting
     from lavida.decode.calibration import keep_table
 
+    assert model.folder is not None and table.quality is not None  # `lavida.calibrate.calibrate` refuses others
     kept, length = keep_table(table, model.folder), table.quality.length
     for name in QUALITIES:
         chosen = choose_setting(Wish(quality=name), table, table.speeds[-1], length=length, pictures=1)

@@ -42,8 +42,7 @@ def choose(
     **options: Any,
 ) -> int:
     """Compare answers by their likelihoods: probability among them and its standard error, the likeliest first."""
-    from lavida.checkpoint.contents import survey
-    from lavida.checkpoint.inventory import read_config
+    from lavida.checkpoint.inventory import read_config, survey
     from lavida.checkpoint.named import find_model
     from lavida.cli.picture import open_one
 

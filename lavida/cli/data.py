@@ -33,7 +33,7 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object, every broke
 
 @app.callback(context_settings={"help_option_names": ["-h", "--help"]})
 def data() -> None:
-    """Data sets."""
+    """Check data sets."""
 
 
 @app.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -53,8 +53,7 @@ def check(
     """
     if workers < 0 or (max_length is not None and max_length < 1):
         raise RequestError("--workers must be 0 or more and --max-length 1 or more")
-    from lavida.checkpoint.contents import survey
-    from lavida.checkpoint.inventory import read_config
+    from lavida.checkpoint.inventory import read_config, survey
     from lavida.checkpoint.named import find_model, tokenizer_of
     from lavida.cli.main import complain
     from lavida.data.check import check as examine
@@ -72,7 +71,7 @@ def check(
 
 
 def as_text(facts: dict[str, Any]) -> str:
-    """The facts of `Report.to_json` as lines for a reader."""
+    """Format the facts of `Report.to_json` as lines for a reader."""
     lines = [f"{facts['source']}: {facts['samples']} samples, {facts['usable']} of them usable"]
     if facts["usable"]:
         tokens = facts["tokens"]
@@ -91,7 +90,7 @@ def as_text(facts: dict[str, Any]) -> str:
 
 
 def _watched(found: Iterable[Any]) -> Iterable[Any]:
-    """A bar on standard error, if someone is there to see it."""
+    """Show a progress bar on standard error, if that is a terminal."""
     from rich.console import Console
     from rich.progress import track
 

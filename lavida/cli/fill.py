@@ -43,8 +43,7 @@ def fill(
 ) -> int:
     """Fill the holes of a text with what fits the picture and both sides of them; each with its alternatives."""
     from lavida import api
-    from lavida.checkpoint.contents import survey
-    from lavida.checkpoint.inventory import read_config
+    from lavida.checkpoint.inventory import read_config, survey
     from lavida.checkpoint.named import find_model
     from lavida.cli.picture import open_one
 

@@ -16,15 +16,14 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
 def inspect(model: Model, json: Json = False) -> int:
     """Family, parameters, token ids, tensors and memory of a checkpoint; exit code 2 if it does not load."""
-    from lavida.checkpoint.contents import survey
-    from lavida.checkpoint.inventory import blueprint, match, read_config
+    from lavida.checkpoint.inventory import match, meta_model, read_config, survey
     from lavida.checkpoint.named import find_model
     from lavida.checkpoint.summary import summarise
     from lavida.cli.main import complain
 
     contents = survey(find_model(model))
     config = read_config(contents)
-    found = match(contents, blueprint(config, contents.tensors))
+    found = match(contents, meta_model(config, contents.tensors))
     facts = summarise(contents, config, found)
     print(json_text.dumps(facts, indent=1) if json else as_text(facts))
     try:

@@ -1,9 +1,9 @@
-"""An automaton held against a canvas: what each open position may be, and which tokens go together.
+"""Hold an automaton against a canvas: which tokens each open position may take, and which of them go together.
 
-For a half-written canvas, F_i are the states that some writing of the positions before i leads to, B_i those from which
-some writing of the positions from i on ends well. Token v fits at an open position i alone if it leads from F_i to
-B_(i+1). Several tokens chosen at once need not fit together; then the likeliest that do are found by the Viterbi
-algorithm over positions and states (as DINGO does for whole blocks, arXiv 2505.23061).
+For a canvas in which some positions are masked, F_i are the states that some filling of the positions before i leads
+to, B_i those from which some filling of the positions from i on is accepted. Token v fits at an open position i alone
+if it leads from F_i to B_(i+1). Several tokens chosen at once need not fit together; then the likeliest that do are
+found by the Viterbi algorithm over positions and states (as DINGO does for whole blocks, arXiv 2505.23061).
 
 End tokens lead from every accepting state to a last one, which they do not leave: a canvas ends in an accepting state
 at its edge, or in padding.
@@ -11,8 +11,9 @@ at its edge, or in padding.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Hashable
+from copy import copy
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -20,16 +21,24 @@ from torch import Tensor
 
 from lavida.config import DenoiserConfig
 from lavida.constrain.language import Language
+from lavida.constrain.nfa import Array
 from lavida.constrain.tokens import TokenAutomaton
 from lavida.errors import RequestError
 from lavida.text.tokenizer import Vocabulary
 
-Array = np.ndarray[Any, Any]
 _WORST = 1e30  # stands for infinity
 
 
 class CanvasConstraint:
-    """A `decode.constraint.Constraint`: a text of the automaton, and behind it nothing but end tokens."""
+    """Implement `lavida.constrain.base.Constraint`: a text of the automaton, and behind it nothing but end tokens.
+
+    Args:
+        automaton: The token sequences of the language.
+        vocab_size: V, the tokens of the model; ids that the automaton does not know are never written.
+        mask_id: The mask token.
+        eos_ids: The end tokens, which pad the canvas.
+        banned: Ids that are never written, but may be given.
+    """
 
     def __init__(
         self,
@@ -40,7 +49,6 @@ class CanvasConstraint:
         eos_ids: Collection[int],
         banned: Collection[int] = (),
     ) -> None:
-        """`banned` ids are never written, but may be given; ids from the automaton's last one on are never either."""
         last, ends = len(automaton.final), np.flatnonzero(automaton.final)
         end_kind = int(automaton.class_of.max(initial=0)) + 1
         self._empty, self._mask_id = last == 0, mask_id
@@ -61,7 +69,7 @@ class CanvasConstraint:
         self._seen: tuple[Array, Array, Array] | None = None
 
     def check(self, ids: Tensor) -> None:
-        """Raises RequestError if the canvas [L] cannot be completed, naming the shortest that can."""
+        """Raise RequestError if the canvas [L] cannot be completed, naming the shortest that can."""
         if self._empty:
             raise RequestError("the constraint allows no text at all; loosen it")
         _, forward, _ = self._reach(_array(ids))
@@ -78,7 +86,7 @@ class CanvasConstraint:
         raise RequestError("no text that the constraint allows fits what the canvas holds; change it or its length")
 
     def allowed(self, ids: Tensor, rows: Tensor) -> Tensor:
-        """Bool [n, V]: the tokens that lead from F_i to B_(i+1)."""
+        """Return the tokens that lead from F_i to B_(i+1) at each of the open positions `rows` [n], as bool [n, V]."""
         _, forward, backward = self._reach(_array(ids))
         fits = np.zeros((len(rows), len(self._first)), bool)
         for fit, i in zip(fits, rows.tolist(), strict=True):
@@ -87,7 +95,7 @@ class CanvasConstraint:
         return torch.from_numpy(fits[:, self._writes])
 
     def commit(self, ids: Tensor, rows: Tensor, candidates: Tensor, chosen: Tensor, logits: Tensor) -> Tensor:
-        """The candidates of the chosen rows if they go together, else the likeliest tokens that do."""
+        """Return the candidates of the chosen rows if they go together, else the likeliest tokens that do."""
         if not len(chosen):
             return candidates[chosen]
         canvas, forward, backward = self._reach(_array(ids))
@@ -104,7 +112,7 @@ class CanvasConstraint:
         return torch.tensor(picked, dtype=candidates.dtype, device=candidates.device)
 
     def shortest(self) -> int | None:
-        """Tokens of the shortest text that can be written; None if there is none."""
+        """Return the number of tokens of the shortest text that can be written; None if there is none."""
         states, seen, length = np.arange(len(self._ends)) == 0, np.zeros(len(self._ends), bool), 0
         while not (states & self._ends).any():
             seen |= states
@@ -116,7 +124,7 @@ class CanvasConstraint:
         return length
 
     def _edges(self, states: Array, token: int, goals: Array | None = None) -> Array:
-        """Edges [E'] that leave `states` by a given token, or at an open position (the mask) by any; into `goals`."""
+        """Return the edges [E'] out of `states`, into `goals`, that a token takes; a mask token takes any."""
         edges = self._open if token == self._mask_id else self._of_kind[self._class_of[token]]
         live = states[self._source[edges]]
         if goals is not None:
@@ -124,7 +132,7 @@ class CanvasConstraint:
         return edges[live]
 
     def _forward(self, ids: Array, start: Array) -> Array:
-        """F of the positions behind a part of the canvas [n], and of that before it: bool [n + 1, S]."""
+        """Return F of the positions of a part of the canvas [n] and of the one behind it, as bool [n + 1, S]."""
         states = np.zeros((len(ids) + 1, len(start)), bool)
         states[0] = start
         for i, token in enumerate(ids.tolist()):
@@ -140,21 +148,23 @@ class CanvasConstraint:
         return states
 
     def _reach(self, ids: Array) -> tuple[Array, Array, Array]:
-        """The canvas, F and B, both bool [L + 1, S]; what the canvas seen before tells of this one is taken over."""
-        if self._seen is None or len(self._seen[0]) != len(ids):
+        """Return the canvas [L], F and B, both bool [L + 1, S]; only what changed since the last canvas is computed."""
+        seen = self._seen  # read and written at once: several threads may share a constraint
+        if seen is None or len(seen[0]) != len(ids):
             start = np.arange(len(self._ends)) == 0
-            self._seen = ids.copy(), self._forward(ids, start), self._backward(ids, self._ends)
-        before, forward, backward = self._seen
+            seen = ids.copy(), self._forward(ids, start), self._backward(ids, self._ends)
+        before, forward, backward = seen
         changed = np.flatnonzero(before != ids)
         if len(changed):
             first, last = changed[0], changed[-1] + 1
             forward = np.concatenate((forward[:first], self._forward(ids[first:], forward[first])))
             backward = np.concatenate((self._backward(ids[:last], backward[last]), backward[last + 1 :]))
-            self._seen = ids.copy(), forward, backward
-        return self._seen
+            seen = ids.copy(), forward, backward
+        self._seen = seen
+        return seen
 
     def _best_of_kind(self, weights: Array) -> Array:
-        """The weight of each class's likeliest token: [n, classes] of [n, V]."""
+        """Return the weight of each class's likeliest token, [n, classes], from weights [n, V]."""
         best = np.full((len(weights), len(self._first)), -_WORST)
         kinds = np.flatnonzero(np.diff(self._first))
         if len(kinds):
@@ -166,7 +176,7 @@ class CanvasConstraint:
         return int(tokens[weights[tokens].argmax()])
 
     def _likeliest(self, ids: Array, forward: Array, backward: Array, rows: Array, best: Array) -> dict[int, int]:
-        """The classes of the rows on the path of the largest total weight; other open positions count nothing."""
+        """Return the classes of the rows on the path of the largest total weight; other positions weigh nothing."""
         first, last = int(rows.min()), int(rows.max())
         index = {int(row): n for n, row in enumerate(rows)}
         value = np.where(forward[first], 0.0, -np.inf)
@@ -193,14 +203,27 @@ class CanvasConstraint:
 def constraint_of(
     language: Language, vocabulary: Vocabulary, denoiser: DenoiserConfig, banned: Collection[int] = ()
 ) -> CanvasConstraint:
-    """A language on the canvas of a model, which never writes `banned`. Raises RequestError."""
-    return CanvasConstraint(
-        language.automaton(vocabulary),
-        vocab_size=denoiser.vocab_size,
-        mask_id=denoiser.mask_id,
-        eos_ids=denoiser.eos_ids,
-        banned=banned,
-    )
+    """Return the constraint of a language on the canvas of a model, which never writes `banned`.
+
+    The second call with the same arguments is cheap. Raises RequestError if the language makes no automaton.
+    """
+    ids = tuple(denoiser.eos_ids), tuple(banned)
+    make = _constraint if isinstance(language, Hashable) else _constraint.__wrapped__
+    # Requests share its tables, but each remembers its own canvas.
+    return copy(make(language, vocabulary, denoiser.vocab_size, denoiser.mask_id, *ids))
+
+
+@lru_cache(maxsize=16)
+def _constraint(
+    language: Language,
+    vocabulary: Vocabulary,
+    vocab_size: int,
+    mask_id: int,
+    eos_ids: tuple[int, ...],
+    banned: tuple[int, ...],
+) -> CanvasConstraint:
+    automaton = language.automaton(vocabulary)
+    return CanvasConstraint(automaton, vocab_size=vocab_size, mask_id=mask_id, eos_ids=eos_ids, banned=banned)
 
 
 def _array(values: Tensor) -> Array:

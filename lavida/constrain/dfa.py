@@ -1,4 +1,4 @@
-"""From a term to the smallest deterministic automaton over bytes, within fixed bounds on size and work.
+"""Compile a term to the smallest deterministic automaton over bytes, within fixed bounds on size and work.
 
 The library that was tried does not keep every text of a language: outlines-core 0.2.14 takes the first alternative
 that matches (of `a|ab` only "a" is left) and loses all but the first of `é+`. A request is to be refused only if there
@@ -9,31 +9,47 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from functools import cache, lru_cache
 
 import numpy as np
 
-from lavida.constrain.grammar import SURROGATES, Alt, Both, Chars, Listed, Multiple, Ranges, Repeat, Seq, Term
+from lavida.constrain.anchors import FIRST_MARK, anchor_table
+from lavida.constrain.grammar import (
+    ANY_NUMBER,
+    SURROGATES,
+    Alt,
+    Anchored,
+    Both,
+    Chars,
+    Listed,
+    Mark,
+    Multiple,
+    Placed,
+    Ranges,
+    Repeat,
+    Seq,
+    Term,
+    capped,
+)
+from lavida.constrain.nfa import Array, Budget, Nfa, TooComplexError
 from lavida.errors import RequestError
 
-MOST_PARTS = 40_000  # states of the nondeterministic automaton
-MOST_STATES = 8_000
-MOST_WORK = 500_000  # states looked at while subsets are made; bounds the time to about a second
-
-Array = np.ndarray[Any, Any]
+CAPS = (256, 64, 24, 8, 3)  # repetitions that are tried in turn where all of them make too large an automaton
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Dfa:
-    """State 0 is the start; every state is reachable and can still end well. No state at all: the empty language."""
+    """Hold an automaton over bytes; no state at all means the empty language.
+
+    State 0 is the start; every state can be reached, and from every state an end can be reached.
+    """
 
     next: Array  # int32 [S, K]: the state after a byte of class k, -1 = none
     class_of: Array  # uint8 [256]: the class of each byte
     final: Array  # bool [S]
 
     def accepts(self, text: str) -> bool:
-        """Whether a text is in the language."""
+        """Tell whether a text is in the language."""
         state = 0 if len(self.final) else -1
         for byte in text.encode("utf-8", "surrogatepass"):
             if state < 0:
@@ -43,34 +59,50 @@ class Dfa:
 
 
 def compile_term(term: Term) -> Dfa:
-    """The automaton of a term. Raises RequestError if it is too large."""
+    """Compile a term. Raises RequestError if its automaton is too large."""
     try:
-        nfa = _Nfa()
-        end = nfa.add(term, 0)
+        return _compiled(term, Budget())
     except RecursionError:
         raise RequestError("the constraint is nested too deeply; write it flatter") from None
-    return _minimal(*_subsets(nfa, end))
 
 
-class _Nfa:
-    """Thompson's automaton: from each state some free moves and some on a range of bytes."""
+def compile_capped(term: Term) -> Iterator[Dfa]:
+    """Yield automata of a term, each without texts that the one before has: longer ones, by how often parts repeat.
 
-    def __init__(self) -> None:
-        self.free: list[list[int]] = [[]]
-        self.moves: list[list[tuple[int, int, int]]] = [[]]  # first byte, last byte, state
-        self._closures: dict[int, tuple[int, ...]] = {}
+    Only those that are small enough are yielded. Raises TooComplexError at the end, if they do not suffice.
+    """
+    narrower = term
+    for most in (None, *CAPS):
+        if most is not None:
+            before, narrower = narrower, capped(term, most)
+            if narrower == before:
+                continue
+        try:
+            found = compile_term(narrower)
+        except TooComplexError as error:
+            last = error
+        else:
+            yield found
+            last = TooComplexError()
+    raise last
+
+
+def _compiled(term: Term, budget: Budget) -> Dfa:
+    nfa = _ByteNfa(budget)
+    end = nfa.add(term, start := nfa.state())
+    return minimal(*nfa.table(start, end))
+
+
+class _ByteNfa(Nfa):
+    """Hold Thompson's automaton of a term; labels are ranges of bytes."""
+
+    def __init__(self, budget: Budget) -> None:
+        super().__init__(budget)
+        self._labels: dict[tuple[int, int], int] = {}
         self._known: dict[int, tuple[Term, Dfa]] = {}
-        self._work = 0
-
-    def state(self) -> int:
-        if len(self.free) >= MOST_PARTS:
-            raise _too_large()
-        self.free.append([])
-        self.moves.append([])
-        return len(self.free) - 1
 
     def add(self, term: Term, start: int) -> int:
-        """Write a term behind a state; the state at its end, which has no moves yet."""
+        """Write a term behind a state; return the state at its end, which has no moves yet."""
         match term:
             case Chars(ranges):
                 return self._chars(ranges, start)
@@ -81,21 +113,31 @@ class _Nfa:
             case Alt(parts):
                 end = self.state()
                 for part in parts:
-                    self.free[self.add(part, self._after(start))].append(end)
+                    self.skip(self.add(part, self.after(start)), end)
                 return end
             case Repeat():
                 return self._repeat(term, start)
             case Listed():
                 return self._listed(term, start)
-            case Both() | Multiple():
-                return self._embed(self._compiled(term), start)
+            case Mark(asserts):
+                self._read(start, FIRST_MARK + asserts, FIRST_MARK + asserts, end := self.state())
+                return end
+        return self._embed(self._made(term), start, silent=isinstance(term, Anchored))
 
-    def _after(self, start: int) -> int:
-        self.free[start].append(state := self.state())
-        return state
+    def table(self, start: int, end: int) -> tuple[Array, Array, Array]:
+        """Return transitions [S, K], byte classes [256] and final states [S] of the deterministic automaton."""
+        edges = sorted({0, 256, *(edge for low, high in self._labels for edge in (low, high + 1))})
+        first = {edge: k for k, edge in enumerate(edges)}
+        members = [range(first[low], first[high + 1]) for low, high in self._labels]
+        follow, final = self.determinise(start, end, members, len(edges) - 1)
+        return follow, np.repeat(np.arange(len(edges) - 1), np.diff(edges)).astype(np.uint8), final
+
+    def _read(self, start: int, low: int, high: int, end: int) -> None:
+        self.link(start, self._labels.setdefault((low, high), len(self._labels)), end)
 
     def _chars(self, ranges: Ranges, start: int) -> int:
         end, tails = self.state(), {}
+        self.budget.spend(len(ranges))
         for low, high in ranges:
             for spans in _spans(low, high):
                 here = end
@@ -103,85 +145,88 @@ class _Nfa:
                     tail = spans[depth:]
                     if tail not in tails:
                         tails[tail] = self.state()
-                        self.moves[tails[tail]].append((*spans[depth], here))
+                        self._read(tails[tail], *spans[depth], here)
                     here = tails[tail]
-                self.moves[start].append((*spans[0], here))
+                self._read(start, *spans[0], here)
         return end
 
     def _repeat(self, term: Repeat, start: int) -> int:
         if term.most is not None and term.least > term.most:
             return self.state()
         for _ in range(term.least):
-            start = self.add(term.part, self._after(start))
+            start = self.add(term.part, self.after(start))
         end = self.state()
-        if term.most is None:
-            loop = self._after(start)
-            self.free[loop].append(end)
-            self.free[self.add(term.part, self._after(loop))].append(loop)
+        if term.most is None or term.most >= ANY_NUMBER:
+            loop = self.after(start)
+            self.skip(loop, end)
+            self.skip(self.add(term.part, self.after(loop)), loop)
             return end
         for _ in range(term.most - term.least):
-            self.free[start].append(end)
-            start = self.add(term.part, self._after(start))
-        self.free[start].append(end)
+            self.skip(start, end)
+            start = self.add(term.part, self.after(start))
+        self.skip(start, end)
         return end
 
     def _listed(self, term: Listed, start: int) -> int:
-        """One path on which nothing was written yet and one on which something was; a part is entered from both."""
-        none, some = self._after(start), self.state()
+        """Keep a state for each number of parts written so far; the last stands for more as well."""
+        least = term.least if term.least > sum(term.needed) else 0
+        most = term.most if term.most is not None and term.most < len(term.parts) else None
+        last = max(least, 1) if most is None else most
+        here = {0: self.after(start)}
         for part, needed in zip(term.parts, term.needed, strict=True):
-            entry = self._after(none)
-            self.free[self.add(term.between, self._after(some))].append(entry)
-            next_none, next_some = self.state(), self.state()
-            self.free[self.add(part, entry)].append(next_some)
-            if not needed:
-                self.free[none].append(next_none)
-                self.free[some].append(next_some)
-            none, some = next_none, next_some
-        end = self._after(none)
-        self.free[some].append(end)
+            entries: dict[int, int] = {}  # of the part, by the number that it leads to
+            for n, state in here.items():
+                if n != most:
+                    entry = entries.setdefault(min(n + 1, last), self.state())
+                    self.skip(self.add(term.between, self.after(state)) if n else state, entry)
+            behind = {} if needed else {n: self.after(state) for n, state in here.items()}
+            for n, entry in entries.items():
+                written = self.add(part, self.after(entry))
+                self.skip(written, behind.setdefault(n, self.state()))
+            here = behind
+        end = self.state()
+        for n, state in here.items():
+            if n >= least:
+                self.skip(state, end)
         return end
 
-    def _compiled(self, term: Both | Multiple) -> Dfa:
-        """An automaton of its own, made once however often the term is repeated."""
+    def _made(self, term: Term) -> Dfa:
+        """Return an automaton of its own, made once however often the term is repeated."""
         if id(term) not in self._known:
-            made = (
-                _multiples(term.of)
-                if isinstance(term, Multiple)
-                else intersection(compile_term(term.left), compile_term(term.right))
-            )
-            self._known[id(term)] = term, made  # the term is held, so that its id stays its own
+            self._known[id(term)] = term, self._make(term)  # the term is held, so that its id stays its own
         return self._known[id(term)][1]
 
-    def _embed(self, dfa: Dfa, start: int) -> int:
+    def _make(self, term: Term) -> Dfa:
+        match term:
+            case Both(left, right):
+                return intersection(_compiled(left, self.budget), _compiled(right, self.budget), self.budget)
+            case Anchored(part, escaped):
+                return intersection(_compiled(part, self.budget), _anchors(escaped), self.budget)
+            case Multiple(of):
+                return _multiples(of)
+            case Placed(part, place):
+                try:
+                    return _compiled(part, self.budget)
+                except TooComplexError:
+                    raise TooComplexError(place, located=True) from None
+        raise TypeError(f"{term!r} is no term")
+
+    def _embed(self, dfa: Dfa, start: int, *, silent: bool) -> int:
+        """Write an automaton behind a state; `silent` makes its moves on marks read nothing."""
         end, states = self.state(), [self.state() for _ in dfa.final]
-        self.free[start].extend(states[:1])
+        for first in states[:1]:
+            self.skip(start, first)
         bytes_of = [np.flatnonzero(dfa.class_of == k).tolist() for k in range(dfa.next.shape[1])]
         for state, row in zip(states, dfa.next.tolist(), strict=True):
             for k, to in enumerate(row):
-                if to >= 0:
-                    self.moves[state].extend((low, high, states[to]) for low, high in _runs(bytes_of[k]))
-        for state in np.flatnonzero(dfa.final):
-            self.free[states[state]].append(end)
+                for low, high in _runs(bytes_of[k]) if to >= 0 else ():
+                    if silent and low >= FIRST_MARK:
+                        self.skip(state, states[to])
+                    else:
+                        self._read(state, low, high, states[to])
+        for final in np.flatnonzero(dfa.final).tolist():
+            self.skip(states[final], end)
         return end
-
-    def closure(self, state: int) -> tuple[int, ...]:
-        """Where free moves lead from a state: those that have other moves, or none at all."""
-        if state not in self._closures:
-            seen, stack = {state}, [state]
-            while stack:
-                for to in self.free[stack.pop()]:
-                    if to not in seen:
-                        seen.add(to)
-                        stack.append(to)
-            self.worked(len(seen))
-            self._closures[state] = tuple(s for s in seen if self.moves[s] or not self.free[s])
-        return self._closures[state]
-
-    def worked(self, amount: int) -> None:
-        """Raises RequestError when too much was done."""
-        self._work += amount
-        if self._work > MOST_WORK:
-            raise _too_large()
 
 
 @lru_cache(maxsize=4096)
@@ -190,7 +235,7 @@ def _spans(low: int, high: int) -> tuple[tuple[tuple[int, int], ...], ...]:
 
 
 def utf8_spans(low: int, high: int) -> Iterator[tuple[tuple[int, int], ...]]:
-    """The UTF-8 of the code points low..high as sequences of byte ranges; surrogates have none."""
+    """Yield the UTF-8 of the code points low..high as sequences of byte ranges; surrogates have none."""
     if low <= SURROGATES[1] and high >= SURROGATES[0]:
         parts = ((low, SURROGATES[0] - 1), (SURROGATES[1] + 1, high))
         yield from (spans for a, b in parts if a <= b for spans in utf8_spans(a, b))
@@ -212,8 +257,9 @@ def utf8_spans(low: int, high: int) -> Iterator[tuple[tuple[int, int], ...]]:
     yield tuple(zip(chr(low).encode(), chr(high).encode(), strict=True))
 
 
-def intersection(left: Dfa, right: Dfa) -> Dfa:
-    """The automaton of the texts that both accept. Raises RequestError if it is too large."""
+def intersection(left: Dfa, right: Dfa, budget: Budget | None = None) -> Dfa:
+    """Return the automaton of the texts that both accept. Raises TooComplexError."""
+    budget = budget or Budget()
     both, class_of = np.unique(left.class_of.astype(int) * 256 + right.class_of, return_inverse=True)
     a, b, width = both // 256, both % 256, len(right.final)
     numbers, rows = {0: 0}, []
@@ -227,61 +273,35 @@ def intersection(left: Dfa, right: Dfa) -> Dfa:
                 todo.append(key)
             row.append(numbers[key] if key >= 0 else -1)
         rows.append(row)
-        if len(todo) > MOST_STATES:
-            raise _too_large()
+        budget.spend(len(row) // 4 + 1)
+        if len(todo) > budget.states:
+            raise TooComplexError
     pairs = np.array(todo, dtype=int)
     final = left.final[pairs // max(width, 1)] & right.final[pairs % max(width, 1)] if todo else np.zeros(0, bool)
-    return _minimal(np.array(rows, dtype=np.int32).reshape(-1, len(both)), class_of.astype(np.uint8), final)
+    return minimal(np.array(rows, dtype=np.int32).reshape(-1, len(both)), class_of.astype(np.uint8), final)
 
 
+@lru_cache(maxsize=64)
 def _multiples(of: int) -> Dfa:
-    """Digits, read as a number modulo `of`; the start is told apart because it holds no digit."""
+    """Read digits as a number modulo `of`; the start is told apart because it holds no digit."""
     states = np.arange(of)[:, None] * 10 + np.arange(10)
     follow = np.full((of + 1, 11), -1, dtype=np.int32)
     follow[1:, 1:] = states % of + 1
     follow[0] = follow[1]
     class_of = np.zeros(256, np.uint8)
     class_of[48:58] = np.arange(1, 11)
-    return _minimal(follow, class_of, np.arange(of + 1) == 1)
+    return minimal(follow, class_of, np.arange(of + 1) == 1)
 
 
-def _subsets(nfa: _Nfa, end: int) -> tuple[Array, Array, Array]:
-    """Transitions [S, K], byte classes and final states of the automaton whose states are sets of those of `nfa`."""
-    edges = sorted({0, 256, *(e for moves in nfa.moves for low, high, _ in moves for e in (low, high + 1))})
-    class_of = np.repeat(np.arange(len(edges) - 1), np.diff(edges)).astype(np.uint8)
-    first = {edge: k for k, edge in enumerate(edges)}
-    start = frozenset(nfa.closure(0))
-    numbers, known, todo = {start: 0}, {frozenset((0,)): 0}, [start]
-    rows: list[dict[int, int]] = []
-    for subset in todo:
-        reached: dict[int, set[int]] = {}
-        for state in subset:
-            for low, high, to in nfa.moves[state]:
-                for k in range(first[low], first[high + 1]):
-                    reached.setdefault(k, set()).add(to)
-        row = {}
-        for k, heads in reached.items():
-            key = frozenset(heads)
-            if key not in known:
-                whole = frozenset(s for head in key for s in nfa.closure(head))
-                nfa.worked(len(whole))
-                if whole not in numbers:
-                    numbers[whole] = len(todo)
-                    todo.append(whole)
-                known[key] = numbers[whole]
-            row[k] = known[key]
-        rows.append(row)
-        nfa.worked(len(subset) + sum(map(len, reached.values())))
-        if len(todo) > MOST_STATES:
-            raise _too_large()
-    follow = np.full((len(rows), len(edges) - 1), -1, dtype=np.int32)
-    for state, row in enumerate(rows):
-        follow[state, list(row)] = list(row.values())
-    return follow, class_of, np.array([end in subset for subset in todo])
+@cache
+def _anchors(escaped: bool) -> Dfa:
+    """Accept the texts whose marks assert what is true."""
+    follow, final = anchor_table(escaped)
+    return minimal(follow, np.arange(256, dtype=np.uint8), final)
 
 
-def _minimal(follow: Array, class_of: Array, final: Array) -> Dfa:
-    """The smallest automaton of the same language, its states numbered as they are first met."""
+def minimal(follow: Array, class_of: Array, final: Array) -> Dfa:
+    """Return the smallest automaton of the same language, its states numbered as they are first met."""
     follow = _trim(follow, final)
     if not len(follow) or not final.any() or not _alive(follow, final)[0]:
         return Dfa(next=np.zeros((0, 1), np.int32), class_of=np.zeros(256, np.uint8), final=np.zeros(0, bool))
@@ -302,13 +322,13 @@ def _minimal(follow: Array, class_of: Array, final: Array) -> Dfa:
 
 
 def _trim(follow: Array, final: Array) -> Array:
-    """The same transitions without those that lead to a state from which no end is reached."""
+    """Drop the transitions to states from which no end is reached."""
     alive = np.append(_alive(follow, final), False)
     return np.where(alive[follow], follow, -1)
 
 
 def _alive(follow: Array, final: Array) -> Array:
-    """Bool [S]: whether an end can be reached."""
+    """Return bool [S]: whether an end can be reached."""
     before = _predecessors(follow)
     alive, stack = final.tolist(), np.flatnonzero(final).tolist()
     while stack:
@@ -328,7 +348,7 @@ def _predecessors(follow: Array) -> list[list[int]]:
 
 
 def _refine(follow: Array, final: Array) -> Array:
-    """The group [S] of each state: states of one group have the same futures.
+    """Return the group [S] of each state: states of one group have the same futures.
 
     Partition refinement that looks again only at states whose successors have changed groups: long chains, which
     counted repeats make, would otherwise take a round over everything for each of their links.
@@ -361,13 +381,9 @@ def _refine(follow: Array, final: Array) -> Array:
 
 
 def _runs(numbers: list[int]) -> Iterator[tuple[int, int]]:
-    """First and last of each run of consecutive numbers."""
+    """Yield the first and last of each run of consecutive numbers."""
     start = 0
     for i in range(1, len(numbers) + 1):
         if i == len(numbers) or numbers[i] != numbers[i - 1] + 1:
             yield numbers[start], numbers[i - 1]
             start = i
-
-
-def _too_large() -> RequestError:
-    return RequestError("the constraint is too complex; use fewer alternatives, smaller counts, or no nested ones")

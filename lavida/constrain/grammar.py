@@ -1,15 +1,18 @@
-"""Languages as terms: what regexes, schemas and templates are before they become automata.
+"""Describe languages as terms: what regexes, schemas and choices are before they become automata.
 
-A term describes a set of texts, character by character; `lavida.constrain.dfa` reads it as bytes of UTF-8.
+A term is a set of texts, character by character; `lavida.constrain.dfa` compiles it to bytes of UTF-8.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import reduce
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+from lavida.errors import RequestError
 
 LAST = 0x10FFFF
+ANY_NUMBER = 1_000_000  # a part that may be repeated so often may be repeated any number of times: no canvas holds more
 SURROGATES = (0xD800, 0xDFFF)  # code points that no text holds
 
 Ranges = tuple[tuple[int, int], ...]  # first and last code point of each
@@ -17,22 +20,27 @@ Ranges = tuple[tuple[int, int], ...]  # first and last code point of each
 
 @dataclass(frozen=True)
 class Chars:
-    """One character of a set; `ranges` are sorted and apart from each other."""
+    """Match one character of a set; `ranges` are sorted and do not touch."""
 
     ranges: Ranges
 
-    def __or__(self, other: Chars) -> Chars:
+    @classmethod
+    def of(cls, ranges: Iterable[tuple[int, int]]) -> Chars:
+        """Build the set from ranges in any order, which may overlap."""
         merged: list[tuple[int, int]] = []
-        for low, high in sorted(self.ranges + other.ranges):
+        for low, high in sorted(ranges):
             if merged and low <= merged[-1][1] + 1:
                 merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
             else:
                 merged.append((low, high))
-        return Chars(tuple(merged))
+        return cls(tuple(merged))
+
+    def __or__(self, other: Chars) -> Chars:
+        return Chars.of(self.ranges + other.ranges)
 
     def __invert__(self) -> Chars:
-        """Every other character."""
-        taken = Chars(self.ranges) | Chars((SURROGATES,))
+        """Return the set of all other characters."""
+        taken = Chars.of((*self.ranges, SURROGATES))
         edges = [-1, *(edge for pair in taken.ranges for edge in pair), LAST + 1]
         gaps = zip(edges[::2], edges[1::2])
         return Chars(tuple((low + 1, high - 1) for low, high in gaps if low + 1 < high))
@@ -46,30 +54,31 @@ class Chars:
 
 @dataclass(frozen=True)
 class Seq:
-    """One part after the other; without parts, the empty text."""
+    """Match the parts one after the other; without parts, the empty text."""
 
     parts: tuple[Term, ...]
 
 
 @dataclass(frozen=True)
 class Alt:
-    """Any one of the parts; without parts, no text at all."""
+    """Match any one of the parts; without parts, no text at all."""
 
     parts: tuple[Term, ...]
 
 
 @dataclass(frozen=True)
 class Repeat:
-    """`least` to `most` times the part; None = any number."""
+    """Match the part `least` to `most` times (None = any number); `exact` counts are never lowered by `capped`."""
 
     part: Term
     least: int
     most: int | None
+    exact: bool = False
 
 
 @dataclass(frozen=True)
 class Both:
-    """The texts that are in both languages."""
+    """Match the texts that are in both languages."""
 
     left: Term
     right: Term
@@ -77,21 +86,66 @@ class Both:
 
 @dataclass(frozen=True)
 class Listed:
-    """Parts in their order with a separator between them; those that are not `needed` may be left out."""
+    """Match parts in their order with a separator between them; parts that are not `needed` may be missing.
+
+    `least` and `most` bound how many parts are present.
+    """
 
     parts: tuple[Term, ...]
     needed: tuple[bool, ...]
     between: Term
+    least: int = 0
+    most: int | None = None
 
 
 @dataclass(frozen=True)
 class Multiple:
-    """Decimal digits of the multiples of `of`."""
+    """Match the decimal digits of the multiples of `of`."""
 
     of: int
 
 
-Term = Chars | Seq | Alt | Repeat | Both | Listed | Multiple
+class Assertion(IntEnum):
+    """Name what a `Mark` asserts about its position."""
+
+    TEXT_START = 0
+    TEXT_END = 1
+    LAST_LINE_END = 2  # the end, or before a line break that is the last character
+    LINE_START = 3
+    LINE_END = 4
+    EDGE = 5  # of a word; next to a character beyond ASCII nothing is asserted, hence never matched
+    NO_EDGE = 6
+    ASCII_EDGE = 7  # of a word of ASCII letters
+    ASCII_NO_EDGE = 8
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Match the empty text where an assertion holds; stands inside an `Anchored`."""
+
+    asserts: Assertion
+
+
+@dataclass(frozen=True)
+class Anchored:
+    """Match the texts of a part with marks; the part's start and end are those of the text.
+
+    `escaped` says that the characters are written as inside a JSON string.
+    """
+
+    part: Term
+    escaped: bool = False
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Match the part; `place` names it where it turns out to be too complex."""
+
+    part: Term
+    place: str
+
+
+Term = Chars | Seq | Alt | Repeat | Both | Listed | Multiple | Mark | Anchored | Placed
 
 ANY = ~Chars(())  # any character
 DIGIT = Chars(((48, 57),))
@@ -100,27 +154,29 @@ NOTHING = Alt(())
 
 
 def chars(these: str) -> Chars:
-    """One of the characters of a string."""
-    return reduce(Chars.__or__, (Chars(((ord(c), ord(c)),)) for c in these), Chars(()))
+    """Match one of the characters of a string."""
+    return Chars.of((ord(c), ord(c)) for c in these)
 
 
 def text(literal: str) -> Term:
-    """Exactly this text."""
+    """Match exactly this text. Raises RequestError for lone surrogates, which UTF-8 cannot write."""
+    if not literal.isascii() and any(SURROGATES[0] <= ord(c) <= SURROGATES[1] for c in literal):
+        raise RequestError(f"{literal[:40]!a} is not valid Unicode (it holds a lone surrogate); write it in UTF-8")
     return Seq(tuple(Chars(((ord(c), ord(c)),)) for c in literal))
 
 
 def seq(*parts: Term) -> Term:
-    """One part after the other."""
+    """Match one part after the other."""
     return Seq(parts)
 
 
 def alt(parts: Iterable[Term]) -> Term:
-    """Any one of the parts."""
+    """Match any one of the parts."""
     return Alt(tuple(parts))
 
 
 def optional(part: Term) -> Term:
-    """The part or nothing."""
+    """Match the part or nothing."""
     return Repeat(part, 0, 1)
 
 
@@ -129,17 +185,103 @@ _PLAIN = ~(Chars(((0, 31),)) | chars('"\\'))
 
 
 def escaped(term: Term) -> Term:
-    """The same texts as they are written inside a JSON string, each in one way; rare control characters are out."""
+    """Return the texts as written inside a JSON string, each in one way; other control characters are left out."""
     match term:
         case Chars():
             letters = "".join(letter for char, letter in _ESCAPES.items() if char in term)
             return Alt((term & _PLAIN, seq(chars("\\"), chars(letters)))) if letters else term & _PLAIN
-        case Seq(parts):
-            return Seq(tuple(escaped(part) for part in parts))
-        case Alt(parts):
-            return Alt(tuple(escaped(part) for part in parts))
-        case Repeat(part, least, most):
-            return Repeat(escaped(part), least, most)
+        case Anchored(part):
+            return Anchored(escaped(part), escaped=True)
+    return _mapped(term, escaped)
+
+
+def capped(term: Term, most: int) -> Term:
+    """Return the term without the texts in which something is repeated more than `most` times and need not be."""
+    if isinstance(term, Repeat) and term.most is not None and term.most < ANY_NUMBER and not term.exact:
+        term = replace(term, most=min(term.most, max(term.least, most)))
+    return _mapped(term, lambda part: capped(part, most))
+
+
+def _mapped(term: Term, change: Callable[[Term], Term]) -> Term:
+    """Return the term with each part changed."""
+    match term:
+        case Seq(parts) | Alt(parts):
+            return type(term)(tuple(map(change, parts)))
+        case Repeat(part) | Anchored(part) | Placed(part):
+            return replace(term, part=change(part))
         case Both(left, right):
-            return Both(escaped(left), escaped(right))
+            return Both(change(left), change(right))
+        case Listed(parts, _, between):
+            return replace(term, parts=tuple(map(change, parts)), between=change(between))
     return term
+
+
+_PHRASE = "a small red house by the sea"
+_LETTERS, _DIGITS, _PARTS, _LONGEST = 20, 4, 3, 4000  # typical counts; the longest text that is put together
+
+
+def typical_text(term: Term) -> str:
+    """Return a text of an ordinary length: a few items of a list, 20 letters of a string, and all that is optional.
+
+    It shows how much room such a text takes; it need not be in the language.
+    """
+    match term:
+        case Chars():
+            return next((c for c in "e0 " if c in term), "".join(chr(low) for low, _ in term.ranges[:1]))
+        case Seq(parts):
+            return _joined(map(typical_text, parts))
+        case Alt(parts):
+            return max(map(typical_text, parts), key=len, default="")
+        case Repeat(part, least, most):
+            letters = (
+                part if isinstance(part, Chars) else part.parts[0] if isinstance(part, Alt) and part.parts else None
+            )
+            if not isinstance(letters, Chars):
+                return _joined([typical_text(part)] * min(_count(_PARTS, least, most), _LONGEST))
+            count = _count(_LETTERS if "e" in letters else _DIGITS, least, most)
+            phrase = "".join(c for c in _PHRASE if c in letters) or typical_text(letters)
+            return (phrase * (count // max(len(phrase), 1) + 1))[: min(count, _LONGEST)]
+        case Both(left, right):
+            return min(typical_text(left), typical_text(right), key=len)
+        case Listed(parts, _, between):
+            return typical_text(between).join(map(typical_text, parts))[:_LONGEST]
+        case Anchored(part) | Placed(part):
+            return typical_text(part)
+        case Multiple():
+            return "0" * 20  # as long as any other bound
+    return ""
+
+
+def _joined(parts: Iterable[str]) -> str:
+    return "".join(parts)[:_LONGEST]
+
+
+def _count(usual: int, least: int, most: int | None) -> int:
+    return max(least, usual if most is None else min(usual, most))
+
+
+def largest_part(whole: Term, parts: Mapping[str, Term]) -> str:
+    """Return the name of the smallest part that makes up half of a term or more; "" if it is the whole."""
+    half = _weight(capped(whole, 3)) / 2
+    weights = {name: _weight(capped(part, 3)) for name, part in parts.items()}
+    return min((name for name in weights if weights[name] >= half), key=lambda name: weights[name], default="")
+
+
+def _weight(term: Term) -> int:
+    """Return about as many states as the automaton of a term has."""
+    match term:
+        case Chars():
+            return 1
+        case Seq(parts) | Alt(parts):
+            return 1 + sum(map(_weight, parts))
+        case Repeat(part, least, most):
+            return 1 + _weight(part) * max(least, most or 1)
+        case Both(left, right):
+            return _weight(left) + _weight(right)
+        case Listed(parts, _, between):
+            return 1 + _weight(between) + sum(map(_weight, parts))
+        case Anchored(part) | Placed(part):
+            return _weight(part)
+        case Multiple(of):
+            return of
+    return 1

@@ -1,4 +1,4 @@
-"""Numbers of a range as terms: decimal digits are compared from the left, shorter ones are smaller."""
+"""Write ranges of numbers as terms: decimal digits are compared from the left, shorter ones are smaller."""
 
 from __future__ import annotations
 
@@ -33,29 +33,29 @@ _FRACTION = optional(seq(text("."), Repeat(DIGIT, 1, None)))
 
 @dataclass(frozen=True, kw_only=True)
 class Bound:
-    """An end of a range; `strict` leaves the value itself out."""
+    """Hold an end of a range; `strict` leaves the value itself out."""
 
     value: Decimal
     strict: bool = False
 
 
 def integer(least: Bound | None = None, most: Bound | None = None, multiple_of: int = 1) -> Term:
-    """Integers of a range, without leading zeros, of 15 digits at most unless the range needs more."""
+    """Return the integers of a range, without leading zeros, of 15 digits at most unless the range needs more."""
     digits = _digits(WHOLE_DIGITS, least, most)
-    syntax: Term = alt((text("0"), seq(_NONZERO, Repeat(DIGIT, 0, digits - 1))))
+    syntax: Term = alt((text("0"), seq(_NONZERO, Repeat(DIGIT, 0, digits - 1, exact=True))))
     return _signed(syntax if multiple_of == 1 else Both(syntax, Multiple(multiple_of)), least, most)
 
 
 def decimal(least: Bound | None = None, most: Bound | None = None) -> Term:
-    """Numbers of a range, without exponent, of 9 digits and 6 places at most unless its ends have more.
+    """Return the numbers of a range, without exponent, of 9 digits and 6 places at most unless its ends have more.
 
     15 digits are what double precision tells apart, so a reader finds a number on the side of the bound it stands on.
     """
     places = max([PLACES, *(_places(bound.value) for bound in (least, most) if bound)])
     if any(bound and bound.strict and len(_split(bound.value)[0]) + places > WHOLE_DIGITS for bound in (least, most)):
         raise RequestError("an exclusive bound has more digits than double precision holds; give one of at most 15")
-    whole = alt((text("0"), seq(_NONZERO, Repeat(DIGIT, 0, _digits(DIGITS, least, most) - 1))))
-    return _signed(seq(whole, optional(seq(text("."), Repeat(DIGIT, 1, places)))), least, most)
+    whole = alt((text("0"), seq(_NONZERO, Repeat(DIGIT, 0, _digits(DIGITS, least, most) - 1, exact=True))))
+    return _signed(seq(whole, optional(seq(text("."), Repeat(DIGIT, 1, places, exact=True)))), least, most)
 
 
 def _digits(usual: int, *bounds: Bound | None) -> int:
@@ -66,7 +66,7 @@ def _digits(usual: int, *bounds: Bound | None) -> int:
 
 
 def _signed(syntax: Term, least: Bound | None, most: Bound | None) -> Term:
-    """Both halves of a range: magnitudes behind a minus sign are bounded the other way round, and above 0."""
+    """Join both halves of a range: magnitudes behind a minus sign are bounded the other way round, and above 0."""
     zero = Bound(value=Decimal(0))
     parts: list[Term] = []
     if most is None or most.value >= 0:
@@ -87,7 +87,7 @@ def _between(syntax: Term, low: Bound, high: Bound | None) -> Term:
 
 
 def _at_least(bound: Bound) -> Term:
-    """Digits, with or without a fraction, of no smaller value."""
+    """Return digits, with or without a fraction, of no smaller value."""
     whole, places = _split(bound.value)
     more = Repeat(DIGIT, 0, None) if not bound.strict else seq(_DIGITS, _NONZERO, _DIGITS)
     if places:
@@ -104,14 +104,14 @@ def _at_least(bound: Bound) -> Term:
 
 
 def _at_most(bound: Bound) -> Term:
-    """Digits, with or without a fraction, of no larger value."""
+    """Return digits, with or without a fraction, of no larger value."""
     whole, places = _split(bound.value)
     zeros: Term = optional(seq(text("."), Repeat(chars("0"), 1, None)))
     same = seq(text("." + places), Repeat(chars("0"), 0, None)) if places else zeros
     shorter = (text("." * (i > 0) + places[:i]) for i in range(len(places)))  # no zero ends `places`
     return alt(
         (
-            seq(Repeat(DIGIT, 1, len(whole) - 1), _FRACTION) if len(whole) > 1 else NOTHING,
+            seq(Repeat(DIGIT, 1, len(whole) - 1, exact=True), _FRACTION) if len(whole) > 1 else NOTHING,
             *_differing(whole, "", _below, _FRACTION),
             seq(
                 text(whole), Alt((*_differing(places, ".", _below, EMPTY), *shorter, NOTHING if bound.strict else same))
@@ -121,8 +121,8 @@ def _at_most(bound: Bound) -> Term:
 
 
 def _differing(digits: str, before: str, other: dict[str, str], after: Term) -> list[Term]:
-    """Digits that agree with `digits` up to a place and have another digit there; as many, or more in a fraction."""
-    parts = []
+    """Return digits that agree with `digits` up to a place and differ there; as many, or more in a fraction."""
+    parts: list[Term] = []
     for i, digit in enumerate(digits):
         rest = len(digits) - i - 1
         behind = _DIGITS if before else Repeat(DIGIT, rest, rest)
@@ -136,7 +136,7 @@ _below = {digit: "0123456789"[:i] for i, digit in enumerate("0123456789")}
 
 
 def _split(value: Decimal) -> tuple[str, str]:
-    """Digits before and behind the point, without zeros at the end; the sign is left out."""
+    """Return the digits before and behind the point, without zeros at the end and without the sign."""
     if not value.is_finite() or abs(value.adjusted()) > 400:
         raise RequestError("a bound of a number is out of range; give one of at most 300 digits")
     whole, _, places = f"{abs(value):f}".partition(".")

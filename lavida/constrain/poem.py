@@ -1,4 +1,4 @@
-"""Poems: lines that begin as they are told and have a length in words, syllables or tokens."""
+"""Build templates of poems: lines with given beginnings and lengths in words, syllables or tokens."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from lavida.constrain.template import Hole, Template
 from lavida.errors import RequestError
 
 HAIKU = (5, 7, 5)
+MOST_LINES = 128
 
 
 def poem(
@@ -19,11 +20,18 @@ def poem(
     tokens: tuple[int, int] | None = None,
     lines: int | None = None,
 ) -> Template:
-    """A template of one hole a line.
+    """Build a template of one hole a line.
 
-    `starts` are the letters that each line begins with, `acrostic` gives one to each line; `syllables` are those of
-    each line, one number for all of them; `words` and `tokens` are the least and the most of a line (4 to 8 words
-    unless something is said). Raises RequestError for numbers that do not agree.
+    Args:
+        starts: The letters that each line begins with; a single one holds for all lines.
+        acrostic: A word whose letters the lines begin with.
+        syllables: The syllables of each line; a single number holds for all lines.
+        words: The least and the most words of a line; 4 to 8 unless another measure is given.
+        tokens: The least and the most tokens of a line.
+        lines: The number of lines, if nothing else tells it.
+
+    Raises:
+        RequestError: The numbers do not agree.
     """
     if acrostic is not None:
         if starts:
@@ -35,6 +43,8 @@ def poem(
     number = lines or max([1, len(starts), *counts])
     if number < 1 or counts - {number}:
         raise RequestError(f"a poem of {number} lines, and {min(counts - {number})} given; make them equal")
+    if number > MOST_LINES:
+        raise RequestError(f"a poem of {number} lines fits no canvas; {MOST_LINES} are the most")
     measure, bounds = _measure(syllables, words, tokens)
     parts: list[str | Hole] = []
     for line in range(number):
@@ -50,5 +60,11 @@ def _measure(
     if syllables:
         return "syllables", [(count, count) for count in syllables]
     if tokens:
-        return "tokens", [tokens]
-    return "words", [words or (4, 8)]
+        return "tokens", [_pair(tokens)]
+    return "words", [_pair(words or (4, 8))]
+
+
+def _pair(counts: tuple[int, int]) -> tuple[int, int]:
+    if not isinstance(counts, Sequence) or len(counts) != 2:
+        raise RequestError(f"the length of a line is its least and its most, such as (4, 8), got {counts!r}")
+    return counts[0], counts[1]

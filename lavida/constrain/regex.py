@@ -1,18 +1,32 @@
-"""Regular expressions of Python's `re` as terms.
+r"""Read regular expressions of Python's `re` as terms.
 
-A text of the term is matched by Python itself (`re.fullmatch`). The reverse holds but for `\\d`, `\\w`, what is negated
-of them, and other cases of letters: these speak of ASCII, as the tables of all scripts would take too many states.
+Every text of the term is matched by Python itself (`re.fullmatch`). The reverse holds but for `\d`, `\w`, `\b` and what
+is negated of them, and other cases of letters: beyond ASCII these would need the tables of all scripts, which take too
+many states, so what they would match there is left out.
 """
 
 from __future__ import annotations
 
 import re
 import warnings
-from re import _constants as op
-from re import _parser as parser
+from re import _constants as op  # type: ignore[attr-defined]
+from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
 
-from lavida.constrain.grammar import ANY, EMPTY, Alt, Chars, Repeat, Seq, Term, chars
+from lavida.constrain.grammar import (
+    ANY,
+    EMPTY,
+    NOTHING,
+    Alt,
+    Anchored,
+    Assertion,
+    Chars,
+    Mark,
+    Repeat,
+    Seq,
+    Term,
+    chars,
+)
 from lavida.errors import RequestError
 
 LONGEST = 50_000  # characters of a pattern
@@ -23,7 +37,8 @@ _DIGITS = Chars(((48, 57),))
 _LETTERS = Chars(((48, 57), (65, 90), (95, 95), (97, 122)))
 _SPACES = chars(" \t\n\r\f\v")
 _ALL_SPACES = chars("".join(c for c in map(chr, range(0x3001)) if c.isspace()))
-# What surely belongs to a category in any script, and what may.
+_FOLDED = chars("iIkKsS")  # where case is ignored, letters beyond ASCII equal these
+# For each category what surely belongs to it in any script, and what may.
 _CATEGORIES = {
     op.CATEGORY_DIGIT: (_DIGITS, _DIGITS | ~_ASCII),
     op.CATEGORY_WORD: (_LETTERS, _LETTERS | ~_ASCII),
@@ -41,15 +56,18 @@ _UNKNOWN = {
     op.GROUPREF_EXISTS: "a reference to a group",
     op.POSSESSIVE_REPEAT: "a possessive repeat",
     op.ATOMIC_GROUP: "an atomic group",
-    op.AT: r"^, $ or \b in the middle",
 }
-_FLAGS = re.IGNORECASE | re.DOTALL | re.VERBOSE | re.UNICODE
+_STARTS = ((op.AT, op.AT_BEGINNING), (op.AT, op.AT_BEGINNING_STRING))
+_ENDS = ((op.AT, op.AT_END), (op.AT, op.AT_END_STRING))
 
 
 def regex_term(pattern: str, *, search: bool = False) -> Term:
-    """The texts that `re.fullmatch` accepts, or with `search` those in which `re.search` finds something.
+    r"""Return the texts that `re.fullmatch` accepts, or with `search` those in which `re.search` finds something.
 
-    Raises RequestError for what is malformed or no regular language.
+    With `search`, $ is the end of the text, as in JSON Schema, and not also before a last line break.
+
+    Raises:
+        RequestError: The pattern is malformed or describes no regular language.
     """
     if len(pattern) > LONGEST:
         raise RequestError(f"the regex has {len(pattern)} characters; {LONGEST} are the most")
@@ -57,67 +75,90 @@ def regex_term(pattern: str, *, search: bool = False) -> Term:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tree = parser.parse(pattern)
-        return _whole(list(tree), tree.state.flags, search)
+        return _Reader(search).whole(list(tree), tree.state.flags)
     except (re.error, OverflowError) as error:
         raise RequestError(f"the regex is malformed: {error}; mend it") from None
     except RecursionError:
         raise RequestError("the regex is nested too deeply; write it flatter") from None
 
 
-def _whole(tree: list[Any], flags: int, search: bool) -> Term:
-    """The pattern, whose alternatives may begin with ^ and end with $."""
-    if len(tree) == 1 and tree[0][0] is op.BRANCH:
-        return Alt(tuple(_whole(list(one), flags, search) for one in tree[0][1][1]))
-    if flags & ~_FLAGS:
-        raise RequestError("the regex sets flags other than i, s and x; leave them out")
-    first = bool(tree) and tree[0] in ((op.AT, op.AT_BEGINNING), (op.AT, op.AT_BEGINNING_STRING))
-    last = len(tree) > first and tree[-1] in ((op.AT, op.AT_END), (op.AT, op.AT_END_STRING))
-    body = _sequence(tree[int(first) : len(tree) - int(last)], flags)
-    before, after = (EVERYTHING if search and not anchored else EMPTY for anchored in (first, last))
-    return Seq((before, body, after))
+class _Reader:
+    """Read the tree of one pattern."""
 
+    def __init__(self, search: bool) -> None:
+        self._search = search
+        self._marked = False  # whether an anchor was met that needs a mark
 
-def _sequence(items: Any, flags: int) -> Term:
-    return Seq(tuple(_item(kind, value, flags) for kind, value in items))
+    def whole(self, tree: list[Any], flags: int) -> Term:
+        """Read the pattern. An anchor at either end needs no mark, unless it is one of lines."""
+        first = last = False
+        if not flags & re.MULTILINE:
+            first = bool(tree) and tree[0] in _STARTS
+            last = len(tree) > first and tree[-1] in _ENDS
+        body = self._sequence(tree[int(first) : len(tree) - int(last)], flags)
+        before, after = (EVERYTHING if self._search and not anchored else EMPTY for anchored in (first, last))
+        whole = Seq((before, body, after))
+        return Anchored(whole) if self._marked else whole
 
+    def _sequence(self, items: Any, flags: int) -> Term:
+        return Seq(tuple(self._item(kind, value, flags) for kind, value in items))
 
-def _item(kind: Any, value: Any, flags: int) -> Term:
-    if kind in (op.MAX_REPEAT, op.MIN_REPEAT):
-        least, most, body = value
-        return Repeat(_sequence(body, flags), int(least), None if most is op.MAXREPEAT else int(most))
-    if kind is op.SUBPATTERN:
-        _, more, less, body = value
-        return _sequence(body, (flags | more) & ~less)
-    if kind is op.BRANCH:
-        return Alt(tuple(_sequence(one, flags) for one in value[1]))
-    if kind in _UNKNOWN:
-        raise RequestError(f"the regex uses {_UNKNOWN[kind]}, which no automaton can do; write it without")
-    if kind is op.ANY:
-        return ANY if flags & re.DOTALL else ~chars("\n")
-    if kind is op.IN:
-        return _set(value, flags)
-    if kind is op.NOT_LITERAL:
-        return _set([(op.NEGATE, None), (op.LITERAL, value)], flags)
-    return _set([(kind, value)], flags)
+    def _item(self, kind: Any, value: Any, flags: int) -> Term:
+        if kind in (op.MAX_REPEAT, op.MIN_REPEAT):
+            least, most, body = value
+            return Repeat(self._sequence(body, flags), int(least), None if most is op.MAXREPEAT else int(most))
+        if kind is op.SUBPATTERN:
+            _, more, less, body = value
+            return self._sequence(body, (flags | more) & ~less)
+        if kind is op.BRANCH:
+            return Alt(tuple(self._sequence(one, flags) for one in value[1]))
+        if kind in _UNKNOWN:
+            raise RequestError(f"the regex uses {_UNKNOWN[kind]}, which no automaton can do; write it without")
+        if kind is op.AT:
+            self._marked = True
+            return Mark(self._assertion(value, flags))
+        if kind is op.FAILURE:
+            return NOTHING
+        if kind is op.ANY:
+            return ANY if flags & re.DOTALL else ~chars("\n")
+        if kind is op.IN:
+            return _set(value, flags)
+        if kind is op.NOT_LITERAL:
+            return _set([(op.NEGATE, None), (op.LITERAL, value)], flags)
+        return _set([(kind, value)], flags)
+
+    def _assertion(self, at: Any, flags: int) -> Assertion:
+        lines, ascii_only = bool(flags & re.MULTILINE), bool(flags & re.ASCII)
+        end = Assertion.TEXT_END if self._search else Assertion.LAST_LINE_END
+        return {
+            op.AT_BEGINNING: Assertion.LINE_START if lines else Assertion.TEXT_START,
+            op.AT_BEGINNING_STRING: Assertion.TEXT_START,
+            op.AT_END: Assertion.LINE_END if lines else end,
+            op.AT_END_STRING: Assertion.TEXT_END,
+            op.AT_BOUNDARY: Assertion.ASCII_EDGE if ascii_only else Assertion.EDGE,
+            op.AT_NON_BOUNDARY: Assertion.ASCII_NO_EDGE if ascii_only else Assertion.NO_EDGE,
+        }[at]
 
 
 def _set(items: list[tuple[Any, Any]], flags: int) -> Chars:
-    """The characters that surely belong to a set: of a negated one, those that cannot belong to what it names."""
+    """Return the characters that surely belong to a set: of a negated one, those that cannot be among its members."""
     negated = items[0][0] is op.NEGATE
-    surely = maybe = Chars(())
+    surely: list[tuple[int, int]] = []
+    maybe: list[tuple[int, int]] = []
     for kind, value in items[int(negated) :]:
         inner, outer = _members(kind, value, flags)
-        surely, maybe = surely | inner, maybe | outer
-    return ~maybe if negated else surely & ANY
+        surely += inner.ranges
+        maybe += outer.ranges
+    return ~Chars.of(maybe) if negated else Chars.of(surely) & ANY
 
 
 def _members(kind: Any, value: Any, flags: int) -> tuple[Chars, Chars]:
-    """What surely is and what may be among the characters of one part of a set."""
+    """Return what surely is and what may be among the characters of one part of a set."""
     if kind is op.CATEGORY:
-        if value in _NEGATED:
-            inner, outer = _CATEGORIES[_NEGATED[value]]
-            return ~outer, ~inner
-        return _CATEGORIES[value]
+        inner, outer = _CATEGORIES[_NEGATED.get(value, value)]
+        if flags & re.ASCII:
+            outer = inner
+        return (~outer, ~inner) if value in _NEGATED else (inner, outer)
     low, high = value if kind is op.RANGE else (value, value)
     named = Chars(((low, high),))
     if not flags & re.IGNORECASE:
@@ -126,11 +167,8 @@ def _members(kind: Any, value: Any, flags: int) -> tuple[Chars, Chars]:
 
 
 def _both_cases(named: Chars) -> tuple[Chars, Chars]:
-    """With the other case of ASCII letters; what stands beyond ASCII may have any other case there."""
-    ascii_part = "".join(map(chr, range(128))) if named & _ASCII == _ASCII else _listed(named & _ASCII)
-    inner = named | chars(ascii_part.upper()) | chars(ascii_part.lower())
-    return inner, inner | ~_ASCII
-
-
-def _listed(named: Chars) -> str:
-    return "".join(chr(c) for low, high in named.ranges for c in range(low, high + 1))
+    """Add the other case of ASCII letters; a letter beyond ASCII may have any other case."""
+    letters = "".join(chr(c) for low, high in (named & _ASCII).ranges for c in range(low, high + 1))
+    inner = named | chars(letters.upper()) | chars(letters.lower())
+    beyond = named & ~_ASCII
+    return inner, inner | ~_ASCII | (_FOLDED if beyond.ranges else beyond)

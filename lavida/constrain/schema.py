@@ -1,353 +1,370 @@
-"""JSON Schema as terms: a value is written as `json.dumps` would, with or without a space behind , and :
+"""Read JSON Schemas as terms.
 
-What is written is valid, and not all that is valid can be written: properties stand in the schema's order, only those
-that it names; numbers have no exponent. A keyword that cannot be kept is refused, never ignored.
+A value is written as `json.dumps` would, with or without a space behind commas and colons. What is written is valid,
+and not all that is valid can be written: properties stand in the schema's order, only those that it names; numbers have
+no exponent. A keyword that asserts something and cannot be kept is refused by name; everything else that a schema may
+hold is an annotation.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
-from lavida.constrain import numbers
-from lavida.constrain.formats import FORMATS
-from lavida.constrain.grammar import (
-    ANY,
-    EMPTY,
-    NOTHING,
-    Both,
-    Listed,
-    Repeat,
-    Seq,
-    Term,
-    alt,
-    escaped,
-    optional,
-    seq,
-    text,
-)
-from lavida.constrain.regex import regex_term
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+from referencing.jsonschema import DRAFT202012
+
+from lavida.constrain.grammar import EMPTY, NOTHING, Listed, Repeat, Term, alt, optional, seq, text
+from lavida.constrain.scalars import COLON, COMMA, FORMATS, Schemas, counts, literal, number, string
+from lavida.constrain.validate import check_schema, disjoint, escape, finds, separating_names, size_of, validator
 from lavida.errors import RequestError
 
 MOST_NODES = 2_000  # schemas inside the schema, each counted as often as it is referred to
-MOST_VALUES, MOST_LETTERS = 10_000, 100_000  # of the schema as JSON
-LONGEST = 256  # characters of a string that has no such minimum: more than a canvas of 64 tokens mostly takes
+MOST_BRANCHES = 500  # of a oneOf
+MOST_CHECKS = 200_000  # listed values times the values in what else is said about them
 
-_TYPES: dict[str, frozenset[str]] = {
-    "string": frozenset({"minLength", "maxLength", "pattern", "format"}),
-    "integer": frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}),
-    "number": frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}),
-    "boolean": frozenset(),
-    "null": frozenset(),
-    "array": frozenset({"items", "prefixItems", "minItems", "maxItems", "uniqueItems"}),
-    "object": frozenset({"properties", "required", "additionalProperties"}),
+# Keywords that assert something about any value, or about values of a type, and that cannot be guaranteed.
+_REFUSED = ("not", "$dynamicRef", "$recursiveRef", "extends", "disallow")
+_REFUSED_OF = {
+    "array": ("contains", "uniqueItems", "unevaluatedItems"),
+    "object": ("propertyNames", "dependentRequired", "dependentSchemas", "dependencies", "unevaluatedProperties"),
+    "number": ("divisibleBy",),
+    "integer": ("divisibleBy",),
 }
-_ANNOTATIONS = frozenset(
-    "title description default examples deprecated readOnly writeOnly $schema $id $comment $defs definitions".split()
+# Keywords that speak of a type, which is meant where a schema names none.
+_KEYWORDS = {
+    "object": ("properties", "required", "additionalProperties", "patternProperties", "minProperties", "maxProperties"),
+    "array": ("items", "prefixItems", "minItems", "maxItems"),
+    "string": ("pattern", "minLength", "maxLength"),
+    "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+}
+_ASSERTING = frozenset(
+    {"type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref", "if", *_REFUSED}.union(
+        *_KEYWORDS.values(), *_REFUSED_OF.values()
+    )
 )
-_COMBINED = frozenset({"anyOf", "oneOf", "allOf", "$ref", "enum", "const", "type"})
-_TOGETHER = (frozenset({"properties", "additionalProperties"}), frozenset({"items", "prefixItems"}))
-_KNOWN = _ANNOTATIONS | _COMBINED | frozenset().union(*_TYPES.values())
-
-_SPACE = optional(text(" "))
-_COMMA, _COLON = seq(text(","), _SPACE), seq(text(":"), _SPACE)
 
 
-def schema_term(schema: Any) -> Term:
-    """The texts that are valid by a schema and that this module writes. Raises RequestError."""
-    try:
-        return _Reader(schema).term(schema, "")
-    except RecursionError:
-        raise RequestError("the schema is nested too deeply; write it flatter") from None
+@dataclass(frozen=True)
+class _Part:
+    """Hold one of the schemas that a value has to satisfy."""
+
+    schema: Mapping[str, Any]
+    where: str  # a JSON pointer, for messages
+    resolver: Any
+    open: tuple[int, ...] = ()  # the schemas whose references led here
+    beside: bool = False  # whether others hold for the same value that this one does not know of
+
+    def at(self, *path: str | int, schema: Any) -> _Part:
+        """Return the part of a schema further down."""
+        where = self.where + "".join(f"/{escape(str(name))}" for name in path)
+        return replace(self, schema=schema, where=where, beside=False)
 
 
-class _Reader:
-    """Walks one schema; `where` is the path to a part of it, for messages."""
+class SchemaReader:
+    """Read one schema; `places` holds the terms of its parts by JSON pointer, once `term` has been called."""
 
-    def __init__(self, root: Any) -> None:
-        self._root, self._open, self._nodes = root, [], 0
+    def __init__(self, schema: Any) -> None:
+        self._root, self._nodes = schema, 0
+        self._places: dict[str, Term] = {}
+        self._checked: set[int] = set()
+        self._validator = validator(schema)
 
-    def term(self, schema: Any, where: str) -> Term:
+    @property
+    def places(self) -> tuple[tuple[str, Term], ...]:
+        """The terms of the schema's parts, by JSON pointer."""
+        return tuple(self._places.items())
+
+    def term(self) -> Term:
+        """Return the texts that are valid by the schema and that this module writes. Raises RequestError."""
+        resource = DRAFT202012.create_resource(self._root)
+        resolver = Registry().resolver_with_root(resource)
+        return self._term([_Part(self._root, "", resolver)])
+
+    def _term(self, parts: Sequence[_Part], where: str | None = None) -> Term:
+        """Return the values that are valid by all the parts; `where` names them in messages."""
         self._nodes += 1
         if self._nodes > MOST_NODES:
             raise RequestError(f"the schema has more than {MOST_NODES} parts; make it smaller")
-        if schema is False:
+        where = parts[0].where if where is None else where
+        flat = list(self._flat(parts))
+        if any(part.schema is False for part in flat):
             return NOTHING
-        if schema is True or not set(schema) - _ANNOTATIONS:
+        flat = [part for part in flat if isinstance(part.schema, dict) and _ASSERTING & set(part.schema)]
+        for part in flat:
+            if "const" in part.schema or "enum" in part.schema:
+                return self._listed(part, [other for other in flat if other is not part])
+        for part in flat:
+            _check(part, _REFUSED)
+            if "if" in part.schema and {"then", "else"} & set(part.schema):
+                _refuse(part.where, "uses 'if', which cannot be guaranteed", "write the cases as anyOf")
+        for keyword in ("anyOf", "oneOf"):
+            for i, part in enumerate(flat):
+                if keyword in part.schema:
+                    return self._branches(flat, i, keyword, where)
+        kinds = _kinds(part.schema for part in flat)
+        if kinds is None:
             _refuse(where, "allows any value", "give a type")
-        if where and "$id" in schema:
-            _refuse(where, "has an $id of its own", "leave it out")
-        for keyword in schema:
-            if keyword not in _KNOWN:
-                _refuse(where, f"uses {keyword!r}, which cannot be guaranteed", "leave it out")
-        if "$ref" in schema:
-            return self._reference(schema, where)
-        if "const" in schema or "enum" in schema:
-            return self._listed(schema, where)
-        for keyword in ("anyOf", "oneOf", "allOf"):
-            if keyword in schema:
-                return self._combined(schema, keyword, where)
-        if "type" not in schema:
-            _refuse(where, "has no type", "give one")
-        kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-        return alt(getattr(self, f"_{kind}")(schema, where) for kind in kinds)
-
-    def _reference(self, schema: Mapping[str, Any], where: str) -> Term:
-        target = schema["$ref"]
-        if set(schema) - _ANNOTATIONS - {"$ref"}:
-            _refuse(where, "has keywords beside $ref", "move them to what it refers to")
-        if target in self._open:
-            _refuse(where, f"is recursive ({target})", "write out as many levels as are needed")
-        found = self._root
-        for name in self._path(target, where):
-            try:
-                found = found[int(name)] if isinstance(found, list) else found[name]
-            except (KeyError, ValueError, IndexError, TypeError):
-                _refuse(where, f"refers to {target!r}, which is not in it", "define it under $defs")
-        self._open.append(target)
-        term = self.term(found, target)
-        self._open.pop()
+        term = alt([self._of_type(kind, flat, where) for kind in kinds])
+        self._places.setdefault(where, term)
         return term
 
-    def _path(self, target: str, where: str) -> list[str]:
-        if target != "#" and not target.startswith("#/"):
-            _refuse(where, f"refers to {target!r}, outside of itself", "copy that under $defs")
-        return [name.replace("~1", "/").replace("~0", "~") for name in target.split("/")[1:]]
+    def _flat(self, parts: Iterable[_Part]) -> Iterator[_Part]:
+        """Yield the parts with what they refer to and combine by allOf as parts of their own."""
+        for part in parts:
+            if isinstance(part.schema, bool):
+                yield part
+                continue
+            own = {key: value for key, value in part.schema.items() if key not in ("$ref", "allOf", "$id")}
+            if "$id" in part.schema and part.schema is not self._root:
+                part = self._inside(part)
+            yield replace(part, schema=own)
+            inner = [part.at("allOf", i, schema=one) for i, one in enumerate(part.schema.get("allOf", ()))]
+            if "$ref" in part.schema:
+                inner.append(self._referred(part))
+            beside = part.beside or len(inner) > 1 or bool(_ASSERTING & set(own))
+            yield from self._flat(replace(one, beside=beside) for one in inner)
 
-    def _listed(self, schema: Mapping[str, Any], where: str) -> Term:
-        """The values of enum or const that the schema's other keywords allow."""
-        values = [schema["const"]] if "const" in schema else schema["enum"]
-        if set(schema) - _ANNOTATIONS - {"enum", "const"}:
-            if any("$ref" in json.dumps(value) for key, value in schema.items() if key not in ("enum", "const")):
-                _refuse(where, "has $ref beside enum", "leave one of them out")
-            valid = validator(schema).is_valid
-            values = [value for value in values if valid(value)]
-        return alt(_literal(value) for value in values)
+    def _inside(self, part: _Part) -> _Part:
+        """Return a part whose $id its references are relative to."""
+        with _located(part.where):
+            return replace(part, resolver=part.resolver.in_subresource(DRAFT202012.create_resource(part.schema)))
 
-    def _combined(self, schema: Mapping[str, Any], keyword: str, where: str) -> Term:
-        """Every branch with the keywords that stand beside the branches."""
-        beside = {key: value for key, value in schema.items() if key != keyword and key not in _ANNOTATIONS}
-        branches = schema[keyword]
-        if keyword == "oneOf" and len(branches) > 1:
-            self._check_apart(branches, where)
-        if keyword == "allOf":
-            return self.term(self._merged(branches, beside, where), where)
-        paths = (f"{where}/{keyword}/{i}" for i in range(len(branches)))
-        return alt(self.term(self._merged([one], beside, path), path) for one, path in zip(branches, paths))
+    def _referred(self, part: _Part) -> _Part:
+        target = part.schema["$ref"]
+        try:
+            found = part.resolver.lookup(target)
+        except (Unresolvable, LookupError, TypeError, ValueError, AttributeError):
+            outside = not target.startswith("#")
+            _refuse(
+                part.where,
+                f"refers to {target!r}, {'outside of itself' if outside else 'which is not in it'}",
+                "copy that under $defs" if outside else "define it under $defs",
+            )
+        schema = found.contents
+        if id(schema) in part.open:
+            _refuse(part.where, f"is recursive ({target})", "write out as many levels as are needed")
+        where = target[1:] if target.startswith("#/") else target
+        if id(schema) not in self._checked:  # it may stand where its metaschema does not look
+            check_schema(schema, where)
+            self._checked.add(id(schema))
+        return _Part(schema, where, found.resolver, (*part.open, id(schema)))
 
-    def _merged(self, branches: Sequence[Any], beside: Mapping[str, Any], where: str) -> Any:
-        """One schema that says what all of them say; they may not speak of the same things."""
-        if not beside and len(branches) == 1:
-            return branches[0]
-        whole = dict(beside)
-        for branch in branches:
-            if isinstance(branch, bool) or "$ref" in branch or "$ref" in whole:
-                _refuse(where, "combines a reference with other keywords", "write out what it refers to")
-            for key, value in branch.items():
-                if key not in _ANNOTATIONS and whole.setdefault(key, value) != value:
-                    _refuse(where, f"gives {key!r} twice", "combine them into one")
-        for names in _TOGETHER:
-            if sum(bool(names & set(one)) for one in (beside, *branches)) > 1:
-                _refuse(where, f"combines several that say {' or '.join(sorted(names))}", "write them as one schema")
-        return whole
+    def _listed(self, part: _Part, others: Sequence[_Part]) -> Term:
+        """Return the values of the enum or const of a part that its other keywords and the other parts allow."""
+        keyword = "const" if "const" in part.schema else "enum"
+        values = [part.schema["const"]] if keyword == "const" else part.schema["enum"]
+        rest = {key: value for key, value in part.schema.items() if key != keyword}
+        with _located(part.where):
+            for schema in (rest, *(other.schema for other in others)):
+                if _ASSERTING & set(schema):
+                    if len(values) * size_of(schema) > MOST_CHECKS:
+                        _refuse(part.where, "lists many values beside other keywords", "leave those out")
+                    allows = self._validator.evolve(schema=schema).is_valid
+                    values = [value for value in values if allows(value)]
+            return alt([literal(value) for value in values])
 
-    def _check_apart(self, branches: Sequence[Any], where: str) -> None:
-        """No value may be valid by two branches: their types differ, or a required property with listed values does."""
-        plain = [self._resolved(branch) for branch in branches]
-        for i, one in enumerate(plain):
-            for other in plain[:i]:
-                names = set(_required(one)) & set(_required(other))
-                pairs = [(one, other), *((_property(one, n), _property(other, n)) for n in sorted(names))]
-                if not any(_apart(a, b) for a, b in pairs):
-                    _refuse(where, "has a oneOf whose branches may overlap", "use anyOf, or a const in each")
+    def _branches(self, flat: Sequence[_Part], i: int, keyword: str, where: str) -> Term:
+        """Return any of the branches of one part, each with all the other parts."""
+        part = flat[i]
+        rest = replace(part, schema={key: value for key, value in part.schema.items() if key != keyword})
+        # The first part stands above the others; all besides it know nothing of the branch.
+        others = [rest if j == i else replace(other, beside=other.beside or j > 0) for j, other in enumerate(flat)]
+        beside = part.beside or len(flat) > 1 or bool(_ASSERTING & set(rest.schema))
+        branches = [
+            replace(part.at(keyword, j, schema=one), beside=beside) for j, one in enumerate(part.schema[keyword])
+        ]
+        needed = self._apart(part, branches) if keyword == "oneOf" and len(branches) > 1 else [[]] * len(branches)
+        terms = []
+        for branch, names in zip(branches, needed, strict=True):
+            required = [replace(branch, schema={"type": "object", "required": names})] if names else []
+            terms.append(self._term([*others, branch, *required], branch.where))
+        return alt(terms)
 
-    def _resolved(self, schema: Any) -> Any:
-        if isinstance(schema, Mapping) and set(schema) == {"$ref"} and str(schema["$ref"]).startswith("#/"):
-            found = self._root
-            for name in self._path(schema["$ref"], ""):
-                found = found.get(name) if isinstance(found, Mapping) else None
-            return found
-        return schema
+    def _apart(self, part: _Part, branches: Sequence[_Part]) -> list[list[str]]:
+        """Return the properties to require in each branch, so that no value is valid by two of them."""
+        if len(branches) > MOST_BRANCHES:
+            _refuse(part.where, f"has a oneOf of {len(branches)} branches", f"take {MOST_BRANCHES} at most, or anyOf")
 
-    def _null(self, schema: Mapping[str, Any], where: str) -> Term:
-        return text("null")
+        def resolved(schema: Any) -> list[Any]:
+            return [one.schema for one in self._flat([replace(part, schema=schema)])]
 
-    def _boolean(self, schema: Mapping[str, Any], where: str) -> Term:
-        return alt((text("true"), text("false")))
+        sides = [[one.schema for one in self._flat([branch])] for branch in branches]
+        needed: list[dict[str, None]] = [{} for _ in branches]
+        for i, side in enumerate(sides):
+            for j, other in enumerate(sides[:i]):
+                if disjoint(side, other, resolved):
+                    continue
+                names = separating_names(side, other, resolved)
+                if not names:
+                    _refuse(part.where, "has a oneOf whose branches may overlap", "use anyOf, or a const in each")
+                name = next((name for name in names if name in needed[j]), names[0])
+                needed[i][name] = needed[j][name] = None
+        return [list(names) for names in needed]
 
-    def _string(self, schema: Mapping[str, Any], where: str) -> Term:
-        least, most = _counts(schema, "minLength", "maxLength")
-        parts: list[Term] = []
-        if "pattern" in schema:
-            parts.append(regex_term(schema["pattern"], search=True))
-        if "format" in schema:
-            if schema["format"] not in FORMATS:
-                known = ", ".join(FORMATS)
-                _refuse(where, f"uses the format {schema['format']!r}", f"leave it out or take one of {known}")
-            parts.append(FORMATS[schema["format"]])
-        if most is not None:
-            most = min(most, max(least, LONGEST))
-        if not parts or least or most is not None:
-            parts.append(Repeat(ANY, least, most))
-        whole = parts[0]
-        for part in parts[1:]:
-            whole = Both(whole, part)
-        return seq(text('"'), escaped(whole), text('"'))
+    def _of_type(self, kind: str, flat: Sequence[_Part], where: str) -> Term:
+        plain: Schemas = [(part.schema, part.where) for part in flat]
+        most = counts([part.schema for part in flat], "minItems", "maxItems")[1]
+        for part in flat:
+            _check(part, _REFUSED_OF.get(kind, ()), single=most is not None and most < 2)
+        with _located(where):
+            match kind:
+                case "null":
+                    return text("null")
+                case "boolean":
+                    return alt([text("true"), text("false")])
+                case "string":
+                    return string(plain)
+                case "number" | "integer":
+                    return number(plain, whole=kind == "integer")
+        return self._array(flat, where) if kind == "array" else self._object(flat, where)
 
-    def _integer(self, schema: Mapping[str, Any], where: str) -> Term:
-        multiple = schema.get("multipleOf", 1)
-        if multiple != int(multiple) or multiple > 1000:
-            _refuse(where, f"asks for multiples of {multiple}", "take a whole number up to 1000")
-        return numbers.integer(*_bounds(schema), multiple_of=int(multiple))
-
-    def _number(self, schema: Mapping[str, Any], where: str) -> Term:
-        if "multipleOf" in schema:
-            _refuse(where, "asks for multiples among numbers with a fraction", "take an integer, or no multipleOf")
-        return numbers.decimal(*_bounds(schema))
-
-    def _array(self, schema: Mapping[str, Any], where: str) -> Term:
-        least, most = _counts(schema, "minItems", "maxItems")
-        if schema.get("uniqueItems") and (most is None or most > 1):
-            _refuse(where, "asks for unique items, which cannot be guaranteed", "leave uniqueItems out")
-        given = schema.get("prefixItems", ())
-        given = given[: len(given) if most is None else most]
-        first = [self.term(one, f"{where}/prefixItems/{i}") for i, one in enumerate(given)]
-        if most is None or most > len(first):
-            if "items" in schema or not first:
-                more = self.term(schema.get("items", True), f"{where}/items")
-            else:
-                more, most = NOTHING, len(first)
-            if more == NOTHING:
-                most = len(first)
-        else:
-            more = NOTHING
+    def _array(self, flat: Sequence[_Part], where: str) -> Term:
+        least, most = counts([part.schema for part in flat], "minItems", "maxItems")
+        given = max(len(part.schema.get("prefixItems", ())) for part in flat)
+        given = given if most is None else min(given, most)
+        first = [self._items_at(flat, i, f"{where}/prefixItems/{i}") for i in range(given)]
+        more: Term = NOTHING
+        if (most is None or most > given) and (not first or any("items" in part.schema for part in flat)):
+            more = self._items_at(flat, given, f"{where}/items")
+        if more == NOTHING:
+            most = given
         if most is not None and least > most:
             return NOTHING
         return seq(text("["), _items(first, more, least, most), text("]"))
 
-    def _object(self, schema: Mapping[str, Any], where: str) -> Term:
-        properties, required = schema.get("properties", {}), _required(schema)
-        missing = [name for name in required if name not in properties]
-        if missing:
-            _refuse(where, f"requires {missing[0]!r} and does not describe it", "put it among the properties")
-        if not properties and schema.get("additionalProperties", True) is not False:
+    def _items_at(self, flat: Sequence[_Part], i: int, where: str) -> Term:
+        """Return the items at a place, of which the one behind all `prefixItems` stands for those that follow."""
+        found = []
+        for part in flat:
+            listed = part.schema.get("prefixItems", ())
+            if i < len(listed):
+                found.append(part.at("prefixItems", i, schema=listed[i]))
+            elif "items" in part.schema:
+                found.append(part.at("items", schema=part.schema["items"]))
+        return self._together(found, where)
+
+    def _together(self, parts: Sequence[_Part], where: str) -> Term:
+        if not parts:
+            _refuse(where, "allows any value", "give a type")
+        return self._term([replace(part, beside=len(parts) > 1) for part in parts])
+
+    def _object(self, flat: Sequence[_Part], where: str) -> Term:
+        schemas = [part.schema for part in flat]
+        least, most = counts(schemas, "minProperties", "maxProperties")
+        named = dict.fromkeys(name for schema in schemas for name in schema.get("properties", ()))
+        required = dict.fromkeys(name for schema in schemas for name in schema.get("required", ()))
+        members: list[Term] = []
+        needed: list[bool] = []
+        for name in named | required:
+            found = [below for part in flat for below in _property(part, name)]
+            if not found:
+                _refuse(where, f"requires {name!r} and does not describe it", "put it among the properties")
+            if any(below.schema is False for below in found):
+                if name in required:
+                    return NOTHING
+                continue
+            with _located(where):
+                label = literal(name)
+            members.append(seq(label, COLON, self._together(found, found[0].where)))
+            needed.append(name in required)
+        if not named | required and most != 0:
+            self._check_closed(flat, where)
+        return seq(text("{"), Listed(tuple(members), tuple(needed), COMMA, least, most), text("}"))
+
+    def _check_closed(self, flat: Sequence[_Part], where: str) -> None:
+        """Refuse an object that may have any properties and names none."""
+        given = [part.schema["additionalProperties"] for part in flat if "additionalProperties" in part.schema]
+        if any("patternProperties" in part.schema for part in flat):
+            _refuse(where, "names properties by patternProperties only", "name those that it has")
+        if any(isinstance(schema, Mapping) and schema for schema in given):
+            _refuse(where, "describes additionalProperties and names none", "name those that it has")
+        if False not in given:
             _refuse(where, "is an object without properties", "name those that it has")
-        if isinstance(schema.get("additionalProperties"), Mapping):
-            _refuse(where, "describes additionalProperties", "name the properties, or set it to false")
-        members = tuple(
-            seq(_literal(name), _COLON, self.term(value, f"{where}/properties/{name}"))
-            for name, value in properties.items()
-        )
-        needed = tuple(name in required for name in properties)
-        return seq(text("{"), Listed(members, needed, _COMMA), text("}"))
+
+
+def _property(part: _Part, name: str) -> Iterator[_Part]:
+    """Yield the schemas that a part has for a property."""
+    found = False
+    if name in part.schema.get("properties", ()):
+        found = True
+        yield part.at("properties", name, schema=part.schema["properties"][name])
+    for pattern, schema in part.schema.get("patternProperties", {}).items():
+        with _located(part.where):
+            if not finds(pattern, name):
+                continue
+        found = True
+        yield part.at("patternProperties", pattern, schema=schema)
+    if not found and part.schema.get("additionalProperties", True) not in (True, {}):
+        yield part.at("additionalProperties", schema=part.schema["additionalProperties"])
 
 
 def _items(first: list[Term], more: Term, least: int, most: int | None) -> Term:
-    """The items of an array: those of `first` in their order, then `more` of one kind."""
-    rest = Repeat(seq(_COMMA, more), max(least - len(first), 0), None if most is None else most - len(first))
+    """Return the items of an array: those of `first` in their order, then `more` of one kind."""
     if not first:
         if most == 0:
             return EMPTY
-        rest = Repeat(seq(_COMMA, more), max(least - 1, 0), None if most is None else most - 1)
+        rest = Repeat(seq(COMMA, more), max(least - 1, 0), None if most is None else most - 1)
         return seq(more, rest) if least else optional(seq(more, rest))
-    whole: Term = rest
+    whole: Term = Repeat(seq(COMMA, more), max(least - len(first), 0), None if most is None else most - len(first))
     for i in range(len(first) - 1, -1, -1):
-        whole = seq(_COMMA if i else EMPTY, first[i], whole)
+        whole = seq(COMMA if i else EMPTY, first[i], whole)
         if i >= least:
             whole = optional(whole)
     return whole
 
 
-def _literal(value: Any) -> Term:
-    """A value as `json.dumps` writes it, spaces behind , and : as they come."""
-    if isinstance(value, dict):
-        pairs = [seq(_literal(key), _COLON, _literal(one)) for key, one in value.items()]
-        return seq(text("{"), _joined(pairs), text("}"))
-    if isinstance(value, list):
-        return seq(text("["), _joined([_literal(one) for one in value]), text("]"))
-    return text(json.dumps(value, ensure_ascii=False, allow_nan=False))
+def _kinds(schemas: Iterable[Mapping[str, Any]]) -> list[str] | None:
+    """Return the types that all the schemas allow, or that their keywords speak of; None if they speak of none."""
+    schemas = list(schemas)
+    given = [[s["type"]] if isinstance(s["type"], str) else s["type"] for s in schemas if "type" in s]
+    if not given:
+        spoken = [kind for kind, keywords in _KEYWORDS.items() if any(set(keywords) & set(s) for s in schemas)]
+        if any(s.get("format") in FORMATS for s in schemas) and "string" not in spoken:
+            spoken.append("string")
+        return spoken or None
+    wide = [{*kinds, "integer"} if "number" in kinds else set(kinds) for kinds in given]
+    kinds = [kind for kind in dict.fromkeys([*given[0], "integer"]) if all(kind in one for one in wide)]
+    return [kind for kind in kinds if kind != "integer" or "number" not in kinds]
 
 
-def _joined(parts: list[Term]) -> Term:
-    return Seq(tuple(part if i == 0 else seq(_COMMA, part) for i, part in enumerate(parts)))
+def _check(part: _Part, refused: Sequence[str], *, single: bool = False) -> None:
+    """Refuse keywords that cannot be guaranteed, unless they assert nothing; `single` arrays hold one item at most."""
+    for keyword in refused:
+        if keyword not in part.schema:
+            continue
+        match keyword:
+            case "not" | "contains":
+                asserts = True
+            case "uniqueItems":
+                asserts = part.schema[keyword] and not single
+            case "unevaluatedItems" | "unevaluatedProperties":
+                asserts = part.beside  # only what its own schema describes is written
+            case _:
+                asserts = part.schema[keyword] not in (True, {}, [])
+        if asserts:
+            _refuse(part.where, f"uses {keyword!r}, which cannot be guaranteed", "leave it out")
 
 
-def _counts(schema: Mapping[str, Any], least: str, most: str) -> tuple[int, int | None]:
-    highest = schema.get(most)
-    return int(schema.get(least, 0)), None if highest is None else int(highest)
-
-
-def _bounds(schema: Mapping[str, Any]) -> tuple[numbers.Bound | None, numbers.Bound | None]:
-    """The narrower of the inclusive and the exclusive end on each side."""
-
-    def ends(name: str) -> list[numbers.Bound]:
-        keys = ((name, False), (f"exclusive{name.capitalize()}", True))
-        return [numbers.Bound(value=Decimal(repr(schema[k])), strict=strict) for k, strict in keys if k in schema]
-
-    least = max(ends("minimum"), key=lambda end: (end.value, end.strict), default=None)
-    most = min(ends("maximum"), key=lambda end: (end.value, not end.strict), default=None)
-    return least, most
-
-
-def _required(schema: Any) -> Sequence[str]:
-    return schema.get("required", ()) if isinstance(schema, Mapping) else ()
-
-
-def _property(schema: Any, name: str) -> Any:
-    return schema.get("properties", {}).get(name)
-
-
-def _apart(one: Any, other: Any) -> bool:
-    """Whether no value can be valid by both schemas, told from their types and lists of values."""
-    if not isinstance(one, Mapping) or not isinstance(other, Mapping):
-        return one is False or other is False
-    listed = [s.get("enum", [s.get("const")]) for s in (one, other) if "enum" in s or "const" in s]
-    if len(listed) == 2:
-        return not any(a == b for a in listed[0] for b in listed[1])  # True == 1 errs on the side of refusing
-    kinds = [set([s["type"]] if isinstance(s["type"], str) else s["type"]) for s in (one, other) if "type" in s]
-    spread = [kind | ({"number", "integer"} if kind & {"number", "integer"} else set()) for kind in kinds]
-    return len(spread) == 2 and not spread[0] & spread[1]
-
-
-def validator(schema: Any) -> Any:
-    """A validator of the jsonschema package (draft 2020-12), which knows nothing of terms.
-
-    Raises RequestError for a malformed schema, and for one whose check would take long.
-    """
-    values, letters = _size(schema)
-    if values > MOST_VALUES or letters > MOST_LETTERS:
-        raise RequestError(
-            f"the schema holds more than {MOST_VALUES} values or {MOST_LETTERS} letters; make it smaller"
-        )
-    import jsonschema
-
+@contextmanager
+def _located(where: str) -> Iterator[None]:
+    """Name a place of the schema in the refusals of what knows nothing of schemas."""
     try:
-        jsonschema.Draft202012Validator.check_schema(schema)
-    except jsonschema.SchemaError as error:
-        place = "/".join(map(str, error.absolute_path)) or "the top"
-        message = " ".join(error.message.split())
-        raise RequestError(f"the schema is malformed at {place}: {message[:200]}; mend it") from None
-    return jsonschema.Draft202012Validator(schema)
+        yield
+    except _RefusedError:
+        raise
+    except Unresolvable as error:
+        _refuse(where, f"refers to {error.ref!r}, which is not in it", "define it under $defs")
+    except RequestError as error:
+        raise _RefusedError(f"the schema{f' at {where}' if where else ''}: {error}") from None
 
 
-def _size(schema: Any) -> tuple[int, int]:
-    """How many values a schema holds, and letters in them; no more than a few beyond what is allowed are counted."""
-    values = letters = 0
-    todo = [schema]
-    while todo and values <= MOST_VALUES and letters <= MOST_LETTERS:
-        one = todo.pop()
-        values += 1
-        if isinstance(one, Mapping):
-            letters += sum(len(str(key)) for key in one)
-            todo.extend(one.values())
-        elif isinstance(one, (list, tuple)):
-            todo.extend(one)
-        elif isinstance(one, str):
-            letters += len(one)
-    return values, letters
+class _RefusedError(RequestError):
+    """Report a refusal that names its place."""
 
 
 def _refuse(where: str, what: str, remedy: str) -> NoReturn:
-    raise RequestError(f"the schema{' at ' + where.lstrip('/') if where else ''} {what}; {remedy}")
+    raise _RefusedError(f"the schema{f' at {where}' if where else ''} {what}; {remedy}")

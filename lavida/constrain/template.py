@@ -1,173 +1,277 @@
-"""Templates: fixed text, choices, and holes whose length is counted in tokens, words or syllables.
+"""Hold an answer to a template: fixed text, choices, and holes whose length is counted.
 
 Template(parts=("There is a", Hole(most=4), "next to", Choice(options=("a tree", "a house")), "."))
 
-The parts are joined by what stands between them: a space, but none before punctuation or around a newline.
+The parts are joined by a space, but by none before punctuation or around a newline. Lengths are counted in tokens,
+words or syllables.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
-from lavida.constrain.match import fits
-from lavida.constrain.parts import PAUSES, STOPS, Choice, Hole, Part, gap_between
-from lavida.constrain.token_nfa import Net, Table
+from lavida.constrain.token_nfa import TokenNfa
 from lavida.constrain.tokens import TokenAutomaton
-from lavida.constrain.words import Inventory, inventory_of, is_word
+from lavida.constrain.words import Lexicon, is_word, lexicon_of
 from lavida.errors import RequestError
 from lavida.text.syllables import count_syllables, syllable_table
 from lavida.text.tokenizer import Vocabulary
 
 LONGEST = 256  # tokens of a text that a canvas is sized for
+MOST_COUNTED = 1024  # tokens, words or syllables of a hole: more than a canvas holds
+MOST_PARTS = 256
+MEASURES = ("tokens", "words", "syllables")
+_PAUSES, _STOPS = ",", ".!?"  # after any word of a hole, and after the last one
+_CLOSING = ".,;:!?)\n"  # no space stands before these
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hole:
+    """Leave room for `least` to `most` tokens, words or syllables on one line, beginning with the letters `start`.
+
+    Tokens may be anything printable; a hole measured in words or syllables holds words of the pronouncing dictionary
+    that the model knows as one token, and punctuation. `start` is kept as it is spelled; its last word may be
+    completed.
+    """
+
+    least: int = 1
+    most: int = 8
+    measure: str = "tokens"
+    start: str = ""
+
+    def __post_init__(self) -> None:
+        if self.measure not in MEASURES:
+            raise RequestError(f"unknown measure {self.measure!r}; choose one of {', '.join(MEASURES)}")
+        if not all(type(count) is int for count in (self.least, self.most)):
+            raise RequestError(f"a hole is measured in whole numbers, got {self.least!r} to {self.most!r}")
+        if not 1 <= self.least <= self.most:
+            raise RequestError(f"a hole takes at least 1 and no fewer than its least, got {self.least} to {self.most}")
+        if self.least > MOST_COUNTED:
+            raise RequestError(f"a hole of {self.least} {self.measure} fits no canvas; {MOST_COUNTED} are the most")
+        if not isinstance(self.start, str) or not self.start.isprintable() or self.start != self.start.strip():
+            raise RequestError("the start of a hole must be printable text on one line, without spaces around it")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """Offer several texts, of which one is written literally."""
+
+    options: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if isinstance(self.options, str) or not isinstance(self.options, Sequence):
+            raise RequestError(f"the options of a choice are a list of texts, got {type(self.options).__name__}")
+        object.__setattr__(self, "options", tuple(self.options))
+        if not self.options or not all(isinstance(option, str) and option.strip() for option in self.options):
+            raise RequestError("a choice must offer at least one text and no empty one")
+        _check_unicode(*self.options)
+
+
+Part = str | Hole | Choice
 
 
 @dataclass(frozen=True, kw_only=True)
 class Template:
-    """What an answer must look like, part after part."""
+    """Say what an answer must look like, part after part; a `lavida.constrain.language.Language`."""
 
     parts: tuple[Part, ...]
 
     def __post_init__(self) -> None:
+        if isinstance(self.parts, str) or not isinstance(self.parts, Sequence):
+            raise RequestError(f"the parts of a template are a list, got {type(self.parts).__name__}")
+        object.__setattr__(self, "parts", tuple(self.parts))
+        for part in self.parts:
+            if not isinstance(part, Part):
+                raise RequestError(f"a part of a template is a text, a Hole or a Choice, got {type(part).__name__}")
+        _check_unicode(*(part for part in self.parts if isinstance(part, str)))
         if not any(part.strip() if isinstance(part, str) else True for part in self.parts):
             raise RequestError("the template is empty; give at least one text or hole")
-
-    def table(self, vocabulary: Vocabulary) -> Table:
-        """The automaton over the tokens of a model, kept for the next time. Raises RequestError if no text fits."""
-        return _table(self, vocabulary)
-
-    def _build(self, vocabulary: Vocabulary) -> Table:
-        inventory = inventory_of(vocabulary)
-        net = Net(vocabulary.size)
-        start = at = net.state()
-        for place, part in enumerate(self.parts):
-            end = net.state()
-            before = self.parts[place - 1] if place else ""
-            _add(net, inventory, at, part, end, gap=gap_between(before, part, first=place == 0))
-            at = end
-        table = net.table(start, at)
-        if not table.accepting.any():
-            raise RequestError("no text of this model's words fits the template; loosen a hole")
-        return table
+        if len(self.parts) > MOST_PARTS:
+            raise RequestError(f"the template has {len(self.parts)} parts; {MOST_PARTS} are the most")
 
     def automaton(self, vocabulary: Vocabulary) -> TokenAutomaton:
-        """The same as `table`, as constraints take it."""
-        table = self.table(vocabulary)
-        return TokenAutomaton.from_moves(table.classes, table.moves, table.accepting)
-
-    def verify(self, answer: str) -> None:
-        """Raises RuntimeError for a text that is not of this template, which is a fault of this package."""
-        if not fits(self.parts, answer):
-            raise RuntimeError(f"an answer broke its template, which is a fault of lavida: {answer!r}")
+        """Return the sequences of tokens that spell its texts. Raises RequestError if there are none."""
+        return _automaton(self, vocabulary)
 
     def room(self, vocabulary: Vocabulary) -> int:
-        """Tokens of a canvas that holds the longest text of this template and its end. Raises RequestError."""
-        lengths = self.table(vocabulary).lengths(LONGEST)
+        """Return the tokens of a canvas that holds the longest text and its end, up to 256. Raises RequestError."""
+        lengths = self.automaton(vocabulary).lengths(LONGEST)
         if not lengths:
             raise RequestError(f"no text of the template is as short as {LONGEST} tokens; take out some parts")
         return lengths[-1] + 1
 
+    def verify(self, answer: str) -> None:
+        """Raise RuntimeError for a text that is not of this template, which is a fault of this package."""
+        if not fits(self.parts, answer):
+            raise RuntimeError(f"an answer broke its template, which is a fault of lavida: {answer!r}")
+
+
+def _check_unicode(*texts: str) -> None:
+    try:
+        "".join(texts).encode()
+    except UnicodeEncodeError:
+        raise RequestError("a text of the template is not valid Unicode; write it in UTF-8") from None
+
+
+def _gap(before: Part, part: Part, *, first: bool) -> tuple[str, ...]:
+    """Return what may stand between two parts: the answer and each line may begin with a space, as words do."""
+    if first or (isinstance(before, str) and before.endswith("\n")):
+        return ("", " ")
+    text = part if isinstance(part, str) else ""
+    return ("",) if text[:1] and text[0] in _CLOSING else (" ",)
+
 
 @lru_cache(maxsize=16)
-def _table(template: Template, vocabulary: Vocabulary) -> Table:
-    return template._build(vocabulary)
+def _automaton(template: Template, vocabulary: Vocabulary) -> TokenAutomaton:
+    lexicon = lexicon_of(vocabulary)
+    nfa = TokenNfa(vocabulary.size)
+    start = at = nfa.state()
+    for place, part in enumerate(template.parts):
+        end = nfa.state()
+        before = template.parts[place - 1] if place else ""
+        _add(nfa, lexicon, at, part, end, gap=_gap(before, part, first=place == 0))
+        at = end
+    automaton = nfa.automaton(start, at)
+    if not len(automaton.final):
+        raise RequestError("no text of this model's words fits the template; loosen a hole")
+    return automaton
 
 
-def _add(net: Net, inventory: Inventory, start: int, part: Part, end: int, *, gap: tuple[str, ...]) -> None:
+def _add(nfa: TokenNfa, lexicon: Lexicon, start: int, part: Part, end: int, *, gap: tuple[str, ...]) -> None:
     if isinstance(part, Hole):
         add = _tokens if part.measure == "tokens" else _words
-        add(net, inventory, start, part, end, gap)
+        add(nfa, lexicon, start, part, end, gap)
         return
     for text in (part,) if isinstance(part, str) else part.options:
         for space in gap:
-            _literal(net, inventory, start, space + text.strip(" "), end)
+            _literal(nfa, lexicon, start, space + text.strip(" "), end)
 
 
-def _literal(net: Net, inventory: Inventory, start: int, text: str, end: int) -> None:
-    """Every spelling of a text."""
+def _literal(nfa: TokenNfa, lexicon: Lexicon, start: int, text: str, end: int) -> None:
+    """Add every spelling of a text."""
     data = text.encode()
     if not data:
-        net.skip(start, end)
-    states = [start, *(net.state() for _ in data[1:]), end]  # at each byte
-    for at, to, token in inventory.pieces(data):
-        net.link(states[at], net.label([token]), states[to])
+        nfa.skip(start, end)
+        return
+    states = [start, *(nfa.state() for _ in data[1:]), end]  # at each byte
+    for at, to, token in lexicon.pieces(data):
+        nfa.link(states[at], nfa.label([token]), states[to])
 
 
-def _tokens(net: Net, inventory: Inventory, start: int, hole: Hole, end: int, gap: tuple[str, ...]) -> None:
-    """Plain tokens, counted; the first of them spell the hole's start."""
-    free = [net.state() for _ in range(hole.most + 1)]  # by tokens read, the start behind them
-    plain = net.label(inventory.plain)
+def _tokens(nfa: TokenNfa, lexicon: Lexicon, start: int, hole: Hole, end: int, gap: tuple[str, ...]) -> None:
+    """Add plain tokens, counted; the first of them spell the hole's start."""
+    most = min(hole.most, MOST_COUNTED)
+    free = [nfa.state() for _ in range(most + 1)]  # by tokens read, the start behind them
+    plain = nfa.label(lexicon.plain)
     for count, (here, after) in enumerate(zip(free, free[1:])):
-        net.link(here, plain, after)
+        nfa.link(here, plain, after)
         if count + 1 >= hole.least:
-            net.skip(after, end)
+            nfa.skip(after, end)
     for space in gap:
         data = (space + hole.start).encode()
         if not data:
-            net.skip(start, free[0])
+            nfa.skip(start, free[0])
             continue
-        pieces = inventory.pieces(data)
-        beyond = [net.label(inventory.overshooting(data[at:])) for at in range(len(data))]
+        pieces = lexicon.pieces(data)
+        beyond = [nfa.label(lexicon.overshooting(data[at:])) for at in range(len(data))]
         states = {(0, 0): start}
-        for count in range(min(hole.most, len(data))):
+        for count in range(min(most, len(data))):
             for at in range(len(data)):
                 here = states.get((count, at))
                 if here is None:
                     continue
-                net.link(here, beyond[at], free[count + 1])
+                nfa.link(here, beyond[at], free[count + 1])
                 for _, to, token in (piece for piece in pieces if piece[0] == at):
                     key = (count + 1, to)
                     if to == len(data):
                         states[key] = free[count + 1]
                     elif key not in states:
-                        states[key] = net.state()
-                    net.link(here, net.label([token]), states[key])
+                        states[key] = nfa.state()
+                    nfa.link(here, nfa.label([token]), states[key])
 
 
-def _words(net: Net, inventory: Inventory, start: int, hole: Hole, end: int, gap: tuple[str, ...]) -> None:
-    """Words of the dictionary and punctuation, measured; the first ones spell the hole's start."""
-    sizes = {count: count if hole.measure == "syllables" else 1 for count in inventory.words}
-    after = [net.state() for _ in range(hole.most + 1)]  # by words or syllables read
-    paused = [net.state() for _ in after]
-    final = net.state()
-    words = {count: net.label(ids) for count, ids in inventory.words.items()}
-    pauses, stops = net.label(inventory.marks(PAUSES)), net.label(inventory.marks(STOPS))
+def _words(nfa: TokenNfa, lexicon: Lexicon, start: int, hole: Hole, end: int, gap: tuple[str, ...]) -> None:
+    """Add words of the dictionary and punctuation, measured; the first ones spell the hole's start."""
+    most = min(hole.most, MOST_COUNTED)
+    sizes = {count: count if hole.measure == "syllables" else 1 for count in lexicon.words}
+    after = [nfa.state() for _ in range(most + 1)]  # by words or syllables read
+    paused = [nfa.state() for _ in after]
+    final = nfa.state()
+    words = {count: nfa.label(ids) for count, ids in lexicon.words.items()}
+    pauses, stops = nfa.label(lexicon.marks(_PAUSES)), nfa.label(lexicon.marks(_STOPS))
     for read, here in enumerate(after):
         for syllables, label in words.items():
-            if (to := read + sizes[syllables]) <= hole.most:
-                net.link(here, label, after[to])
-                net.link(paused[read], label, after[to])
+            if (to := read + sizes[syllables]) <= most:
+                nfa.link(here, label, after[to])
+                nfa.link(paused[read], label, after[to])
         if read:
-            net.link(here, pauses, paused[read])
+            nfa.link(here, pauses, paused[read])
         if read >= hole.least:
-            net.skip(here, final)
-    net.skip(final, end)
-    net.link(final, stops, end)
+            nfa.skip(here, final)
+    nfa.skip(final, end)
+    nfa.link(final, stops, end)
     if not hole.start:
-        net.skip(start, after[0])
-    for opening, size in _openings(hole, inventory):
-        if size <= hole.most:
-            net.spell(start, inventory.spelling(opening), after[size])
+        nfa.skip(start, after[0])
+    for opening, size in _openings(hole, lexicon):
+        if size <= most:
+            nfa.spell(start, lexicon.spelling(opening), after[size])
 
 
-def _openings(hole: Hole, inventory: Inventory) -> list[tuple[str, int]]:
-    """Beginnings of a hole and their sizes: its start as it is, if that is a word, and its last word gone on with.
+def _openings(hole: Hole, lexicon: Lexicon) -> list[tuple[str, int]]:
+    """Return beginnings of a hole and their sizes: its start with the last word completed, or as it is if a word.
 
     Raises RequestError for a word that the dictionary does not know, or letters that no known word begins with.
     """
     if not hole.start:
         return []
     *whole, last = hole.start.split()
-    said = count_syllables(" ".join(whole))
-    if said is None:
+    counted = count_syllables(" ".join(whole))
+    if counted is None:
         raise RequestError(f"the dictionary does not know a word of {hole.start!r}; measure the hole in tokens")
-    ends = {last + word[len(last) :]: count for word, count in inventory.names if word.startswith(last.lower())}
+    ends = {last + word[len(last) :]: count for word, count in lexicon.names if word.startswith(last.lower())}
     if is_word(last.lower()):
         ends[last] = syllable_table()[last.lower()]
     if not ends:
         raise RequestError(f"no word that this model knows begins with {last!r}; choose other letters")
     by_syllables = hole.measure == "syllables"
-    return [(" ".join((*whole, end)), said + n if by_syllables else len(whole) + 1) for end, n in ends.items()]
+    return [(" ".join((*whole, end)), counted + n if by_syllables else len(whole) + 1) for end, n in ends.items()]
 
 
-__all__ = ["Choice", "Hole", "Template"]
+def fits(parts: Sequence[Part], text: str) -> bool:
+    """Tell whether the parts follow each other in a text; the tokens it was written in are not looked at."""
+
+    @cache
+    def behind(place: int, at: int) -> bool:
+        """Tell whether the parts from `place` on make up the text from `at` on."""
+        if place == len(parts):
+            return at == len(text)
+        part = parts[place]
+        for gap in _gap(parts[place - 1] if place else "", part, first=place == 0):
+            if text.startswith(gap, at) and any(behind(place + 1, end) for end in _ends(part, text, at + len(gap))):
+                return True
+        return False
+
+    return behind(0, 0)
+
+
+def _ends(part: Part, text: str, at: int) -> list[int]:
+    """Return where a part that begins at `at` may end."""
+    if isinstance(part, Hole):
+        line = text.find("\n", at)
+        return [end for end in range(at + 1, (len(text) if line < 0 else line) + 1) if _fills(part, text[at:end])]
+    texts = (part,) if isinstance(part, str) else part.options
+    return [at + len(one) for one in (one.strip(" ") for one in texts) if text.startswith(one, at)]
+
+
+def _fills(hole: Hole, text: str) -> bool:
+    if not (text.isprintable() and text.startswith(hole.start)):
+        return False
+    if hole.measure == "tokens":  # of which one text may have few or many; the space before it may be one
+        return len(text.encode()) + 1 >= hole.least
+    words = text.rstrip(_STOPS).split(" ")
+    if not all(word.rstrip(_PAUSES).isalpha() for word in words):
+        return False
+    count = count_syllables(text) if hole.measure == "syllables" else len(words)
+    return count is not None and hole.least <= count <= hole.most

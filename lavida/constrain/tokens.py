@@ -1,4 +1,4 @@
-"""From an automaton over bytes to one over tokens.
+"""Lift automata over bytes to tokens, and keep them in memory and in the user's cache folder.
 
 What a token does is a function from states to states, the composition of what its bytes do. Tokens of equal functions
 form a class, and there are few classes even for a large vocabulary: where a constraint says "a string of at most 40
@@ -8,23 +8,34 @@ that may follow it, not once for each token.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import os
+import tempfile
+from collections import OrderedDict
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
 
-from lavida.constrain.dfa import Dfa
+from lavida.constrain.dfa import Dfa, compile_capped
+from lavida.constrain.grammar import Term, seq, text
+from lavida.constrain.nfa import Array, TooComplexError
 from lavida.errors import RequestError
-from lavida.text.spelling import Spelling
+from lavida.text.spelling import Spelling, spell
+from lavida.text.tokenizer import Vocabulary
 
 MOST_EDGES = 6_000_000
-
-Array = np.ndarray[Any, Any]
+FORMAT = 2  # of kept automata; raised when terms come to mean something else
+MOST_FILES = 256
+_MOST_KNOWN = 32
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TokenAutomaton:
-    """Edge e leads from `source[e]` by any token of class `kind[e]` to `target[e]`; state 0 is the start.
+    """Hold edges: edge e leads from `source[e]` by any token of class `kind[e]` to `target[e]`; state 0 is the start.
 
     Deterministic, sorted by target, and every state can be reached and can still end well.
     """
@@ -37,7 +48,7 @@ class TokenAutomaton:
 
     @classmethod
     def of(cls, class_of: Array, source: Array, kind: Array, target: Array, final: Array) -> TokenAutomaton:
-        """From the edges of any deterministic automaton; what cannot be reached, or leads nowhere, is dropped."""
+        """Build it from the edges of any deterministic automaton, without those out of reach or that lead nowhere."""
         whole = closed(source, target, np.arange(len(final)) == 0) & closed(target, source, final)
         kept = whole[source] & whole[target]
         number = np.cumsum(whole, dtype=np.int32) - 1
@@ -53,13 +64,28 @@ class TokenAutomaton:
 
     @classmethod
     def from_moves(cls, classes: Array, moves: Array, accepting: Array) -> TokenAutomaton:
-        """From a table: token v leads from state s to `moves[s, classes[v]]`, -1 = nowhere."""
+        """Build it from a table: token v leads from state s to `moves[s, classes[v]]`, -1 = nowhere."""
         source, kind = np.nonzero(moves >= 0)
         return cls.of(classes + 1, source, kind + 1, moves[source, kind], accepting)
 
+    def lengths(self, most: int) -> range:
+        """Return the least to the most tokens of an accepted sequence, `most` at most; empty if there is none."""
+        states, found = np.arange(len(self.final)) == 0, []
+        for length in range(most + 1):
+            if (states & self.final).any():
+                found.append(length)
+            reached = np.zeros_like(states)
+            reached[self.target[states[self.source]]] = True
+            states = reached
+        return range(found[0], found[-1] + 1) if found else range(0)
+
+
+_NAMES = [field.name for field in fields(TokenAutomaton)]
+_known: OrderedDict[str, TokenAutomaton] = OrderedDict()
+
 
 def closed(source: Array, target: Array, start: Array) -> Array:
-    """Bool [S]: what the edges lead to from the states `start`, these included."""
+    """Return what the edges lead to from the states `start`, these included, as bool [S]."""
     order = np.argsort(source, kind="stable")
     target, first = target[order], np.searchsorted(source[order], np.arange(len(start) + 1))
     seen, todo = start.copy(), np.flatnonzero(start).tolist()
@@ -73,7 +99,7 @@ def closed(source: Array, target: Array, start: Array) -> Array:
 
 
 def lift(dfa: Dfa, spelling: Spelling) -> TokenAutomaton:
-    """The automaton of the token sequences whose bytes `dfa` accepts. Raises RequestError if it is too large."""
+    """Build the automaton of the token sequences whose bytes `dfa` accepts. Raises TooComplexError."""
     functions = _Functions(dfa)
     does = np.zeros(spelling.size, dtype=np.int64)  # the function of each token's bytes so far; 0 = identity
     lengths = np.diff(spelling.starts)
@@ -91,7 +117,7 @@ def lift(dfa: Dfa, spelling: Spelling) -> TokenAutomaton:
     class_of = kind if len(used) and used[0] == -1 else kind + 1  # the dead class comes first
     edges = [(np.flatnonzero(row >= 0), row[row >= 0]) for row in (functions.rows[f] for f in used[used >= 0])]
     if sum(len(source) for source, _ in edges) > MOST_EDGES:
-        raise _too_large()
+        raise TooComplexError("for this vocabulary the constraint")
     number = np.repeat(np.arange(1, len(edges) + 1), [len(source) for source, _ in edges])
     source, target = (np.concatenate([np.zeros(0, np.int32), *ends]) for ends in zip(*edges)) if edges else ([], [])
     source, target = np.asarray(source, np.int64), np.asarray(target, np.int64)
@@ -99,7 +125,7 @@ def lift(dfa: Dfa, spelling: Spelling) -> TokenAutomaton:
 
 
 class _Functions:
-    """Functions from states to states, each kept once; -1 is the one that leads nowhere from anywhere."""
+    """Hold functions from states to states, each once; -1 is the one that leads nowhere from anywhere."""
 
     def __init__(self, dfa: Dfa) -> None:
         states, self._kinds = len(dfa.final), dfa.next.shape[1]
@@ -110,7 +136,7 @@ class _Functions:
         self._by_hash: dict[int, list[int]] = {}
 
     def after(self, functions: Array, bytes_: Array) -> Array:
-        """The functions followed by bytes of the given kinds, both [n]."""
+        """Return the functions followed by bytes of the given kinds, both [n]."""
         keys, back = np.unique(functions * self._kinds + bytes_, return_inverse=True)
         return np.array([self._after(key) for key in keys.tolist()], dtype=np.int64)[back]
 
@@ -128,14 +154,14 @@ class _Functions:
             if np.array_equal(self.rows[number], row):
                 return number
         if len(self.rows) * len(row) > 8 * MOST_EDGES:
-            raise _too_large()
+            raise TooComplexError("for this vocabulary the constraint")
         self.rows.append(row)
         same.append(len(self.rows) - 1)
         return same[-1]
 
 
 def _merged(automaton: TokenAutomaton) -> TokenAutomaton:
-    """With one class for all that do the same from the states that are left."""
+    """Give one class to all tokens that do the same from the states that are left."""
     order = np.lexsort((automaton.source, automaton.kind))
     kind, pairs = automaton.kind[order], np.stack((automaton.source, automaton.target), 1)[order].astype(np.int32)
     groups: dict[bytes, int] = {}
@@ -159,5 +185,59 @@ def _merged(automaton: TokenAutomaton) -> TokenAutomaton:
     )
 
 
-def _too_large() -> RequestError:
-    return RequestError("the constraint is too complex for this vocabulary; use smaller counts or fewer alternatives")
+def term_automaton(term: Term, vocabulary: Vocabulary) -> TokenAutomaton:
+    """Return the token sequences that spell the texts of a term: from memory, from the disk, or made now.
+
+    What a tokenizer writes before every text (a space) is part of them. Where the term is too large, long texts are
+    left out (`compile_capped`). Raises RequestError if that does not suffice.
+    """
+    spelling = spell(vocabulary)
+    spelled = seq(text(" "), term) if vocabulary.adds_space else term
+    try:
+        key = sha256(f"{FORMAT} {spelling.digest} {spelled!r}".encode()).hexdigest()
+    except RecursionError:
+        raise RequestError("the constraint is nested too deeply; write it flatter") from None
+    automaton = _known.pop(key, None) or fetch(key)
+    if automaton is None:
+        automaton = _lifted(spelled, spelling)
+        keep(key, automaton)
+    _known[key] = automaton
+    if len(_known) > _MOST_KNOWN:
+        _known.popitem(last=False)
+    return automaton
+
+
+def _lifted(term: Term, spelling: Spelling) -> TokenAutomaton:
+    for dfa in compile_capped(term):
+        try:
+            return lift(dfa, spelling)
+        except TooComplexError:
+            continue
+    raise TooComplexError
+
+
+def fetch(key: str) -> TokenAutomaton | None:
+    """Read an automaton from the user's cache folder; None if there is none, or only a broken one."""
+    try:
+        held = load_file(_folder() / f"{key}.safetensors")
+        return TokenAutomaton(**{name: held[name] for name in _NAMES})
+    except (OSError, SafetensorError, KeyError):
+        return None
+
+
+def keep(key: str, automaton: TokenAutomaton) -> None:
+    """Write an automaton to the user's cache folder; do nothing where nothing can be written."""
+    with suppress(OSError):
+        folder = _folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        files = sorted(folder.glob("*.safetensors"), key=lambda file: file.stat().st_mtime)
+        for file in files[: max(len(files) + 1 - MOST_FILES, 0)]:
+            file.unlink(missing_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as part:  # whole or not at all
+            part.write(save({name: getattr(automaton, name) for name in _NAMES}))
+        os.replace(part.name, folder / f"{key}.safetensors")
+
+
+def _folder() -> Path:
+    root = os.environ.get("XDG_CACHE_HOME")
+    return (Path(root) if root else Path.home() / ".cache") / "lavida" / "constraints"

@@ -1,4 +1,4 @@
-"""What the tokens of a vocabulary spell, and which of them are words that the pronouncing dictionary knows."""
+"""Find what the tokens of a vocabulary spell, and which of them are words of the pronouncing dictionary."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
+from lavida.constrain.nfa import Array
 from lavida.text.spelling import spell
 from lavida.text.syllables import syllable_table
 from lavida.text.tokenizer import Vocabulary
@@ -17,8 +18,8 @@ from lavida.text.tokenizer import Vocabulary
 _SHORT = frozenset("a am an as at be by do go he hi if in is it me my no of oh on or ox so to up us we".split())
 
 
-class Inventory:
-    """A vocabulary as bytes, and the words in it that the pronouncing dictionary knows."""
+class Lexicon:
+    """Hold a vocabulary as bytes, and the words in it that the pronouncing dictionary knows."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
@@ -34,8 +35,8 @@ class Inventory:
         self.plain = np.array([i for _, i in plain], dtype=np.int64)  # tokens of printable text
 
     @cached_property
-    def words(self) -> dict[int, np.ndarray]:
-        """Syllables -> the tokens that are a whole lower-case word of so many, a space before it."""
+    def words(self) -> dict[int, Array]:
+        """Return, by number of syllables, the tokens that are a whole lower-case word with a space before it."""
         table, found = syllable_table(), defaultdict(list)
         for i, data in enumerate(self.bytes):
             word = data[1:].decode("ascii", "replace") if data[:1] == b" " else ""
@@ -45,16 +46,16 @@ class Inventory:
 
     @cached_property
     def names(self) -> list[tuple[str, int]]:
-        """The words of `words` as text, with their syllables."""
+        """Return the words of `words` as text, with their syllables."""
         return [(self.bytes[i][1:].decode(), count) for count, ids in self.words.items() for i in ids.tolist()]
 
     def marks(self, signs: Iterable[str]) -> list[int]:
-        """The tokens that are one of these signs."""
+        """Return the tokens that are one of these signs."""
         wanted = {sign.encode() for sign in signs}
         return [i for i, data in enumerate(self.bytes) if data in wanted]
 
     def pieces(self, text: bytes) -> list[tuple[int, int, int]]:
-        """(from, to, token) for each token that spells a part of a text."""
+        """Return (from, to, token) for each token that spells a part of a text."""
         return [
             (at, to, token)
             for at in range(len(text))
@@ -62,24 +63,24 @@ class Inventory:
             for token in self._spelled.get(text[at:to], ())
         ]
 
-    def overshooting(self, rest: bytes) -> np.ndarray:
-        """Plain tokens that begin with `rest` and are longer."""
+    def overshooting(self, rest: bytes) -> Array:
+        """Return the plain tokens that begin with `rest` and are longer."""
         return self.plain[bisect_right(self._sorted, rest) : bisect_left(self._sorted, rest + b"\xff")]
 
     def spelling(self, text: str) -> list[int]:
-        """A text as this tokenizer writes it, a space before it."""
+        """Return a text as this tokenizer writes it, a space before it."""
         return self._vocabulary.encode(text if self._vocabulary.adds_space else " " + text)
 
 
 def is_word(word: str) -> bool:
-    """Whether the pronouncing dictionary has a lower-case word, and not just its letters."""
+    """Tell whether the pronouncing dictionary has a lower-case word, and not just its letters."""
     return word in syllable_table() and (len(word) > 2 or word in _SHORT)
 
 
 @lru_cache(maxsize=2)
-def inventory_of(vocabulary: Vocabulary) -> Inventory:
-    """The inventory of a vocabulary, kept for the next template."""
-    return Inventory(vocabulary)
+def lexicon_of(vocabulary: Vocabulary) -> Lexicon:
+    """Return the lexicon of a vocabulary, kept for the next template."""
+    return Lexicon(vocabulary)
 
 
 def _is_plain(data: bytes) -> bool:

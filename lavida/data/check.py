@@ -1,4 +1,4 @@
-"""What is in a data set and what of it cannot be used, told before a training run finds out."""
+"""Examine a data set: its contents, and the samples that cannot be used."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Fact:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """A data set as one model would read it."""
+    """A data set as one model reads it."""
 
     source: str
     samples: int
@@ -37,8 +37,11 @@ class Report:
     broken: list[Skipped]
 
     def to_json(self) -> dict[str, Any]:
-        """Numbers, and each broken entry."""
-        kinds, pictures = Counter(one.kind for one in self.broken), Counter(fact.pictures for fact in self.facts)
+        """Return the numbers, and each broken entry."""
+        kinds, pictures = (
+            Counter(skipped.kind for skipped in self.broken),
+            Counter(fact.pictures for fact in self.facts),
+        )
         lengths = sorted(fact.length for fact in self.facts)
         at = {"median": 0.5, "p95": 0.95, "longest": 1.0}
         return {
@@ -50,7 +53,9 @@ class Report:
             "tokens": {name: lengths[int(share * (len(lengths) - 1))] for name, share in at.items() if lengths},
             "max_length": self.max_length,
             "broken_by_kind": dict(kinds.most_common()),
-            "broken": [{"index": one.index, "kind": one.kind, "reason": one.reason} for one in self.broken],
+            "broken": [
+                {"index": skipped.index, "kind": skipped.kind, "reason": skipped.reason} for skipped in self.broken
+            ],
         }
 
 
@@ -62,13 +67,13 @@ def check(source: Source, encode: Encoder, *, workers: int = 0, watch: Callable[
         source=source.name,
         samples=len(source),
         max_length=encode.max_length,
-        facts=[one for one in found if isinstance(one, Fact)],
-        broken=[one for one in found if isinstance(one, Skipped)],
+        facts=[fact for fact in found if isinstance(fact, Fact)],
+        broken=[fact for fact in found if isinstance(fact, Skipped)],
     )
 
 
 class _Examined(Dataset):
-    """What is found out about each sample."""
+    """The facts of each sample."""
 
     def __init__(self, source: Source, encode: Encoder) -> None:
         self._source, self._encode = source, encode

@@ -1,4 +1,4 @@
-"""Examples become a batch: rows of one length, several samples in a row if they are packed."""
+"""Make batches of examples: rows of one length, several samples in a row if they are packed."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Example:
     answer: Tensor  # [T] 0 = prompt, k = a target that belongs to the k-th answer
     turn: Tensor  # [T] question k and its answer are turn k, from 0 on; a system message belongs to the first
     frozen: Tensor  # [T] bool, within an answer but neither masked nor predicted
-    views: list[tuple[Tensor, Grid]]  # of each picture: pixels [V, 3, S, S] and how the tiles lie
-    length: int  # tokens with every picture counted as what it takes
+    views: list[tuple[Tensor, Grid]]  # of each picture: pixels [V, 3, S, S] and the arrangement of the tiles
+    length: int  # tokens, those of the pictures counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,14 +35,14 @@ class Batch:
     answer: Tensor  # [B, T] 0 = prompt, k = a target that belongs to the row's k-th answer
     turn: Tensor  # [B, T]
     frozen: Tensor  # [B, T] bool
-    real: Tensor  # [B, T] bool; False = filling that is neither seen nor learnt
+    real: Tensor  # [B, T] bool; False = padding that is neither attended to nor learnt
     sample: Tensor  # [B, T] which of the row's samples, from 0 on; only packed rows have several
     views: list[list[tuple[Tensor, Grid]]]  # of each row, its pictures in order
     names: list[str]  # of each row: "source:index", several with a comma between them
     samples: int
 
     def to(self, device: str | torch.device) -> Batch:
-        """The same batch on another device."""
+        """Return the batch on another device."""
         moved = {f.name: getattr(self, f.name) for f in fields(self)}
         moved = {name: value.to(device) if isinstance(value, Tensor) else value for name, value in moved.items()}
         moved["views"] = [[(pixels.to(device), grid) for pixels, grid in row] for row in self.views]
@@ -59,31 +59,36 @@ def collate(
     pack: int | None = None,
     longest: int | None = None,
 ) -> Batch:
-    """Rows of one length.
+    """Make a batch of rows of one length.
 
-    `end_padding`: the filling behind a row's last answer belongs to that answer, and in half of the batches even the
-    longest row is followed by up to so many more ids (LaViDa section 3.1; their number is drawn from `rng`). None: the
-    filling is not real.
-    `pack`: put as many samples into a row as fit into so many tokens; each is then followed by 0 to `end_padding` ids
-    of its own. `longest`: tokens of a row, pictures counted, beyond which no end padding goes.
+    Args:
+        examples: The samples.
+        pad_id: The id of the padding.
+        number: The batch's number in the run.
+        end_padding: The padding behind a row's last answer belongs to that answer, and in half of the batches even the
+            longest row is followed by up to this many more ids (LaViDa section 3.1). None: padding is not learnt.
+        rng: Draws the number of these ids.
+        pack: The tokens of a row into which as many samples are put as fit; each is then followed by 0 to `end_padding`
+            ids of its own.
+        longest: The tokens of a row, pictures counted, beyond which no end padding goes.
     """
     rng = rng or random.Random(number)
     limit = min(n for n in (pack, longest, sys.maxsize) if n is not None)
     if pack is not None:
         if end_padding is not None:
-            examples = [_ended(e, min(rng.randint(0, end_padding), limit - e.length), pad_id) for e in examples]
+            examples = [_extended(e, min(rng.randint(0, end_padding), limit - e.length), pad_id) for e in examples]
         rows = _packed(examples, pack)
     else:
         if end_padding is not None:
             extra = max(0, rng.randint(-end_padding - 1, end_padding))
             width = max(len(e.ids) for e in examples) + extra
-            examples = [_ended(e, min(width - len(e.ids), limit - e.length), pad_id) for e in examples]
+            examples = [_extended(e, min(width - len(e.ids), limit - e.length), pad_id) for e in examples]
         rows = [[example] for example in examples]
     return _stacked(rows, pad_id, number)
 
 
-def _ended(example: Example, count: int, pad_id: int) -> Example:
-    """The example with so many ids behind it, if it is more than none, that belong to its last answer."""
+def _extended(example: Example, count: int, pad_id: int) -> Example:
+    """Return the example with `count` more ids that belong to its last answer."""
 
     def longer(values: Tensor, value: int | bool) -> Tensor:
         return torch.cat((values, values.new_full((max(count, 0),), value)))
@@ -99,7 +104,7 @@ def _ended(example: Example, count: int, pad_id: int) -> Example:
 
 
 def _packed(examples: Sequence[Example], tokens: int) -> list[list[Example]]:
-    """First fit, longest first; the answers of a row are counted on."""
+    """Pack by first fit, longest first; the answers of a row are numbered through."""
     rows: list[list[Example]] = []
     left: list[int] = []
     for example in sorted(examples, key=lambda e: -e.length):
@@ -132,7 +137,7 @@ def _stacked(rows: Sequence[Sequence[Example]], pad_id: int, number: int) -> Bat
         frozen=filled([[e.frozen for e in row] for row in rows], False),
         real=filled([[torch.ones_like(e.frozen) for e in row] for row in rows], False),
         sample=filled([[torch.full_like(e.ids, place) for place, e in enumerate(row)] for row in rows], 0),
-        views=[[seen for e in row for seen in e.views] for row in rows],
+        views=[[picture for e in row for picture in e.views] for row in rows],
         names=[", ".join(e.name for e in row) for row in rows],
         samples=sum(map(len, rows)),
     )

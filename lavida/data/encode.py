@@ -1,4 +1,4 @@
-"""A sample becomes an example: its dialogue as the family writes it, what of it is learnt, its pictures as views."""
+"""Encode samples: the dialogue as the family writes it, the tokens that are learnt, the pictures as views."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from lavida.config import TilesConfig, VLMConfig
+from lavida.config import TilesConfig, VisionConfig, VLMConfig
 from lavida.data.collate import Example
 from lavida.data.infill import with_gaps
 from lavida.data.rules import SampleRule, choose_turns
@@ -20,15 +20,14 @@ from lavida.errors import ConfigError, ImageError, RequestError
 from lavida.image.load import open_image
 from lavida.image.tiles import grid_of, tiles_among, views
 from lavida.model.projector import token_count
-from lavida.model.vlm import IMAGE_ID
-from lavida.text.chat import check_tokens, find_template, piece_ids, write
-from lavida.text.messages import Turn, pictures_of
+from lavida.text.chat import ChatTemplate, check_tokens, find_template, piece_ids, render_turns
+from lavida.text.messages import IMAGE_ID, Part, Turn, pictures_of
 from lavida.text.tokenizer import Vocabulary
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What is known of a sample before its pictures are cut into views."""
+    """A sample before its pictures are cut into views."""
 
     ids: Tensor
     answer: Tensor
@@ -39,9 +38,18 @@ class Measured:
 
 
 class Encoder:
-    """Samples for one model. `template` names another family's way of writing; `max_length` defaults to the model's.
+    """Encode samples for one model.
 
-    Raises ConfigError where model and rule do not fit, CheckpointError for a tokenizer without the template's tokens.
+    Args:
+        config: The model's.
+        tokenizer: The model's.
+        rule: The part of a dialogue that is learnt.
+        template: The family whose way of writing is used; None: the model's own.
+        max_length: The longest sample in tokens; None: the model's.
+
+    Raises:
+        ConfigError: Model and rule do not fit.
+        CheckpointError: The tokenizer lacks tokens of the template.
     """
 
     def __init__(
@@ -68,7 +76,7 @@ class Encoder:
         self._fixed = tokenizer.id_of(self._gap[1]) if self.rule.gaps and self._gap else None
 
     def __call__(self, sample: Sample, rng: random.Random) -> Example:
-        """The example; `rng` draws what the rule leaves open. Raises BrokenSample."""
+        """Return the example; `rng` makes the rule's random choices. Raises BrokenSample."""
         measured = self.measure(sample, rng)
         ids, answer = measured.ids, measured.answer
         frozen = ids == self._fixed if self._fixed is not None else torch.zeros(len(ids), dtype=torch.bool)
@@ -78,14 +86,14 @@ class Encoder:
             answer=answer,
             turn=measured.turn,
             frozen=frozen & (answer > 0),
-            views=[views(image, self.config.vision, measured.tiles) for image in measured.images],
+            views=[views(image, self._vision(), measured.tiles) for image in measured.images],
             length=measured.length,
         )
 
     def measure(self, sample: Sample, rng: random.Random) -> Measured:
-        """Ids, opened pictures and length of a sample: all that can go wrong with it does here. Raises BrokenSample."""
+        """Return ids, opened pictures and length of a sample. Raises BrokenSample if it cannot be used."""
         try:
-            turns, learnt = choose_turns(sample.turns, self.rule, rng)
+            turns, learnt = choose_turns(_fold_system(sample.turns, self.template), self.rule, rng)
             ids, answers, places = self._labelled(turns, learnt, rng)
         except RequestError as error:
             raise BrokenSample("broken entry", str(error)) from None
@@ -99,27 +107,27 @@ class Encoder:
             length = self.max_length
         if not any(answers[:kept]) or IMAGE_ID in ids[kept:]:
             raise BrokenSample("too long", self._too_long(ids, tokens))
-        ids, answer, turn = (torch.tensor(values[:kept]) for values in (ids, answers, places))
-        return Measured(ids=ids, answer=answer, turn=turn, images=images, tiles=tiles, length=length)
+        own, answer, turn = (torch.tensor(values[:kept]) for values in (ids, answers, places))
+        return Measured(ids=own, answer=answer, turn=turn, images=images, tiles=tiles, length=length)
 
     def _labelled(
         self, turns: Sequence[Turn], learnt: int, rng: random.Random
     ) -> tuple[list[int], list[int], list[int]]:
-        """Ids, the answer that each belongs to (0 = prompt) and their turns; the last `learnt` answers count.
+        """Return ids, the answer that each belongs to (0 = prompt) and their turns; the last `learnt` answers count.
 
-        An answer is encoded apart from what stands before it, since on a canvas it is written so.
+        An answer is encoded apart from its prompt, as it is on a canvas.
         """
-        prompt, written = write(turns, self.template)
+        prompt, rendered = render_turns(turns, self.template)
         history = sum(turn.role == "assistant" for turn in turns) - learnt
         ids, answers, places = [], [], []
         place = 0
-        for turn in written:
+        for turn in rendered:
             if turn.role != "assistant":
                 prompt = prompt + turn.pieces
                 continue
             own = place + 1 - history
             content = self._with_gaps(turn.content, rng) if own > 0 else turn.content
-            stretches = (prompt, False), (turn.opened, self.rule.structure), (content + turn.closed, True)
+            stretches = (prompt, False), (turn.opening, self.rule.structure), (content + turn.closing, True)
             for pieces, whole in stretches:
                 new = piece_ids(pieces, self.template, self.tokenizer)
                 ids += new
@@ -129,26 +137,30 @@ class Encoder:
         return ids, answers, places
 
     def _with_gaps(self, content: list[str], rng: random.Random) -> list[str]:
-        if not self.rule.gaps or rng.random() >= self.rule.gaps:
+        if not self.rule.gaps or self._gap is None or rng.random() >= self.rule.gaps:
             return content
         return with_gaps("".join(content), self._gap, rng, spaced=not self.tokenizer.adds_space)
 
-    def _open(self, picture: Picture) -> Image.Image:
+    def _vision(self) -> VisionConfig:
         if self.config.vision is None:
             raise BrokenSample("broken entry", "the sample shows a picture and the model reads text only")
+        return self.config.vision
+
+    def _open(self, picture: Picture) -> Image.Image:
+        self._vision()
         if isinstance(picture, Path) and not picture.exists():
             raise BrokenSample("missing file", f"{picture}: no such file")
         try:
-            return open_image(picture, any_shape=self.config.family != "lavida-mini")
+            return open_image(picture, any_shape=self.config.traits.any_shape)
         except ImageError as error:
             raise BrokenSample("broken picture", str(error)) from None
 
     def _tokens(self, image: Image.Image, tiles: TilesConfig) -> int:
-        vision = self.config.vision
+        vision = self._vision()
         return token_count(grid_of(*image.size, vision, tiles), tiles, vision.cells)
 
     def _cut(self, ids: Sequence[int], tokens: Sequence[int]) -> int:
-        """How many of the ids fit into the longest length."""
+        """Return how many of the ids fit into the longest length."""
         left, pictures = self.max_length, iter(tokens)
         for place, i in enumerate(ids):
             left -= next(pictures) if i == IMAGE_ID else 1
@@ -160,3 +172,14 @@ class Encoder:
         length = len(ids) - len(tokens) + sum(tokens)
         of_pictures = f", {sum(tokens)} of them of pictures" if tokens else ""
         return f"{length} tokens{of_pictures}, and at most {self.max_length} are taken"
+
+
+def _fold_system(turns: Sequence[Turn], template: ChatTemplate) -> Sequence[Turn]:
+    """Put a system message before the first question's words where the family has no turn for it."""
+    if turns[0].role != "system" or "system" in template.turns:
+        return turns
+    system, asked, *rest = turns
+    text = "".join(part.value for part in system.parts).strip()
+    first = next((place for place, part in enumerate(asked.parts) if part.kind == "text"), len(asked.parts))
+    parts = (*asked.parts[:first], *([Part(kind="text", value=text)] if text else ()), *asked.parts[first:])
+    return [replace(asked, parts=parts), *rest]

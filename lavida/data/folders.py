@@ -1,7 +1,8 @@
-"""Photographs sorted into folders by what they show: the smallest labelled set there is."""
+"""Photographs sorted into folders by their label: the smallest labelled set there is."""
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 from lavida.data.samples import PICTURE_SIZE, Sample, read_sample
@@ -11,9 +12,9 @@ QUESTION = "What is this?"
 
 
 class FolderSource:
-    """`photos/solar panel/roof.jpg` teaches to answer "What is this?" with "solar panel"; _ stands for a space.
+    """Photographs as samples: `photos/solar panel/roof.jpg` answers "What is this?" with "solar panel".
 
-    An ordinary folder below a label's counts for the label too. Hidden files and folders are passed over.
+    _ stands for a space. A folder below a label's belongs to the label too. Hidden files and folders are ignored.
     """
 
     def __init__(self, path: Path) -> None:
@@ -23,7 +24,12 @@ class FolderSource:
     def __len__(self) -> int:
         return len(self.files)
 
+    def stamp(self) -> str:
+        """Return the names of the files as one number."""
+        return f"{zlib.crc32(repr([str(f.relative_to(self.path)) for f in self.files]).encode()):08x}"
+
     def size_of(self, index: int) -> int:
+        """Return about how many letters long a sample is."""
         return PICTURE_SIZE
 
     def __getitem__(self, index: int) -> Sample:
@@ -34,6 +40,6 @@ class FolderSource:
 
 
 def labelled_files(path: Path) -> list[Path]:
-    """The pictures in the folders of a folder, in the order of their names."""
+    """Return the pictures in the folders of a folder, in the order of their names."""
     found = sorted(p for p in path.glob("*/**/*") if p.suffix.lower() in SUFFIXES and p.is_file())
     return [p for p in found if not any(part.startswith(".") for part in p.relative_to(path).parts)]

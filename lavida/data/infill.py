@@ -1,4 +1,4 @@
-"""Gaps of unknown length within an answer, with which a model learns to infill (LaViDa, stage 3 "FIM").
+"""Gaps of unknown length within an answer, by which a model learns to infill (LaViDa, stage 3 "FIM").
 
 An answer such as "a cat on a mat" becomes "a cat [S][S][FIM] on a mat": [FIM] stands fixed at the end of a gap, [S] is
 written where a place of the gap is not needed. At inference a gap is a run of masks before [FIM].
@@ -15,10 +15,14 @@ FEWEST_WORDS = 3  # an answer of so many words or less stays whole
 
 
 def with_gaps(text: str, gap: tuple[str, str], rng: random.Random, *, spaced: bool = True) -> list[str]:
-    """The text as pieces, with gaps of 0 to 5 places strictly between its words; white space becomes one space each.
+    """Cut a text into pieces, with gaps of 0 to 5 places between its words; white space becomes one space each.
 
-    `gap` spells the tokens [S] and [FIM]. `spaced`: a space stands on both sides of a gap, as in the published data;
-    not so for a tokenizer that puts one before every text.
+    Args:
+        text: The answer.
+        gap: The spelling of the tokens [S] and [FIM].
+        rng: Draws number, places and lengths of the gaps.
+        spaced: A space stands on both sides of a gap, as in the published data; False for a tokenizer that puts one
+            before every text.
     """
     words = text.split()
     if len(words) <= FEWEST_WORDS:

@@ -1,4 +1,4 @@
-"""Batches without end, the same for the same seed whatever the number of processes and workers.
+"""Endless batches, the same for the same seed whatever the number of processes and workers.
 
 Micro-batches are numbered over the whole run and dealt out in turn: of W processes, process r takes r, r + W, ...
 So two processes, or one that accumulates gradients over two micro-batches, learn from the same samples at each step.
@@ -31,11 +31,21 @@ class _Fetched:
 
 
 class Loader:
-    """Micro-batches of a mixture, from where it was left.
+    """Micro-batches of a mixture, from a saved place on.
 
-    `batch_size`: samples of a micro-batch. `grouped`: samples of like length come together. `pack`: samples share rows
-    of at most so many tokens, so that a batch has fewer rows than samples. `workers`: processes that read and cut
-    pictures; 0 does it here. Raises DataError while iterating if a source holds next to nothing but broken samples.
+    Iterating raises DataError if a source holds hardly anything but broken samples.
+
+    Args:
+        mixture: The samples.
+        encode: Encodes them.
+        batch_size: Samples of a micro-batch.
+        seed: Of the order.
+        rank: This process.
+        world: The number of processes.
+        workers: Processes that read and cut pictures; 0 does it here.
+        grouped: Samples of like length come together.
+        pack: The most tokens of a row that samples share, so that a batch has fewer rows than samples; None: one sample
+            a row.
     """
 
     def __init__(
@@ -77,12 +87,12 @@ class Loader:
             yield fetched.batch
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the stream is; the same in every process."""
+        """Return the place in the stream; the same in every process."""
         data = self.mixture.fingerprint()
         return {"next": self._next, "seed": self.seed, "batch_size": self.batch_size, "data": data}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there, with any number of processes. Raises DataError if the data are other ones."""
+        """Go on from a saved place, with any number of processes. Raises DataError if data or sizes differ."""
         if state["data"] != (data := self.mixture.fingerprint()):
             raise DataError(
                 f"the run was saved with other data ({state['data']}) than now ({data}); "
@@ -92,12 +102,12 @@ class Loader:
         if (other and self.grouped) or state["next"] % self.batch_size:
             raise DataError(
                 f"the run was saved with micro-batches of {state['batch_size']} samples; "
-                f"go on with as many instead of {self.batch_size}"
+                f"give --micro {state['batch_size']} instead of {self.batch_size}"
             )
         self._next, self.seed = int(state["next"]), int(state["seed"])
 
     def _wanted(self) -> Iterator[tuple[int, list[Draw]]]:
-        """The numbers of this process's micro-batches and their draws, without end."""
+        """Yield the numbers of this process's micro-batches and their draws, endlessly."""
         number = self._next // self.batch_size + self.rank
         length = max(1, min(WINDOW, len(self.mixture) // self.batch_size)) if self.grouped else 1
         window, batches = -1, []
@@ -109,7 +119,7 @@ class Loader:
             number += self.world
 
     def _window(self, window: int, length: int) -> list[list[Draw]]:
-        """The draws of so many micro-batches; if there are several, those of like length together, in random order."""
+        """Return the draws of `length` micro-batches; of several, those of like length together, in random order."""
         size = self.batch_size
         first = window * length * size
         draws = [self.mixture.draw(first + i, self.seed) for i in range(length * size)]
@@ -127,7 +137,7 @@ class Loader:
 
 
 class _Fetch(Dataset):
-    """What a worker does: read, open, encode, collate."""
+    """Read, open, encode and collate in a worker."""
 
     def __init__(self, mixture: Mixture, encode: Encoder, seed: int, pack: int | None) -> None:
         self._mixture, self._encode, self._seed, self._pack = mixture, encode, seed, pack
@@ -151,7 +161,7 @@ class _Fetch(Dataset):
         return _Fetched(batch=batch, skipped=skipped)
 
     def _example(self, draw: Draw, skipped: list[Skipped]) -> Example:
-        """The example of a draw, or of another one of its source if its sample is broken."""
+        """Return the example of a draw, or of another one of its source if its sample is broken."""
         rng = random.Random(f"{self._seed}/sample/{draw.number}")
         for _ in range(TRIES):
             try:

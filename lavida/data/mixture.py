@@ -25,11 +25,15 @@ _SUBSET_SEED = 0  # which samples are held out or taken must not change with the
 
 @dataclass(frozen=True, kw_only=True)
 class Ingredient:
-    """A source and how much of it.
+    """A source and its part in a mixture.
 
-    `weight`: its share of the draws, relative to those of the others; None for all: each sample equally often.
-    `take`: only so many of its samples, chosen at random. `held_out`: so many are never drawn, but kept to measure by.
-    `suffix`: text behind every question, or behind a share of them (LLaDA-V's " /think" and " /no_think").
+    Args:
+        source: The samples.
+        weight: Its share of the draws, relative to the others; None for all: each sample equally often.
+        take: The number of its samples that are drawn from, chosen at random; None = all.
+        held_out: The number of samples that are never drawn, but kept to measure by.
+        suffix: Text behind every question, or behind a share of them (LLaDA-V's " /think" and " /no_think").
+        suffix_share: That share.
     """
 
     source: Source
@@ -52,7 +56,7 @@ class Ingredient:
 
     @property
     def size(self) -> int:
-        """Samples that are drawn from."""
+        """The number of samples that are drawn from."""
         return self.take if self.take is not None else len(self.source) - self.held_out
 
 
@@ -89,7 +93,7 @@ class Mixture:
         return self._starts[-1]
 
     def draw(self, number: int, seed: int) -> Draw:
-        """The draw of that number, from 0 on."""
+        """Return the draw of that number, from 0 on."""
         epoch, place = divmod(number, len(self))
         if self._epoch != (name := f"{seed}/epoch/{epoch}"):
             self._epoch, self._order = name, _shuffled(len(self), name)
@@ -100,16 +104,16 @@ class Mixture:
         return Draw(number=number, ingredient=which, index=int(drawn[turn % len(drawn)]))
 
     def another(self, draw: Draw, rng: random.Random) -> Draw:
-        """A draw of the same number from the same source, in place of one that cannot be used."""
+        """Return a draw of the same number from the same source, in place of one that cannot be used."""
         drawn = self._drawn[draw.ingredient]
         return replace(draw, index=int(drawn[rng.randrange(len(drawn))]))
 
     def held_out(self) -> list[Draw]:
-        """Samples that are never drawn."""
+        """Return the samples that are never drawn."""
         return [Draw(number=-1, ingredient=i, index=int(j)) for i, kept in enumerate(self._held_out) for j in kept]
 
     def sample(self, draw: Draw, rng: random.Random) -> Sample:
-        """The sample of a draw; `rng` chooses the questions that get a suffix. Raises BrokenSample."""
+        """Read the sample of a draw; `rng` chooses the questions that get a suffix. Raises BrokenSample."""
         one = self.ingredients[draw.ingredient]
         sample = one.source[draw.index]
         if not one.suffix:
@@ -121,21 +125,25 @@ class Mixture:
         return replace(sample, turns=tuple(turns))
 
     def name_of(self, draw: Draw) -> str:
-        """The name of its source."""
+        """Return the name of its source."""
         return self.ingredients[draw.ingredient].source.name
 
     def size_of(self, draw: Draw) -> int:
-        """About how long its sample is, in letters."""
+        """Return about how many letters long its sample is."""
         return self.ingredients[draw.ingredient].source.size_of(draw.index)
 
+    def stamps(self) -> dict[str, str]:
+        """Return a short mark of each source's content, to notice that a file was edited."""
+        return {f"{i}: {one.source.name}": one.source.stamp() for i, one in enumerate(self.ingredients)}
+
     def fingerprint(self) -> str:
-        """What must not change if a run is to go on as if it had never stopped."""
+        """Return the sizes and shares that decide which samples a step draws."""
         parts = (f"{len(one.source)} of {one.source.name} less {one.held_out}" for one in self.ingredients)
         return "; ".join(f"{part}, {quota} an epoch" for part, quota in zip(parts, self.quotas))
 
 
 def _quotas(weights: Sequence[float], total: int) -> list[int]:
-    """Whole numbers, at least 1 each, in the ratio of the weights and of that sum (largest remainders)."""
+    """Return whole numbers, at least 1 each, in the ratio of the weights and of that sum (largest remainders)."""
     exact = [total * weight / sum(weights) for weight in weights]
     quotas = [max(1, int(share)) for share in exact]
     by_remainder = sorted(range(len(exact)), key=lambda i: quotas[i] - exact[i])

@@ -1,4 +1,4 @@
-"""What of a dialogue is learnt: the rules of the published trainers, and ours, as data."""
+"""Rules for the part of a dialogue that is learnt: those of the published trainers, and ours, as data."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from lavida.text.messages import Turn, pictures_of, without_history
 
 @dataclass(frozen=True, kw_only=True)
 class SampleRule:
-    """How a dialogue becomes one training sample.
+    """The way in which a dialogue becomes one training sample.
 
-    `answers`: "all" of the dialogue are learnt, or "one" drawn at random at each visit.
-    `history`: what was said before an answer stays in its prompt; without it only "one" can be learnt.
-    `structure`: the template's own tokens are targets wherever they stand, and the headers of answers whole (LLaDA-V).
-    `plain`: the question is left out, the first answer follows the picture without a template (first stages).
-    `gaps`: probability that an answer is cut by gaps for infilling (`lavida.data.infill`).
-    `end_padding`: the filling of a batch belongs to the last answers, and up to so many ids more (`collate`); None: no
-    filling is learnt.
-    `cut`: what goes beyond the longest length is cut off; otherwise the sample is skipped.
-    `keep_newline`: the newline behind a picture stays where inference drops it, as in the published training.
+    Args:
+        answers: "all" of the dialogue are learnt, or "one" drawn at random at each visit.
+        history: The earlier turns stay in the prompt of an answer; without it only "one" can be learnt.
+        structure: The template's own tokens are targets wherever they stand, and the headers of answers too (LLaDA-V).
+        plain: The question is left out, the first answer follows the picture without a template (first stages).
+        gaps: The probability that an answer is cut by gaps for infilling (`lavida.data.infill`).
+        end_padding: The padding of a batch belongs to the last answers, and up to this many ids more (`collate`); None:
+            no padding is learnt.
+        cut: Samples are cut to the longest length; otherwise longer ones are skipped.
+        keep_newline: The newline behind a picture stays where inference drops it, as in the published training.
     """
 
     answers: str = "all"
@@ -59,14 +60,14 @@ RULES: dict[str, SampleRule] = {
 
 
 def find_rule(name: str) -> SampleRule:
-    """A rule by name. Raises ConfigError for an unknown one."""
+    """Return a rule by name. Raises ConfigError for an unknown one."""
     if name not in RULES:
         raise ConfigError(f"unknown sample rule {name!r}; choose one of {', '.join(RULES)}")
     return RULES[name]
 
 
 def choose_turns(turns: Sequence[Turn], rule: SampleRule, rng: random.Random) -> tuple[list[Turn], int]:
-    """The turns of one visit to a dialogue, and how many of their answers, the last ones, are learnt."""
+    """Return the turns of one visit to a dialogue, and how many of their answers, the last ones, are learnt."""
     answers = [place for place, turn in enumerate(turns) if turn.role == "assistant"]
     if rule.plain:
         return [Turn(role="user", parts=tuple(pictures_of(turns))), turns[answers[0]]], 1

@@ -1,19 +1,23 @@
-"""One entry of a data set: a dialogue whose picture parts say where their pictures are.
+r"""One entry of a data set: a dialogue whose picture parts hold their pictures.
 
 An entry is a JSON object. Its words are in one of
 
-    "conversations": [{"from": "human", "value": "<image>\\nWhat is this?"}, {"from": "gpt", "value": "A cat."}]
+    "conversations": [{"from": "human", "value": "<image>\nWhat is this?"}, {"from": "gpt", "value": "A cat."}]
     "messages":      [{"role": "user", "content": "<image>What is this?"}, {"role": "assistant", "content": "A cat."}]
     "texts":         [{"user": "What is this?", "assistant": "A cat."}]
     "question" and "answer", or "caption" alone
 
-and its pictures, none to many, in "image" or "images". Whatever else it holds is left alone.
+and its pictures, none to many, in "image" or "images", or within the parts of a message. A list of objects may also be
+an object of lists of one length, as tables store it. Other fields are ignored.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +26,9 @@ from lavida.text.messages import Part, Turn
 
 MARK = "<image>"
 CAPTION = "Describe the image."  # the question that a bare caption answers
-PICTURE_SIZE = 4000  # sources count a picture as so many letters: about a thousand tokens
-# What may be wrong with an entry.
-KINDS = ("missing file", "broken picture", "empty answer", "too long", "broken entry")
+PICTURE_SIZE = 4000  # sources count a picture as this many letters: about a thousand tokens
+KINDS = ("missing file", "broken picture", "empty answer", "too long", "broken entry")  # of broken samples
+WORDS = ("conversations", "messages", "texts", "answer", "caption")  # the fields that hold an entry's words
 _ROLES = {
     "human": "user",
     "user": "user",
@@ -33,9 +37,10 @@ _ROLES = {
     "assistant": "assistant",
     "system": "system",
 }
+_PART_PICTURES = ("image", "image_url", "path", "url", "bytes")  # the keys under which a part holds its picture
 
 Picture = Path | bytes
-Said = tuple[str, str]  # role and words, MARK where a picture stands
+FindPicture = Callable[[str], Picture]  # the file that an entry names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +52,7 @@ class Sample:
 
 
 class BrokenSample(DataError):
-    """An entry that cannot be used; training skips it."""
+    """Report an entry that cannot be used; training skips it."""
 
     def __init__(self, kind: str, reason: str) -> None:
         super().__init__(reason)
@@ -56,7 +61,7 @@ class BrokenSample(DataError):
 
 @dataclass(frozen=True, kw_only=True)
 class Skipped:
-    """An entry that was left out, and why."""
+    """An entry that was left out, and the reason."""
 
     source: str
     index: int
@@ -64,68 +69,157 @@ class Skipped:
     reason: str
 
 
-def read_sample(record: Any, name: str, picture: Callable[[Any], Picture]) -> Sample:
-    """An entry as a sample; `picture` says where the picture is that the entry calls so. Raises BrokenSample."""
+def read_sample(record: Any, name: str, find: FindPicture) -> Sample:
+    """Read an entry as a sample.
+
+    Args:
+        record: The entry, as JSON or a table gives it.
+        name: "source:index".
+        find: Gives the picture that the entry names by a path.
+
+    Raises:
+        BrokenSample: The entry has no usable dialogue, or one of its pictures is missing.
+    """
     if not isinstance(record, Mapping):
-        raise _broken("the entry is no JSON object")
-    if record.get("video") is not None:
-        raise _broken("the entry shows a video; give frames of it as pictures")
-    shown: list[Any] = [one for key in ("image", "images") for one in _several(record.get(key))]
-    said = list(_said(record, shown))
-    if said and said[0][0] == "assistant":  # some sets open with a greeting, which answers nothing
-        said = said[1:]
-    _check_order(said)
-    return Sample(name=name, turns=tuple(_turns(said, [picture(one) for one in shown])))
-
-
-def _said(record: Mapping[str, Any], shown: list[Any]) -> Iterator[Said]:
-    """Who says what; pictures that stand within messages are added to `shown`."""
+        raise broken("the entry is no JSON object")
+    if any(record.get(key) for key in ("video", "videos")):
+        raise broken("the entry shows a video; give frames of it as pictures")
     try:
-        if record.get("conversations") is not None:
-            yield from ((_role(turn["from"]), _text(turn["value"])) for turn in record["conversations"])
-        elif record.get("messages") is not None:
-            yield from ((_role(turn["role"]), _content(turn["content"], shown)) for turn in record["messages"])
-        elif record.get("texts") is not None:
-            for pair in record["texts"]:
-                yield from (("user", _text(pair["user"])), ("assistant", _text(pair["assistant"])))
-        elif record.get("answer") is not None:
-            yield from (("user", _text(record["question"])), ("assistant", _text(record["answer"])))
-        elif record.get("caption") is not None:
-            yield from (("user", CAPTION), ("assistant", _text(record["caption"])))
-        else:
-            raise _broken("the entry holds no conversations, messages, texts, answer or caption")
-    except (KeyError, TypeError) as error:
+        turns = list(_turns(record))
+    except (KeyError, TypeError, AttributeError) as error:
         reason = f"lacks {error}" if isinstance(error, KeyError) else "is not built as it should be"
-        raise _broken(f"a turn of the dialogue {reason}") from None
+        raise broken(f"a turn of the dialogue {reason}") from None
+    if not turns:
+        raise broken("the dialogue is empty")
+    first = int(turns[0].role == "system")
+    if [turn.role for turn in turns[first : first + 1]] == ["assistant"]:  # a greeting, which answers no question
+        del turns[first]
+    _check_order(turns)
+    pictures = [read_picture(value, find) for key in ("image", "images") for value in _several(record.get(key))]
+    if "image" in record and record["image"] is None and not any(MARK in t for t in map(_text_of, turns)):
+        raise broken("its image is null; leave the field out of an entry that shows no picture")
+    placed = _placed(turns, pictures, find)
+    if record.get("caption") is not None and not any(part.kind == "image" for turn in placed for part in turn.parts):
+        if not any(record.get(key) is not None for key in WORDS[:-1]):
+            raise BrokenSample("missing file", "a caption without its picture")
+    return Sample(name=name, turns=tuple(placed))
 
 
-def _role(value: Any) -> str:
-    if value not in _ROLES:
-        raise _broken(f"a turn is said by {value!r}, which is none of {', '.join(_ROLES)}")
-    return _ROLES[value]
+def read_picture(value: Any, find: FindPicture) -> Picture:
+    """Return the picture that a value stands for: bytes, a path, a data URL, or an object of bytes and path.
+
+    Raises:
+        BrokenSample: The value is none of these.
+    """
+    if isinstance(value, Mapping):
+        inner = next((value[key] for key in ("bytes", "path", "url") if value.get(key)), None)
+        return read_picture(inner, find)
+    if isinstance(value, bytes) and value:
+        return value
+    if isinstance(value, str) and value.startswith("data:"):
+        try:
+            return base64.b64decode(value.partition(",")[2], validate=True)
+        except (binascii.Error, ValueError):
+            raise BrokenSample("broken picture", "a picture is given as a data URL that is no base64") from None
+    if isinstance(value, str) and value.startswith(("http://", "https://")):
+        raise BrokenSample("missing file", f"{value:.80} is a URL; fetch the picture and give its file")
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise broken(f"a picture is given as {value!r:.40}; give the path of a file")
+    return find(value)
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise _broken(f"a turn says {type(value).__name__} instead of text")
-    return value
+def broken(reason: str) -> BrokenSample:
+    """Return the error for an entry of another form."""
+    return BrokenSample("broken entry", reason)
 
 
-def _content(content: Any, shown: list[Any]) -> str:
-    """The text of a message's content; parts may carry their picture with them."""
+def has_words(record: Any) -> bool:
+    """Return whether an object has a field that can hold a dialogue."""
+    return isinstance(record, Mapping) and any(record.get(key) is not None for key in WORDS)
+
+
+def _turns(record: Mapping[str, Any]) -> Iterator[Turn]:
+    """Yield the turns as they are written; a picture part without value takes the entry's next picture."""
+    if record.get("conversations") is not None:
+        yield from map(_turn, _rows(record["conversations"]))
+    elif record.get("messages") is not None:
+        yield from map(_turn, _rows(record["messages"]))
+    elif record.get("texts") is not None:
+        for pair in _rows(record["texts"]):
+            yield from (_spoken("user", pair["user"]), _spoken("assistant", pair["assistant"]))
+    elif record.get("answer") is not None:
+        yield from (_spoken("user", record["question"]), _spoken("assistant", record["answer"]))
+    elif record.get("caption") is not None:
+        yield from (_spoken("user", CAPTION), _spoken("assistant", record["caption"]))
+    else:
+        raise broken(f"the entry holds no {', '.join(WORDS[:-1])} or {WORDS[-1]}")
+
+
+def _rows(value: Any) -> list[Mapping[str, Any]]:
+    """Return a list of objects, whether stored so, as an object of lists, or as JSON text of either."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            raise broken("the dialogue is a text that is no JSON") from None
+    if isinstance(value, Mapping):
+        columns = {key: list(column) for key, column in value.items() if isinstance(column, (list, tuple))}
+        if not columns or len({len(column) for column in columns.values()}) > 1 or len(columns) < len(value):
+            raise TypeError
+        return [dict(zip(columns, row)) for row in zip(*columns.values())]
+    if not isinstance(value, Sequence):
+        raise TypeError
+    return list(value)
+
+
+def _turn(message: Mapping[str, Any]) -> Turn:
+    role = message.get("from") if message.get("from") is not None else message.get("role")
+    name = role.lower() if isinstance(role, str) else role
+    if not isinstance(name, str):
+        if role is None and not {"from", "role"} & set(message):
+            raise KeyError("role" if "content" in message else "from")
+        raise TypeError
+    if name not in _ROLES:
+        raise broken(f"the role of a turn is {role!r}, which is none of {', '.join(_ROLES)}")
+    content = message["value"] if message.get("value") is not None or "content" not in message else message["content"]
     if isinstance(content, str):
-        return content
-    words = []
-    for part in content:
-        if part["type"] == "text":
-            words.append(_text(part["text"]))
-        elif part["type"] == "image":
-            words.append(MARK)
-            if part.get("image") is not None:
-                shown.append(part["image"])
+        return _spoken(_ROLES[name], content)
+    if isinstance(content, Mapping) or (isinstance(content, Sequence) and not isinstance(content, bytes)):
+        return _joined(_ROLES[name], [_part(part) for part in _rows(content)])
+    return _spoken(_ROLES[name], content)
+
+
+def _spoken(role: str, text: Any) -> Turn:
+    if not isinstance(text, str):
+        raise broken(f"a turn holds {type(text).__name__} instead of text")
+    return Turn(role=role, parts=(Part(kind="text", value=text),))
+
+
+def _part(part: Any) -> Part:
+    """Return one part of a message; tables fill the fields that a part does not have with null."""
+    if isinstance(part, str):
+        return Part(kind="text", value=part)
+    given = {key: value for key, value in part.items() if value is not None}
+    shown = next((key for key in _PART_PICTURES if key in given), None)
+    kind = given.get("type", "text" if "text" in given else "image" if shown else None)
+    if kind == "text":
+        if not isinstance(given["text"], str):
+            raise broken(f"a turn holds {type(given['text']).__name__} instead of text")
+        return Part(kind="text", value=given["text"])
+    if kind not in ("image", "image_url"):
+        raise broken(f"a message has a part of type {kind!r}; only text and image are read")
+    return Part(kind="image", value=None if shown is None else given[shown])
+
+
+def _joined(role: str, parts: Sequence[Part]) -> Turn:
+    """Return a turn whose neighbouring texts are one, a line each."""
+    out: list[Part] = []
+    for part in parts:
+        if part.kind == "text" and out and out[-1].kind == "text":
+            out[-1] = replace(part, value=f"{out[-1].value}\n{part.value}")
         else:
-            raise _broken(f"a message has a part of type {part['type']!r}; only text and image are read")
-    return "\n".join(words)
+            out.append(part)
+    return Turn(role=role, parts=tuple(out))
 
 
 def _several(value: Any) -> Sequence[Any]:
@@ -134,48 +228,81 @@ def _several(value: Any) -> Sequence[Any]:
     return value if isinstance(value, (list, tuple)) else (value,)
 
 
-def _check_order(said: Sequence[Said]) -> None:
-    """Question and answer in turn, after at most one system message. Raises BrokenSample."""
-    roles = [role for role, _ in said]
-    turns = roles[1:] if roles[:1] == ["system"] else roles
-    if not turns:
-        raise _broken("the dialogue is empty")
-    if turns != ["user", "assistant"] * (len(turns) // 2):
-        raise _broken(f"questions and answers do not alternate ({', '.join(roles[:6])}{', ...' * (len(roles) > 6)})")
-    for place, (role, words) in enumerate(said):
-        if role == "assistant" and not words.strip():
+def _text_of(turn: Turn) -> str:
+    """Return the words of a turn, MARK where a picture stands."""
+    return "\n".join(MARK if part.kind == "image" else part.value for part in turn.parts)
+
+
+def _check_order(turns: Sequence[Turn]) -> None:
+    """Raise BrokenSample unless questions and answers take turns, after at most one system message."""
+    roles = [turn.role for turn in turns]
+    spoken = roles[1:] if roles[:1] == ["system"] else roles
+    if not spoken:
+        raise broken("the dialogue is empty")
+    if spoken != ["user", "assistant"] * (len(spoken) // 2):
+        raise broken(f"questions and answers do not alternate ({', '.join(roles[:6])}{', ...' * (len(roles) > 6)})")
+    for place, turn in enumerate(turns):
+        if turn.role != "user" and any(part.kind == "image" for part in turn.parts):
+            raise broken(f"turn {place + 1} is the {turn.role}'s and holds a picture; only questions show pictures")
+        if turn.role == "assistant" and not _text_of(turn).strip():
             raise BrokenSample("empty answer", f"turn {place + 1} is an answer without words")
 
 
-def _turns(said: Sequence[Said], pictures: Sequence[Picture]) -> Iterator[Turn]:
-    """Turns with their pictures in the places of the marks; without marks, before the first question.
+def _placed(turns: Sequence[Turn], pictures: Sequence[Picture], find: FindPicture) -> list[Turn]:
+    """Return the turns with every picture in its place; without places, pictures come before the first question.
 
     A single picture comes before the words of its turn, as it does in every question that is asked of a model.
     """
-    marks = sum(words.count(MARK) for role, words in said if role == "user")
-    if marks not in (0, len(pictures)):
-        raise _broken(f"{marks} places for a picture and {len(pictures)} pictures")
-    if any("<video>" in words for role, words in said if role == "user"):
-        raise _broken("the dialogue has a place for a video; give frames of it as pictures")
-    unplaced = 0 if marks else len(pictures)  # they go before the first question
-    left = iter(pictures)
-    for place, (role, words) in enumerate(said):
-        if role != "user":
-            yield Turn(role=role, parts=(Part(kind="text", value=words),))
+    if any("<video>" in _text_of(turn) for turn in turns if turn.role == "user"):
+        raise broken("the dialogue has a place for a video; give frames of it as pictures")
+    asked = [_marked(turn) if turn.role == "user" else turn for turn in turns]
+    places = [part for turn in asked for part in turn.parts if part.kind == "image"]
+    free = sum(part.value is None for part in places)
+    if not places and pictures:
+        if any(MARK in _text_of(turn) for turn in turns):
+            raise broken("the place of a picture is not in a question; move <image> there")
+        first = next(place for place, turn in enumerate(asked) if turn.role == "user")
+        unplaced = (Part(kind="image"),) * len(pictures)
+        asked[first] = replace(asked[first], parts=(*unplaced, *asked[first].parts))
+    elif free != len(pictures):
+        raise broken(f"{free} places for a picture and {len(pictures)} pictures")
+    left, alone = iter(pictures), max(len(places), len(pictures)) == 1
+    out = []
+    for place, turn in enumerate(asked):
+        if turn.role == "user":
+            turn = _filled(turn, left, find, alone)
+            if not turn.parts:
+                raise broken(f"turn {place + 1} is a question without words")
+        out.append(turn)
+    return out
+
+
+def _marked(turn: Turn) -> Turn:
+    """Return the turn with each MARK in its texts as a picture part."""
+    parts: list[Part] = []
+    for part in turn.parts:
+        if part.kind == "image":
+            parts.append(part)
             continue
-        texts, unplaced = (MARK * unplaced + words).split(MARK), 0
-        if len(texts) > 1:  # the template writes the white space between pictures and words
-            texts = [text.strip() for text in texts]
-        if len(texts) == 2 and len(pictures) == 1:
-            texts = ["", " ".join(filter(None, texts))]
-        parts = [Part(kind="text", value=texts[0])]
-        for text in texts[1:]:
-            parts += [Part(kind="image", value=next(left)), Part(kind="text", value=text)]
-        parts = [part for part in parts if part.value != ""]
-        if not parts:
-            raise _broken(f"turn {place + 1} is a question without words")
-        yield Turn(role=role, parts=tuple(parts))
+        first, *rest = part.value.split(MARK)
+        parts.append(replace(part, value=first))
+        for text in rest:
+            parts += [Part(kind="image"), Part(kind="text", value=text)]
+    return Turn(role=turn.role, parts=tuple(parts))
 
 
-def _broken(reason: str) -> BrokenSample:
-    return BrokenSample("broken entry", reason)
+def _filled(turn: Turn, left: Iterator[Picture], find: FindPicture, alone: bool) -> Turn:
+    """Return a question with its pictures; `alone`: the only picture of the dialogue comes before the words."""
+    parts = list(turn.parts)
+    if any(part.kind == "image" for part in parts):  # the template writes the white space between pictures and words
+        parts = [replace(part, value=part.value.strip()) if part.kind == "text" else part for part in parts]
+        if alone:
+            texts = " ".join(part.value for part in parts if part.kind == "text" and part.value)
+            parts = [*(part for part in parts if part.kind == "image"), Part(kind="text", value=texts)]
+    parts = [
+        replace(part, value=next(left) if part.value is None else read_picture(part.value, find))
+        if part.kind == "image"
+        else part
+        for part in parts
+    ]
+    return Turn(role=turn.role, parts=tuple(part for part in parts if part.value != ""))

@@ -4,24 +4,28 @@
     000018.0.png  000018.1.png  000018.json    several pictures, in the order of the archive
     000019.webp  000019.txt            a picture and its caption
 
-The archive is indexed once, so that samples can be read in any order; it must not be compressed.
+The files of a sample may stand anywhere in their archive, and in a folder of it. Hidden files and folders, among them
+the `._` files of macOS, are ignored. The archive is indexed once, so that samples can be read in any order; it must not
+be compressed.
 """
 
 from __future__ import annotations
 
 import json
 import tarfile
+import zlib
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from lavida.data.samples import PICTURE_SIZE, BrokenSample, Picture, Sample, read_sample
+from lavida.data.samples import PICTURE_SIZE, BrokenSample, Picture, Sample, broken, has_words, read_sample
 from lavida.errors import DataError
 from lavida.image.load import SUFFIXES
 
 _WORDS = ("json", "txt", "caption")
+_BLOCK = tarfile.BLOCKSIZE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +37,20 @@ class _File:
     size: int
 
     @property
+    def kind(self) -> str:
+        return self.ending.rpartition(".")[2].lower()
+
+    @property
     def is_picture(self) -> bool:
-        return f".{self.ending.rpartition('.')[2].lower()}" in SUFFIXES
+        return f".{self.kind}" in SUFFIXES
 
 
 class ShardSource:
-    """Samples of one or several shards. Raises DataError for a file that is no tar archive or holds no samples."""
+    """Samples of one or several shards.
+
+    Raises:
+        DataError: A file is no tar archive, or holds no samples.
+    """
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.paths = list(paths)
@@ -48,8 +60,9 @@ class ShardSource:
         self._first = array("q")  # place of each sample's first file in the lists below
         self._endings: list[str] = []
         self._starts, self._sizes = array("q"), array("q")
+        self._broken: dict[int, str] = {}  # samples that the archive itself spoils
         for shard, path in enumerate(self.paths):
-            self._index(shard, path)
+            self._add(shard, path, _index(path))
         self._first.append(len(self._endings))
         if not self._keys:
             raise DataError(f"{self.paths[0]}: the shard holds no samples")
@@ -58,64 +71,125 @@ class ShardSource:
         return len(self._keys)
 
     def size_of(self, index: int) -> int:
-        files = self._files(index)
-        return sum(PICTURE_SIZE if file.is_picture else file.size for file in files)
+        """Return about how many letters long a sample is."""
+        return sum(PICTURE_SIZE if file.is_picture else file.size for file in self._files(index))
+
+    def stamp(self) -> str:
+        """Return the places of the files as one number."""
+        return f"{zlib.crc32(self._starts.tobytes() + self._sizes.tobytes()):08x}"
 
     def __getitem__(self, index: int) -> Sample:
+        if index in self._broken:
+            raise broken(f"{self._keys[index]}: {self._broken[index]}")
         files = self._files(index)
-        words = next((file for ending in _WORDS for file in files if file.ending == ending), None)
-        if words is None:
-            raise BrokenSample("broken entry", f"{self._keys[index]} has no .json or .txt in its shard")
-        pictures = [file for file in files if file.is_picture]
-        with self.paths[self._shard[index]].open("rb") as archive:
-            text, *shown = [_read(archive, file) for file in (words, *pictures)]
+        words = sorted(
+            (f for f in files if f.kind in _WORDS), key=lambda f: (f.ending.count("."), _WORDS.index(f.kind))
+        )
+        if not words:
+            raise broken(f"{self._keys[index]} has no .json or .txt in its shard")
         try:
-            record = json.loads(text) if words.ending == "json" else {"caption": text.decode("utf-8-sig")}
-        except (ValueError, RecursionError) as error:
-            raise BrokenSample(
-                "broken entry", f"{self._keys[index]}.{words.ending}: {' '.join(str(error).split())}"
-            ) from None
-        if isinstance(record, dict):  # what it calls its pictures is of no use: they are those beside it
+            with self.paths[self._shard[index]].open("rb") as archive:
+                record = self._record(index, words, archive)
+                shown = [_read(archive, file) for file in files if file.is_picture]
+        except OSError as error:
+            raise broken(f"{self._keys[index]} cannot be read ({error.strerror})") from None
+        if isinstance(record, dict):  # the names that it gives to its pictures are of no use: they lie beside it
+            named = any(record.get(key) for key in ("image", "images"))
             record = {k: v for k, v in record.items() if k not in ("image", "images")} | {"images": shown}
-        return read_sample(record, f"{self.name}:{index}", _given)
+            if not shown and (named or "caption" in record):
+                raise BrokenSample("missing file", f"{self._keys[index]} has no picture in its shard")
+        return read_sample(record, f"{self.name}:{index}", _named_elsewhere)
+
+    def _record(self, index: int, words: Sequence[_File], archive: BinaryIO) -> Any:
+        """Return the entry: the JSON, or the caption of a text beside a JSON that only describes the file."""
+        record: Any = None
+        for file in words:
+            data = _read(archive, file)
+            try:
+                record = json.loads(data) if file.kind == "json" else {"caption": data.decode("utf-8-sig")}
+            except (ValueError, RecursionError) as error:
+                reason = " ".join(str(error).split())
+                raise broken(f"{self._keys[index]}.{file.ending}: {reason}") from None
+            if has_words(record):
+                break
+        return record
 
     def _files(self, index: int) -> list[_File]:
         places = range(self._first[index], self._first[index + 1])
         return [_File(ending=self._endings[i], start=self._starts[i], size=self._sizes[i]) for i in places]
 
-    def _index(self, shard: int, path: Path) -> None:
-        key = None
-        try:
-            with tarfile.open(path, "r:") as archive:
-                for member in archive:
-                    if not member.isfile():
-                        continue
-                    folder, _, file = member.name.rpartition("/")
-                    stem, _, ending = file.partition(".")
-                    if key != (folder, stem):
-                        key = (folder, stem)
-                        self._keys.append(f"{path.name}/{stem}")
-                        self._shard.append(shard)
-                        self._first.append(len(self._endings))
-                    self._endings.append(ending)
-                    self._starts.append(member.offset_data)
-                    self._sizes.append(member.size)
-        except tarfile.TarError as error:
-            if key is None:
-                reason = " ".join(str(error).split())
-                raise DataError(f"{path}: no uncompressed tar archive ({reason}); unpack it with gunzip") from None
-            # Cut short: what came before is good, and reading the last sample tells what is missing.
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    def _add(self, shard: int, path: Path, found: list[_Entry]) -> None:
+        for entry in found:
+            if entry.broken:
+                self._broken[len(self._keys)] = entry.broken
+            self._keys.append(f"{path.name}/{entry.key}" if entry.key else path.name)
+            self._shard.append(shard)
+            self._first.append(len(self._endings))
+            for file in entry.files:
+                self._endings.append(file.ending)
+                self._starts.append(file.start)
+                self._sizes.append(file.size)
 
 
-def _read(archive: Any, file: _File) -> bytes:
+@dataclass(kw_only=True)
+class _Entry:
+    """The files of one key of an archive."""
+
+    key: str
+    files: list[_File]
+    last: int = -1  # number of its last file in the archive
+    broken: str = ""
+
+
+def _index(path: Path) -> list[_Entry]:
+    """Return the samples of an archive, in the order of their first files.
+
+    A key that comes again is another sample if the files of each stand together; otherwise nobody can tell which file
+    belongs to which, and all of them are broken.
+    """
+    found: list[_Entry] = []
+    by_key: dict[str, list[_Entry]] = {}
+    try:
+        with tarfile.open(path, "r:") as archive:
+            for number, member in enumerate(member for member in archive if member.isfile()):
+                parts = [part for part in member.name.split("/") if part not in ("", ".")]
+                if not parts or any(part.startswith(".") or part == "__MACOSX" for part in parts):
+                    continue
+                stem, _, ending = parts[-1].partition(".")
+                same = by_key.setdefault("/".join([*parts[:-1], stem]), [])
+                if not same or any(file.ending == ending for file in same[-1].files):
+                    same.append(_Entry(key="/".join([*parts[:-1], stem]), files=[], last=number - 1))
+                    found.append(same[-1])
+                if len(same) > 1 and same[-1].last != number - 1:
+                    for entry in same:
+                        entry.broken = "its name stands several times in the shard, in pieces"
+                same[-1].files.append(_File(ending=ending, start=member.offset_data, size=member.size))
+                same[-1].last = number
+            end = archive.offset
+    except tarfile.TarError as error:
+        if not found:
+            reason = " ".join(str(error).split())
+            raise DataError(f"{path}: no uncompressed tar archive ({reason}); unpack it with gunzip") from None
+        # Cut short: what came before is good, and reading the last sample shows what is missing.
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError as error:  # a number in a header that is none
+        raise DataError(f"{path}: no tar archive that can be read ({' '.join(str(error).split())})") from None
+    else:
+        with path.open("rb") as file:  # tarfile takes a damaged header for the end
+            file.seek(end)
+            if file.read(_BLOCK).strip(b"\0"):
+                found.append(_Entry(key="", files=[], broken=f"damaged at byte {end}; nothing behind it is read"))
+    return found
+
+
+def _read(archive: BinaryIO, file: _File) -> bytes:
     archive.seek(file.start)
     data = archive.read(file.size)
     if len(data) < file.size:
-        raise BrokenSample("broken entry", "the shard is cut short here; fetch it again")
+        raise broken("the shard is cut short here; fetch it again")
     return data
 
 
-def _given(value: Any) -> Picture:
-    return value
+def _named_elsewhere(value: str) -> Picture:
+    raise BrokenSample("missing file", f"{value:.60}: the pictures of a shard lie beside their entry")

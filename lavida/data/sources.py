@@ -1,6 +1,6 @@
-"""Where samples come from: JSON and JSON lines with a folder of pictures, tar shards, sets of the `datasets` library.
+"""Open data sets: JSON and JSON lines with a folder of pictures, tar shards, sets of the `datasets` library.
 
-A source is read entry by entry, in any order and from any process; one that is broken says so when it is read.
+A source is read entry by entry, in any order and from any process; a broken entry is reported when it is read.
 """
 
 from __future__ import annotations
@@ -8,62 +8,80 @@ from __future__ import annotations
 import glob
 import json
 import re
+import zlib
 from array import array
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from lavida.data.folders import FolderSource
 from lavida.data.hub import open_hub, open_parquet, open_saved
-from lavida.data.samples import MARK, PICTURE_SIZE, BrokenSample, Picture, Sample, read_sample
+from lavida.data.samples import MARK, PICTURE_SIZE, Picture, Sample, broken, has_words, read_sample
 from lavida.data.shards import ShardSource
 from lavida.errors import DataError
 
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
+_BOM = b"\xef\xbb\xbf"
+_GAP, _COLON = re.compile(r"[\s,]*"), re.compile(r"\s*:?\s*")
+_MOST_SHARDS = 100_000
 
 
 class Source(Protocol):
-    """Samples by index."""
+    """Hold samples by index."""
 
     name: str
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Sample:
-        """Raises BrokenSample."""
+        """Read a sample. Raises BrokenSample."""
         ...
 
     def size_of(self, index: int) -> int:
-        """About how long a sample is, in letters, told without reading its pictures."""
+        """Return about how many letters long a sample is, without reading its pictures."""
+        ...
+
+    def stamp(self) -> str:
+        """Return a short mark of the content, which changes when a file is edited."""
         ...
 
 
 def open_source(path: str | Path, *, images: str | Path | None = None, split: str = "train") -> Source:
-    """The source that a path names. Raises DataError for one that is missing or of no known kind.
+    """Open the data set that a path names.
 
-    A `.json` or `.jsonl` file, whose pictures lie in the folder `images` (its own folder if None); a `.tar` file, a
-    pattern of them such as `set-{000..031}.tar` or `set-*.tar`, or a folder with `.tar` files; a `.parquet` file, a
-    folder that the `datasets` library wrote, or `hub:OWNER/NAME` of the hub, of which `split` is read; a folder whose
-    folders hold pictures of what they are called.
+    Args:
+        path: A `.json` or `.jsonl` file; a `.tar` file, a pattern of them such as `set-{000..031}.tar` or `set-*.tar`,
+            or a folder with `.tar` files; a `.parquet` file, a folder that the `datasets` library wrote, or
+            `hub:OWNER/NAME` of the hub; a folder whose folders hold pictures and are named by what these show.
+        images: The folder of the pictures that entries name by their path; None: the file's own.
+        split: The part of a set of the `datasets` library, or of a JSON object of lists, that is read.
+
+    Raises:
+        DataError: The data set is missing, or of no known kind.
     """
     spec, path = str(path), Path(path)
+    folder = None if images is None else Path(images)
+    if folder is not None and not folder.is_dir():
+        raise DataError(f"{folder}: no such folder of pictures; check the path")
     if spec.startswith("hub:"):
-        return open_hub(spec.removeprefix("hub:"), split=split)
+        return open_hub(spec.removeprefix("hub:"), split=split, images=folder)
     if ".tar" in path.suffixes[-2:]:
         return ShardSource(expand_shards(spec))
     if path.is_dir():
-        return _open_folder(path, split)
+        return _open_folder(path, split, folder)
     if not path.is_file():
         raise DataError(f"{path}: no such file; check the path")
-    if path.suffix == ".parquet":
-        return open_parquet(path)
-    if path.suffix in (".json", ".jsonl"):
-        return JsonSource(path, images)
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        return open_parquet(path, images=folder)
+    if suffix in (".json", ".jsonl", ".ndjson"):
+        return JsonSource(path, folder, split=split)
     raise DataError(f"{path}: no known kind of data set; give .json, .jsonl, .tar, .parquet or a folder of shards")
 
 
-def _open_folder(path: Path, split: str) -> Source:
+def _open_folder(path: Path, split: str, images: Path | None) -> Source:
     if any((path / name).is_file() for name in ("state.json", "dataset_dict.json")):
-        return open_saved(path, split=split)
+        return open_saved(path, split=split, images=images)
     if shards := sorted(path.glob("*.tar")):
         return ShardSource(shards)
     photographs = FolderSource(path)
@@ -76,12 +94,14 @@ def _open_folder(path: Path, split: str) -> Source:
 
 
 def expand_shards(spec: str) -> list[Path]:
-    """The files that a path with `{000..031}` or `*` names. Raises DataError for one that is missing."""
+    """Return the files that a path with `{000..031}` or `*` names. Raises DataError for a missing one."""
     found = _RANGE.search(spec)
     if found is None:
         paths = sorted(map(Path, glob.glob(spec))) if glob.has_magic(spec) else [Path(spec)]
     else:
         first, last = found.groups()
+        if not 0 <= int(last) - int(first) < _MOST_SHARDS:
+            raise DataError(f"{spec}: {found[0]} is no range of at most {_MOST_SHARDS} shards")
         numbers = [str(n).zfill(len(first)) for n in range(int(first), int(last) + 1)]
         paths = [p for n in numbers for p in expand_shards(spec[: found.start()] + n + spec[found.end() :])]
     missing = next((p for p in paths if not p.is_file()), None)
@@ -91,12 +111,16 @@ def expand_shards(spec: str) -> list[Path]:
 
 
 class JsonSource:
-    """A list of entries in JSON, or one entry a line, with pictures in files; entries are read when they are needed.
+    """Entries in JSON, each read when it is needed, with pictures in files.
 
-    Raises DataError for a file that cannot be read, or a list that is no valid JSON: nothing behind the error is sure.
+    The file is one entry a line, a list of entries, one object that holds such a list (under any name, or one list for
+    each split), or entries one behind the other over several lines.
+
+    Raises:
+        DataError: The file cannot be read, or is a list that is no valid JSON: nothing behind the error is certain.
     """
 
-    def __init__(self, path: Path, images: str | Path | None = None) -> None:
+    def __init__(self, path: Path, images: str | Path | None = None, *, split: str = "train") -> None:
         self.name, self.path = path.stem, path
         self.images = Path(images) if images is not None else path.parent
         if not self.images.is_dir():
@@ -104,8 +128,14 @@ class JsonSource:
         self._starts, self._stops, self._sizes = array("q"), array("q"), array("q")
         try:
             with path.open("rb") as file:
-                start = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
-            self._index_list() if start == b"[" else self._index_lines()
+                head = file.read(64)
+            if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+                raise DataError(f"{path}: is written in UTF-16; save it as UTF-8")
+            start = head.removeprefix(_BOM).lstrip()[:1]
+            if start == b"[":
+                self._index_list()
+            elif start != b"{" or not self._index_objects(split):
+                self._index_lines()
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror})") from None
         if not self._starts:
@@ -115,7 +145,12 @@ class JsonSource:
         return len(self._starts)
 
     def size_of(self, index: int) -> int:
+        """Return about how many letters long an entry is."""
         return self._sizes[index]
+
+    def stamp(self) -> str:
+        """Return the places of the entries as one number."""
+        return f"{zlib.crc32(self._starts.tobytes() + self._stops.tobytes()):08x}"
 
     def __getitem__(self, index: int) -> Sample:
         start, stop = self._starts[index], self._stops[index]
@@ -124,15 +159,13 @@ class JsonSource:
                 file.seek(start)
                 record = json.loads(file.read(stop - start))
         except (ValueError, RecursionError) as error:  # of which JSON's and Unicode's errors are kinds
-            raise BrokenSample("broken entry", f"no valid JSON ({_line(error)})") from None
+            raise broken(f"no valid JSON ({_line(error)})") from None
         except OSError as error:
-            raise BrokenSample("broken entry", f"cannot be read ({error.strerror})") from None
+            raise broken(f"cannot be read ({error.strerror})") from None
         return read_sample(record, f"{self.name}:{index}", self._picture)
 
-    def _picture(self, value: Any) -> Picture:
-        if not isinstance(value, str) or not value:
-            raise BrokenSample("broken entry", f"a picture is given as {value!r:.40}; give the path of a file")
-        return self.images / value
+    def _picture(self, path: str) -> Picture:
+        return self.images / path
 
     def _add(self, start: int, text: bytes) -> None:
         self._starts.append(start)
@@ -143,32 +176,100 @@ class JsonSource:
         with self.path.open("rb") as file:
             at = 0
             for line in file:
-                text = line.removeprefix(b"\xef\xbb\xbf") if at == 0 else line
+                text = line.removeprefix(_BOM) if at == 0 else line
                 if text.strip():
                     self._add(at + len(line) - len(text), text.rstrip())
                 at += len(line)
 
     def _index_list(self) -> None:
-        data = self.path.read_bytes()
-        at = 3 if data.startswith(b"\xef\xbb\xbf") else 0
+        text = self._text()
         try:
-            text = data.decode("utf-8-sig")
-            decoder, gap = json.JSONDecoder(), re.compile(r"[\s,]*")
-            place = text.index("[") + 1
-            at += place
-            while True:
-                start = gap.match(text, place).end()
-                at += start - place
-                if text[start : start + 1] == "]":
-                    return
-                _, place = decoder.raw_decode(text, start)
-                written = text[start:place].encode()
-                self._add(at, written)
-                at += len(written)
+            end = self._walk(text, text.index("[") + 1)
         except (ValueError, RecursionError) as error:
             raise DataError(
                 f"{self.path}: no valid JSON ({_line(error)}); mend it, or write one entry a line"
             ) from None
+        if text[end:].strip():
+            raise DataError(f"{self.path}: something stands behind the list of entries; write one list")
+
+    def _index_objects(self, split: str) -> bool:
+        """Index a file that begins with an object; False if it is one entry a line, some of them perhaps broken."""
+        with self.path.open("rb") as file:
+            first = next((line for line in file if line.removeprefix(_BOM).strip()), b"")
+            more = any(line.strip() for line in file)
+        try:
+            whole = json.loads(first.removeprefix(_BOM))
+        except (ValueError, RecursionError):
+            whole, more = None, False
+        if more or has_words(whole):
+            return False
+        try:
+            text = self._text()
+            spans = list(_values(text))
+            if len(spans) > 1 or has_words(record := json.loads(text[slice(*spans[0])])):
+                self._add_spans(text, spans)
+                return True
+        except (DataError, ValueError, RecursionError):  # then each line is read, and reported, by itself
+            return False
+        self._index_within(text, record, split)
+        return True
+
+    def _index_within(self, text: str, record: dict[str, Any], split: str) -> None:
+        """Index the list of entries that an object holds."""
+        lists = {k: v for k, v in record.items() if isinstance(v, list) and v and isinstance(v[0], dict)}
+        name = split if split in lists else "data" if "data" in lists else next(iter(lists), None)
+        if name is None or (len(lists) > 1 and name not in (split, "data")):
+            held = f"several lists ({', '.join(lists)})" if lists else "no list of entries"
+            raise DataError(f"{self.path}: one JSON object with {held}; write the entries as a list, or one a line")
+        place = text.index("{") + 1
+        decoder = json.JSONDecoder()
+        while True:  # the key's own place: its text may also stand in a value before it
+            key, place = decoder.raw_decode(text, _GAP.match(text, place).end())  # type: ignore[union-attr]
+            place = _COLON.match(text, place).end()  # type: ignore[union-attr]
+            if key == name:
+                self._walk(text, place + 1)
+                return
+            _, place = decoder.raw_decode(text, place)
+
+    def _text(self) -> str:
+        data = self.path.read_bytes()
+        try:
+            return data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise DataError(f"{self.path}: no UTF-8 ({_line(error)}); mend it, or write one entry a line") from None
+
+    def _walk(self, text: str, place: int) -> int:
+        """Index the values of a list from behind its bracket on; return the place behind its end."""
+        spans: list[tuple[int, int]] = []
+        decoder = json.JSONDecoder()
+        while True:
+            place = _GAP.match(text, place).end()  # type: ignore[union-attr]
+            if text[place : place + 1] == "]":
+                self._add_spans(text, spans)
+                return place + 1
+            start = place
+            _, place = decoder.raw_decode(text, start)
+            spans.append((start, place))
+
+    def _add_spans(self, text: str, spans: Sequence[tuple[int, int]]) -> None:
+        """Add values by their places in the text, as places in the file."""
+        with self.path.open("rb") as file:
+            at = len(_BOM) if file.read(len(_BOM)) == _BOM else 0
+        before = 0
+        for start, stop in spans:
+            at += len(text[before:start].encode())
+            written = text[start:stop].encode()
+            self._add(at, written)
+            at, before = at + len(written), stop
+
+
+def _values(text: str) -> Iterator[tuple[int, int]]:
+    """Yield the places of JSON values that stand one behind the other. Raises ValueError."""
+    decoder, place = json.JSONDecoder(), len(text) - len(text.lstrip())
+    while place < len(text):
+        _, end = decoder.raw_decode(text, place)
+        yield place, end
+        place = _GAP.match(text, end).end()  # type: ignore[union-attr]
 
 
 def _line(error: Exception) -> str:

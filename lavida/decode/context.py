@@ -23,7 +23,7 @@ from torch import Tensor
 from lavida.cache.block import BlockCache
 from lavida.cache.prefix import PrefixCache
 from lavida.decode.options import BLOCK_CACHES, RULES, DecodeOptions
-from lavida.decode.score import Head, Query
+from lavida.decode.score import Query
 from lavida.errors import RequestError
 from lavida.model.vlm import VLM
 from lavida.nn.ragged import Forward
@@ -32,7 +32,8 @@ from lavida.nn.ragged import Forward
 class Context(Protocol):
     """Answer queries about one canvas."""
 
-    head: Head
+    def head(self, hidden: Tensor, part: slice | None = None) -> Tensor:
+        """Return the logits [n, v] of hidden states [n, D], of all the vocabulary or a part of it."""
 
     def forwards(self, query: Query) -> list[Forward]:
         """Return the forward passes that a query needs; there may be none."""
@@ -222,7 +223,8 @@ class GuidedContext:
     def hidden(self, query: Query, outputs: Sequence[Tensor]) -> Tensor:
         """Return the hidden states [n, 2 D] of both."""
         at = self._counts[0]
-        return torch.cat([c.hidden(query, some) for c, some in zip(self._both, (outputs[:at], outputs[at:]))], -1)
+        both = [c.hidden(query, some) for c, some in zip(self._both, (outputs[:at], outputs[at:]))]
+        return torch.cat([hidden for hidden in both if hidden is not None], -1)
 
     def head(self, hidden: Tensor, part: slice | None = None) -> Tensor:
         """Return the guided logits [n, v]."""

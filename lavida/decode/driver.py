@@ -9,7 +9,8 @@ differently are computed alone (`decode.batch_invariance`); attention, scores an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -21,9 +22,11 @@ from lavida.decode.context import Context, PrefixContext, check_left_to_right, c
 from lavida.decode.loop import Canvas, DenoisingLoop, Step
 from lavida.decode.options import DecodeOptions
 from lavida.decode.prompt import Prompt
-from lavida.decode.score import Head, Scores, fits_one_chunk, score
+from lavida.decode.score import Head, Query, fits_one_chunk, score
 from lavida.model.vlm import VLM
 from lavida.nn.ragged import Forward
+
+T = TypeVar("T")
 
 _LOGITS = 1 << 25  # logits of one shared product of the head: 128 MB in float32
 
@@ -85,19 +88,24 @@ class Job:
             self._context = context_for(self.net, prompt.segments, self.options, prompt.prefix)
         return self._context
 
+    @property
+    def _query(self) -> Query:
+        assert self.loop.query is not None, "the answer is finished"
+        return self.loop.query
+
     def forwards(self) -> list[Forward]:
         """Return the forward passes that the answer waits for."""
-        return self.context.forwards(self.loop.query)
+        return self.context.forwards(self._query)
 
     def hidden(self, outputs: Sequence[Tensor]) -> Tensor | None:
         """Return the hidden states [n, D] that answer the query; None if the outputs were the prompt's."""
-        return self.context.hidden(self.loop.query, outputs)
+        return self.context.hidden(self._query, outputs)
 
     def step(self, hidden: Tensor, head: Head | None = None) -> None:
         """Score the query by its hidden states, or by what `head` makes of them, and make the step."""
         loop = self.loop
-        scores: Scores = score(
-            loop.query,
+        scores = score(
+            self._query,
             hidden,
             head or self.context.head,
             self.net.config.denoiser.vocab_size,
@@ -149,7 +157,7 @@ class Driver:
         outputs: dict[int, list[Tensor]] = {id(job): [] for job in self.jobs}
         for group in _grouped([f.x.shape[1] for _, f in waiting], lambda n: self._block(n), self._rows):
             members = [waiting[i] for i in group]
-            found = self._shared([job for job, _ in members], lambda some=members: self._forward([f for _, f in some]))
+            found = self._shared([job for job, _ in members], partial(self._forward, [f for _, f in members]))
             for (job, _), output in zip(members, found):
                 outputs[id(job)].append(output)
         # 3. Read the hidden states of each query.
@@ -227,14 +235,14 @@ def job_steps(job: Job) -> Iterator[Step]:
     seen: Step | None = None
     while not job.done:
         driver.round()
-        if job.last is not seen:
+        if job.last is not None and job.last is not seen:
             seen = job.last
             yield seen
     if job.error is not None:
         raise job.error
 
 
-def _guard(job: Job, function: Callable, *args: object) -> object:
+def _guard(job: Job, function: Callable[..., T], *args: object) -> T | None:
     """Call a function of a job; if it raises, the job fails."""
     if job.done:
         return None

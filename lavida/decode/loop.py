@@ -130,6 +130,7 @@ class DenoisingLoop:
         best = select_positions(confidence, count, temperature, self.generator)
         ids = candidates[best]
         if self.constraint is not None:
+            assert scores.logits is not None, "a constraint chooses by logits"
             ids = self.constraint.commit(canvas.ids, query.rows, candidates, best, scores.logits)
         canvas.commit(query.rows[best], ids)
         # 5. Pad behind an end that has no open position before it.

@@ -357,11 +357,11 @@ def check_names(options: Iterable[str], known: Sequence[str] = NAMES) -> None:
         raise RequestError(f"unknown option {name!r}; {mend}")
 
 
-class AskOptions(TypedDict, total=False):
-    """Name the options of `ask`, `describe`, `chat` and `stream`, for editors and type checkers.
+class ExtractOptions(TypedDict, total=False):
+    """Name the options of `extract`, for editors and type checkers.
 
-    The fields of `DecodeOptions`; one of `regex`, `schema`, `choices` and `template`, which holds the answer to a form;
-    and `quality` or `deadline`, which chooses steps, rule and cache. None stands for the model's default.
+    The fields of `DecodeOptions`, and `quality` or `deadline`, which chooses steps, rule and cache. None stands for the
+    model's default.
     """
 
     length: int | None
@@ -388,9 +388,14 @@ class AskOptions(TypedDict, total=False):
     refresh: int | None
     seed: int | None
     compat: Literal["official"] | None
+    quality: Literal["high", "balanced", "fast"] | None
+    deadline: float | str | None
+
+
+class AskOptions(ExtractOptions, total=False):
+    """Name the options of `ask`, `describe`, `chat` and `stream`: also one that holds the answer to a form."""
+
     regex: str | None
     schema: Mapping[str, Any] | bool | str | Path | None
     choices: Sequence[str] | None
     template: Any
-    quality: Literal["high", "balanced", "fast"] | None
-    deadline: float | str | None

@@ -82,7 +82,7 @@ class ImageEncoder:
         return side * (side + 1)
 
     def _kept(self, pixels: Tensor, manner: str, tokens: Callable[[], Tensor]) -> EncodedImage:
-        digest = hashlib.sha256(pixels.contiguous().numpy())
+        digest = hashlib.sha256(pixels.contiguous().numpy().data)
         digest.update(manner.encode())
         key = digest.digest()
         held = self._store.get(("image", key))

@@ -170,7 +170,7 @@ def read_question(
     """
     cache = cache or checked_options(reader.net.config, _tokenizer(reader), {}).cache
     if cache not in ("prefix", "none"):
-        raise RequestError(f"a text is read with the cache prefix or none, got {cache!r}")
+        raise RequestError(f"the cache of a likelihood is prefix or none, got {cache!r}")
     ids, opened = open_prompt(reader, turns_of(image, question))
     return read_prompt(reader, ids, opened, cache=cache, room=room)
 
@@ -216,7 +216,7 @@ def turns_of(image: Shown, question: str) -> list[Turn]:
 
 def open_picture(config: VLMConfig, image: Picture, *, name: str | None = None, official: bool = False) -> Image.Image:
     """Open a picture for a model of this configuration. Raises ImageError; some models refuse odd shapes."""
-    return open_image(image, name=name, any_shape=config.family != "lavida-mini", official=official)
+    return open_image(image, name=name, any_shape=config.traits.any_shape, official=official)
 
 
 def tokens_per_forward(last: Step, config: VLMConfig) -> float:

@@ -72,16 +72,25 @@ def score(
         CheckpointError: The model computes no numbers (NaN).
     """
     if query.greedy:
-        plain = {"temperature": 0.0, "top_p": None, "top_k": None, "remasking": "confidence", "entropy_bound": None}
-        options = replace(options, **plain)
-    drawn = {"mask_id": mask_id, "generator": generator}
+        options = replace(
+            options, temperature=0.0, top_p=None, top_k=None, remasking="confidence", entropy_bound=None
+        )
     if constraint is not None:
-        found = _constrained(query, head(hidden, None).to(query.ids.device), options, constraint, **drawn)
+        logits = head(hidden, None).to(query.ids.device)
+        found = _constrained(query, logits, options, constraint, mask_id=mask_id, generator=generator)
     elif is_fused(options):
-        measured = {"measure": options.remasking, "banned": options.banned}
-        found = fused_scores(hidden, head, vocab_size, **measured, **drawn).to(query.ids.device)
+        found = fused_scores(
+            hidden,
+            head,
+            vocab_size,
+            measure=options.remasking,
+            mask_id=mask_id,
+            banned=options.banned,
+            generator=generator,
+        ).to(query.ids.device)
     else:
-        found = _by_rows(query, hidden, head, max(1, _ROWS // vocab_size), options, **drawn)
+        size = max(1, _ROWS // vocab_size)
+        found = _by_rows(query, hidden, head, size, options, mask_id=mask_id, generator=generator)
     if found.confidence.isnan().any():
         raise CheckpointError("the model computes NaN where it should predict a token; its weights are damaged")
     return found
@@ -136,7 +145,8 @@ def fused_scores(
 
     `measure` as in `select.confidence`; "random" draws from `generator`. Rows are independent of each other.
     """
-    state, value, candidates = None, None, None
+    state: _Softmax | None = None
+    value = candidates = torch.empty(0)
     bias = ban(tuple(banned), vocab_size, hidden.device) if banned else None
     masked = hidden.new_full((len(hidden), 1), _LEAST, dtype=torch.float32)
     step = max(1, _CHUNK // max(1, len(hidden)))
@@ -154,6 +164,7 @@ def fused_scores(
             continue
         candidates = torch.where(part.top > value, start + best[:, 0], candidates)
         state, value = state.join(part), torch.maximum(value, part.top)
+    assert state is not None, "the vocabulary is empty"
     state = state.join(_Softmax.of(masked, measure)[0])
     return Scores(candidates=candidates, confidence=state.confidence(value, measure, generator))
 

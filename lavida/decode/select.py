@@ -72,7 +72,7 @@ def propose(logits: Tensor, mask_id: int, temperature: float, generator: torch.G
     return perturb(logits, mask_id, temperature, generator).argmax(-1)
 
 
-def confidence(logits: Tensor, candidates: Tensor, measure: str, generator: torch.Generator) -> Tensor:
+def confidence(logits: Tensor, candidates: Tensor, measure: str, generator: torch.Generator | None) -> Tensor:
     """Compute the confidence [n], larger = more certain, from noiseless logits [n, V].
 
     "confidence": probability of the candidate; "margin": of the likeliest token less the second; "entropy": minus

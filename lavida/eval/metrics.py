@@ -5,32 +5,33 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 NGRAMS, SIGMA = 4, 6.0
 
 
 def words(text: str) -> list[str]:
-    """Lower-case runs of letters, digits and apostrophes, Chinese characters one by one; no punctuation."""
+    """Return lower-case runs of letters, digits and apostrophes, and single Chinese characters; no punctuation."""
     return re.findall(r"[a-z0-9']+|[\u4e00-\u9fff]", text.lower())
 
 
 def exact(answer: str, truth: str) -> bool:
-    """Same words in the same order."""
+    """Report whether both have the same words in the same order."""
     return words(answer) == words(truth)
 
 
 def _counts(text: str) -> list[Counter[tuple[str, ...]]]:
-    """Counts of the n-grams of each order 1..4."""
+    """Count the n-grams of each order 1..4."""
     w = words(text)
     return [Counter(tuple(w[i : i + n]) for i in range(len(w) - n + 1)) for n in range(1, NGRAMS + 1)]
 
 
 class Cider:
-    """CIDEr-D (arXiv 1411.5726, section 6): clipped TF-IDF cosine of n-grams, unequal length penalised, times 10.
+    """Compute CIDEr-D (arXiv 1411.5726, section 6).
 
-    Document frequencies come from the references given: one document is all references of one picture.
+    Clipped TF-IDF cosine of n-grams, unequal length penalised, times 10. Document frequencies come from the references
+    given: one document is all references of one picture.
     """
 
     def __init__(self, references: Sequence[Sequence[str]]) -> None:
@@ -41,11 +42,11 @@ class Cider:
         self._log_n = math.log(max(1, len(references)))
 
     def score(self, captions: Sequence[str]) -> list[float]:
-        """The score of each picture's caption, in the order of the references."""
+        """Return the score of each picture's caption, in the order of the references."""
         return [self._one(_counts(c), refs) for c, refs in zip(captions, self._references, strict=True)]
 
     def mean(self, captions: Sequence[str]) -> float:
-        """Mean of `score` over all pictures."""
+        """Return the mean of `score` over all pictures."""
         scores = self.score(captions)
         return sum(scores) / len(scores) if scores else math.nan
 
@@ -67,8 +68,22 @@ def _clipped_cosine(v: dict, ref: dict) -> float:
     return sum(min(x, ref[g]) * ref[g] for g, x in v.items() if g in ref) / lengths if lengths else 0.0
 
 
+def auc(low: Sequence[float], high: Sequence[float]) -> float:
+    """Return how often a value of `low` is below one of `high`, ties counting half; nan if either is empty."""
+    if not low or not high:
+        return math.nan
+    wins = sum((a < b) + 0.5 * (a == b) for a in low for b in high)
+    return wins / (len(low) * len(high))
+
+
+def mean(values: Iterable[float]) -> float:
+    """Return the mean of the values that are not nan; nan of none."""
+    kept = [value for value in values if not math.isnan(value)]
+    return sum(kept) / len(kept) if kept else math.nan
+
+
 def without_nan(value: Any) -> Any:
-    """Figures as JSON has them: null where there is none, at any depth."""
+    """Return figures as JSON has them: null for nan, at any depth."""
     if isinstance(value, dict):
         return {name: without_nan(one) for name, one in value.items()}
     if isinstance(value, (list, tuple)):

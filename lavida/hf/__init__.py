@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from transformers import CONFIG_MAPPING, AutoModel, AutoModelForImageTextToText, AutoProcessor
 
-from lavida.checkpoint.published import FORMS
+from lavida.checkpoint.families import FORMS
 from lavida.hf.config import LavidaConfig
 from lavida.hf.generation import DiffusionGenerationConfig, DiffusionOutput
 from lavida.hf.model import LavidaForMaskedDiffusion

@@ -9,8 +9,8 @@ from typing import Any, Self
 
 from transformers import PretrainedConfig
 
-from lavida.checkpoint.contents import CONFIG, read_json, survey
-from lavida.checkpoint.inventory import read_config
+from lavida.checkpoint.files import CONFIG, read_json
+from lavida.checkpoint.inventory import read_config, survey
 from lavida.checkpoint.named import find_model
 from lavida.config import VLMConfig
 from lavida.errors import CheckpointError, RequestError

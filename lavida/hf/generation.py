@@ -12,7 +12,7 @@ from torch import LongTensor, Tensor
 from transformers import GenerationConfig
 from transformers.utils import ModelOutput
 
-from lavida.checkpoint.contents import read_json
+from lavida.checkpoint.files import read_json
 from lavida.decode.loop import Step
 from lavida.decode.options import OPTIONS, check_names
 from lavida.errors import RequestError

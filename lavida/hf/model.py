@@ -22,8 +22,9 @@ from lavida.errors import RequestError
 from lavida.hf.config import LavidaConfig, folder_of
 from lavida.hf.generation import DiffusionGenerationConfig, DiffusionOutput, Streamer, read_options, stream_steps
 from lavida.image.tiles import Grid, tiles_among
-from lavida.model.vlm import IMAGE_ID, VLM
+from lavida.model.vlm import VLM
 from lavida.text.labels import Label, load_labels, save_labels
+from lavida.text.messages import IMAGE_ID
 from lavida.text.pretrained import FAST, SLOW
 from lavida.text.tokenizer import Vocabulary
 

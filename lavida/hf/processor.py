@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import BatchFeature, PreTrainedTokenizerFast
 from transformers.processing_utils import ProcessorMixin
 
-from lavida.checkpoint.contents import read_json
+from lavida.checkpoint.files import read_json
 from lavida.checkpoint.named import tokenizer_of
 from lavida.config import VLMConfig
 from lavida.decode.options import COMPAT
@@ -22,9 +22,8 @@ from lavida.decode.request import Picture, open_picture
 from lavida.errors import CheckpointError, RequestError
 from lavida.hf.config import LavidaConfig, folder_of
 from lavida.image.tiles import tiles_among, views
-from lavida.model.vlm import IMAGE_ID
 from lavida.text.chat import check_tokens, find_template, piece_ids, prompt_ids, render, split
-from lavida.text.messages import Turn, pictures_of, read_messages, without_history
+from lavida.text.messages import IMAGE_ID, Turn, pictures_of, read_messages, without_history
 from lavida.text.tokenizer import Vocabulary
 
 PROCESSOR = "processor_config.json"

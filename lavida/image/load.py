@@ -1,21 +1,27 @@
-"""Pictures from files, folders, globs and standard input; whatever is wrong with one is said in one line."""
+"""Pictures from files, folders, globs, standard input, bytes and arrays; whatever is wrong is reported in one line."""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import glob
 import io
-import struct
+import os
+import re
 import sys
 import warnings
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+from urllib.parse import unquote, unquote_to_bytes
 
+import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lavida.errors import ImageError
+from lavida.image.pixels import array_to_image, deep_rgb, to_rgb
+from lavida.image.png import without_texts
 
 MAX_MEGAPIXELS = 100
 MIN_SIDE = 8
@@ -23,55 +29,82 @@ MAX_ASPECT = 100
 SUFFIXES = (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 # Formats that move. A second page of a TIFF or a depth map in a phone's JPEG is not a second frame.
 _MOVING = ("AVIF", "GIF", "PNG", "WEBP")
-# What Pillow's decoders raise on broken bytes, besides OSError.
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
+_FOREIGN = ("EPS",)  # drawn by another program
+ADDRESS = re.compile(r"(https?|ftp|s3|gs|hf):/{1,2}", re.IGNORECASE)  # a Path has one slash only
+# How bytes begin that are no picture, and what they are.
+_STRANGERS = (
+    (b"version https://git-lfs", "a git-lfs pointer and not the picture; run `git lfs pull`"),
+    (b"<!doctype html", "a web page and not a picture; save the picture itself"),
+    (b"<html", "a web page and not a picture; save the picture itself"),
+    (b"<svg", "a drawing in SVG; save it as PNG"),
+    (b"<?xml", "a drawing or document in XML; save it as PNG"),
+    (b"%pdf", "a PDF; save the page as PNG"),
+    (b"%!ps", "a PostScript file; save it as PNG"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Input:
-    """One picture to open: the name shown to the user, and a path or the bytes themselves."""
+    """Name one picture to open: the name shown to the user, and a path or the bytes themselves."""
 
     name: str
     source: Path | bytes
 
 
 @dataclass(frozen=True, kw_only=True)
-class _How:
-    """What `open_image` was asked for besides the picture."""
+class _Options:
+    """Hold the options of `open_image`."""
 
     any_shape: bool
     official: bool
 
 
 def open_image(
-    source: str | Path | bytes | Image.Image,
+    source: Any,
     *,
     name: str | None = None,
     any_shape: bool = False,
     official: bool = False,
 ) -> Image.Image:
-    """The picture upright, in RGB, transparency laid on white.
+    """Open a picture upright, in RGB, transparency laid on white.
 
-    Raises ImageError for a file that is missing, broken, moving, over 100 megapixels, and unless `any_shape` for one
-    under 8 pixels on a side or more than 100 times longer than wide; the size is looked at before any pixel is decoded.
-    `official` does what the published code does instead: colours converted by Pillow alone (transparency dropped, 16
-    bits clipped), orientation ignored.
+    Args:
+        source: A path, the bytes of a file, a file object (read from its beginning if it can be rewound), a PIL image,
+            a `data:` or `file:` address, or an array [H, W], [H, W, C] or [C, H, W] of 0..255 or fractions 0..1.
+        name: Begins the line that reports an error.
+        any_shape: Allow under 8 pixels on a side, and more than 100 times longer than wide.
+        official: Do what the published code does instead: colours converted by Pillow alone (transparency dropped, 16
+            bits clipped), orientation ignored.
+
+    Raises:
+        ImageError: The picture is missing, broken, moving, of a size that is not allowed or over 100 megapixels; the
+            size is looked at before any pixel is decoded.
     """
-    if not isinstance(source, (str, Path, bytes, Image.Image)):
-        raise ImageError(f"cannot open a picture from {type(source).__name__}; give a path, bytes or a PIL image")
-    how = _How(any_shape=any_shape, official=official)
+    options = _Options(any_shape=any_shape, official=official)
+    if isinstance(source, str) and source[:5].lower() == "data:":
+        name, source = name or "the picture", _from_data_address(source)
+    elif isinstance(source, str) and source[:7].lower() == "file://":
+        source = unquote(source[7:])
+    if isinstance(source, (str, os.PathLike)):
+        path = Path(source)
+        with _open(path, name or str(source)) as file:
+            return _decode(file, name or str(source), options)
+    name = name or "the picture"
     if isinstance(source, Image.Image):
-        return _finish(source, name or "the picture", how)
-    name = name or ("the picture" if isinstance(source, bytes) else str(source))
-    with io.BytesIO(source) if isinstance(source, bytes) else _open(Path(source), name) as stream:
-        if not stream.read(1):
-            raise ImageError(f"{name}: the file is empty; save the picture again")
-        stream.seek(0)
-        return _decode(stream, name, how)
+        return _guarded(name, lambda: _finish(source, name, options))
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return _decode(io.BytesIO(source), name, options)
+    if callable(getattr(source, "read", None)):
+        return _decode(io.BytesIO(_read(source, name)), name, options)
+    if isinstance(source, np.ndarray) or hasattr(source, "__array__"):
+        return _guarded(name, lambda: _finish(_from_array(source, name), name, options))
+    raise ImageError(
+        f"cannot open a picture from {type(source).__name__}; give a path, bytes, a file, a PIL image or an array"
+    )
 
 
 def expand_input(arg: str, *, stdin: bytes | None = None) -> Iterator[Input]:
-    """The pictures that an argument names: a file, a folder, a pattern, or `-` for standard input.
+    """Yield the pictures that an argument names: a file, a folder, a pattern, or `-` for standard input.
 
     Standard input holds either one picture or a list of arguments, one a line. Raises ImageError for a folder
     without pictures and a pattern that matches nothing; a missing file is left to `open_image`.
@@ -81,7 +114,7 @@ def expand_input(arg: str, *, stdin: bytes | None = None) -> Iterator[Input]:
         yield from _from_stdin(sys.stdin.buffer.read() if stdin is None else stdin)
     elif path.is_dir():
         yield from _from_folder(path)
-    elif glob.has_magic(arg) and not path.exists():
+    elif glob.has_magic(arg) and not path.exists() and not ADDRESS.match(arg):
         found = sorted(p for p in glob.glob(arg, recursive=True) if Path(p).is_file())
         if not found:
             raise ImageError(f"{arg}: no file matches this pattern; check the folder and the ending")
@@ -91,7 +124,7 @@ def expand_input(arg: str, *, stdin: bytes | None = None) -> Iterator[Input]:
 
 
 def expand_inputs(args: Sequence[str]) -> Iterator[Input]:
-    """`expand_input` over several arguments, stopping at the first error."""
+    """Yield the pictures of several arguments, as `expand_input` does, up to the first error."""
     for arg in args:
         yield from expand_input(arg)
 
@@ -120,7 +153,7 @@ def _from_stdin(data: bytes) -> Iterator[Input]:
 
 
 def _lines(data: bytes) -> list[str] | None:
-    """The lines of a text, or None if these are the bytes of a picture."""
+    """Return the lines of a text, or None if these are the bytes of a picture."""
     # Only the plain Netpbm formats (P1 to P3) are pictures in ASCII; all others hold a NUL or are not UTF-8.
     if b"\0" in data or data[:2] in (b"P1", b"P2", b"P3"):
         return None
@@ -130,7 +163,37 @@ def _lines(data: bytes) -> list[str] | None:
         return None
 
 
+def _from_data_address(address: str) -> bytes:
+    head, comma, data = address.partition(",")
+    try:
+        return base64.b64decode(unquote(data), validate=True) if head.endswith(";base64") else unquote_to_bytes(data)
+    except (binascii.Error, ValueError) as error:
+        raise ImageError(f"the picture: its data: address is broken ({_line(error)}); encode it again") from None
+
+
+def _from_array(source: Any, name: str) -> Image.Image:
+    try:
+        return array_to_image(np.asarray(source))
+    except (ValueError, TypeError) as error:
+        raise ImageError(f"{name}: {_line(error)}") from None
+
+
+def _read(source: Any, name: str) -> bytes:
+    """Return the bytes of a file object."""
+    try:
+        if callable(getattr(source, "seek", None)) and (not hasattr(source, "seekable") or source.seekable()):
+            source.seek(0)
+        data = source.read()
+    except Exception as error:  # whatever a file object of the caller's raises
+        raise ImageError(f"{name}: cannot read the file object ({_line(error)})") from None
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise ImageError(f"{name}: the file object gives {type(data).__name__}; open it in binary mode")
+    return bytes(data)
+
+
 def _open(path: Path, name: str) -> BinaryIO:
+    if ADDRESS.match(name) or ADDRESS.match(str(path)):
+        raise ImageError(f"{name}: is an address and no file; download it first, nothing is fetched from a network")
     try:
         if path.is_dir():
             raise ImageError(f"{name}: is a folder; name the pictures in it")
@@ -141,17 +204,40 @@ def _open(path: Path, name: str) -> BinaryIO:
         raise ImageError(f"{name}: cannot read the file ({_line(error)})") from None
 
 
-def _decode(stream: BinaryIO, name: str, how: _How) -> Image.Image:
+def _decode(stream: BinaryIO, name: str, options: _Options) -> Image.Image:
+    if not stream.read(1):
+        raise ImageError(f"{name}: the file is empty; save the picture again")
+    stream.seek(0)
+    start = stream.read(64).removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    for beginning, problem in _STRANGERS:
+        if start.startswith(beginning):
+            raise ImageError(f"{name}: is {problem}")
+    stream.seek(0)
+    try:
+        return _guarded(name, lambda: _finish(Image.open(stream), name, options, stream))
+    except ImageError:
+        stream.seek(0)
+        plain = without_texts(stream.read())  # of PNGs: long texts and profiles are refused by Pillow
+        if plain is None:
+            raise
+    return _guarded(name, lambda: _finish(Image.open(io.BytesIO(plain)), name, options, io.BytesIO(plain)))
+
+
+def _guarded(name: str, work: Any) -> Image.Image:
+    """Return the result of `work`, with whatever Pillow raises as an ImageError: its decoders raise any exception."""
     try:
         with warnings.catch_warnings():
-            # Of large pictures we complain ourselves; of corrupt EXIF nobody needs to know.
+            # Large pictures are refused here, and corrupt EXIF does not matter.
             warnings.simplefilter("ignore")
-            return _finish(Image.open(stream), name, how)
+            image: Image.Image = work()
+            return image
+    except ImageError:
+        raise
     except Image.DecompressionBombError:
         raise _too_large(name) from None
     except UnidentifiedImageError:
         raise ImageError(f"{name}: not a picture that can be read; use PNG, JPEG, WebP, BMP or TIFF") from None
-    except _BROKEN as error:
+    except Exception as error:
         raise ImageError(f"{name}: the picture is broken or cut short ({_line(error)}); save it again") from None
 
 
@@ -159,53 +245,42 @@ def _too_large(name: str) -> ImageError:
     return ImageError(f"{name}: more than {MAX_MEGAPIXELS} megapixels; scale the picture down first")
 
 
-def _finish(image: Image.Image, name: str, how: _How) -> Image.Image:
+def _finish(image: Image.Image, name: str, options: _Options, stream: BinaryIO | None = None) -> Image.Image:
+    _check(image, name, options)
+    image.load()
+    if options.official:
+        return image.convert("RGB")
+    if stream is not None:
+        stream.seek(0)
+        image = deep_rgb(image, Image.open(stream))
+    return to_rgb(_upright(image))
+
+
+def _check(image: Image.Image, name: str, options: _Options) -> None:
+    """Raise ImageError for what can be refused by the header alone."""
     width, height = image.size
+    if image.format in _FOREIGN:
+        raise ImageError(f"{name}: {image.format} is not read; save the picture as PNG")
     if width * height > MAX_MEGAPIXELS * 1_000_000:
         raise _too_large(name)
-    if min(width, height) < MIN_SIDE and not how.any_shape:
+    if min(width, height) < (1 if options.any_shape else MIN_SIDE):
         raise ImageError(f"{name}: {width}x{height} is too small; a picture needs at least {MIN_SIDE} pixels on a side")
-    if max(width, height) > MAX_ASPECT * min(width, height) and not how.any_shape:
+    if max(width, height) > MAX_ASPECT * min(width, height) and not options.any_shape:
         raise ImageError(
             f"{name}: {width}x{height} is too long and thin (over {MAX_ASPECT}:1); cut out the part you ask about"
         )
     if image.format in _MOVING and getattr(image, "is_animated", False):
-        raise ImageError(f"{name}: an animation of {image.n_frames} frames; give one frame, or use it as a video")
-    image.load()
-    return image.convert("RGB") if how.official else _to_rgb(_upright(image))
+        frames = getattr(image, "n_frames", "several")
+        raise ImageError(f"{name}: an animation of {frames} frames; give one frame, or use it as a video")
 
 
 def _upright(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
-    except _BROKEN:  # unreadable EXIF does not make the pixels unreadable
+    except Exception:  # unreadable EXIF, on which Pillow raises anything, does not make the pixels unreadable
         return image
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        paper = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(paper, image).convert("RGB")
-    if image.mode.startswith("I") or image.mode == "F":
-        image = _eight_bits(image)
-    return image.convert("RGB")
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Grey of 16 or 32 bits, or floating point, brought to 0..255; Pillow's own conversion clips instead."""
-    import numpy as np
-
-    values = np.asarray(image).astype(np.float64)
-    low, high = 0.0, 65535.0
-    if image.mode in ("I", "F") and not (0.0 <= values.min() and 255.0 < values.max() <= 65535.0):
-        low, high = float(values.min()), float(values.max())
-        if image.mode == "I" and 0.0 <= low and high <= 255.0:
-            low, high = 0.0, 255.0
-    scaled = (values - low) / max(high - low, 1e-12) * 255.0
-    return Image.fromarray(np.nan_to_num(scaled).round().clip(0, 255).astype("uint8"))
 
 
 def _line(error: BaseException) -> str:
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return " ".join(text.split())
+    return " ".join(str(text).split())

@@ -1,4 +1,4 @@
-"""A picture becomes views: the whole of it, then tiles of it at a higher resolution (section 3.1 of arXiv 2505.16839).
+"""Views of a picture: the whole of it, then tiles at a higher resolution (section 3.1 of arXiv 2505.16839).
 
 Pillow does the resampling, so pixel values equal those of the published models exactly.
 """
@@ -19,7 +19,7 @@ from lavida.config import TilesConfig, VisionConfig
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """How the tiles of one picture lie; `columns` is 0 when the global view is all there is."""
+    """Describe how the tiles of one picture lie; `columns` is 0 when there is only the global view."""
 
     columns: int
     rows: int
@@ -28,12 +28,12 @@ class Grid:
 
     @property
     def n_views(self) -> int:
-        """Views of the picture: the global one and the tiles."""
+        """Return the number of views: the global one and the tiles."""
         return 1 + self.columns * self.rows
 
 
 def best_pinpoint(width: int, height: int, pinpoints: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """The canvas (width, height) that keeps most pixels of a picture; of equals the least wasteful, then the first."""
+    """Return the (width, height) that keeps most pixels of a picture; of equals the least wasteful, then the first."""
     best, best_kept, best_waste = pinpoints[0], -1, 0
     for candidate in pinpoints:
         scale = min(candidate[0] / width, candidate[1] / height)
@@ -45,7 +45,7 @@ def best_pinpoint(width: int, height: int, pinpoints: Sequence[tuple[int, int]])
 
 
 def grid_of(width: int, height: int, vision: VisionConfig, tiles: TilesConfig) -> Grid:
-    """The grid that a picture of this size gets, without its pixels."""
+    """Return the grid of a picture of this size."""
     if not tiles.pinpoints:
         return Grid(columns=0, rows=0, width=width, height=height)
     canvas = best_pinpoint(width, height, tiles.pinpoints) if tiles.keep_aspect else tiles.pinpoints[0]
@@ -56,10 +56,10 @@ def grid_of(width: int, height: int, vision: VisionConfig, tiles: TilesConfig) -
 
 
 def for_several(tiles: TilesConfig, *, official: bool = False) -> TilesConfig:
-    """Tiles of a picture that is one of several in a prompt: a single view on a grey square, as in training.
+    """Return the tiles of one of several pictures in a prompt: a single view on a grey square, as in training.
 
     `official` leaves out pooling and newline too, as the published evaluation does. A model that stretches its
-    pictures (lavida-mini) was never shown several and tiles each as usual.
+    pictures (lavida-mini) was never trained on several and tiles each as usual.
     """
     if not tiles.keep_aspect:
         return tiles
@@ -68,12 +68,12 @@ def for_several(tiles: TilesConfig, *, official: bool = False) -> TilesConfig:
 
 
 def tiles_among(tiles: TilesConfig, pictures: int, *, official: bool = False) -> TilesConfig:
-    """Tiles of each of so many pictures in one prompt; `official` as in `for_several`."""
+    """Return the tiles of each of `pictures` in one prompt; `official` as in `for_several`."""
     return for_several(tiles, official=official) if pictures > 1 else tiles
 
 
 def views(image: Image.Image, vision: VisionConfig, tiles: TilesConfig) -> tuple[Tensor, Grid]:
-    """Views [V, 3, S, S] of a picture, normalised for the tower: the global view, then the tiles row by row."""
+    """Return views [V, 3, S, S] of a picture, normalised for the tower: the global view, then the tiles row by row."""
     image = image if image.mode == "RGB" else image.convert("RGB")
     side = vision.image_size
     grid = grid_of(*image.size, vision, tiles)
@@ -88,12 +88,12 @@ def views(image: Image.Image, vision: VisionConfig, tiles: TilesConfig) -> tuple
 
 
 def normalise(pixels: Tensor, vision: VisionConfig) -> Tensor:
-    """(u8 / 255 - mean) / std."""
+    """Return (pixels / 255 - mean) / std."""
     return (pixels.float() / 255 - vision.mean) / vision.std
 
 
 def frame_views(frames: Sequence[Image.Image], vision: VisionConfig) -> Tensor:
-    """One view [F, 3, S, S] of each frame of a video, squashed to the tower's square."""
+    """Return one view [F, 3, S, S] of each frame of a video, squashed to the tower's square."""
     whole = TilesConfig()
     return torch.cat([views(frame, vision, whole)[0] for frame in frames])
 
@@ -106,7 +106,7 @@ def _on_square(image: Image.Image, vision: VisionConfig) -> Image.Image:
 
 
 def _fit(image: Image.Image, canvas: tuple[int, int]) -> Image.Image:
-    """The picture at its own aspect ratio, as large as the canvas allows, centred on black."""
+    """Return the picture at its own aspect ratio, as large as the canvas allows, centred on black."""
     (width, height), (wide, high) = image.size, canvas
     if wide / width < high / height:
         size = (wide, min(math.ceil(height * (wide / width)), high))

@@ -1,4 +1,4 @@
-"""What the hardware does best, applied from outside: the dtype it multiplies fastest, and passes as CUDA graphs."""
+"""Adaptation to the hardware, applied from outside: the fastest dtype, and forward passes as CUDA graphs."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from lavida.model.vlm import VLM
 
 _ROWS, _WIDTH, _ROUNDS = 32, 1024, 5  # of the product that is timed: a canvas through a small model's layer
 Compute = Callable[[], Tensor]
-Capture = Callable[[Compute], tuple[Callable[[], None], Tensor]]  # (replay, what each replay writes into)
+Capture = Callable[[Compute], tuple[Callable[[], None], Tensor]]  # (replay, its output)
 
 
 @cache
 def fastest_dtype(device: str = "cpu") -> torch.dtype:
-    """bfloat16 where the device multiplies it faster than float32, else float32; found out once a process.
+    """Return bfloat16 where the device multiplies it faster than float32, else float32; measured once a process.
 
     A CPU is timed: with AVX-512 BF16 or AMX bfloat16 wins, without them it is several times slower. On a GPU that
     lacks bfloat16 it is float16.
@@ -48,10 +48,13 @@ def fastest_dtype(device: str = "cpu") -> torch.dtype:
 
 
 def record_passes(net: VLM) -> None:
-    """Play passes over a canvas back as CUDA graphs, in place. Raises RequestError for a model that is not on a GPU.
+    """Replay forward passes over a canvas as CUDA graphs, in place.
 
-    A pass launches hundreds of kernels on few rows, and a launch costs a GPU more than the work. Behind a closed prefix
-    every pass of an answer launches the same ones at the same addresses, so they are recorded once.
+    A pass launches hundreds of kernels on few rows, and launching costs more than the work. Behind a closed prefix
+    every pass of an answer launches the same kernels at the same addresses, so they are recorded once.
+
+    Raises:
+        RequestError: The model is not on a GPU.
     """
     if not net.denoiser.embedding.weight.is_cuda:
         raise RequestError("CUDA graphs need a model on a GPU; load it with device='cuda'")
@@ -63,16 +66,14 @@ class _Recorded:
     cache: weakref.ref[PrefixCache]
     memory: list[Tensor | None]  # keys of the layers; a recording holds their addresses
     passes: int = 0
-    x: Tensor | None = None  # what is read at each replay
-    hidden: Tensor | None = None  # what is written
-    replay: Callable[[], None] | None = None
+    graph: tuple[Tensor, Callable[[], None], Tensor] | None = None  # input, replay, output
 
 
 class Recorder:
-    """Stands for `Denoiser.forward`: the first passes behind a prefix run as ever, later ones are played back.
+    """Replace `Denoiser.forward`: the first passes behind a prefix run as usual, later ones are replayed.
 
-    Those of prompts, of models under a mask and of training are never recorded. Recordings of the last few prefixes
-    are kept: a batch of requests comes back to each of them.
+    Passes of prompts, under a mask and of training are never recorded. Recordings of the last few prefixes are kept,
+    as a batch of requests returns to each of them.
     """
 
     def __init__(self, forward: Callable[..., Tensor], *, capture: Capture, after: int = 2, keep: int = 4) -> None:
@@ -85,26 +86,27 @@ class Recorder:
         plain = positions is None and mask is None and not torch.is_grad_enabled()
         if not (plain and isinstance(cache, PrefixCache) and not cache.writing):
             return self._forward(x, positions=positions, mask=mask, cache=cache)
-        one = self._of(cache, x)
-        one.passes += 1
-        if one.passes <= self._after:  # also lets libraries allocate what may not be allocated while recording
+        recorded = self._recorded_of(cache, x)
+        recorded.passes += 1
+        if recorded.passes <= self._after:  # also lets libraries allocate what may not be allocated while recording
             return self._forward(x, cache=cache)
-        if one.replay is None:
-            one.x = x.clone()
-            one.replay, one.hidden = self._capture(lambda: self._forward(one.x, cache=cache))
-        one.x.copy_(x)
-        one.replay()
-        return one.hidden.clone()
+        if recorded.graph is None:
+            fixed = x.clone()
+            recorded.graph = (fixed, *self._capture(lambda: self._forward(fixed, cache=cache)))
+        fixed, replay, hidden = recorded.graph
+        fixed.copy_(x)
+        replay()
+        return hidden.clone()
 
-    def _of(self, cache: PrefixCache, x: Tensor) -> _Recorded:
+    def _recorded_of(self, cache: PrefixCache, x: Tensor) -> _Recorded:
         key = (id(cache), tuple(x.shape), x.dtype)
-        one = self._recorded.get(key)
-        if one is None or one.cache() is not cache or not _same(one.memory, cache.memory):
-            one = self._recorded[key] = _Recorded(cache=weakref.ref(cache), memory=cache.memory)
+        found = self._recorded.get(key)
+        if found is None or found.cache() is not cache or not _same(found.memory, cache.memory):
+            found = self._recorded[key] = _Recorded(cache=weakref.ref(cache), memory=cache.memory)
         self._recorded.move_to_end(key)
         while len(self._recorded) > self._keep:
             self._recorded.popitem(last=False)
-        return one
+        return found
 
 
 def _same(some: list[Tensor | None], others: list[Tensor | None]) -> bool:

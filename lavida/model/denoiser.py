@@ -20,7 +20,7 @@ from lavida.nn.ragged import Forward, RaggedBatch, Span
 
 
 class Block(nn.Module):
-    """h = x + attention(norm(x)); h + mlp(norm(h))."""
+    """Compute h = x + attention(norm(x)), then h + mlp(norm(h))."""
 
     def __init__(self, config: DenoiserConfig) -> None:
         super().__init__()
@@ -38,12 +38,13 @@ class Block(nn.Module):
         cache: Cache | RaggedBatch | None = None,
         layer: int = 0,
     ) -> Tensor:
+        """Return [B, L, D] for x [B, L, D]; arguments as in `Attention.forward`."""
         x = x + self.attn(self.attn_norm(x), cos, sin, mask, cache, layer)
         return x + self.mlp(self.mlp_norm(x))
 
 
 class Denoiser(nn.Module):
-    """Embeddings in, hidden states out; `head` turns hidden states into logits where they are wanted."""
+    """Turn embeddings into hidden states; `head` turns hidden states into logits where needed."""
 
     def __init__(self, config: DenoiserConfig) -> None:
         super().__init__()
@@ -54,7 +55,7 @@ class Denoiser(nn.Module):
         self.unembedding = None if config.tied_head else nn.Linear(config.d_model, config.vocab_size, bias=False)
 
     def embed(self, ids: Tensor) -> Tensor:
-        """Token embeddings [..., D]."""
+        """Return token embeddings [..., D]."""
         return self.embedding(ids)
 
     def forward(
@@ -65,10 +66,13 @@ class Denoiser(nn.Module):
         mask: Tensor | None = None,
         cache: Cache | None = None,
     ) -> Tensor:
-        """Hidden states [B, L, D] of embeddings x [B, L, D], after the last norm.
+        """Return hidden states [B, L, D] of embeddings x [B, L, D], after the last norm.
 
-        `positions` [L] or [B, L] default to those that follow the cache; `mask` as in `Attention.forward`. If the model
-        is autoregressive, no token sees a later one whatever the mask says.
+        Args:
+            x: Embeddings.
+            positions: Positions [L] or [B, L]; by default those that follow the cache.
+            mask: As in `Attention.forward`. In an autoregressive model it is combined with the causal mask.
+            cache: Keys and values of earlier tokens.
         """
         start = cache.length if cache is not None else 0
         mask = self._mask(x.shape[1], start, mask)
@@ -119,9 +123,9 @@ class Denoiser(nn.Module):
         return self.norm(x)
 
     def head(self, hidden: Tensor, part: slice | None = None) -> Tensor:
-        """Logits [..., V] of hidden states [..., D]; row i speaks of token i, or of i + 1 if `logit_shift`.
+        """Return logits [..., V] of hidden states [..., D]; row i predicts token i, or i + 1 if `logit_shift`.
 
-        With a `part` of the vocabulary, its logits only; gradients do not pass a packed head then.
+        With a `part` of the vocabulary only its logits; gradients do not pass a packed head then.
         """
         layer = self.unembedding
         if part is None and layer is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -28,11 +28,11 @@ STAGES = (
     (3, 1, 6, 320, 1),
 )
 STEM, FEATURES, HEAD, CLASSES = 32, 320, 1280, 1000
-TRUNK, TRUNK_SIDE, TRUNK_WIDTH = 8, 14, 80  # blocks of the trunk, and the map that it hands on
+TRUNK, TRUNK_SIDE, TRUNK_WIDTH = 8, 14, 80  # blocks of the trunk, and the size of its output map
 
 
 class _FrozenDepthwise(torch.autograd.Function):
-    """A depthwise convolution whose weight is not trained: then its backward pass is a convolution too.
+    """Apply a depthwise convolution whose weight is not trained: then its backward pass is a convolution too.
 
     Without the weight's gradient, which takes most of the time on a CPU, a training step is 2.7 times as fast.
     """
@@ -58,7 +58,7 @@ class _FrozenDepthwise(torch.autograd.Function):
 
 
 class ConvNorm(nn.Module):
-    """Convolution with TensorFlow's "same" padding, batch norm, then ReLU6 unless `linear`."""
+    """Apply a convolution with TensorFlow's "same" padding, batch norm, then ReLU6 unless `linear`."""
 
     def __init__(
         self, c_in: int, c_out: int, kernel: int, stride: int = 1, *, depthwise: bool = False, linear: bool = False
@@ -70,6 +70,7 @@ class ConvNorm(nn.Module):
         self.depthwise, self.linear = depthwise, linear
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return maps [V, C_out, H', W'] of x [V, C_in, H, W]."""
         kernel, stride = self.conv.kernel_size[0], self.conv.stride[0]
         pads = [max((-(-side // stride) - 1) * stride + kernel - side, 0) for side in x.shape[2:]]
         padding = [-(-pad // 2) for pad in pads]
@@ -93,7 +94,7 @@ class ConvNorm(nn.Module):
         if isinstance(self.norm, nn.Identity):
             return
         norm = self.norm
-        if norm.weight.is_meta:  # only the form is wanted, and arithmetic on this device imports for a second
+        if norm.weight.is_meta:  # only shapes matter, and arithmetic on this device imports for a second
             self.conv.bias = nn.Parameter(torch.empty_like(norm.bias))
         else:
             scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
@@ -103,7 +104,7 @@ class ConvNorm(nn.Module):
 
 
 class MBConv(nn.Module):
-    """Expand, convolve each channel alone, project; the input is added where the shapes agree."""
+    """Expand, convolve each channel by itself, project; add the input where the shapes agree."""
 
     def __init__(self, c_in: int, c_out: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -114,13 +115,14 @@ class MBConv(nn.Module):
         self.residual = stride == 1 and c_in == c_out
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return maps [V, C_out, H', W'] of x [V, C_in, H, W]."""
         y = x if self.expand is None else self.expand(x)
         y = self.project(self.depthwise(y))
         return x + y if self.residual else y
 
 
 class EfficientNetLite0(nn.Module):
-    """The tower; `classify` applies the ImageNet head that it was pretrained with."""
+    """Encode views into features; `classify` applies the ImageNet head that the network was pretrained with."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -136,26 +138,36 @@ class EfficientNetLite0(nn.Module):
         self.adapted: nn.ModuleList | None = None
 
     def forward(self, views: Tensor) -> Tensor:
-        """Features [V, 49, 320] of views [V, 3, 224, 224], cells row by row."""
+        """Return features [V, 49, 320] of views [V, 3, 224, 224], cells row by row."""
         return self.features(self.trunk(views))
 
+    def look(self, views: Tensor, first: Sequence[int] = (0,)) -> tuple[Tensor, Tensor | None]:
+        """Return features [V, 49, 320] of views, and ImageNet logits [P, 1000] of those at `first`.
+
+        The logits are None without the head that the tower was pretrained with.
+        """
+        maps = self.trunk(views)
+        if self.classifier is None:
+            return self.features(maps), None
+        return self.features(maps), self.classify(maps[list(first)])
+
     def trunk(self, views: Tensor) -> Tensor:
-        """Maps [V, 196, 80] of views [V, 3, 224, 224]: what both ends start from."""
+        """Return maps [V, 196, 80] of views [V, 3, 224, 224], the input of both ends."""
         x = self.stem(views.contiguous(memory_format=torch.channels_last))
         for block in self.blocks[:TRUNK]:
             x = block(x)
         return x.flatten(2).transpose(1, 2)
 
     def features(self, maps: Tensor) -> Tensor:
-        """What the projector reads, [..., 49, 320], of the trunk's maps [..., 196, 80]."""
+        """Return the projector's input [..., 49, 320] of the trunk's maps [..., 196, 80]."""
         return self._end(maps, self.blocks[TRUNK:] if self.adapted is None else self.adapted)
 
     def pretrained_features(self, maps: Tensor) -> Tensor:
-        """The same of the network as it was pretrained."""
+        """Return the same features by the pretrained end."""
         return self._end(maps, self.blocks[TRUNK:])
 
     def classify(self, maps: Tensor) -> Tensor:
-        """ImageNet logits [V, 1000] of the trunk's maps [V, 196, 80]."""
+        """Return ImageNet logits [V, 1000] of the trunk's maps [V, 196, 80]."""
         features = self.pretrained_features(maps)
         pixels = features.transpose(1, 2).unflatten(2, (TRUNK_SIDE // 2, -1))  # [V, 320, 7, 7], channels last in memory
         return self.classifier(self.head(pixels).mean((2, 3)))
@@ -168,15 +180,23 @@ class EfficientNetLite0(nn.Module):
         return x.flatten(2).transpose(1, 2).unflatten(0, maps.shape[:-2])
 
     def adapt(self) -> nn.ModuleList:
-        """The end to be finetuned, at first a copy of the pretrained one; all else and depthwise filters are frozen."""
+        """Return the end to be finetuned, at first a copy of the pretrained one; freeze all else and depthwise filters."""
         if self.adapted is None:
             self.adapted = copy.deepcopy(self.blocks[TRUNK:])
         for name, p in self.named_parameters():
             p.requires_grad_(learns(name))
         return self.adapted
 
+    def begin_finetuning(self) -> None:
+        """Make the end that is finetuned."""
+        self.adapt()
+
+    def learns(self, name: str) -> bool:
+        """Return whether finetuning changes a parameter."""
+        return learns(name)
+
     def take_form(self, names: Collection[str]) -> None:
-        """That of a checkpoint with these tensors: fused or not, with or without the head and an adapted end."""
+        """Take the form of a checkpoint with these tensors: fused or not, with or without the head and an adapted end."""
         if "stem.norm.weight" not in names:
             self.fuse()
         if "classifier.weight" not in names:
@@ -193,7 +213,7 @@ class EfficientNetLite0(nn.Module):
 
 
 def learns(name: str) -> bool:
-    """Whether a parameter is one that finetuning the tower changes."""
+    """Return whether finetuning the tower changes this parameter."""
     return name.startswith("adapted.") and "depthwise.conv.weight" not in name
 
 

@@ -1,7 +1,7 @@
-"""How a model is made to fit: fewer bits for the denoiser's linear layers, blocks that wait on the CPU.
+"""Quantization of the denoiser's linear layers, and offloading of its blocks to the CPU.
 
-Functions applied from outside; the network's own code knows nothing of them. Tower, projector, norms and embedding
-stay as they are, and so does the head unless it is asked for.
+Both are applied from outside; the network's own code does not depend on them. Tower, projector, norms and embedding
+are not changed, nor is the head unless it is named.
 """
 
 from __future__ import annotations
@@ -15,22 +15,27 @@ from lavida.nn.offload import Offloaded
 from lavida.nn.quant import Int4Linear, Int8Linear, QuantLinear, replace_linears
 
 KINDS: dict[str, type[QuantLinear]] = {"int8": Int8Linear, "int4": Int4Linear}
-QUANTIZE = (*KINDS, *(f"{name}+head" for name in KINDS))  # what `quantize` may be
-BLOCKS = "denoiser.blocks."  # how the names of the tensors begin that are packed and offloaded
+QUANTIZE = (*KINDS, *(f"{name}+head" for name in KINDS))  # values of `quantize`
+BLOCKS = "denoiser.blocks."  # prefix of the tensors that are packed and offloaded
 
 
 def check_quantize(choice: str) -> None:
-    """Raises RequestError for a choice that is not in QUANTIZE."""
+    """Raise RequestError for a choice that is not in QUANTIZE."""
     if choice not in QUANTIZE:
         raise RequestError(f"unknown quantize {choice!r}; choose one of {', '.join(QUANTIZE)}")
 
 
 def quantize(model: VLM, choice: str) -> dict[str, type[QuantLinear]]:
-    """Pack linear layers of the denoiser in place; which they are, by name, and how they are packed.
+    """Pack linear layers of the denoiser in place; return their classes by name.
 
-    "int8" and "int4" pack the blocks, "int8+head" and "int4+head" the unembedding too. Works on the meta device, so
-    that a checkpoint's tensors can be packed as they are read. Raises RequestError for another choice, or for a head
-    that is the embedding.
+    Works on the meta device, so that a checkpoint's tensors can be packed as they are read.
+
+    Args:
+        model: The model.
+        choice: "int8" and "int4" pack the blocks, "int8+head" and "int4+head" the unembedding too.
+
+    Raises:
+        RequestError: The choice is unknown, or the head is tied to the embedding.
     """
     check_quantize(choice)
     kind, head = KINDS[choice.removesuffix("+head")], choice.endswith("+head")
@@ -44,14 +49,14 @@ def quantize(model: VLM, choice: str) -> dict[str, type[QuantLinear]]:
 
 
 def offload(model: VLM, device: torch.device | str) -> None:
-    """Keep the denoiser's blocks on the CPU and copy one at a time to `device`; nothing to do if that is the CPU.
+    """Keep the denoiser's blocks on the CPU and copy one at a time to `device`; do nothing if that is the CPU.
 
-    Everything else is left where it is. The model is for inference from then on.
+    The model is for inference only from then on.
     """
     if torch.device(device).type != "cpu":
         model.denoiser.blocks = nn.ModuleList(Offloaded(block, device) for block in model.denoiser.blocks)
 
 
 def is_as_trained(model: nn.Module) -> bool:
-    """Whether the weights are all there and as they were: neither packed nor offloaded."""
+    """Return whether the weights are neither packed nor offloaded."""
     return not any(isinstance(module, (QuantLinear, Offloaded)) for module in model.modules())

@@ -1,4 +1,4 @@
-"""From tower features to image tokens: project, pool, lay the tiles out as one map, end its rows with a newline.
+"""Image tokens from tower features: project, pool, arrange the tiles as one map, end its rows with a newline.
 
 Section 3.1 of arXiv 2505.16839; the order (pooling after the projector) is that of the published models.
 T is the number of image tokens, n the number of cells of one view.
@@ -18,7 +18,7 @@ from lavida.nn.layers import RMSNorm
 
 
 class Projector(nn.Module):
-    """Linear, exact GELU, linear: tower channels C to denoiser width D; `norm` brings the result to unit length."""
+    """Map tower channels C to denoiser width D: linear, exact GELU, linear; `norm` adds an RMSNorm."""
 
     def __init__(self, c_in: int, hidden: int, d_model: int, *, norm: bool = False) -> None:
         super().__init__()
@@ -27,12 +27,13 @@ class Projector(nn.Module):
         self.norm = RMSNorm(d_model, 1e-6) if norm else None
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return [..., D] of features [..., C]."""
         x = self.outer(F.gelu(self.inner(x)))
         return x if self.norm is None else self.norm(x)
 
 
 def _resize(x: Tensor, height: int, width: int) -> Tensor:
-    """Bilinear, without antialiasing, on maps [..., h, w, D]."""
+    """Resize maps [..., h, w, D] bilinearly, without antialiasing."""
     lead, (h, w, d) = x.shape[:-3], x.shape[-3:]
     flat = x.reshape(-1, h, w, d).permute(0, 3, 1, 2)
     flat = F.interpolate(flat, size=(height, width), mode="bilinear", align_corners=False)
@@ -40,7 +41,7 @@ def _resize(x: Tensor, height: int, width: int) -> Tensor:
 
 
 def pool(x: Tensor) -> Tensor:
-    """Every view [..., n, D] at half its side, rounded up: 27x27 cells become 14x14."""
+    """Return every view [..., n, D] at half its side, rounded up: 27x27 cells become 14x14."""
     side = math.isqrt(x.shape[-2])
     half = -(-side // 2)
     x = _resize(x.unflatten(-2, (side, side)), half, half)
@@ -48,7 +49,7 @@ def pool(x: Tensor) -> Tensor:
 
 
 def _kept(grid: Grid, high: int, wide: int) -> tuple[slice, slice]:
-    """Rows and columns of a tile map that hold picture rather than padding."""
+    """Return the rows and columns of a tile map that hold picture rather than padding."""
     if grid.width / grid.height > wide / high:
         fitted = int(grid.height * (wide / grid.width))
         pad = (high - fitted) // 2
@@ -59,7 +60,7 @@ def _kept(grid: Grid, high: int, wide: int) -> tuple[slice, slice]:
 
 
 def _map_size(grid: Grid, tiles: TilesConfig, side: int) -> tuple[int, int]:
-    """Rows and columns of the finished tile map, for views of `side` x `side` cells."""
+    """Return rows and columns of the finished tile map, for views of `side` x `side` cells."""
     high, wide = grid.rows * side, grid.columns * side
     if tiles.unpad:
         rows, columns = _kept(grid, high, wide)
@@ -72,7 +73,7 @@ def _map_size(grid: Grid, tiles: TilesConfig, side: int) -> tuple[int, int]:
 
 
 def token_count(grid: Grid, tiles: TilesConfig, cells: int) -> int:
-    """Tokens of one picture, for a tower of `cells` x `cells` cells a view."""
+    """Return the number of tokens of one picture, for a tower of `cells` x `cells` cells a view."""
     side = -(-cells // 2) if tiles.pool else cells
     newline = int(tiles.unpad)
     high, wide = _map_size(grid, tiles, side) if grid.columns else (newline, 0)
@@ -80,12 +81,16 @@ def token_count(grid: Grid, tiles: TilesConfig, cells: int) -> int:
 
 
 def arrange(x: Tensor, grid: Grid, tiles: TilesConfig, newline: Tensor | None) -> Tensor:
-    """Image tokens [..., T, D] of projected (and pooled) views [..., V, n, D] of one grid.
-
-    `newline` is [D], or None for a layout that ends no row with it (`tiles.unpad` is False).
+    """Return image tokens [..., T, D] of projected (and pooled) views [..., V, n, D] of one grid.
 
     The global view's tokens come first, without newlines; then the tile map row by row. A picture of a single view
     ends with one newline.
+
+    Args:
+        x: Views.
+        grid: How the tiles lie.
+        tiles: How the views were cut.
+        newline: Vector [D]; None for a layout that ends no row with it (`tiles.unpad` is False).
     """
     side = math.isqrt(x.shape[-2])
     base, lead = x[..., 0, :, :], x.shape[:-3]
@@ -105,7 +110,7 @@ def arrange(x: Tensor, grid: Grid, tiles: TilesConfig, newline: Tensor | None) -
 
 
 def arrange_frames(x: Tensor, newline: Tensor | None) -> Tensor:
-    """Tokens [T, D] of a video's projected and pooled frames [F, n, D]: each of their rows ends with `newline`."""
+    """Return tokens [T, D] of a video's projected and pooled frames [F, n, D]; each row ends with `newline`."""
     if newline is None:  # low-resolution and first-stage models have none
         return x.flatten(0, 1)
     side = math.isqrt(x.shape[-2])
@@ -115,7 +120,7 @@ def arrange_frames(x: Tensor, newline: Tensor | None) -> Tensor:
 
 
 def token_centres(grid: Grid, tiles: TilesConfig, side: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Centres [T, 2] (x, y in 0..1) of the tokens that `arrange` gives, and two flags [T]: global view, newline."""
+    """Return centres [T, 2] (x, y in 0..1) of the tokens of `arrange`, and two flags [T]: global view, newline."""
 
     def cells(high: int, wide: int) -> Tensor:
         y, x = (torch.arange(high) + 0.5) / high, (torch.arange(wide) + 0.5) / wide
@@ -133,7 +138,7 @@ def token_centres(grid: Grid, tiles: TilesConfig, side: int) -> tuple[Tensor, Te
 
 
 class CellPositions(nn.Module):
-    """A learned linear map of Fourier features of where a token's cell lies in the picture."""
+    """Embed the position of a token's cell in the picture: a learned linear map of Fourier features."""
 
     def __init__(self, d_model: int, octaves: int = 6) -> None:
         super().__init__()
@@ -141,7 +146,7 @@ class CellPositions(nn.Module):
         self.map = nn.Linear(3 + 4 * octaves, d_model, bias=False)
 
     def forward(self, grid: Grid, tiles: TilesConfig, side: int) -> Tensor:
-        """What to add to the tokens of `arrange`, [T, D]; `side` is that of a view after pooling, in cells."""
+        """Return [T, D] to add to the tokens of `arrange`; `side` is that of a view after pooling, in cells."""
         device, dtype = self.map.weight.device, self.map.weight.dtype
         centres, is_global, is_newline = (t.to(device) for t in token_centres(grid, tiles, side))
         turns = centres[:, :, None] * (math.pi * 2.0 ** torch.arange(self.octaves, device=device))  # [T, 2, F]

@@ -1,9 +1,11 @@
-"""The SigLIP tower, through transformers' own layers: all but the last one, without norm and pooling head after them.
+"""The SigLIP tower, by transformers' own layers: all but the last one, without norm and pooling head after them.
 
 The published models read the last but one layer (section 3.1 of arXiv 2505.16839); a checkpoint holds no more.
 """
 
 from __future__ import annotations
+
+from collections.abc import Collection, Sequence
 
 from torch import Tensor, nn
 
@@ -11,7 +13,7 @@ from lavida.config import VisionConfig
 
 
 class SiglipTower(nn.Module):
-    """Patches, learned positions and `vision.n_layers` encoder layers."""
+    """Encode patches with learned positions by `vision.n_layers` encoder layers."""
 
     def __init__(self, vision: VisionConfig) -> None:
         super().__init__()
@@ -35,7 +37,21 @@ class SiglipTower(nn.Module):
         self.positions = model.embeddings.position_embedding
         self.encoder = model.encoder
 
+    def take_form(self, names: Collection[str]) -> None:
+        """Do nothing: a SigLIP has no optional parts."""
+
+    def look(self, views: Tensor, first: Sequence[int] = (0,)) -> tuple[Tensor, None]:
+        """Return the features of views; there are no class logits."""
+        return self(views), None
+
     def forward(self, views: Tensor) -> Tensor:
-        """Features [V, n, C] of views [V, 3, S, S], cells row by row."""
+        """Return features [V, n, C] of views [V, 3, S, S], cells row by row."""
         x = self.patches(views.to(self.patches.weight.dtype)).flatten(2).transpose(1, 2)
         return self.encoder(inputs_embeds=x + self.positions.weight).last_hidden_state
+
+    def begin_finetuning(self) -> None:
+        """Do nothing: all of the tower is finetuned as it is."""
+
+    def learns(self, name: str) -> bool:
+        """Return whether finetuning changes a parameter."""
+        return True

@@ -14,8 +14,7 @@ from lavida.image.tiles import Grid
 from lavida.model.denoiser import Denoiser
 from lavida.model.efficientnet import EfficientNetLite0
 from lavida.model.projector import CellPositions, Projector, arrange, arrange_frames, pool
-
-IMAGE_ID = -200  # stands for a picture in a list of token ids
+from lavida.text.messages import IMAGE_ID
 
 
 def build_tower(vision: VisionConfig) -> nn.Module:
@@ -76,6 +75,8 @@ class VLM(nn.Module):
 
         `first` names the global view of each of P pictures.
         """
+        if self.tower is None:
+            raise ConfigError("this model reads text only; load one with a vision tower to ask about a picture")
         if not isinstance(self.tower, EfficientNetLite0) or self.tower.classifier is None:
             return self.tower(views), None
         maps = self.tower.trunk(views)

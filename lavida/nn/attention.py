@@ -1,4 +1,4 @@
-"""One attention call and the masks of the paper: full, Prefix-DLM, packed segments."""
+"""Attention, and its masks: causal and packed Prefix-DLM segments."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lavida.nn.ragged import RaggedBatch
 
 
 class Attention(nn.Module):
-    """Multi-head attention with grouped keys; bidirectional unless a mask says otherwise."""
+    """Apply multi-head attention with grouped keys, bidirectional unless masked."""
 
     def __init__(self, d_model: int, n_heads: int, n_kv_heads: int, *, qkv_bias: bool) -> None:
         super().__init__()
@@ -31,9 +31,16 @@ class Attention(nn.Module):
         cache: Cache | RaggedBatch | None = None,
         layer: int = 0,
     ) -> Tensor:
-        """x [B, L, D]; mask broadcastable to [B, N, L, keys], True = may attend; its keys are those of `cache.join`.
+        """Return [B, L, D] for x [B, L, D].
 
-        The spans of a ragged batch attend one by one, each under its own mask: x is [1, R, D] and `mask` is not used.
+        Args:
+            x: Normalised hidden states; of a ragged batch [1, R, D], whose members attend one by one.
+            cos: Rotary table, broadcastable to [B, N, L, H].
+            sin: The same.
+            mask: Broadcastable to [B, N, L, keys], True = may attend; its keys are those of `cache.join`. Not used
+                for a ragged batch, whose members bring their own.
+            cache: Where keys and values are joined with earlier ones, or a ragged batch.
+            layer: Number of the layer, for the cache.
         """
         batch, length, _ = x.shape
         q = self.q(x).view(batch, length, self.n_heads, self.head_dim).transpose(1, 2)  # [B, N, L, H]
@@ -48,7 +55,7 @@ class Attention(nn.Module):
         return self.out(x.transpose(1, 2).reshape(batch, length, -1))
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, cache: Cache | None, layer: int) -> Tensor:
-        """Values [B, N, L, H] of queries [B, N, L, H] that see k, v [B, KV, L, H] and what the cache holds."""
+        """Return values [B, N, L, H] of queries [B, N, L, H] over k, v [B, KV, L, H] and the cache."""
         if cache is not None:
             k, v = cache.join(layer, k, v)
         if mask is not None and self.training and q.device.type == "cpu" and self.n_heads == self.n_kv_heads:
@@ -57,21 +64,15 @@ class Attention(nn.Module):
 
 
 def _explicit_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
-    """Attention as two matrix products: a third of the time of a masked SDPA, forward and backward on a CPU."""
+    """Compute attention as two matrix products: on a CPU a third of the time of a masked SDPA, forward and backward."""
     if mask.dtype == torch.bool:
         mask = torch.zeros(mask.shape, dtype=q.dtype, device=q.device).masked_fill_(~mask, float("-inf"))
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2) + mask.to(q.dtype)
     return scores.softmax(-1).to(v.dtype) @ v
 
 
-def prefix_mask(prefix: Tensor, length: int) -> Tensor:
-    """Prefix-DLM mask [B, 1, L, L] for prefix lengths [B]: the prefix sees itself, the answer sees all."""
-    is_prefix = torch.arange(length, device=prefix.device) < prefix[:, None]  # [B, L]
-    return (is_prefix[:, None, :] | ~is_prefix[:, :, None])[:, None]
-
-
 def causal_mask(length: int, keys: int, mask: Tensor | None, device: torch.device) -> Tensor:
-    """`mask` as in `Attention.forward`, or none, less what comes later: the queries are the last `length` of `keys`."""
+    """Return `mask` (or all of the keys) without later keys; the queries are the last `length` of `keys`."""
     seen = torch.ones(length, keys, dtype=torch.bool, device=device).tril(keys - length)
     if mask is None:
         return seen
@@ -79,10 +80,13 @@ def causal_mask(length: int, keys: int, mask: Tensor | None, device: torch.devic
 
 
 def segment_mask(segment: Tensor, parent: Tensor) -> Tensor:
-    """Packed Prefix-DLM mask [B, 1, L, L].
+    """Return the packed Prefix-DLM mask [B, 1, L, L].
 
-    `segment` [B, L] numbers the pieces of a row (0 = padding) and `parent` [B, L, A] lists the pieces that a token
-    sees besides its own (0 = none). So one image serves several prompts, and one prompt two complementary answers.
+    One image serves several prompts, and one prompt two complementary answers.
+
+    Args:
+        segment: Number [B, L] of the segment of each token; 0 = padding.
+        parent: Segments [B, L, A] that a token sees besides its own; 0 = none.
     """
     same = segment[:, :, None] == segment[:, None, :]
     seen = (parent[:, :, :, None] == segment[:, None, None, :]).any(2)

@@ -1,4 +1,4 @@
-"""RMSNorm, rotary embedding and SwiGLU, computed as LLaDA's own code does (float32 inside)."""
+"""RMSNorm, rotary embedding and SwiGLU, computed as in LLaDA's own code (float32 inside)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class RMSNorm(nn.Module):
-    """x / rms(x) in float32, cast back, times the weight."""
+    """Compute x / rms(x) in float32, cast back, times the weight."""
 
     def __init__(self, size: int, eps: float) -> None:
         super().__init__()
@@ -18,13 +18,14 @@ class RMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(size))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Normalise x [..., D]."""
         x32 = x.float()
         x32 = x32 * torch.rsqrt(x32.pow(2).mean(-1, keepdim=True) + self.eps)
         return self.weight * x32.to(x.dtype)
 
 
 class SwiGLU(nn.Module):
-    """down(silu(gate(x)) * up(x)), without biases."""
+    """Compute down(silu(gate(x)) * up(x)), without biases."""
 
     def __init__(self, d_model: int, hidden: int) -> None:
         super().__init__()
@@ -33,11 +34,12 @@ class SwiGLU(nn.Module):
         self.down = nn.Linear(hidden, d_model, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Apply the layer to x [..., D]."""
         return self.down(F.silu(self.gate(x)) * self.up(x))
 
 
 def rotary_tables(positions: Tensor, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
-    """Cosine and sine for `positions` [..., L]; both [..., L, H] in float32."""
+    """Return cosine and sine for `positions` [..., L]; both [..., L, H] in float32."""
     half = torch.arange(0, head_dim, 2, device=positions.device, dtype=torch.float32) / head_dim
     angles = positions[..., None].float() * (1.0 / theta**half)
     angles = torch.cat((angles, angles), dim=-1)
@@ -45,7 +47,7 @@ def rotary_tables(positions: Tensor, head_dim: int, theta: float) -> tuple[Tenso
 
 
 def rotary_span(start: int, end: int, head_dim: int, theta: float, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The tables of positions [start, end), out of tables that are computed once."""
+    """Return the tables of positions [start, end), from tables that are computed once."""
     room = 1 << max(9, (end - 1).bit_length())  # grows by doubling, so that few are ever computed
     cos, sin = _kept_tables(room, head_dim, theta, device)
     return cos[start:end], sin[start:end]
@@ -53,12 +55,12 @@ def rotary_span(start: int, end: int, head_dim: int, theta: float, device: torch
 
 @lru_cache(maxsize=8)
 def _kept_tables(length: int, head_dim: int, theta: float, device: torch.device) -> tuple[Tensor, Tensor]:
-    with torch.inference_mode(False):  # what is first used to answer may be used to train
+    with torch.inference_mode(False):  # tables first used for inference may be used in training
         return rotary_tables(torch.arange(length, device=device), head_dim, theta)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn x [B, N, L, H] by the tables [..., L, H]: the half-split layout, in float32."""
+    """Rotate x [B, N, L, H] by the tables [..., L, H]: the half-split layout, in float32."""
     x32 = x.float()
     first, second = x32.chunk(2, dim=-1)
     return (x32 * cos + torch.cat((-second, first), dim=-1) * sin).to(x.dtype)

@@ -1,4 +1,4 @@
-"""Blocks that stay in the CPU's memory and visit the device one at a time."""
+"""Offloading: blocks stay in the CPU's memory and are copied to the device one at a time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.func import functional_call
 
 
 class Offloaded(nn.Module):
-    """A block whose weights are copied to `device` for each call and dropped after it; for inference only."""
+    """Wrap a block whose weights are copied to `device` for each call and dropped after it; for inference only."""
 
     def __init__(self, block: nn.Module, device: torch.device | str) -> None:
         super().__init__()
@@ -20,18 +20,19 @@ class Offloaded(nn.Module):
 
     @property
     def block(self) -> nn.Module:
-        """The block that is held on the CPU."""
+        """Return the block that is held on the CPU."""
         return self._held[0]
 
-    def visit(self) -> dict[str, Tensor]:
-        """The block's tensors by name, copied to the device."""
+    def copied(self) -> dict[str, Tensor]:
+        """Return the block's tensors by name, copied to the device."""
         held = (*self.block.named_parameters(), *self.block.named_buffers())
         return {name: tensor.detach().to(self.device, non_blocking=True) for name, tensor in held}
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        return functional_call(self.block, self.visit(), args, kwargs)
+        """Call the block on the device."""
+        return functional_call(self.block, self.copied(), args, kwargs)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Offloaded:
-        # What `model.to` does to every module: the block follows a change of dtype, and stays where it is.
+        # `model.to` calls this on every module: the block follows a change of dtype and stays on the CPU.
         self.block._apply(lambda tensor: tensor.to(fn(tensor.new_empty(0)).dtype), recurse)
         return self

@@ -1,6 +1,6 @@
 """Linear layers whose weight is held in 8 or 4 bits and multiplied in the dtype of the input.
 
-A call spells a few rows of the weight out at a time, few enough to stay in the processor's cache, and hands them to
+A call dequantizes a few rows of the weight at a time, few enough to stay in the processor's cache, and passes them to
 the ordinary product. Milliseconds for 4096 -> 12288 in bfloat16, one core of a CPU with AVX512_BF16, torch 2.13:
 
 | rows of the input                       |    1 |   32 | 1000 |
@@ -13,8 +13,8 @@ the ordinary product. Milliseconds for 4096 -> 12288 in bfloat16, one core of a 
 | torch's _weight_int4pack_mm_for_cpu     |    3 |   38 | 1167 |
 | torchao 0.18, IntxWeightOnlyConfig int4 |  190 |  201 |  647 |
 
-A canvas has tens of rows and a prompt a thousand. torch's kernels are made for one row and torchao spells the whole
-weight out; both lose, or win little, on what a diffusion model does. This runs on every device that torch does.
+A canvas has tens of rows and a prompt a thousand. torch's kernels are made for one row and torchao dequantizes the
+whole weight; both lose, or win little, on the shapes of a diffusion model. This runs on every device that torch does.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from torch import Tensor, nn
 
 from lavida.errors import ConfigError
 
-_CACHED = 1 << 20  # elements of the weight spelt out at once on a CPU
+_CACHED = 1 << 20  # elements of the weight dequantized at once on a CPU
 _PACKED = 1 << 18  # elements packed at once
 _GROUP = 128  # neighbouring weights of a row that share one scale in 4 bits
 
 
 class QuantLinear(nn.Module):
-    """y = x W^T + b with W packed and not trained; gradients pass to x. Subclasses say how rows of W are spelt out."""
+    """Compute y = x W^T + b with W packed and not trained; gradients pass to x. Subclasses dequantize rows of W."""
 
     def __init__(self, weight: Tensor, bias: nn.Parameter | None = None) -> None:
         super().__init__()
@@ -47,8 +47,8 @@ class QuantLinear(nn.Module):
     @classmethod
     @torch.no_grad()
     def pack(cls, weight: Tensor) -> dict[str, Tensor]:
-        """The buffers that stand for a weight [out, in]; "weight" is the largest of them."""
-        if weight.is_meta:  # one row tells the shapes; arithmetic on the meta device imports for a second
+        """Return the buffers that represent a weight [out, in]; "weight" is the largest of them."""
+        if weight.is_meta:  # one row gives the shapes; arithmetic on the meta device imports for a second
             row = cls._pack(torch.zeros(1, weight.shape[1]), weight.dtype)
             return {name: t.new_empty(len(weight), *t.shape[1:], device="meta") for name, t in row.items()}
         # A few rows at a time, or the float32 that rounding needs would be the peak of loading a model.
@@ -63,19 +63,19 @@ class QuantLinear(nn.Module):
 
     @staticmethod
     def _pack(rows: Tensor, dtype: torch.dtype) -> dict[str, Tensor]:
-        """Buffers of rows [n, in] given in float32; scales are wanted in `dtype`."""
+        """Return the buffers of rows [n, in] given in float32, with scales in `dtype`."""
         raise TypeError("use a subclass")
 
-    def _spell(self, where: slice, rows: Tensor) -> Tensor:
-        """The rows `where` of W, in `rows` [n, in]."""
+    def _dequantize(self, where: slice, rows: Tensor) -> Tensor:
+        """Return the rows `where` of W, written into `rows` [n, in]."""
         raise TypeError("use a subclass")
 
     def _product(self, x: Tensor, where: slice, rows: Tensor) -> Tensor:
-        """x times the rows `where` of W, spelt out in the scratch `rows` [n, in]."""
-        return F.linear(x, self._spell(where, rows))
+        """Return x times the rows `where` of W, dequantized into the scratch `rows` [n, in]."""
+        return F.linear(x, self._dequantize(where, rows))
 
     def _pieces(self, like: Tensor, rows: range) -> Iterator[tuple[slice, Tensor]]:
-        """Those of `rows` to be spelt out at a time, and the scratch for them, in the dtype of `like`."""
+        """Yield the slices of `rows` to dequantize at a time, with scratch for each in the dtype of `like`."""
         count = min(len(rows), max(1, _CACHED // self.in_features) if like.device.type == "cpu" else self.out_features)
         scratch = like.new_empty(count, self.in_features)
         for start in rows[:: max(1, count)]:
@@ -83,7 +83,7 @@ class QuantLinear(nn.Module):
             yield where, scratch[: where.stop - start]
 
     def multiply(self, x: Tensor, part: slice | None = None) -> Tensor:
-        """x W^T, or that of a part of the rows of W, without gradients."""
+        """Return x W^T, or the product with a part of the rows of W, without gradients."""
         rows = range(self.out_features)[part or slice(None)]
         y = x.new_empty(*x.shape[:-1], len(rows))
         for where, scratch in self._pieces(x, rows):
@@ -91,13 +91,14 @@ class QuantLinear(nn.Module):
         return y
 
     def multiply_back(self, dy: Tensor) -> Tensor:
-        """dy W: the gradient of x."""
+        """Return dy W, the gradient of x."""
         dx = dy.new_zeros(*dy.shape[:-1], self.in_features)
         for where, scratch in self._pieces(dy, range(self.out_features)):
-            dx += dy[..., where] @ self._spell(where, scratch)
+            dx += dy[..., where] @ self._dequantize(where, scratch)
         return dx
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return y [..., out] of x [..., in]."""
         if torch.is_autocast_enabled(x.device.type):
             x = x.to(torch.get_autocast_dtype(x.device.type))
         y = _Product.apply(x, self) if torch.is_grad_enabled() and x.requires_grad else self.multiply(x)
@@ -105,7 +106,7 @@ class QuantLinear(nn.Module):
 
 
 class _Product(torch.autograd.Function):
-    """W is spelt out again in the backward pass rather than kept."""
+    """Dequantize W again in the backward pass rather than keep it."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, layer: QuantLinear) -> Tensor:
@@ -118,7 +119,7 @@ class _Product(torch.autograd.Function):
 
 
 class Int8Linear(QuantLinear):
-    """One scale for each output channel, symmetric: W = scale * weight, weight in -127..127."""
+    """Hold one scale for each output channel, symmetric: W = scale * weight, weight in -127..127."""
 
     @staticmethod
     def _pack(rows: Tensor, dtype: torch.dtype) -> dict[str, Tensor]:
@@ -126,7 +127,7 @@ class Int8Linear(QuantLinear):
         scale = _positive(rows.abs().amax(1) / 127, dtype)
         return {"weight": (rows / scale.float()[:, None]).round_().clamp_(-127, 127).to(torch.int8), "scale": scale}
 
-    def _spell(self, where: slice, rows: Tensor) -> Tensor:
+    def _dequantize(self, where: slice, rows: Tensor) -> Tensor:
         return rows.copy_(self.weight[where]).mul_(self.scale[where].to(rows.dtype)[:, None])
 
     def _product(self, x: Tensor, where: slice, rows: Tensor) -> Tensor:
@@ -135,7 +136,7 @@ class Int8Linear(QuantLinear):
 
 
 class Int4Linear(QuantLinear):
-    """A scale and an offset for each group of neighbouring weights: W = scale * code + low, code in 0..15.
+    """Hold a scale and an offset for each group of neighbouring weights: W = scale * code + low, code in 0..15.
 
     Low nibbles of `weight` [out, in / 2] hold the first half of a row, high nibbles the second. A group has 128
     weights, or as many of them as divide half a row. Raises ConfigError for rows of odd length.
@@ -152,7 +153,7 @@ class Int4Linear(QuantLinear):
         codes = (groups - low.float()).div_(scale.float()).round_().clamp_(0, 15).to(torch.uint8).flatten(1)
         return {"weight": codes[:, : width // 2] | codes[:, width // 2 :] << 4, "scale": scale, "low": low}
 
-    def _spell(self, where: slice, rows: Tensor) -> Tensor:
+    def _dequantize(self, where: slice, rows: Tensor) -> Tensor:
         packed, half = self.weight[where], self.in_features // 2
         rows[:, :half], rows[:, half:] = packed & 15, packed >> 4
         groups = rows.unflatten(1, (self.scale.shape[1], -1))  # a view
@@ -161,7 +162,7 @@ class Int4Linear(QuantLinear):
 
 
 def replace_linears(module: nn.Module, kind: type[QuantLinear]) -> set[str]:
-    """Put `kind` in place of every linear layer below `module`; the names of the layers, as seen from it."""
+    """Replace every linear layer below `module` by `kind`; return the names of the layers, relative to it."""
     names = {name for name, layer in module.named_modules() if isinstance(layer, nn.Linear)}
     for name in names:
         layer = module.get_submodule(name)

@@ -1,4 +1,4 @@
-"""The classes that a tower was pretrained to tell apart: their names, which become the hint of lavida-mini."""
+"""Names of the classes that a tower was pretrained to distinguish; they become the hint of lavida-mini."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 from lavida.errors import CheckpointError
 
 LABELS = "labels.json"
-ANYTHING = ("thing", "物品")  # kinds that say nothing
+ANYTHING = ("thing", "物品")  # kinds without information
 
 
 @dataclass(frozen=True, kw_only=True)
 class Label:
-    """One class: the name people use and the kinds it belongs to, most special first; the same in other languages."""
+    """Describe one class: its common name and the kinds it belongs to, most special first, in several languages."""
 
     name: str
     kinds: tuple[str, ...]
@@ -24,33 +24,33 @@ class Label:
 
     @property
     def specific(self) -> list[str]:
-        """The kinds that say something."""
+        """Return the kinds that carry information."""
         return [k for k in self.kinds if k not in ANYTHING]
 
     @property
     def kind(self) -> str:
-        """The most special of them, or ""."""
+        """Return the most special kind, or ""."""
         return next(iter(self.specific), "")
 
     def said_in(self, language: str) -> Label:
-        """The class in a language; in English if it has no name there."""
+        """Return the class in a language; in English if it has no name there."""
         return self.others.get(language, self)
 
 
 def load_labels(folder: Path) -> list[Label] | None:
-    """The labels of a folder, None if it has none. Raises CheckpointError for a file that is damaged."""
+    """Return the labels of a folder, None if it has none. Raises CheckpointError for a file that is damaged."""
     path = folder / LABELS
     if not path.is_file():
         return None
     try:
-        labels = [_read(row) for row in json.loads(path.read_text(encoding="utf-8"))]
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        labels = [_read(row) for row in json.loads(path.read_bytes())]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"cannot read {path} ({error!r}); take the file that belongs to the model") from None
     return labels
 
 
 def save_labels(labels: list[Label], folder: Path) -> None:
-    """Write `load_labels`' file."""
+    """Write the file that `load_labels` reads."""
     rows = [_row(label) for label in labels]
     (folder / LABELS).write_text(json.dumps(rows, ensure_ascii=False) + "\n", encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""Syllables of English words, by the pronouncing dictionary of Carnegie Mellon University."""
+"""Count the syllables of English words by the pronouncing dictionary of Carnegie Mellon University."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lavida.errors import RequestError
 
 @cache
 def syllable_table() -> dict[str, int]:
-    """Lower-case words and their numbers of syllables; words that are said in several lengths are left out.
+    """Return lower-case words and their numbers of syllables, without words that have several.
 
     Raises RequestError if the package with the dictionary is not installed.
     """
@@ -23,14 +23,14 @@ def syllable_table() -> dict[str, int]:
     counts: dict[str, set[int]] = {}
     for line in file.read_text(encoding="utf-8").splitlines():
         word, _, sounds = line.partition("#")[0].partition(" ")
-        word = word.partition("(")[0]  # "a(2)" is the second way to say "a"
+        word = word.partition("(")[0]  # "a(2)" is the second pronunciation of "a"
         if word.isalpha() and word.isascii():  # a vowel is marked by its stress
             counts.setdefault(word, set()).add(sum(map(sounds.count, "012")))
     return {word: min(found) for word, found in counts.items() if len(found) == 1 and min(found) > 0}
 
 
 def count_syllables(text: str) -> int | None:
-    """Syllables of a text, None if a word of it is not in the table; punctuation at the ends of words is dropped."""
+    """Return the syllables of a text, None if a word is not in the table; punctuation around words is dropped."""
     table = syllable_table()
     found = [table.get(word.strip(".,;:!?'\"").lower()) for word in text.split()]
     return None if None in found else sum(found)

@@ -9,8 +9,8 @@ from html import escape
 
 WIDTH, HEIGHT = 880, 300
 LEFT, RIGHT, TOP, BOTTOM = 58, 24, 24, 34  # margins, for the labels of the axes
-HUES = (255, 30, 150, 310, 75, 200)  # of curves that are told apart by name
-SPAN = 1000  # of a logarithmic axis; what is smaller, or zero, lies on its lower edge
+HUES = (255, 30, 150, 310, 75, 200)  # of curves that are distinguished by name
+SPAN = 1000  # of a logarithmic axis; smaller values, and zero, lie on its lower edge
 FEW = 12  # points of a curve that are marked
 Point = tuple[float, float]
 
@@ -45,13 +45,14 @@ class Axis:
     log: bool = False
 
     def __call__(self, value: float) -> float:
+        """Return the pixel of a value."""
         low, high = self.low, self.high
         if self.log:
             low, high, value = math.log10(low), math.log10(high), math.log10(max(value, low))
         return self.start + (value - low) / (high - low) * (self.end - self.start)
 
     def ticks(self) -> list[float]:
-        """Round values within the range: 1, 2 or 5 times a power of ten."""
+        """Return round values within the range: 1, 2 or 5 times a power of ten."""
         if self.log:
             powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
             return [m * 10.0**p for p in powers for m in (1, 2, 5) if self.low <= m * 10.0**p <= self.high]
@@ -63,7 +64,7 @@ class Axis:
 
 
 def thinned(points: Sequence[Point], most: int) -> list[Point]:
-    """At most `most` points: means over equal stretches of x, without those that hold nothing."""
+    """Return at most `most` points: means over equal stretches of x, empty ones left out."""
     if len(points) <= most:
         return list(points)
     low, high = points[0][0], points[-1][0]
@@ -74,7 +75,7 @@ def thinned(points: Sequence[Point], most: int) -> list[Point]:
 
 
 def number(value: float) -> str:
-    """Three significant digits, thousands apart."""
+    """Return a number with three significant digits and separated thousands."""
     if value and not 1e-3 <= abs(value) < 1e7:
         return f"{value:.3g}"
     return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{float(f'{value:.3g}')}"
@@ -83,9 +84,9 @@ def number(value: float) -> str:
 def chart(
     title: str, curves: Sequence[Curve], *, bands: Sequence[Band] = (), across: str = "step", from_zero: bool = False
 ) -> str:
-    """A figure with its legend; empty text if no curve has a point.
+    """Return a figure with its legend, as HTML; empty if no curve has a point.
 
-    Values of which none is negative and that span more than tenfold stand on a logarithmic axis, unless `from_zero`.
+    The axis is logarithmic for values that are not negative and span more than tenfold, unless `from_zero`.
     """
     curves = [c for c in curves if c.points]
     if not curves:
@@ -154,12 +155,12 @@ def _line(curve: Curve, x: Axis, y: Axis) -> str:
 
 
 def _dots(curve: Curve, x: Axis, y: Axis, across: str) -> str:
-    """Where the pointer finds a value; those of a short curve are seen, for a line of one point is none."""
+    """Return the places of the tooltips; those of a short curve are visible, since one point makes no line."""
     kind, radius = (' class="few"', 3) if len(curve.points) <= FEW else ("", 5)
     dots = []
     for a, b in curve.points:
-        told = f"{escape(curve.label)}, {across} {number(a)}: {number(b)}"
-        dots.append(f'<circle cx="{x(a):.1f}" cy="{y(b):.1f}" r="{radius}"><title>{told}</title></circle>')
+        tooltip = f"{escape(curve.label)}, {across} {number(a)}: {number(b)}"
+        dots.append(f'<circle cx="{x(a):.1f}" cy="{y(b):.1f}" r="{radius}"><title>{tooltip}</title></circle>')
     return f'<g{kind} style="fill:{_colour(curve)}">{"".join(dots)}</g>'
 
 

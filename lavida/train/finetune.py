@@ -1,4 +1,4 @@
-"""A model of any family on data of any kind, by a recipe: the task behind `lavida train RECIPE`."""
+"""The task behind `lavida train RECIPE`: a model of any family on data of any kind, by a recipe."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import asdict, replace
 from functools import partial
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
 import torch
 from torch import nn
 
 from lavida.api import Model
 from lavida.config import VLMConfig
-from lavida.data.collate import Batch, collate
+from lavida.data.collate import Batch, Example, collate
 from lavida.data.encode import Encoder
 from lavida.data.loader import Loader
 from lavida.data.mixture import Draw, Mixture
@@ -23,26 +23,49 @@ from lavida.data.samples import BrokenSample, Sample
 from lavida.decode.prompt import first_guess
 from lavida.diffusion.objective import Objective
 from lavida.errors import ConfigError, LavidaError
-from lavida.model.efficientnet import EfficientNetLite0, learns
 from lavida.model.vlm import VLM
 from lavida.text.messages import Part, pictures_of
 from lavida.text.tokenizer import Tokenizer
-from lavida.train.distributed import gathered
+from lavida.train.distributed import unsharded
 from lavida.train.lora import Lora, add_adapters
 from lavida.train.recipes import Recipe
-from lavida.train.step import Hidden, HintOf, Learner, hide
+from lavida.train.step import HintIds, Targets, TrainingStep, draw_targets
 from lavida.train.task import Group, Micro, Outcome, Plan
 
 PARTS = ("tower", "projector", "denoiser")
 
 
+class FinetunedTower(Protocol):
+    """An image encoder that knows which of its parameters are finetuned."""
+
+    def begin_finetuning(self) -> None:
+        """Make what is finetuned."""
+
+    def learns(self, name: str) -> bool:
+        """Return whether finetuning changes a parameter."""
+        ...
+
+
 class Finetune:
     """A `Task`. Batches and their masks are functions of the seed and of a batch's number in the run.
 
-    `model` is trained in place. `micro`: samples that are computed at a time on each process. `captions`: how many of
-    the mixture's held-out samples are written out at each evaluation; the loss is taken of all. `precision` is the one
-    that `module` is prepared with (`train.parallel.prepare`). With `lora` the denoiser's blocks get adapters, which
-    alone learn. Raises ConfigError where model, recipe and sizes do not fit.
+    Args:
+        model: Trained in place.
+        mixture: The data.
+        recipe: Rates, objective, rule, length.
+        micro: Samples that are computed at a time on each process.
+        seed: Of the order of the data and of the masks.
+        device: That of the model.
+        precision: The one that `module` is prepared with (`lavida.train.distributed.prepare`).
+        workers: Processes that read the data.
+        captions: The number of held-out samples that are answered at each evaluation; the loss is taken of all.
+        rank: This process.
+        world: The number of processes.
+        pictures: A folder for held-out pictures that lie in archives, for the report.
+        lora: Adapters in the denoiser's blocks, which learn in place of the weights.
+
+    Raises:
+        ConfigError: Model, recipe and sizes do not fit.
     """
 
     def __init__(
@@ -64,15 +87,15 @@ class Finetune:
     ) -> None:
         self.model, self.recipe, self.seed = model, recipe, seed
         self.device, self._precision = torch.device(device), precision
-        net, objective = model.net, fitting(model.net.config, recipe)
-        self.answering = writing(net.config, objective)  # the configuration that the trained model is saved with
-        net.config = _seeing(self.answering, recipe)
+        net, objective = model.net, fitted_objective(model.net.config, recipe)
+        self.saved_config = trained_config(net.config, objective)
+        net.config = _view_config(self.saved_config, recipe)
         net.denoiser.config = net.config.denoiser
         own_memory(net)
-        if recipe.rates.tower and isinstance(net.tower, EfficientNetLite0):
-            net.tower.adapt()  # the end that learns
+        if recipe.rates.tower and net.tower is not None:
+            cast(FinetunedTower, net.tower).begin_finetuning()
         self.adapted = add_adapters(net, lora) if lora is not None else None
-        self.module = Learner(net, objective, hint_of=_hint_of(model))
+        self.module = TrainingStep(net, objective, hint_ids=_hint_ids(model))
         length = min(recipe.max_length or net.config.denoiser.max_length, net.config.denoiser.max_length)
         encode = Encoder(net.config, model.tokenizer, recipe.rule, max_length=length)
         at_once = min(micro, max(1, recipe.batch // world))
@@ -81,58 +104,63 @@ class Finetune:
             grouped=recipe.grouped,
         )  # fmt: skip
         self.plans = [_plan(recipe, len(mixture), at_once, world)]
-        self._kept = _Kept(mixture, encode, at_once, captions, pictures)
+        self._held_out = _HeldOut(mixture, encode, at_once, captions, pictures)
         self._stream: Iterator[Batch] | None = None
-        self._told = 0
+        self._reported = 0
 
     def begin(self, stage: int, *, fresh: bool) -> list[Group]:
-        """Rates by part; with adapters they alone learn, at the denoiser's rate."""
+        """Return the groups by part; adapters learn alone, at the denoiser's rate."""
         rates = {part: getattr(self.recipe.rates, part) for part in PARTS}
         if self.adapted is not None:
-            held = [p for name, p in self.module.named_parameters() if "lora_" in name]
-            return [Group(name="lora", parameters=held, rate=rates["denoiser"])]
+            added = [p for name, p in self.module.named_parameters() if "lora_" in name]
+            return [Group(name="lora", parameters=added, rate=rates["denoiser"])]
         learning = thaw(self.module.vlm, {part for part, rate in rates.items() if rate})
         return [Group(name=part, parameters=held, rate=rates[part]) for part, held in learning.items()]
 
     def batch(self, step: int) -> Micro:
+        """Return the next micro-batch of this process with its masks."""
         if self._stream is None:
             self._stream = iter(self.loader)
         batch = next(self._stream)
-        hidden = self._hide(batch, f"mask/{batch.number}")
+        targets = self._draw(batch, f"mask/{batch.number}")
         return Micro(
-            data=(batch.to(self.device), hidden.to(self.device)),
-            weight=hidden.weight(self.module.objective.weighting),
+            data=(batch.to(self.device), targets.to(self.device)),
+            weight=targets.weight(self.module.objective.weighting),
             samples=batch.samples,
             names=batch.names,
         )
 
-    def loss(self, data: tuple[Batch, Hidden]) -> Outcome:
+    def loss(self, data: tuple[Batch, Targets]) -> Outcome:
+        """Run the forward pass of a micro-batch."""
         loss, buckets = self.module(*data)
         return Outcome(loss=loss, buckets=buckets)
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, Any]:
-        """Loss on what the mixture holds out, under masks that are the same every time, and some of its answers."""
+        """Return the loss on the held-out samples, under masks that are the same every time, and some answers."""
         total = weight = 0.0
-        for batch in self._kept.batches():
-            hidden = self._hide(batch, f"held out/{batch.number}")
-            share = hidden.weight(self.module.objective.weighting)
-            total += share * float(self.loss((batch.to(self.device), hidden.to(self.device))).loss)
+        for batch in self._held_out.batches():
+            targets = self._draw(batch, f"held out/{batch.number}")
+            share = targets.weight(self.module.objective.weighting)
+            total += share * float(self.loss((batch.to(self.device), targets.to(self.device))).loss)
             weight += share
         if not weight:
             return {}
-        self.model.forget()  # what it saw of the pictures, it saw with other weights
-        with gathered(self.module, precision=self._precision):
-            return {"loss": total / weight, "captions": self._kept.answers(self.model)}
+        self.model.forget()  # the kept image tokens were computed with other weights
+        with unsharded(self.module, precision=self._precision):
+            return {"loss": total / weight, "captions": self._held_out.answers(self.model)}
 
     def skipped(self) -> list[tuple[str, str]]:
-        new, self._told = self.loader.skipped[self._told :], len(self.loader.skipped)
-        return [(f"{one.source}:{one.index}", one.reason) for one in new]
+        """Return names and reasons of the samples left out since the last call."""
+        new, self._reported = self.loader.skipped[self._reported :], len(self.loader.skipped)
+        return [(f"{skipped.source}:{skipped.index}", skipped.reason) for skipped in new]
 
     def state_dict(self) -> dict[str, Any]:
+        """Return the place in the data, the seed and the objective."""
         return {"data": self.loader.state_dict(), "seed": self.seed, "objective": asdict(self.module.objective)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state. Raises ConfigError for another seed or objective, DataError for other data."""
         now = self.state_dict()
         changed = next((name for name in ("seed", "objective") if state[name] != now[name]), None)
         if changed:
@@ -140,33 +168,33 @@ class Finetune:
         self.loader.load_state_dict(state["data"])
         self._stream = None
 
-    def _hide(self, batch: Batch, name: str) -> Hidden:
+    def _draw(self, batch: Batch, name: str) -> Targets:
         number = random.Random(f"{self.seed}/{name}").getrandbits(63)
-        return hide(batch, self.module.objective, torch.Generator().manual_seed(number))
+        return draw_targets(batch, self.module.objective, torch.Generator().manual_seed(number))
 
 
-class _Kept:
-    """What is held out of a mixture, read once."""
+class _HeldOut:
+    """The held-out samples of a mixture, read once."""
 
     def __init__(self, mixture: Mixture, encode: Encoder, size: int, captions: int, pictures: Path | None) -> None:
         self._mixture, self._encode, self._size = mixture, encode, size
         self._captions, self._pictures = captions, pictures
-        self._read: list[tuple[Sample, Any]] | None = None
+        self._samples: list[tuple[Sample, Example]] | None = None
 
     def batches(self) -> Iterator[Batch]:
-        """Samples that cannot be used are passed over: `lavida data check` names them."""
-        if self._read is None:
+        """Yield batches of the samples that can be used; `lavida data check` names the others."""
+        if self._samples is None:
             found = (self._sample(draw) for draw in self._mixture.held_out())
-            self._read = [one for one in found if one is not None]
-        for number, at in enumerate(range(0, len(self._read), self._size)):
-            examples = [example for _, example in self._read[at : at + self._size]]
+            self._samples = [pair for pair in found if pair is not None]
+        for number, at in enumerate(range(0, len(self._samples), self._size)):
+            examples = [example for _, example in self._samples[at : at + self._size]]
             padding = None if self._encode.rule.end_padding is None else 0
             yield collate(examples, pad_id=self._encode.pad_id, number=number, end_padding=padding)
 
     def answers(self, model: Model) -> list[dict[str, str]]:
-        """What the model says to the last question of the first few, beside what is true."""
+        """Return the model's answers to the last question of the first few samples, beside the true ones."""
         out = []
-        for sample, _ in (self._read or [])[: self._captions]:
+        for sample, _ in (self._samples or [])[: self._captions]:
             asked, truth = sample.turns[:-1], sample.turns[-1]
             messages = [
                 {"role": turn.role, "content": [{"type": p.kind, p.kind: p.value} for p in turn.parts]}
@@ -178,11 +206,11 @@ class _Kept:
                 answer = f"({error})"
             words = [part.value for part in asked[-1].parts if part.kind == "text"]
             shown = [self._where(part, sample.name) for part in pictures_of(asked)]
-            said = "".join(part.value for part in truth.parts)
-            out.append({"image": ", ".join(shown), "prompt": " ".join(words), "truth": said, "answer": answer})
+            true = "".join(part.value for part in truth.parts)
+            out.append({"image": ", ".join(shown), "prompt": " ".join(words), "truth": true, "answer": answer})
         return out
 
-    def _sample(self, draw: Draw) -> tuple[Sample, Any] | None:
+    def _sample(self, draw: Draw) -> tuple[Sample, Example] | None:
         rng = random.Random(f"held out/{draw.ingredient}/{draw.index}")
         try:
             sample = self._mixture.sample(draw, rng)
@@ -191,7 +219,7 @@ class _Kept:
             return None
 
     def _where(self, part: Part, name: str) -> str:
-        """The file of a picture; one that came out of an archive is written beside the run's log."""
+        """Return the file of a picture; one from an archive is written beside the run's log."""
         if not isinstance(part.value, bytes):
             return str(Path(part.value).absolute())
         if self._pictures is None:
@@ -203,15 +231,19 @@ class _Kept:
         return f"{path.parent.name}/{path.name}"
 
 
-def fitting(config: VLMConfig, recipe: Recipe) -> Objective:
-    """The recipe's objective; a model whose picture stands apart from the prompt keeps to the prefix mask."""
+def fitted_objective(config: VLMConfig, recipe: Recipe) -> Objective:
+    """Return the recipe's objective; a model whose picture stands apart from the prompt keeps to the prefix mask."""
     if config.shared_image and recipe.objective.attention == "full":
         return replace(recipe.objective, attention="prefix")
     return recipe.objective
 
 
-def writing(config: VLMConfig, objective: Objective) -> VLMConfig:
-    """The configuration of a model that answers as the objective teaches it. Raises ConfigError for the way back."""
+def trained_config(config: VLMConfig, objective: Objective) -> VLMConfig:
+    """Return the configuration of a model that answers as the objective teaches it.
+
+    Raises:
+        ConfigError: An autoregressive model cannot become one of masked diffusion.
+    """
     if objective.autoregressive:
         return replace(config, denoiser=replace(config.denoiser, autoregressive=True, logit_shift=True))
     if config.denoiser.autoregressive:
@@ -220,17 +252,20 @@ def writing(config: VLMConfig, objective: Objective) -> VLMConfig:
 
 
 def thaw(vlm: VLM, parts: set[str]) -> dict[str, list[nn.Parameter]]:
-    """Let the named parts learn, as far as the model has them, and freeze the others; the parameters of each.
+    """Let the named parts learn, as far as the model has them, freeze the others, and return the parameters of each.
 
-    A light tower learns at its end only (`EfficientNetLite0.adapt`). Raises ConfigError if nothing is left to learn.
+    A tower says itself which of its parameters are finetuned.
+
+    Raises:
+        ConfigError: Nothing is left to learn.
     """
     vlm.requires_grad_(False)
     held: dict[str, list[nn.Parameter]] = {part: [] for part in PARTS if part in parts}
-    light = isinstance(vlm.tower, EfficientNetLite0)
+    tower = cast(FinetunedTower, vlm.tower)
     for name, p in vlm.named_parameters():
         part = name.split(".")[0]
         part = part if part in PARTS else "projector"
-        if part in held and not (light and part == "tower" and not learns(name.removeprefix("tower."))):
+        if part in held and (part != "tower" or tower.learns(name.removeprefix("tower."))):
             p.requires_grad_(True)
             held[part].append(p)
     held = {part: parameters for part, parameters in held.items() if parameters}
@@ -242,23 +277,27 @@ def thaw(vlm: VLM, parts: set[str]) -> dict[str, list[nn.Parameter]]:
 
 
 def own_memory(net: VLM) -> None:
-    """Weights that are still mapped from their file move to memory, where they can be changed."""
+    """Move weights that are still mapped from their file to memory, where they can be changed."""
     with torch.no_grad():
         for tensor in (*net.parameters(), *net.buffers()):
             tensor.data = tensor.data.clone()
 
 
-def _seeing(config: VLMConfig, recipe: Recipe) -> VLMConfig:
-    """The first stages show one square view, every cell a token; a model that stretches its pictures stays with it."""
+def _view_config(config: VLMConfig, recipe: Recipe) -> VLMConfig:
+    """Return the configuration of the first stages: one square view, every cell a token.
+
+    A model that stretches its pictures keeps its own.
+    """
     if not recipe.one_view or not config.tiles.keep_aspect:
         return config
     return replace(config, tiles=replace(config.tiles, pinpoints=(), pool=False, unpad=False))
 
 
-def _hint_of(model: Model) -> HintOf | None:
-    if not model.labels or not isinstance(model.tokenizer, Tokenizer):
+def _hint_ids(model: Model) -> HintIds | None:
+    """Return the hint of a model whose tower names classes."""
+    if not model.labels:
         return None
-    return partial(first_guess, model.tokenizer, model.labels)
+    return partial(first_guess, cast(Tokenizer, model.tokenizer), model.labels)
 
 
 def _plan(recipe: Recipe, samples: int, micro: int, world: int) -> Plan:

@@ -1,28 +1,28 @@
-"""From the words of a command to a trained model in a folder: what `lavida train RECIPE` does."""
+"""Train by a recipe and write the model: the work of `lavida train RECIPE`."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from lavida.api import load
-from lavida.checkpoint.contents import survey
 from lavida.checkpoint.convert import copy_others
+from lavida.checkpoint.inventory import survey
 from lavida.checkpoint.io import save_checkpoint
-from lavida.checkpoint.named import find_model
+from lavida.checkpoint.named import MODELS, find_model
 from lavida.data.mixture import Ingredient, Mixture
 from lavida.data.sources import open_source
 from lavida.errors import ConfigError, RequestError, check_seed
 from lavida.model.placement import is_as_trained
-from lavida.train.board import Board
-from lavida.train.distributed import PRECISIONS, prepare, processes, whole_state
+from lavida.train.distributed import PRECISIONS, prepare, processes, rank, whole_state, world
 from lavida.train.finetune import Finetune
-from lavida.train.lora import Lora, merge_adapters, save_adapters
-from lavida.train.processes import rank, world
+from lavida.train.log import TensorBoard
+from lavida.train.lora import PREFIX, Lora, merge_adapters, save_adapters
 from lavida.train.recipes import Portion, Recipe
 from lavida.train.trainer import Habits, Trainer
 
@@ -32,7 +32,7 @@ _DTYPES = {"BF16": torch.bfloat16, "F16": torch.float16}
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How a recipe is run; nothing of it changes what is learnt, but for rounding, seed and data."""
+    """How a recipe is run; only rounding, seed and data change what is learnt."""
 
     model: str = "lavida-mini"
     data: tuple[str, ...]  # files, each with "=WEIGHT" behind it or none
@@ -66,12 +66,13 @@ class Options:
 
 
 def train(recipe: Recipe, options: Options, *, say: Callable[[str], None] = print) -> bool:
-    """Run a recipe; True once `out/model` is written, False if the minutes ran out before.
+    """Run a recipe; return True once `out/model` is written, False if the minutes ran out before.
 
-    Raises the errors of its parts: CheckpointError, DataError, ConfigError, RequestError, TrainingError.
+    Raises:
+        LavidaError: A CheckpointError, DataError, ConfigError, RequestError or TrainingError of one of the parts.
     """
-    mixture = mix(recipe, options)
     with processes(options.device) as device:
+        mixture = mix(recipe, options)
         torch.manual_seed(options.seed)
         model = load(options.model, dtype="float32", device=str(device), quantize=options.quantize)
         task = Finetune(
@@ -102,32 +103,32 @@ def train(recipe: Recipe, options: Options, *, say: Callable[[str], None] = prin
             device=device,
             dtype=PRECISIONS[options.precision],
             facts={"recipe": recipe.name, "model": options.model, "data": list(options.data), "seed": options.seed},
+            fixed=_fixed(recipe, options, mixture, task),
+            changeable=_changeable(recipe, options, mixture),
             say=say,
         )
         if trainer.resume():
             trainer.display.note(f"going on at step {trainer.total}")
         if options.tensorboard and rank() == 0:
-            trainer.log.watchers = (Board(options.out, since=trainer.total),)
+            trainer.log.watchers = (TensorBoard(options.out, since=trainer.total),)
         if not trainer.run(minutes=math.inf if options.minutes is None else options.minutes):
             trainer.display.note(f"stopped in time; run the same command again to go on from {options.out}")
             return False
-        for what, folder in export(task, find_model(options.model), options.out).items():
-            trainer.display.note(f"the {what} is in {folder}")
+        for kind, folder in export(task, find_model(options.model), options.out).items():
+            trainer.display.note(f"the {kind} is in {folder}")
         return True
 
 
 def mix(recipe: Recipe, options: Options) -> Mixture:
-    """The user's files as the recipe's mixture takes them: each by the portion of its name, if there is one."""
+    """Open the user's files as the recipe's mixture takes them: each by the portion of its name, if there is one."""
     portions = {portion.name: portion for portion in recipe.mixture}
     ingredients = []
     for place, spec in enumerate(options.data):
         path, weight = _weighed(spec)
         source = open_source(path, images=options.images)
         portion = portions.get(Path(path).name.split(".")[0].lower(), Portion(name=""))
-        held_out = 0
-        if place == 0:
-            held_out = options.held_out
-            held_out = min(MOST_HELD_OUT, len(source) // 10) if held_out is None else held_out
+        default = min(MOST_HELD_OUT, len(source) // 10) if options.held_out is None else options.held_out
+        held_out = default if place == 0 else 0
         left = len(source) - held_out
         ingredients.append(
             Ingredient(
@@ -143,7 +144,7 @@ def mix(recipe: Recipe, options: Options) -> Mixture:
 
 
 def _weighed(spec: str) -> tuple[str, float | None]:
-    """ "captions.jsonl=2" is the file captions.jsonl with weight 2."""
+    """Return path and weight: "captions.jsonl=2" is the file captions.jsonl with weight 2."""
     path, equals, weight = spec.rpartition("=")
     try:
         return (path, float(weight)) if equals else (spec, None)
@@ -151,19 +152,49 @@ def _weighed(spec: str) -> tuple[str, float | None]:
         return spec, None
 
 
-def export(task: Finetune, source: Path, out: Path) -> dict[str, Path]:
-    """Write what was trained, and say where: adapters, and a model for `lavida.load` unless its weights are packed.
+def _fixed(recipe: Recipe, options: Options, mixture: Mixture, task: Finetune) -> dict[str, Any]:
+    """Return the options that a run keeps: a step must mean the same samples and the same weights."""
+    return {
+        "--seed": options.seed,
+        "--batch": recipe.batch,
+        "--lora": options.lora,
+        "--quantize": options.quantize,
+        "the objective": asdict(task.module.objective),
+        "--data or --held-out": mixture.fingerprint(),
+    }
 
-    The weights are stored as those of `source` are, with what else that folder holds. The adapters of a model that is
-    spread over processes stay apart.
+
+def _changeable(recipe: Recipe, options: Options, mixture: Mixture) -> dict[str, Any]:
+    """Return the options whose changes a resumed run takes over and logs."""
+    return {
+        "--model (the weights stay the run's)": options.model,
+        "--rate, --freeze": asdict(recipe.rates),
+        "--rule": asdict(recipe.rule),
+        "the longest sample": recipe.max_length,
+        "--precision": options.precision,
+        "--images": None if options.images is None else str(options.images),
+        "the files of --data": mixture.stamps(),
+    }
+
+
+def _base_name(source: Path) -> str:
+    """Return the name by which the model under adapters is found again."""
+    return next((name for name, folder in MODELS.items() if folder == source), str(source.resolve()))
+
+
+def export(task: Finetune, source: Path, out: Path) -> dict[str, Path]:
+    """Write the adapters, and a model for `lavida.load` unless its weights are packed; return the folders by kind.
+
+    The weights are stored in the type that those of `source` have, with the other files of that folder. The adapters
+    of a model that is spread over processes stay apart.
     """
     net, written = task.model.net, {}
-    net.config = task.answering
+    net.config = task.saved_config
     if task.adapted is not None:
-        whole = {f"base_model.model.{_bare(name)}": tensor for name, tensor in whole_state(task.module).items()}
+        whole = {PREFIX + _bare(name): tensor for name, tensor in whole_state(task.module).items()}
         written["adapter"] = out / "adapter"
         if rank() == 0:
-            save_adapters(task.adapted, written["adapter"], weights=whole)
+            save_adapters(task.adapted, written["adapter"], base=_base_name(source), weights=whole)
         if world() > 1 or not is_as_trained(net):
             return written
         merge_adapters(task.adapted)
@@ -177,5 +208,5 @@ def export(task: Finetune, source: Path, out: Path) -> dict[str, Path]:
 
 
 def _bare(name: str) -> str:
-    """The name of a parameter within the model."""
+    """Return the name of a parameter within the model."""
     return name.removeprefix("vlm.")

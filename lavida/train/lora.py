@@ -1,7 +1,7 @@
 """Low-rank adapters (arXiv 2106.09685) through peft, in its file layout; on a quantized base this is QLoRA's training.
 
 vlm, _ = load_checkpoint(folder, dtype=torch.bfloat16, quantize="int4")  # or dense
-adapted = add_adapters(vlm, Lora(rank=16))  # it is vlm that is trained from here on
+adapted = add_adapters(vlm, Lora(rank=16))  # vlm is trained from here on
 save_adapters(adapted, out)  # adapter_config.json, adapter_model.safetensors
 vlm = merge_adapters(load_adapters(dense, out))  # a model like any other
 """
@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from lavida.checkpoint.adapters import CONFIG, WEIGHTS
 from lavida.errors import CheckpointError, ConfigError
 from lavida.model.placement import is_as_trained
 from lavida.model.vlm import VLM
@@ -25,12 +26,12 @@ if TYPE_CHECKING:
     from peft import LoraConfig, PeftModel
 
 LAYERS = ("q", "k", "v", "out", "gate", "up", "down")  # the linear layers of the denoiser's blocks
-CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+PREFIX = "base_model.model.net."  # of peft, and of the model as transformers has it
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lora:
-    """What is adapted: W x becomes W x + (alpha / rank) B A x in each of `layers` of each block of the denoiser."""
+    """Adapters: W x becomes W x + (alpha / rank) B A x in each of `layers` of each block of the denoiser."""
 
     rank: int = 16
     alpha: float = 32.0
@@ -51,7 +52,8 @@ class Lora:
 def add_adapters(vlm: VLM, lora: Lora) -> PeftModel:
     """Put adapters in `vlm`, in place: they are trained and all else is frozen; at first they change nothing.
 
-    Raises ConfigError if peft is not installed.
+    Raises:
+        ConfigError: peft is not installed.
     """
     peft = _peft()
     config = peft.LoraConfig(
@@ -62,11 +64,29 @@ def add_adapters(vlm: VLM, lora: Lora) -> PeftModel:
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Unsupported layer type")  # ours are, by the line below
-        return peft.get_peft_model(vlm, _with_quantized(config))
+        return peft.get_peft_model(_Holder(vlm), _with_quantized(config))
 
 
-def save_adapters(adapted: PeftModel, folder: Path, *, weights: dict[str, Tensor] | None = None) -> None:
-    """Write the adapters alone. Of a sharded model give `weights`, which is `parallel.whole_state(adapted)`."""
+class _Holder(nn.Module):
+    """The network under the name that it has within the model of transformers, so that peft's files fit both."""
+
+    def __init__(self, net: VLM) -> None:
+        super().__init__()
+        self.net = net
+
+
+def save_adapters(
+    adapted: PeftModel, folder: Path, *, base: str | None = None, weights: dict[str, Tensor] | None = None
+) -> None:
+    """Write the adapters alone.
+
+    Args:
+        adapted: What `add_adapters` returned.
+        folder: A new or old folder.
+        base: The name or folder of the model under them, by which `--model FOLDER` finds it again.
+        weights: All weights of a sharded model by peft's names (`PREFIX`).
+    """
+    adapted.peft_config["default"].base_model_name_or_path = base
     # "auto" would ask the network for the size of the base model's embedding.
     adapted.save_pretrained(str(folder), save_embedding_layers=False, state_dict=weights)
 
@@ -84,22 +104,22 @@ def load_adapters(vlm: VLM, folder: Path, *, trainable: bool = False) -> PeftMod
             warnings.filterwarnings("ignore", message="Unsupported layer type")
             warnings.filterwarnings("error", message="Found missing adapter keys")
             config = _with_quantized(peft.LoraConfig.from_pretrained(str(folder)))
-            return peft.PeftModel.from_pretrained(vlm, str(folder), config=config, is_trainable=trainable)
+            return peft.PeftModel.from_pretrained(_Holder(vlm), str(folder), config=config, is_trainable=trainable)
     except Exception as error:  # peft and safetensors raise many types
         reason = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"the adapters in {folder} cannot be put in this model ({reason})") from None
 
 
 def merge_adapters(adapted: PeftModel) -> VLM:
-    """The model with its adapters added to the weights, and gone. Raises CheckpointError for a quantized one."""
-    vlm = adapted.get_base_model()
+    """Add the adapters to the weights and return the model without them. Raises CheckpointError for a quantized one."""
+    vlm = adapted.get_base_model().net
     if not is_as_trained(vlm):
         raise CheckpointError("adapters cannot be merged into packed weights; load the model without quantize first")
-    return adapted.merge_and_unload()
+    return adapted.merge_and_unload().net
 
 
 def _with_quantized(config: LoraConfig) -> LoraConfig:
-    """peft's own adapter of a dense layer serves ours of 8 and 4 bits: it calls them and adds to what they give."""
+    """Register peft's adapter of a dense layer for ours of 8 and 4 bits: it calls them and adds to their output."""
     from peft.tuners.lora import Linear
 
     config._register_custom_module({QuantLinear: Linear})

@@ -6,16 +6,23 @@ Beside AdamW alone, Muon took a third of the questions to the same loss in the o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
+from torch import nn
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_optimizer_state_dict,
+    set_optimizer_state_dict,
+)
 from torch.distributed.tensor import DTensor
 
 from lavida.train.task import Group, Plan
 
 
 class Optimizers:
-    """Both optimizers; the rate of each group is its own times the plan's share at the step."""
+    """Hold both optimizers; the rate of each group is its own times the plan's share at the step."""
 
     def __init__(self, groups: Sequence[Group], plan: Plan) -> None:
         self.plan = plan
@@ -35,11 +42,11 @@ class Optimizers:
             )
 
     @staticmethod
-    def _group(group: Group) -> dict:
+    def _group(group: Group) -> dict[str, Any]:
         return {"params": list(group.parameters), "lr": group.rate, "rate": group.rate, "name": group.name}
 
     def schedule(self, step: int) -> dict[str, float]:
-        """Set the rates of a step, counted from 0; returns them by the groups' names."""
+        """Set the rates of a step, counted from 0, and return them by the groups' names."""
         share, rates = self.plan.share(step), {}
         for optimizer in self.all:
             for group in optimizer.param_groups:
@@ -47,17 +54,33 @@ class Optimizers:
         return rates
 
     def clear(self) -> None:
+        """Drop the gradients."""
         for optimizer in self.all:
             optimizer.zero_grad(set_to_none=True)
 
     def clip(self) -> float:
-        """Bring the gradient to the plan's largest norm at most; returns the norm it had."""
+        """Scale the gradient down to the plan's largest norm, and return the norm that it had."""
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.plan.clip)
         return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
 
     def step(self) -> None:
+        """Update the weights."""
         for p in self.parameters:
-            if p.grad is None:  # unused by this batch: it follows its momentum, whoever else took part in the step
+            if p.grad is None:  # unused by this batch: it follows its momentum
                 p.grad = torch.zeros_like(p)
         for optimizer in self.all:
             optimizer.step()
+
+    def state_dict(self, module: nn.Module) -> dict[str, Any]:
+        """Return the state of both, by the names of `module`'s parameters."""
+        return get_optimizer_state_dict(module, self.all)
+
+    def load_state_dict(self, module: nn.Module, saved: Mapping[str, Any]) -> None:
+        """Take the momenta of a saved state; rates and other settings stay those that this object was made with.
+
+        Parameters that did not learn then begin without momentum, and those that no longer learn are left out.
+        """
+        own = get_optimizer_state_dict(module, self.all)
+        state = {name: held for name, held in saved["state"].items() if name in own["state"]}
+        merged = {"state": state, "param_groups": own["param_groups"]}
+        set_optimizer_state_dict(module, self.all, optim_state_dict=merged, options=StateDictOptions(strict=False))

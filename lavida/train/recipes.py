@@ -1,4 +1,4 @@
-"""The stages of the papers as data: what is trained, by which objective, on what, how long.
+"""The stages of the papers as data: parts that learn, objective, data, length.
 
 Where paper and published scripts disagree, the scripts are followed, since they made the published models; `notes` says
 so at each place. Every field may be given anew: `replace(finetune(), epochs=1)`, or an option of `lavida train`.
@@ -29,7 +29,7 @@ class Rates:
             raise ConfigError(f"rates lie between 0 and 1 and at least one part learns, got {bad or 'none that does'}")
 
     def frozen(self, parts: Collection[str]) -> Rates:
-        """The same without these parts. Raises RequestError for an unknown one."""
+        """Return the rates without these parts. Raises RequestError for an unknown one."""
         values = asdict(self)
         wrong = next((part for part in parts if part not in values), None)
         if wrong is not None:
@@ -37,7 +37,7 @@ class Rates:
         return replace(self, **dict.fromkeys(parts, 0.0))
 
     def scaled(self, rate: float) -> Rates:
-        """The same ratios with the largest of them at `rate`."""
+        """Return the same ratios with the largest rate at `rate`."""
         factor = rate / max(self.denoiser, self.projector, self.tower)
         return Rates(denoiser=self.denoiser * factor, projector=self.projector * factor, tower=self.tower * factor)
 
@@ -162,7 +162,7 @@ def reason() -> Recipe:
 
 
 def ar() -> Recipe:
-    """The baseline: the same network under a causal mask, next-token loss, on the data of `finetune`."""
+    """Train the baseline: the same network under a causal mask, next-token loss, on the data of `finetune`."""
     return replace(
         finetune(),
         name="ar",
@@ -173,7 +173,7 @@ def ar() -> Recipe:
 
 
 def tune() -> Recipe:
-    """One's own few hundred pictures, for lavida-mini or another small model."""
+    """Train on a few hundred pictures of the user, for lavida-mini or another small model."""
     return Recipe(
         name="tune",
         rates=Rates(denoiser=2e-4, projector=1e-4),
@@ -248,7 +248,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
 
 
 def find_recipe(name: str) -> Recipe:
-    """A recipe by name. Raises RequestError for an unknown one."""
+    """Return a recipe by name. Raises RequestError for an unknown one."""
     if name not in RECIPES:
         raise RequestError(f"unknown recipe {name!r}; choose one of {', '.join(('mini', *RECIPES))}")
     return RECIPES[name]()

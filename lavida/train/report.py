@@ -1,6 +1,6 @@
-"""A run drawn into one HTML page that needs nothing beside it: `lavida train report RUN`.
+"""A run's log as one HTML page that needs nothing beside it: `lavida train report RUN`.
 
-What the trainer logs under another name than those below is drawn all the same, a chart for each.
+A figure that the trainer logs under another name than those below gets a chart of its own.
 """
 
 from __future__ import annotations
@@ -8,15 +8,17 @@ from __future__ import annotations
 import base64
 import io
 import json
+import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from lavida.errors import ImageError
+from lavida.errors import DataError, ImageError
 from lavida.image.load import open_image
 from lavida.train.charts import HUES, Band, Curve, Point, chart, number, thinned
-from lavida.train.history import Event, History, Stage, is_number, read_history
+from lavida.train.log import LOG
 
 PAGE = "report.html"
 SMOOTH, FINE = 60, 400  # points of a smoothed curve and of the faint one behind it
@@ -27,6 +29,103 @@ PEAK = "share of the machine's measured matmul peak"
 ENDS = {"done": "all stages done", "time": "stopped in time", "broken": "stopped because its loss broke"}
 # Fields of a step that have their own place on the page, or tell when rather than how well.
 PLACED = frozenset("event step stage loss lr samples samples_per_s matmul_share buckets seconds time".split())
+
+
+Event = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """The steps of one stage, in order; never empty."""
+
+    name: str
+    steps: Sequence[Event]
+
+    @property
+    def start(self) -> int:
+        """The first step."""
+        return self.steps[0]["step"]
+
+    @property
+    def end(self) -> int:
+        """The last step."""
+        return self.steps[-1]["step"]
+
+
+@dataclass(kw_only=True)
+class History:
+    """The events of a run's log by kind, each in the order of its steps."""
+
+    steps: list[Event] = field(default_factory=list)
+    evals: list[Event] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)  # name of a sample -> what was wrong with it
+    starts: list[Event] = field(default_factory=list)
+    end: Event | None = None  # how it stopped; None while it runs, or if it was killed
+
+    def add(self, event: Event) -> None:
+        """Take one more line. Raises KeyError or AttributeError if it is not one of a training log."""
+        kind = event.get("event")
+        if kind in ("step", "eval"):
+            (self.steps if kind == "step" else self.evals).append({**event, "step": int(event["step"])})
+        elif kind == "skipped":
+            self.skipped[str(event["name"])] = str(event["reason"])
+        elif kind == "start":
+            self.starts.append(event)
+            self.end = None
+        elif kind == "stop":
+            self.end = event
+
+    def stages(self) -> list[Stage]:
+        """Return the stages: neighbouring steps of one name together."""
+        parts: list[list[Event]] = []
+        for event in self.steps:
+            if not parts or parts[-1][-1].get("stage") != event.get("stage"):
+                parts.append([])
+            parts[-1].append(event)
+        return [Stage(name=str(part[0].get("stage", "")), steps=part) for part in parts]
+
+    def curve(self, *path: str | int, evals: bool = False) -> list[tuple[float, float]]:
+        """Return (step, value) wherever the field is a finite number; `path` leads into lists and dictionaries."""
+        points = []
+        for event in self.evals if evals else self.steps:
+            value: Any = event
+            for key in path:
+                try:
+                    value = value[key]
+                except (KeyError, IndexError, TypeError):
+                    value = None
+            if is_number(value):
+                points.append((float(event["step"]), float(value)))
+        return points
+
+
+def is_number(value: object) -> bool:
+    """Return whether a value is a finite int or float, and not True or False."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def read_history(run: Path) -> History:
+    """Read the log of a run's folder; lines that a killed process left half-written are ignored.
+
+    Raises:
+        DataError: There is no log, or it holds no step.
+    """
+    path = run / LOG
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        raise DataError(f"no {LOG} in {run}; give the folder that `lavida train ... --out` wrote") from None
+    except NotADirectoryError:
+        raise DataError(f"{run} is a file; give the folder of the run") from None
+    history = History()
+    for line in lines:
+        try:
+            history.add(json.loads(line))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue
+    if not history.steps:
+        raise DataError(f"{path} holds no step yet; let the run go on for a while first")
+    return history
 
 
 def write_report(run: Path, out: Path | None = None) -> Path:
@@ -42,7 +141,7 @@ def write_report(run: Path, out: Path | None = None) -> Path:
 
 
 def draw(history: History, *, name: str, folder: Path) -> str:
-    """The page; pictures that the log names are looked for as they are named and in `folder`."""
+    """Return the page; pictures that the log names are searched as they are named and in `folder`."""
     parts = [_opening(history, name), *_losses(history), *_speed(history), _stages(history.stages())]
     parts += [*_held_out(history), _captions(history, folder), _skipped(history.skipped), _settings(history.starts)]
     style = STYLE.read_text(encoding="utf-8")
@@ -68,13 +167,13 @@ def _opening(history: History, name: str) -> str:
 
 
 def _state(history: History) -> str:
-    """How the run stands, in words."""
+    """Return the state of the run in words."""
     begun = f"Started {len(history.starts)} times" if len(history.starts) > 1 else "Started once"
     if history.end is None:
         return f"{begun}; running still, or killed."
     reason, names = history.end.get("reason"), history.end.get("names")
     batch = f", in the batch of {', '.join(names)}" if names else ""
-    return f"{begun}; {ENDS.get(reason, reason)} at step {number(history.steps[-1]['step'])}{batch}."
+    return f"{begun}; {ENDS.get(str(reason), reason)} at step {number(history.steps[-1]['step'])}{batch}."
 
 
 def _losses(history: History) -> Iterator[str]:
@@ -110,7 +209,7 @@ def _losses(history: History) -> Iterator[str]:
 
 
 def _profile(stage: Stage, count: int) -> list[Point]:
-    """(masked per cent, mean loss) of the last quarter of a stage."""
+    """Return (masked per cent, mean loss) of the last quarter of a stage."""
     late = [s.get("buckets") or [] for s in stage.steps[-max(1, len(stage.steps) // 4) :]]
     points = []
     for i in range(count):
@@ -121,8 +220,8 @@ def _profile(stage: Stage, count: int) -> list[Point]:
 
 
 def _speed(history: History) -> Iterator[str]:
-    for field, title in (("samples_per_s", "Samples per second"), ("matmul_share", PEAK.capitalize())):
-        yield chart(title, [Curve(label=title, points=thinned(history.curve(field), SMOOTH))], from_zero=True)
+    for name, title in (("samples_per_s", "Samples per second"), ("matmul_share", PEAK.capitalize())):
+        yield chart(title, [Curve(label=title, points=thinned(history.curve(name), SMOOTH))], from_zero=True)
 
 
 def _stages(stages: Sequence[Stage]) -> str:
@@ -137,7 +236,7 @@ def _stages(stages: Sequence[Stage]) -> str:
 
 
 def _held_out(history: History) -> Iterator[str]:
-    """A chart of each held-out figure besides the loss, and all of them as a table."""
+    """Yield a chart of each held-out figure besides the loss, and all of them as a table."""
     names = dict.fromkeys(k for e in history.evals for k, v in e.items() if k != "step" and is_number(v))
     if not names:
         return
@@ -150,18 +249,18 @@ def _held_out(history: History) -> Iterator[str]:
 
 
 def _captions(history: History, folder: Path) -> str:
-    """A card for each held-out picture and prompt: the truth, the last answer, those before it folded away."""
+    """Return a card for each held-out picture and prompt: the truth, the last answer, earlier ones folded away."""
     cards: dict[tuple[str, str], list[tuple[int, dict[str, Any]]]] = {}
     for event in history.evals:
         for caption in event.get("captions") or ():
             key = (str(caption.get("image") or ""), str(caption.get("prompt", "")))
             cards.setdefault(key, []).append((event["step"], caption))
-    body = "".join(_card(image, prompt, told, folder) for (image, prompt), told in cards.items())
+    body = "".join(_card(image, prompt, answers, folder) for (image, prompt), answers in cards.items())
     return f'<h2>Held-out captions</h2><div class="captions">{body}</div>' if body else ""
 
 
-def _card(image: str, prompt: str, told: list[tuple[int, dict[str, Any]]], folder: Path) -> str:
-    (step, last), earlier = told[-1], told[:-1]
+def _card(image: str, prompt: str, answers: list[tuple[int, dict[str, Any]]], folder: Path) -> str:
+    (step, last), earlier = answers[-1], answers[:-1]
     lines = "".join(f"<p>step {number(s)}: {escape(str(c.get('answer', '')))}</p>" for s, c in earlier)
     before = f'<details class="dim"><summary>earlier answers</summary>{lines}</details>' if earlier else ""
     return (
@@ -172,7 +271,7 @@ def _card(image: str, prompt: str, told: list[tuple[int, dict[str, Any]]], folde
 
 
 def _pictures(images: str, folder: Path) -> str:
-    """An <img> for each picture, or the reason why there is none; several names have a comma between them."""
+    """Return an <img> for each picture, or the reason why there is none; a comma stands between several names."""
     names = [images] if _find(images, folder).exists() else images.split(", ")
     return "".join(_picture(name, _find(name, folder)) for name in names if name)
 
@@ -199,7 +298,7 @@ def _skipped(skipped: dict[str, str]) -> str:
 
 
 def _settings(starts: Sequence[Event]) -> str:
-    """What the last start said of itself."""
+    """Return the fields of the last start."""
     if not starts:
         return ""
     text = json.dumps({k: v for k, v in starts[-1].items() if k != "event"}, indent=1, ensure_ascii=False)

@@ -1,8 +1,8 @@
 """Checkpoints of a run: the newest few, each whole or not there, written while training goes on.
 
 A checkpoint is a folder `step-N` of safetensors files, written and read by torch.distributed.checkpoint: every process
-writes its own part of what is sharded, and any number of processes can read it. It is filled under a hidden name and
-renamed once all of it is on disk, so that a process may be killed at any moment.
+writes its own part of the sharded tensors, and any number of processes can read it. It is filled under a hidden name
+and renamed once all of it is on disk, so that a process may be killed at any moment; a checksum of each file is kept.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Mapping
+import zlib
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -26,22 +27,27 @@ from torch.distributed.checkpoint import CheckpointException, HuggingFaceStorage
 from torch.distributed.tensor import DTensor
 
 from lavida.errors import DataError
-from lavida.train.processes import rank, world
+from lavida.train.distributed import gather_objects, rank, world
 
-OWN = "own"  # key of the state for what differs between processes
+OWN = "own"  # key of the part of the state that differs between processes
 PLAIN = "plain"  # tensor of bytes: all of the state that is no tensor
-FILES = "files.json"  # name and size of each file, written last
+FILES = "files.json"  # name, size and checksum of each file, written last
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, SafetensorError, CheckpointException, RuntimeError)
 PART_BYTES, PARTS = 15_000_000, 64  # files of 15 MB or one tensor; larger ones rather than more than 64 a process
 
 
 class Checkpoints:
-    """`folder/step-N` is the checkpoint of step N; the `keep` newest are kept. Every process calls every method."""
+    """The checkpoints `folder/step-N` of steps N, of which the `keep` newest are kept.
+
+    Every process calls every method. `damaged` names those that the last `load` could not use, with the reasons.
+    """
 
     def __init__(self, folder: Path, *, keep: int = 2) -> None:
         self.folder, self.keep = folder, keep
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._writing: Future[None] | None = None
         self._group: dist.ProcessGroup | None = None
+        self.damaged: list[str] = []
 
     def save(self, step: int, state: Mapping[str, Any], *, wait: bool = False) -> None:
         """Copy the state now and write it in the background, after the one before is finished.
@@ -58,7 +64,7 @@ class Checkpoints:
             self.wait()
 
     def wait(self) -> None:
-        """Until what was begun is on disk. Raises DataError if it could not be written."""
+        """Wait until the last `save` is on disk. Raises DataError if it could not be written."""
         writing, self._writing = self._writing, None
         try:
             if writing is not None:
@@ -67,28 +73,43 @@ class Checkpoints:
             raise DataError(f"cannot write a checkpoint to {self.folder} ({_reason(error)}); free some space") from None
 
     def latest(self) -> int | None:
-        """The newest step of which no file is missing or cut, None before the first. Raises DataError if all are."""
+        """Return the newest step of which no file is missing or cut, None before the first.
+
+        Raises:
+            DataError: There are checkpoints, and all of them are damaged.
+        """
         steps = self._steps()
         whole = next((step for step in steps if _is_whole(self._path(step))), None)
         if steps and whole is None:
             raise self._all_broken(["a file is missing or cut"])
         return whole
 
-    def load(self, state: Mapping[str, Any]) -> dict[str, Any]:
-        """The newest checkpoint that can be read and fits, nested as it was saved.
+    def load(self, state_for: Callable[[dict[str, Any]], Mapping[str, Any]]) -> dict[str, Any]:
+        """Read the newest checkpoint that can be read and fits.
 
-        Tensors of `state` are written in place, each process reading its part of the sharded ones; what else the
-        checkpoint holds comes in new tensors on the CPU. "own" is what this process gave if there are as many as then,
-        otherwise what the first one gave. Raises DataError if there is none.
+        Args:
+            state_for: Gets the plain values of a checkpoint, nested as they were saved with None in the place of each
+                tensor, and returns the state whose tensors the checkpoint is read into; it is called for each
+                checkpoint that is tried.
+
+        Returns:
+            The state as it was saved. Tensors without a place come new, on the CPU. "own" is what this process saved
+            if there are as many processes as then, otherwise what the first one saved.
+
+        Raises:
+            DataError: No checkpoint can be read.
         """
         self.wait()
-        reasons = []
+        self.damaged = []
         for step in self._steps():
+            path = self._path(step)
             try:
-                return self._read(self._path(step), state)
-            except (OSError, ValueError, SafetensorError, CheckpointException) as error:
-                reasons.append(f"step {step}: {_reason(error)}")
-        raise self._all_broken(reasons or ["there is none"])
+                self._check(path)
+                plain = _unpack(self._read_tensors(path, [PLAIN])[PLAIN])
+                return self._read(path, plain, state_for(plain))
+            except _UNREADABLE as error:
+                self.damaged.append(f"step {step}: {_reason(error)}")
+        raise self._all_broken(self.damaged or ["there is none"])
 
     def _all_broken(self, reasons: list[str]) -> DataError:
         return DataError(
@@ -112,9 +133,15 @@ class Checkpoints:
             for old in self._steps()[self.keep :]:
                 _remove(self._path(old))
 
-    def _read(self, path: Path, state: Mapping[str, Any]) -> dict[str, Any]:
-        if not _is_whole(path):
-            raise ValueError("a file is missing or cut")
+    def _check(self, path: Path) -> None:
+        """Raise ValueError unless every file is as it was written; each process reads some of them."""
+        sums = _sums(path)
+        own = sorted(sums)[rank() :: world()]
+        bad = [name for name in own if not _is_intact(path / name, *sums[name])]
+        if bad := [name for part in gather_objects(bad) for name in part]:
+            raise ValueError(f"{bad[0]} is missing, cut or damaged")
+
+    def _read(self, path: Path, plain: Any, state: Mapping[str, Any]) -> dict[str, Any]:
         saved = HuggingFaceStorageReader(str(path)).read_metadata().state_dict_metadata
         given: dict[str, Tensor] = {}
         _split({k: v for k, v in state.items() if k != OWN}, "", given)
@@ -123,18 +150,24 @@ class Checkpoints:
             raise ValueError(f"it lacks {absent[0]}")
         then = sum(name.startswith(f"{OWN}/") for name in saved)
         own = f"{OWN}/{rank() if then == world() else 0}"
-        wanted = {
-            name: given[name] if name in given else torch.empty(held.size, dtype=held.properties.dtype)
-            for name, held in saved.items()
-            if name == own or not name.startswith(f"{OWN}/")
-        }
-        group, reader = self._processes(), HuggingFaceStorageReader(str(path))
+        names = [name for name in saved if name == own or not name.startswith(f"{OWN}/")]
+        tensors = self._read_tensors(path, names, given)
+        loaded = _join(plain, "", tensors)
+        return loaded | {OWN: _unpack(tensors[own])} if own in tensors else loaded
+
+    def _read_tensors(
+        self, path: Path, names: Iterable[str], given: Mapping[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        """Read the named tensors, into those that are given."""
+        reader, given = HuggingFaceStorageReader(str(path)), given or {}
+        saved = reader.read_metadata().state_dict_metadata
+        wanted = {name: given[name] if name in given else _empty(saved[name]) for name in names}
+        group = self._processes()
         dcp.load(wanted, storage_reader=reader, process_group=group, no_dist=group is None)
-        loaded = _join(_unpack(wanted[PLAIN]), "", wanted)
-        return loaded | {OWN: _unpack(wanted[own])} if own in wanted else loaded
+        return wanted
 
     def _processes(self) -> dist.ProcessGroup | None:
-        """A group apart from the one that trains, for the messages that pass while a checkpoint is written."""
+        """Return a group apart from the one that trains, for the messages of writing a checkpoint."""
         if world() > 1 and self._group is None:
             self._group = dist.new_group(backend="gloo")
         if self._group is None:
@@ -145,12 +178,15 @@ class Checkpoints:
         return self.folder / f"step-{step}"
 
     def _steps(self) -> list[int]:
-        """Newest first."""
-        return sorted((int(path.name.removeprefix("step-")) for path in self.folder.glob("step-*")), reverse=True)
+        """Return the steps of all checkpoints, newest first."""
+        return sorted(
+            (int(n) for path in self.folder.glob("step-*") if (n := path.name.removeprefix("step-")).isdecimal()),
+            reverse=True,
+        )
 
 
 def _flat(state: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Every tensor by its path, and what is no tensor as tensors of bytes."""
+    """Return every tensor by its path, and all else as tensors of bytes."""
     tensors: dict[str, Tensor] = {}
     plain = _split({k: v for k, v in state.items() if k != OWN}, "", tensors)
     if rank() == 0:
@@ -161,7 +197,7 @@ def _flat(state: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def _split(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
-    """`value` with its tensors moved to `tensors` and None left in their places."""
+    """Move the tensors of `value` to `tensors` and return it with None in their places."""
     if isinstance(value, Tensor):
         tensors[path] = value
         return None
@@ -173,7 +209,7 @@ def _split(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
 
 
 def _join(value: Any, path: str, tensors: Mapping[str, Tensor]) -> Any:
-    """What `_split` was given."""
+    """Return what `_split` was given."""
     if path in tensors:
         return tensors[path]
     if isinstance(value, dict):
@@ -184,7 +220,7 @@ def _join(value: Any, path: str, tensors: Mapping[str, Tensor]) -> Any:
 
 
 def _pack(value: Any) -> Tensor:
-    """Bytes [n] that are read without running code; they are read once here, so that nothing unreadable is written."""
+    """Return bytes [n] that are read without running code; read once here, so that nothing unreadable is written."""
     file = io.BytesIO()
     torch.save(value, file)
     packed = torch.frombuffer(bytearray(file.getvalue()), dtype=torch.uint8)
@@ -196,8 +232,13 @@ def _unpack(packed: Tensor) -> Any:
     return torch.load(io.BytesIO(packed.numpy().tobytes()), weights_only=True)
 
 
+def _empty(held: Any) -> Tensor:
+    """Return a new tensor for one of a checkpoint's metadata."""
+    return torch.empty(held.size, dtype=held.properties.dtype)
+
+
 def _parts(tensors: Mapping[str, Tensor]) -> dict[str, int]:
-    """The number, from 1, of the file that each tensor goes to."""
+    """Return the number, from 1, of the file that each tensor goes to."""
     sizes = {k: (v.to_local() if isinstance(v, DTensor) else v).nbytes for k, v in tensors.items()}
     limit, part, filled = max(PART_BYTES, sum(sizes.values()) // PARTS), 1, 0
     where = {}
@@ -211,7 +252,8 @@ def _parts(tensors: Mapping[str, Tensor]) -> dict[str, int]:
 def _publish(draft: Path, path: Path) -> None:
     """Bring the files of `draft` to disk, list them and rename it to `path`."""
     files = sorted(draft.iterdir())
-    (draft / FILES).write_text(json.dumps({file.name: file.stat().st_size for file in files}, indent=1) + "\n")
+    sums = {file.name: [file.stat().st_size, _checksum(file)] for file in files}
+    (draft / FILES).write_text(json.dumps(sums, indent=1) + "\n")
     for place in (*files, draft / FILES, draft):
         _sync(place)
     if path.exists():
@@ -236,19 +278,43 @@ def _remove(path: Path) -> None:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what a process that was killed had begun to write or to remove."""
+    """Remove leftovers of a process that was killed while it wrote or removed a checkpoint."""
     for leftover in folder.glob(".step-*"):
         shutil.rmtree(leftover)
 
 
 def _is_whole(path: Path) -> bool:
+    """Return whether every file is there in its full length."""
     try:
-        sizes = json.loads((path / FILES).read_text())
-        return all((path / name).stat().st_size == size for name, size in sizes.items())
+        return all((path / name).stat().st_size == size for name, (size, _) in _sums(path).items())
     except (OSError, ValueError):
         return False
 
 
+def _sums(path: Path) -> dict[str, tuple[int, int]]:
+    """Return size and checksum of each file. Raises OSError or ValueError."""
+    try:
+        held = json.loads((path / FILES).read_text())
+        return {str(name): (int(size), int(checksum)) for name, (size, checksum) in held.items()}
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f"{FILES} is damaged ({error})") from None
+
+
+def _is_intact(path: Path, size: int, checksum: int) -> bool:
+    try:
+        return path.stat().st_size == size and _checksum(path) == checksum
+    except OSError:
+        return False
+
+
+def _checksum(path: Path) -> int:
+    value = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            value = zlib.crc32(block, value)
+    return value
+
+
 def _reason(error: BaseException) -> str:
-    """The last line of what went wrong; DCP gives whole tracebacks."""
+    """Return the last line of an error; torch.distributed.checkpoint gives whole tracebacks."""
     return (str(error).strip().splitlines() or [type(error).__name__])[-1]

@@ -1,7 +1,7 @@
-"""What the training loop asks of whatever is trained: a network, stages, batches with a state, the loss of a batch.
+"""The interface between the training loop and a task: a network, stages, batches with a state, the loss of a batch.
 
-`train/trainer.py` knows nothing else: lavida-mini's packed curriculum (`mini/train/run.py`) and the fine-tuning of any
-family on any data (`train/finetune.py`) are two tasks.
+`train/trainer.py` knows nothing else. The fine-tuning of any family on any data (`train/finetune.py`) is a task, and so
+is lavida-mini's packed curriculum (`mini/train/task.py`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ BUCKETS = 10  # of masking probability, for the loss by timestep
 
 
 def official_cosine(step: int, plan: Plan) -> float:
-    """Linear warm-up, then half a cosine down to the floor: `cosine_with_min_lr` of the published scripts."""
+    """Warm up linearly, then follow half a cosine down to the floor: `cosine_with_min_lr` of the published scripts."""
     if step < plan.warmup:
         return step / plan.warmup
     turn = math.pi * min(1.0, (step - plan.warmup) / max(1, plan.steps - plan.warmup))
@@ -27,7 +27,7 @@ def official_cosine(step: int, plan: Plan) -> float:
 
 
 def cut_cosine(step: int, plan: Plan) -> float:
-    """A cosine over the whole stage, cut off at the floor, times a linear warm-up: lavida-mini's."""
+    """Follow a cosine over the whole stage, cut off at the floor, times a linear warm-up, as lavida-mini does."""
     ramp = min(1.0, (step + 1) / max(1, plan.warmup))
     return ramp * max(plan.floor, 0.5 * (1 + math.cos(math.pi * min(1.0, step / plan.steps))))
 
@@ -61,7 +61,7 @@ class Plan:
             raise ConfigError(f"stage {self.name}: floor must lie between 0 and 1, got {self.floor}")
 
     def share(self, step: int) -> float:
-        """What the rates are multiplied by at a step, counted from 0."""
+        """Return the factor of the rates at a step, counted from 0."""
         return SCHEDULES[self.schedule](step, self)
 
 
@@ -77,7 +77,7 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Micro:
-    """A micro-batch on its device. `data` is the task's own; `weight` is what its mean loss counts for in the update.
+    """A micro-batch on its device. `data` is the task's own; `weight` is the weight of its mean loss in the update.
 
     The sum of losses weighted so, over micro-batches and processes, does not depend on how a batch was divided.
     """
@@ -90,7 +90,7 @@ class Micro:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """The loss of a micro-batch (a mean, to be differentiated) and what else is logged of it.
+    """The loss of a micro-batch (a mean, to be differentiated) and the figures that are logged of it.
 
     `figures` have the same names in every process.
     """
@@ -101,27 +101,36 @@ class Outcome:
 
 
 class Task(Protocol):
-    """One training run. Whatever is random comes from its seed, its state or PyTorch's global generator."""
+    """One training run. All randomness comes from its seed, its state or PyTorch's global generator."""
 
-    module: nn.Module  # all that is trained and saved; losses go through its `forward`
-    plans: Sequence[Plan]
+    @property
+    def module(self) -> nn.Module:
+        """All that is trained and saved; losses go through its `forward`."""
+        ...
+
+    @property
+    def plans(self) -> Sequence[Plan]:
+        """The stages."""
+        ...
 
     def begin(self, stage: int, *, fresh: bool) -> list[Group]:
-        """Freeze and thaw for a stage; `fresh` unless it is resumed in its middle."""
+        """Freeze and thaw parameters for a stage; `fresh` unless it is resumed in its middle."""
 
     def batch(self, step: int) -> Micro:
-        """The next micro-batch of the stage's step, counted from 0; moves the state of the data on."""
+        """Return the next micro-batch of the stage's step, counted from 0, and move the state of the data on."""
 
     def loss(self, data: Any) -> Outcome:
-        """Forward pass of `Micro.data`."""
+        """Run the forward pass of `Micro.data`."""
 
     def evaluate(self) -> dict[str, Any]:
-        """Held-out figures and captions, as they go into the log; empty if nothing is held out."""
+        """Return held-out figures and captions, as they go into the log; empty if nothing is held out."""
 
     def skipped(self) -> list[tuple[str, str]]:
-        """(name, reason) of samples that were left out since the last call."""
+        """Return (name, reason) of the samples that were left out since the last call."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain values and tensors: what `load_state_dict` needs to draw the same batches again."""
+        """Return the plain values and tensors that `load_state_dict` needs to draw the same batches again."""
 
-    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state."""
+        ...

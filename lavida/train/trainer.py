@@ -5,44 +5,36 @@ It knows a `Task` (train/task.py) and nothing of models or data. One process or,
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.distributed.checkpoint.state_dict import (
-    StateDictOptions,
-    get_model_state_dict,
-    get_optimizer_state_dict,
-    set_model_state_dict,
-    set_optimizer_state_dict,
-)
+from torch.distributed.checkpoint.state_dict import get_model_state_dict, set_model_state_dict
 
 from lavida.errors import ConfigError, TrainingError
-from lavida.train import processes
-from lavida.train.display import Display
-from lavida.train.log import Log, Meter, Watcher
+from lavida.train.distributed import gather_objects, rank, sum_all, world
+from lavida.train.log import Display, Log, Meter, Watcher
 from lavida.train.optim import Optimizers
+from lavida.train.settings import Settings
 from lavida.train.speed import count_flops, matmul_peak
 from lavida.train.state import Checkpoints
 from lavida.train.task import BUCKETS, Micro, Outcome, Plan, Task
 
-PLANS = "plans.json"
 # A loss beyond this, over the mean of the last steps, is no noise: a uniform guess among 100,000 tokens costs 11.5.
 EXPLODED_FACTOR, EXPLODED_OVER, MEMORY = 3.0, 10.0, 0.98
-_AT = ("stage", "step", "samples", "usual", "flops")  # what a checkpoint holds of the loop itself
+_OWN = ("stage", "step", "samples", "usual", "flops")  # the state of the loop itself in a checkpoint
 
 
 @dataclass(frozen=True, kw_only=True)
 class Habits:
-    """How often the loop does what is not training."""
+    """How often the loop logs, evaluates and saves."""
 
     log: int = 10  # steps between two lines
-    evaluate: int = 0  # steps between two looks at what is held out; 0 = at the end of each stage only
+    evaluate: int = 0  # steps between two evaluations of the held-out samples; 0 = at the end of each stage only
     save: float = 120.0  # seconds between two checkpoints; 0 = after each step
 
     def __post_init__(self) -> None:
@@ -51,7 +43,20 @@ class Habits:
 
 
 class Trainer:
-    """A task in training with all that a resumed run needs to go on as if it had never stopped."""
+    """A task in training, with all the state that a resumed run needs to go on as if it had never stopped.
+
+    Args:
+        task: What is trained.
+        out: The folder of the run.
+        habits: How often to log, evaluate and save.
+        device: The device of the task.
+        dtype: The type of most products, for the share of the machine's peak.
+        watchers: Receivers of the log's lines.
+        facts: Further fields of the log's first line, such as recipe and data.
+        fixed: Options by name that cannot change when the run is resumed.
+        changeable: Options by name that can; changes are logged.
+        say: Takes each line of the display where there is no terminal.
+    """
 
     def __init__(
         self,
@@ -63,35 +68,43 @@ class Trainer:
         dtype: torch.dtype = torch.bfloat16,
         watchers: Sequence[Watcher] = (),
         facts: Mapping[str, Any] | None = None,
+        fixed: Mapping[str, Any] | None = None,
+        changeable: Mapping[str, Any] | None = None,
         say: Callable[[str], None] = print,
     ) -> None:
-        """`facts`: what else the log's first line is to say of the run, such as its recipe and data."""
         out.mkdir(parents=True, exist_ok=True)
         self.task, self.out, self.device, self.dtype = task, out, torch.device(device), dtype
         self.habits = habits or Habits()
-        first = processes.rank() == 0
+        first = rank() == 0
         self.log, self.display = Log(out, watchers, silent=not first), Display(say, silent=not first)
         self.checkpoints, self.meter = Checkpoints(out / "state"), Meter()
+        self.settings = Settings(plans=tuple(task.plans), fixed=dict(fixed or {}), changeable=dict(changeable or {}))
         self.stage, self.step, self.samples = 0, 0, 0.0
-        self._told = dict(facts or {})
-        self.usual: float | None = None  # what the loss has been lately
+        self._further_facts = dict(facts or {})
+        self.usual: float | None = None  # running mean of the loss
         self._optimizers: Optimizers | None = None
         self._peak = 0.0
         self.flops: float | None = None  # of a sample of the present stage
 
     @property
     def total(self) -> int:
-        """Steps done since the run began, over all stages."""
+        """The steps done since the run began, over all stages."""
         return sum(plan.steps for plan in self.task.plans[: self.stage]) + self.step
+
+    @property
+    def finished(self) -> bool:
+        """Whether all stages are done."""
+        return self.stage == len(self.task.plans)
 
     def run(self, *, minutes: float = math.inf) -> bool:
         """Train until the last stage ends (True) or the minutes are over (False); a checkpoint is left in any case.
 
-        Raises TrainingError, with the last good checkpoint on disk, once a loss is no number or explodes.
+        Raises:
+            TrainingError: A loss is no number or explodes; the last good checkpoint is on disk.
         """
         end = time.monotonic() + 60 * minutes
-        self._check_plans()
         if self.checkpoints.latest() is None:
+            self._write_settings()
             self.save()
         self.log.write("start", self.total, **self._facts())
         done = True
@@ -115,7 +128,7 @@ class Trainer:
             rates = self._update(plan, self._optimizers)
             self.step += 1
             if self.total % self.habits.log == 0 or self.step == plan.steps:
-                self._tell(plan, rates, (self.samples - seen) / (time.monotonic() - began))
+                self._log_step(plan, rates, (self.samples - seen) / (time.monotonic() - began))
                 began, seen = time.monotonic(), self.samples
             if self.step == plan.steps or (self.habits.evaluate and self.step % self.habits.evaluate == 0):
                 self._evaluate()
@@ -127,13 +140,16 @@ class Trainer:
                 saved = time.monotonic()
             if late and self.step < plan.steps:
                 return False
-        self.stage, self.step, self._optimizers = self.stage + 1, 0, None
-        self.save()
+        self.stage, self.step = self.stage + 1, 0
+        if not self.finished:
+            self._optimizers = None
+        self.save()  # with the momenta if the run is finished, so that it can be lengthened
+        self._optimizers = None
         return True
 
     def _update(self, plan: Plan, optimizers: Optimizers) -> dict[str, float]:
-        """One step of the optimizer; the rates it was made with."""
-        # 1. what is learned from, and what each part of it counts for
+        """Make one step of the optimizer and return its rates."""
+        # 1. the micro-batches, and the weight of each
         micros = [self.task.batch(self.step) for _ in range(plan.accumulate)]
         weight, samples = self._sum(sum(m.weight for m in micros), sum(m.samples for m in micros))
         if self.flops is None:
@@ -144,7 +160,8 @@ class Trainer:
         for micro in micros:
             outcome = self.task.loss(micro.data)
             share = micro.weight / weight if weight else 0.0
-            (outcome.loss * (share * processes.world())).backward()
+            if outcome.loss.requires_grad:  # nothing that learns may take part: a projector where no picture is shown
+                (outcome.loss * (share * world())).backward()
             outcomes.append((share, outcome))
         figures, buckets = self._gather(outcomes)
         # 3. nothing is learned from a broken loss
@@ -159,11 +176,17 @@ class Trainer:
 
     def _measure(self, micro: Micro, optimizers: Optimizers) -> None:
         """Count the operations of a sample, once in each stage."""
-        self.flops = count_flops(lambda: self.task.loss(micro.data).loss.backward()) / max(1, micro.samples)
+
+        def work() -> None:
+            loss = self.task.loss(micro.data).loss
+            if loss.requires_grad:
+                loss.backward()
+
+        self.flops = count_flops(work) / max(1, micro.samples)
         optimizers.clear()
 
     def _gather(self, outcomes: list[tuple[float, Outcome]]) -> tuple[dict[str, float], torch.Tensor]:
-        """Figures of the whole update, the loss first, and its buckets."""
+        """Return the figures of the whole update, the loss first, and its buckets."""
         figures: dict[str, float] = {"loss": 0.0}
         buckets = torch.zeros(2, BUCKETS, dtype=torch.float64)
         for share, outcome in outcomes:
@@ -182,21 +205,21 @@ class Trainer:
             self.usual = loss if usual is None else MEMORY * usual + (1 - MEMORY) * loss
             return
         self.checkpoints.wait()
-        names = [name for part in processes.gathered([n for m in micros for n in m.names]) for name in part]
-        told = f"the {broken[0]} is {figures[broken[0]]}" if broken else f"the loss rose from {usual:.2f} to {loss:.2f}"
+        names = [name for part in gather_objects([n for m in micros for n in m.names]) for name in part]
+        what = f"the {broken[0]} is {figures[broken[0]]}" if broken else f"the loss rose from {usual:.2f} to {loss:.2f}"
         self.log.write("stop", self.total, reason="broken", **figures, names=names)
-        shown = (
-            f"{', '.join(names[:8])}{f' and {len(names) - 8} more' if len(names) > 8 else ''}" if names else "no names"
-        )
+        shown = ", ".join(names[:8]) or "no names"
+        shown += f" and {len(names) - 8} more" if len(names) > 8 else ""
         raise TrainingError(
-            f"{told} at step {self.step} of stage {plan.name}, in the batch of {shown}; the checkpoint of step "
-            f"{self.checkpoints.latest()} in {self.out} is good: lower the rates or leave the samples out"
+            f"{what} at step {self.step} of stage {plan.name}, in the batch of {shown}; "
+            f"the checkpoint of step {self.checkpoints.latest()} in {self.out} is good: lower the rates or leave the "
+            "samples out"
         )
 
-    def _tell(self, plan: Plan, rates: dict[str, float], pace: float) -> None:
-        """A log line: the means since the last one."""
+    def _log_step(self, plan: Plan, rates: dict[str, float], pace: float) -> None:
+        """Write a line with the means since the last one."""
         self._peak = self._peak or matmul_peak(self.device, self.dtype)
-        share = pace * (self.flops or 0.0) / (self._peak * processes.world())
+        share = pace * (self.flops or 0.0) / (self._peak * world())
         means = self.meter.means()
         self.log.write(
             "step",
@@ -209,18 +232,18 @@ class Trainer:
             matmul_share=round(share, 4),
             buckets=self.meter.bucket_means(),
         )
-        self._tell_skipped()
+        self._log_skipped()
         self.display.step(self.step, means, pace, share)
         self.meter.clear()
 
-    def _tell_skipped(self) -> None:
-        for part in processes.gathered(self.task.skipped()):
+    def _log_skipped(self) -> None:
+        for part in gather_objects(self.task.skipped()):
             for name, reason in part:
                 self.log.write("skipped", self.total, name=name, reason=reason)
                 self.display.note(f"left out {name}: {reason}")
 
     def _evaluate(self) -> None:
-        """Held-out figures; what is drawn for them leaves the training's random numbers alone."""
+        """Log the held-out figures; the random numbers of the training are left alone."""
         self.task.module.eval()
         with torch.random.fork_rng(list(range(torch.cuda.device_count()))):
             figures = self.task.evaluate()
@@ -236,79 +259,84 @@ class Trainer:
     def resume(self) -> bool:
         """Go on from the newest checkpoint in the run's folder, if there is one.
 
-        Raises DataError if all are broken, ConfigError if the run was begun with other stages.
+        Raises:
+            DataError: All checkpoints are damaged.
+            ConfigError: An option differs from that of the run and cannot change.
         """
-        newest = self.checkpoints.latest()
-        if newest is None:
+        if self.checkpoints.latest() is None:
             return False
-        self._check_plans()
-        self.stage, self.step = self._place(newest)
-        if self.step:  # a stage at its very beginning has no optimizer yet
-            groups = self.task.begin(self.stage, fresh=False)
-            self._optimizers = Optimizers(groups, self.task.plans[self.stage])
-        self._take(self.checkpoints.load(self._state()))
+        before = Settings.read(self.out) or self.settings
+        self.settings.check(before, self.out)
+        self._take(self.checkpoints.load(lambda plain: self._state_for(plain, before)))
         self.log.cut(self.total)
+        for line in self.checkpoints.damaged:
+            self.display.note(f"a checkpoint is damaged and was not used: {line}")
+        for name, old, new in self.settings.changes(before):
+            self.log.write("changed", self.total, name=name, before=old, now=new)
+            self.display.note(f"{name} is now {new}; it was {old}")
+        self._write_settings()
         return True
 
-    def _place(self, total: int) -> tuple[int, int]:
-        for stage, plan in enumerate(self.task.plans):
-            if total < plan.steps:
-                return stage, total
-            total -= plan.steps
-        return len(self.task.plans), 0
+    def _state_for(self, plain: Mapping[str, Any], before: Settings) -> dict[str, Any]:
+        """Return a state into which the tensors of a checkpoint can be read, at its place in the run."""
+        self.stage, self.step = self._place(plain["trainer"], before)
+        self._optimizers = None
+        if not self.finished and (self.step or plain["optimizers"]):  # a stage at its beginning has no momenta yet
+            groups = self.task.begin(self.stage, fresh=False)
+            self._optimizers = Optimizers(groups, self.task.plans[self.stage])
+        return self._state()
+
+    def _place(self, then: Mapping[str, Any], before: Settings) -> tuple[int, int]:
+        """Return stage and step of a checkpoint; a finished run that is lengthened goes on in its last stage."""
+        stage, step = int(then["stage"]), int(then["step"])
+        if stage == len(before.plans):
+            stage, step = stage - 1, before.plans[-1].steps
+        self.settings.check_place(before, stage, step, self.out)
+        return (stage, step) if step < self.task.plans[stage].steps else (stage + 1, 0)
 
     def _state(self) -> dict[str, Any]:
         module, cuda = self.task.module, self.device.type == "cuda"
-        optimizers = self._optimizers.all if self._optimizers and self.step else []
+        kept = self._optimizers if self.step or self.finished else None
         return {
             "model": get_model_state_dict(module),
-            "optimizers": get_optimizer_state_dict(module, optimizers) if optimizers else {},
+            "optimizers": kept.state_dict(module) if kept is not None else {},
             "task": self.task.state_dict(),
             "meter": self.meter.state_dict(),
             "own": {"cpu": torch.get_rng_state()} | ({"cuda": torch.cuda.get_rng_state()} if cuda else {}),
-            "trainer": {name: getattr(self, name) for name in _AT},
+            "trainer": {name: getattr(self, name) for name in _OWN},
         }
 
     def _take(self, state: dict[str, Any]) -> None:
         module = self.task.module
         set_model_state_dict(module, state["model"])
-        if self._optimizers is not None:
-            some = StateDictOptions(strict=False)  # a parameter without a gradient so far has no state
-            set_optimizer_state_dict(module, self._optimizers.all, optim_state_dict=state["optimizers"], options=some)
+        if self._optimizers is not None and state["optimizers"]:
+            self._optimizers.load_state_dict(module, state["optimizers"])
         self.task.load_state_dict(state["task"])
         self.meter.load_state_dict(state["meter"])
         torch.set_rng_state(state["own"]["cpu"])
-        if "cuda" in state["own"]:
+        if "cuda" in state["own"] and self.device.type == "cuda":
             torch.cuda.set_rng_state(state["own"]["cuda"])
-        for name in _AT:
+        for name in _OWN[2:]:  # the place in the run is set already
             setattr(self, name, state["trainer"][name])
 
     def _sum(self, *values: float) -> list[float]:
-        return processes.total(values, self.device)
+        return sum_all(values, self.device)
 
     def _of_first(self, *flags: bool) -> list[float]:
-        """What the first process says, so that all do the same."""
-        return self._sum(*(float(flag and processes.rank() == 0) for flag in flags))
+        """Return the flags of the first process, so that all processes do the same."""
+        return self._sum(*(float(flag and rank() == 0) for flag in flags))
 
-    def _check_plans(self) -> None:
-        """The stages of a run do not change under it, but for how batches are divided; the first process looks."""
-        if processes.rank() != 0:
-            return
-        path = self.out / PLANS
-        now = json.loads(json.dumps([asdict(replace(plan, accumulate=1)) for plan in self.task.plans]))
-        if not path.exists():
-            path.write_text(json.dumps(now, indent=1) + "\n")
-        elif (then := json.loads(path.read_text())) != now:
-            changed = next((a["name"] for a, b in zip(then, now) if a != b), "their number")
-            raise ConfigError(f"{self.out} was begun with other stages ({changed}); give the same, or another folder")
+    def _write_settings(self) -> None:
+        if rank() == 0:
+            self.settings.write(self.out)
 
     def _facts(self) -> dict[str, Any]:
-        return self._told | {
+        return self._further_facts | {
             "stages": [plan.name for plan in self.task.plans],
             "steps": sum(plan.steps for plan in self.task.plans),
             "device": str(self.device),
             "dtype": str(self.dtype).removeprefix("torch."),
-            "processes": processes.world(),
+            "processes": world(),
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
         }

@@ -24,7 +24,7 @@ Row = dict[str, Any]
 
 
 def write_pack(folder: Path, name: str, items: Iterable[tuple[Row, bytes]]) -> int:
-    """Write `name.bin` and `name.jsonl`, adding index, offset and size to each row; the count comes back."""
+    """Write `name.bin` and `name.jsonl`, adding index, offset and size to each row; return the number of rows."""
     folder.mkdir(parents=True, exist_ok=True)
     rows, offset = [], 0
     with open(folder / f"{name}.bin.part", "wb") as out:
@@ -48,7 +48,7 @@ def _read_rows(path: Path) -> list[Row]:
 
 
 class Atlas:
-    """Reads pictures from an atlas folder as uint8 tensors; cut-outs and backgrounds stay decoded."""
+    """Read pictures of an atlas folder as uint8 tensors; decoded cut-outs and backgrounds are kept."""
 
     def __init__(self, folder: Path, rows: list[Row], backgrounds: list[Row], photos: list[Row]) -> None:
         self.folder, self.rows, self.backgrounds, self.photos = folder, rows, backgrounds, photos
@@ -58,6 +58,7 @@ class Atlas:
 
     @classmethod
     def load(cls, folder: str | Path) -> Atlas:
+        """Read the rows of a folder. Raises DataError if it was not built or is damaged."""
         folder = Path(folder)
         return cls(folder, *(_read_rows(folder / f"{n}.jsonl") for n in ("cutouts", "backgrounds", "photos")))
 
@@ -74,13 +75,13 @@ class Atlas:
         return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
 
     def image(self, i: int) -> Tensor:
-        """Cut-out i, uint8 [4, h, w], long side 128."""
+        """Return cut-out i, uint8 [4, h, w], long side 128."""
         if i not in self._images:
             self._images[i] = self._decode("cutouts", self.rows[i], "RGBA")
         return self._images[i]
 
     def background(self, i: int) -> Tensor:
-        """Background i, uint8 [3, 448, 448]; a negative i is the procedural one of seed -1-i."""
+        """Return background i, uint8 [3, 448, 448]; a negative i is the procedural one of seed -1-i."""
         if i < 0:
             return procedural(-1 - i)
         if i not in self._grounds:
@@ -88,5 +89,5 @@ class Atlas:
         return self._grounds[i]
 
     def photo(self, i: int) -> Tensor:
-        """Unlabelled photograph i, uint8 [3, h, w]; not kept."""
+        """Return unlabelled photograph i, uint8 [3, h, w]; it is not kept."""
         return self._decode("photos", self.photos[i], "RGB")

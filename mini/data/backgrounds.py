@@ -1,4 +1,4 @@
-"""What scenes stand on: crops of wallpapers and photographs without a known thing in them."""
+"""Backgrounds of scenes: crops of wallpapers and photographs that show nothing of the concept list."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _GCOMPRIS = {"clickgame": ("sea1", "sea2", "sea3", "sea4"), "categorization": ("
 
 
 def wallpapers(folder: Path) -> list[Path]:
-    """One file for each wallpaper of an unpacked package: of several sizes, the one nearest to 1920 wide."""
+    """List one file of each wallpaper of an unpacked package: of several sizes the one nearest to 1920 wide."""
     best: dict[str, tuple[int, Path]] = {}
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() not in (".jpg", ".jpeg", ".png", ".webp") or path.is_symlink():
@@ -45,7 +45,7 @@ def wallpapers(folder: Path) -> list[Path]:
 
 
 def wall_name(path: Path) -> str:
-    """A wallpaper's name: its file, or its folder where the files are named by size."""
+    """Return a wallpaper's name: its file, or its folder where files are named by size."""
     return path.parts[path.parts.index("contents") - 1] if "contents" in path.parts else path.name
 
 
@@ -61,6 +61,7 @@ def _crop(picture: Image.Image, rng: random.Random) -> Image.Image:
 
 
 def jpeg(picture: Image.Image, quality: int = 85) -> bytes:
+    """Encode a picture as an RGB JPEG."""
     out = io.BytesIO()
     picture.convert("RGB").save(out, "JPEG", quality=quality, optimize=True)
     return out.getvalue()
@@ -69,7 +70,7 @@ def jpeg(picture: Image.Image, quality: int = 85) -> bytes:
 def find_backgrounds(
     walls: dict[str, Path], opencv: Path, gcompris: Path, seed: int = 0
 ) -> Iterator[tuple[Row, bytes]]:
-    """About 300 crops with their source; `walls` maps a package to its unpacked folder."""
+    """Yield about 300 crops with their source; `walls` maps a package to its unpacked folder."""
     rng = random.Random(seed)
     for package, folder in walls.items():
         for path in filter(_usable, wallpapers(folder)):

@@ -1,4 +1,4 @@
-"""The data set of `lavida-mini` from nothing: packages, cut-outs, backgrounds, photographs, test photographs."""
+"""Build the data set of lavida-mini: packages, cut-outs, backgrounds, photographs, test photographs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mini.data.chinese_classes import with_chinese
 from mini.data.clips import SOURCES, find_clips
 from mini.data.corpus import read_glosses
 from mini.data.cutouts import assign_splits, drop_repeats, drop_wrong, make_cutouts, pack
-from mini.data.fetch import Say, fetch, folder_name
+from mini.data.fetch import Log, fetch, folder_name
 from mini.data.icons import ICON_SETS, emoji_codes, find_icons
 from mini.data.imagenet_classes import read_labels
 from mini.data.photos import find_photos
@@ -58,20 +58,20 @@ PACKAGES = (
 )
 
 
-def _build_cutouts(out: Path, cache: Path, say: Say) -> None:
+def _build_cutouts(out: Path, cache: Path, log: Log) -> None:
     icons = {name: cache / f"iconify-json-{name}" for name in ICON_SETS}
-    say("rendering the emoji, about a minute")
+    log("rendering the emoji, about a minute")
     found = list(find_icons(icons, emoji_codes(cache / "emojibase-data")))
     found += find_clips({style: cache / package for style, (package, _) in SOURCES.items()})
-    say(f"{len(found)} pictures; trimming and naming their colours")
+    log(f"{len(found)} pictures; trimming and naming their colours")
     cutouts = assign_splits(drop_repeats(make_cutouts(found)))
     drop_wrong(cutouts)
-    say(f"{len(cutouts)} cut-outs; packing")
+    log(f"{len(cutouts)} cut-outs; packing")
     write_pack(out, "cutouts", pack(cutouts))
 
 
 def _build_names_and_tower(out: Path, cache: Path) -> None:
-    """labels.json, glosses.txt and tower.safetensors: the classes of the light tower, WordNet's texts, its weights."""
+    """Write labels.json, glosses.txt and tower.safetensors: classes of the tower, WordNet's texts, the weights."""
     nouns = cache / "wordnet-base" / "usr" / "share" / "wordnet" / "data.noun"
     labels = read_labels(cache / "timm" / "timm" / "data" / "_info" / "imagenet_synsets.txt", nouns)
     save_labels(with_chinese(labels, cache / "clip-benchmark"), out)
@@ -85,14 +85,14 @@ def _build_names_and_tower(out: Path, cache: Path) -> None:
 
 
 def summary(atlas: Atlas) -> str:
-    """How many rows of each split and style."""
+    """Count the rows of each split and style."""
     splits, styles = (dict(Counter(row[key] for row in atlas.rows).most_common()) for key in ("split", "style"))
     counts = f"{len(atlas.rows)} cut-outs, {len(atlas.backgrounds)} backgrounds, {len(atlas.photos)} photographs"
     return f"{counts}\nsplits: {splits}\nstyles: {styles}"
 
 
-def build_mini(out: str | Path, cache: str | Path, say: Say = print) -> Atlas:
-    """Fetch what is missing and build what is missing, in order; run again after any interruption.
+def build_mini(out: str | Path, cache: str | Path, log: Log = print) -> Atlas:
+    """Fetch and build what is missing, in order; run again after any interruption.
 
     About 750 MB of packages end in `cache`, about 50 MB in `out`. Raises DataError.
     """
@@ -102,13 +102,13 @@ def build_mini(out: str | Path, cache: str | Path, say: Say = print) -> Atlas:
     done: dict[str, int] = json.loads(stamp.read_text()) if stamp.exists() else {}
     parts = [part for part in PARTS if done.get(part) != PARTS[part]]
     if parts:
-        folders = fetch(PACKAGES, cache, say)
+        folders = fetch(PACKAGES, cache, log)
         walls = {name: cache / name for name in _WALLS}
         opencv, gcompris, stamps = (cache / name for name in ("opencv-doc", "gcompris-qt-data", SOURCES["tuxpaint"][0]))
     for part in parts:
-        say(f"building the {part}")
+        log(f"building the {part}")
         if part == "cutouts":
-            _build_cutouts(out, cache, say)
+            _build_cutouts(out, cache, log)
         elif part == "backgrounds":
             write_pack(out, part, find_backgrounds(walls, opencv, gcompris))
         elif part == "photos":
@@ -120,10 +120,10 @@ def build_mini(out: str | Path, cache: str | Path, say: Say = print) -> Atlas:
         done[part] = PARTS[part]
         stamp.write_text(json.dumps(done))
     atlas = Atlas.load(out)
-    say(summary(atlas))
+    log(summary(atlas))
     return atlas
 
 
 def missing(cache: str | Path) -> list[str]:
-    """The packages that a build would still have to fetch."""
+    """List the packages that a build would still have to fetch."""
     return [name for name in PACKAGES if not (Path(cache) / folder_name(name)).exists()]

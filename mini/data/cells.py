@@ -1,4 +1,4 @@
-"""Which object each feature cell shows: the targets of the dense loss and the words of a symbolic scene."""
+"""The object that each feature cell shows: targets of the dense loss, and cells of a symbolic scene."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ IMAGE_TOKENS = GLOBAL * GLOBAL + TILES * (TILES + 1)
 
 
 def cell_objects(scene: Scene, side: int) -> list[int]:
-    """For each cell of a side x side grid, row by row, the index of the object that it shows, or -1.
+    """Return for each cell of a side x side grid, row by row, the index of the object that it shows, or -1.
 
     The topmost object over the cell's centre counts; an object that covers no centre takes the nearest cell.
     """
@@ -32,13 +32,13 @@ def cell_objects(scene: Scene, side: int) -> list[int]:
 
 
 def centre_cells(scene: Scene, side: int) -> list[bool]:
-    """Which cells of a side x side grid, row by row, hold the centre of an object."""
+    """Return for each cell of a side x side grid, row by row, whether it holds the centre of an object."""
     held = {min(side - 1, int(o.y * side)) * side + min(side - 1, int(o.x * side)) for o in scene.objects}
     return [i in held for i in range(side * side)]
 
 
 class CellWords:
-    """What each cell of a scene shows, in ids: global cells first, then the map of tiles."""
+    """Convert scenes to token ids of what each cell shows: global cells first, then the map of tiles."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
@@ -46,13 +46,13 @@ class CellWords:
         self.nothing = tokenizer.id_of(NOTHING)
 
     def id_of(self, word: str) -> int:
-        """The first token of a word."""
+        """Return the first token of a word."""
         if word not in self._ids:
             self._ids[word] = self._tokenizer.encode(word)[0]
         return self._ids[word]
 
     def __call__(self, scene: Scene) -> Tensor:
-        """[80, 3]: first token of the name (or "nothing"), of the colour (or -1), 1 where an object's centre is."""
+        """Return [80, 3]: first token of the name (or "nothing") and of the colour (or -1), 1 where a centre is."""
         words = [(self.id_of(o.name), self.id_of(o.colour) if o.colour else -1) for o in scene.objects]
         words.append((self.nothing, -1))
         cells = cell_objects(scene, GLOBAL) + cell_objects(scene, TILES)
@@ -60,10 +60,10 @@ class CellWords:
         return torch.tensor([(*words[i], c) for i, c in zip(cells, centres, strict=True)], dtype=torch.long)
 
 
-def ways_to_centres(scene: Scene) -> Tensor:
-    """[80, 2]: how far right and down of each cell the centre of the object that it shows lies, in cells; 0 if none.
+def centre_offsets(scene: Scene) -> Tensor:
+    """Return [80, 2]: how far right and down of each cell the centre of its object lies, in cells; 0 without object.
 
-    Cells in the order of `CellWords`.
+    Cells are ordered as by `CellWords`.
     """
     ways = []
     for side in (GLOBAL, TILES):

@@ -46,38 +46,38 @@ _YES_NO = {"presence": ("有", "没有"), "side_yes_no": ("是", "不是")}
 
 
 def group(name: str, count: int) -> str:
-    """'一只猫', '两只猫'."""
+    """Return '一只猫' or '两只猫'."""
     noun, measure = NAMES[name]
     return f"{NUMBERS[count]}{measure}{noun}"
 
 
 def join(parts: list[str]) -> str:
-    """'甲、乙和丙'."""
+    """Join parts as '甲、乙和丙'."""
     return parts[0] if len(parts) == 1 else f"{COMMA.join(parts[:-1])}{AND}{parts[-1]}"
 
 
 def one(name: str) -> str:
-    """An answer that names a concept: the bare word, which is one token."""
+    """Return an answer that names a concept: the bare word, which is one token."""
     return NAMES[name][0]
 
 
 def forms(name: str) -> tuple[str, ...]:
-    """How a prompt may speak of a concept."""
+    """Return the words by which a prompt may name a concept."""
     return (NAMES[name][0],)
 
 
 def kind_name(kind: str) -> str:
-    """A kind of `concepts.py` or of the tower's classes."""
+    """Return the name of a kind of `concepts.py` or of the tower's classes."""
     return KINDS.get(kind) or NAMES[kind][0]
 
 
 def caption(scene: Scene) -> str:
-    """'两只猫和一只猫头鹰。'"""
+    """Return '两只猫和一只猫头鹰。'."""
     return join([group(n, c) for n, c in scene.counts.items()]) + STOP
 
 
 def detailed(scene: Scene) -> str:
-    """One phrase an object, left to right, with its place and its colour where it has one."""
+    """Return one phrase for each object, left to right, with its place and, if known, its colour."""
     return "，".join(_coloured(o) for o in sorted(scene.objects, key=lambda o: o.x)) + STOP
 
 
@@ -88,14 +88,14 @@ def _coloured(o: Placed) -> str:
 
 
 def references(scene: Scene) -> list[str]:
-    """At least five right captions in other words, for CIDEr."""
-    what = caption(scene).rstrip(STOP)
+    """Return at least five right captions in other words, for CIDEr."""
+    groups = caption(scene).rstrip(STOP)
     back = join([group(n, c) for n, c in reversed(scene.counts.items())])
-    return [what, back, f"有{what}", f"一张有{what}的图片", f"图里有{back}", f"图片里是{what}"]
+    return [groups, back, f"有{groups}", f"一张有{groups}的图片", f"图里有{back}", f"图片里是{groups}"]
 
 
 def prompt(fact: Fact) -> str:
-    """The question."""
+    """Return the question about a fact."""
     return _PROMPTS[fact.kind][fact.variant].format(
         *(NAMES[name][0] for name in fact.names),
         where=_PLACES[fact.where] if fact.kind == "name_at" else _SIDES.get(fact.where),
@@ -104,7 +104,7 @@ def prompt(fact: Fact) -> str:
 
 
 def answer(fact: Fact) -> str:
-    """Its only right answer."""
+    """Return the only right answer to the question about a fact."""
     match fact.kind:
         case "caption":
             return caption(fact.scene)
@@ -133,32 +133,32 @@ def answer(fact: Fact) -> str:
 
 
 def is_there(word: str) -> str:
-    """Asks for what need not be a concept."""
+    """Return the question whether something is there that need not be a concept."""
     return f"有{word}吗？"
 
 
 def yes_no(true: bool) -> str:
-    """The answer to it."""
+    """Return the answer to such a question."""
     return _YES_NO["presence"][not true]
 
 
 def one_of(word: str) -> str:
-    """What need not be a concept, as an answer names it."""
+    """Return the answer that names something that need not be a concept."""
     return word
 
 
 def photo_caption(name: str, kind: str) -> str:
-    """What a photograph shows and, if that says something, its kind."""
+    """Return the caption of a photograph, with its kind if there is one."""
     rest = f"，一种{kind}" if kind else ""
     return f"照片里是{name}{rest}。"
 
 
 def vocabulary() -> list[str]:
-    """The pieces of all that is said above; each is to be one token."""
+    """List the pieces of all texts above; each becomes one token."""
     pieces = {piece for both in NAMES.values() for piece in both}
     pieces |= {*NUMBERS, *KINDS.values(), *COLOURS.values(), *_PLACES.values()}
     pieces |= {piece for side in _SIDES.values() for piece in re.split("(还是)", side)}
     pieces |= {word for pair in _YES_NO.values() for word in pair} | set("、，。？和的")
-    said = [*(p for forms in _PROMPTS.values() for p in forms), is_there("{}"), photo_caption("{}", "{}")]
-    pieces |= {piece for text in said for piece in re.split(r"\{\w*\}|[，。？]", text)}
+    texts = [*(p for forms in _PROMPTS.values() for p in forms), is_there("{}"), photo_caption("{}", "{}")]
+    pieces |= {piece for text in texts for piece in re.split(r"\{\w*\}|[，。？]", text)}
     return sorted(pieces - {""})

@@ -1,6 +1,6 @@
 """Chinese names of the tower's 1,000 ImageNet classes, from the list in PyPI's `clip-benchmark` (MIT).
 
-That list was translated for Chinese-CLIP (arXiv 2211.01335). The classes below were put right by hand: names of
+That list was translated for Chinese-CLIP (arXiv 2211.01335). The classes below were corrected by hand: names of
 another thing ("学士" for a mortarboard), one name for two neighbouring classes, or no usual word.
 """
 
@@ -44,7 +44,7 @@ _RIGHT = {
 
 
 def with_chinese(labels: list[Label], package: Path) -> list[Label]:
-    """The classes with a Chinese name and Chinese kinds each; `package` is the unpacked wheel."""
+    """Return the classes with a Chinese name and kinds each; `package` is the unpacked wheel. Raises DataError."""
     path = package / FILE
     try:
         names = json.loads(path.read_text(encoding="utf-8"))["imagenet1k"]
@@ -58,7 +58,7 @@ def with_chinese(labels: list[Label], package: Path) -> list[Label]:
 
 
 def plain(name: str) -> str:
-    """The first of several names, without what stands in brackets."""
+    """Return the first of several names, without parentheses."""
     bare = re.sub(r"[（(].*?[）)]", "", name)
     return re.split(r"[；;，,]", bare)[0].strip()
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from PIL import Image
 
 from lavida.errors import DataError
-from mini.data.icons import Found, rasterise
+from mini.data.icons import FoundPicture, rasterise
 
 STAMPS = "usr/share/tuxpaint/stamps"
 CLIPART = "usr/share/openclipart/png"
@@ -30,7 +30,7 @@ SOURCES = {
 
 
 def read_rcc(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Every (name, bytes) in a compiled Qt resource file."""
+    """Yield every (name, bytes) of a compiled Qt resource file. Raises DataError."""
     data = path.read_bytes()
     if data[:4] != b"qres":
         raise DataError(f"{path} is not a Qt resource file: fetch the package again")
@@ -61,7 +61,7 @@ def read_rcc(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def open_picture(data: bytes, svg: bool, size: int = 256) -> Image.Image:
-    """Bytes of an SVG or a bitmap as RGBA; bitmaps keep their size up to 1024."""
+    """Decode an SVG or a bitmap as RGBA; bitmaps keep their size up to 1024."""
     if svg:
         return rasterise(data.decode("utf-8", "replace"), size)
     with Image.open(io.BytesIO(data)) as picture:
@@ -75,14 +75,14 @@ def _caption(stamp: Path) -> str:
 
 
 def listed() -> list[tuple[str, str, str]]:
-    """The rows (style, concept, file) of clipart.tsv."""
-    text = files("lavida.data").joinpath("clipart.tsv").read_text(encoding="utf-8")
+    """Return the rows (style, concept, file) of clipart.tsv."""
+    text = files("mini.data").joinpath("clipart.tsv").read_text(encoding="utf-8")
     rows = [line.split("\t") for line in text.splitlines()]
     return [(style, concept, path) for style, concept, path in rows]
 
 
-def find_clips(folders: dict[str, Path]) -> Iterator[Found]:
-    """Every listed picture; `folders` maps a style to its unpacked Debian package."""
+def find_clips(folders: dict[str, Path]) -> Iterator[FoundPicture]:
+    """Yield every listed picture; `folders` maps a style to its unpacked Debian package."""
     resources: dict[str, dict[str, bytes]] = {}
     for style, concept, listed_path in listed():
         path, _, half = listed_path.partition("#")
@@ -100,4 +100,6 @@ def find_clips(folders: dict[str, Path]) -> Iterator[Found]:
         picture = open_picture(data, path.endswith(".svg"))
         if half:
             picture = picture.crop((0, 0, picture.width // 2, picture.height))
-        yield Found(concept=concept, style=style, package=package, licence=licence, caption=caption, picture=picture)
+        yield FoundPicture(
+            concept=concept, style=style, package=package, licence=licence, caption=caption, picture=picture
+        )

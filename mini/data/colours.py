@@ -1,4 +1,4 @@
-"""Which colour name a cut-out deserves, by a vote of its pixels; hue rotation as one 3x3 matrix."""
+"""The colour name of a cut-out, by a vote of its pixels; hue rotation as one 3x3 matrix."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _NEUTRAL = ("black", "white", "gray")
 
 
 def hue_matrix(degrees: float) -> Tensor:
-    """The matrix [3, 3] that turns the hue of RGB columns by some degrees."""
+    """Return the matrix [3, 3] that turns the hue of RGB columns by some degrees."""
     a = math.radians(degrees)
     turn = torch.tensor([[1, 0, 0], [0, math.cos(a), -math.sin(a)], [0, math.sin(a), math.cos(a)]])
     return torch.linalg.inv(_YIQ) @ turn @ _YIQ
 
 
 def pixel_votes(rgb: Tensor) -> Tensor:
-    """The index into COLOURS of each pixel; rgb [N, 3] in 0..1 -> [N]."""
+    """Return the index into COLOURS of each pixel; rgb [N, 3] in 0..1 -> [N]."""
     high, low = rgb.amax(1), rgb.amin(1)
     span = (high - low).clamp_min(1e-6)
     r, g, b = rgb.unbind(1)
@@ -48,7 +48,7 @@ def pixel_votes(rgb: Tensor) -> Tensor:
 
 
 def colour_of(rgba: Tensor) -> str | None:
-    """The colour name of a cut-out [4, h, w] uint8, or None if no name holds enough of its area.
+    """Return the colour name of a cut-out [4, h, w] uint8, or None if no name holds enough of its area.
 
     Dark pixels count as outline and do not vote against a colour; black, white and gray need 0.7 of everything.
     """
@@ -70,7 +70,7 @@ def colour_of(rgba: Tensor) -> str | None:
 
 
 def turn_hue(rgba: Tensor, degrees: float) -> Tensor:
-    """A cut-out [4, h, w] uint8 with its hue turned, uint8."""
+    """Return a cut-out [4, h, w] uint8 with its hue turned."""
     if not degrees:
         return rgba
     rgb = torch.einsum("ij,jhw->ihw", hue_matrix(degrees).to(rgba.device), rgba[:3].float())

@@ -74,6 +74,7 @@ class Concept:
 
     @property
     def article(self) -> str:
+        """Return "a" or "an"."""
         return "an" if self.name[0] in "aeiou" and not self.name.startswith("uni") else "a"
 
 

@@ -1,6 +1,6 @@
-"""What the tokenizer learns from: English questions and answers, names, class names and WordNet's definitions.
+"""The corpus of the tokenizer: English questions and answers, names, class names and WordNet's definitions.
 
-Chinese is not learned but given: each piece of its closed forms and each class name is a token of its own.
+Chinese is not learned but given: each piece of its closed forms and each class name is a token.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from mini.data import chinese
 from mini.data.concepts import CONCEPTS
 from mini.data.facts import DRAW
 from mini.data.questions import ask
-from mini.data.worlds import World
+from mini.data.worlds import SceneSampler
 
 VOCABULARY = 11_968
 
 
 def read_glosses(nouns: Path) -> list[str]:
-    """The definitions in WordNet's `data.noun`."""
+    """Return the definitions in WordNet's `data.noun`."""
     lines = nouns.read_text(encoding="utf-8").splitlines()
     return [line.split(" | ")[1].strip() for line in lines if " | " in line and not line.startswith("  ")]
 
 
 def corpus(labels: Sequence[Label], glosses: Sequence[str], *, scenes: int = 12_000, seed: int = 7) -> Iterator[str]:
-    """Lines of English; every name occurs often enough, with and without a space before it, to become one token."""
-    rng, world = random.Random(seed), World.symbolic()
+    """Yield lines of English; every name occurs often enough, with and without a space before it, to be one token."""
+    rng, sampler = random.Random(seed), SceneSampler.symbolic()
     for _ in range(scenes):
-        scene = world.scene(rng)
+        scene = sampler.scene(rng)
         for kind in DRAW:
             question = ask(scene, kind, rng)
             if question is not None:
@@ -49,6 +49,6 @@ def corpus(labels: Sequence[Label], glosses: Sequence[str], *, scenes: int = 12_
 
 
 def chinese_words(labels: Sequence[Label]) -> list[str]:
-    """The Chinese words that are to be one token each: of the questions and answers, and the names of classes."""
+    """Return the Chinese words that become one token each: of questions and answers, and the names of classes."""
     named = {label.others["zh"].name for label in labels if "zh" in label.others}
     return sorted({*chinese.vocabulary(), *named})

@@ -1,4 +1,4 @@
-"""From found pictures to cut-outs: trimmed, sized, coloured, without near-duplicates, each in one split."""
+"""Cut-outs from found pictures: trimmed, sized, coloured, without near-duplicates, each in one split."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from PIL import Image
 from mini.data.atlas import Row
 from mini.data.colours import colour_of
 from mini.data.concepts import UNSEEN
-from mini.data.icons import Found
+from mini.data.icons import FoundPicture
 
 SIDE = 128
 HELD_OUT_STYLE = "twemoji"
@@ -42,7 +42,7 @@ _GROUPS = {"fluent-emoji-flat": "fluent-emoji", "noto-v1": "noto", "emojione-v1"
 
 @dataclass(kw_only=True)
 class Cutout:
-    """One trimmed picture with its row."""
+    """Hold one trimmed picture with its row."""
 
     row: Row
     picture: Image.Image
@@ -50,7 +50,7 @@ class Cutout:
 
 
 def trim(picture: Image.Image, side: int = SIDE) -> Image.Image | None:
-    """The picture cut to its alpha's bounding box, long side `side`; None if empty, tiny or a full rectangle."""
+    """Cut a picture to its alpha's bounding box, long side `side`; return None if empty, tiny or a full rectangle."""
     alpha = picture.getchannel("A")
     box = alpha.point(lambda a: 255 if a > 24 else 0).getbbox()
     if box is None or min(box[2] - box[0], box[3] - box[1]) < 6 or max(box[2] - box[0], box[3] - box[1]) < 28:
@@ -66,7 +66,7 @@ def trim(picture: Image.Image, side: int = SIDE) -> Image.Image | None:
 
 
 def thumbnail(picture: Image.Image) -> np.ndarray:
-    """The picture on a gray square canvas at 24 x 24, float [24, 24, 3]."""
+    """Return the picture on a gray square canvas at 24 x 24, float [24, 24, 3]."""
     side = max(picture.size)
     canvas = Image.new("RGBA", (side, side), (128, 128, 128, 255))
     canvas.alpha_composite(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
@@ -74,7 +74,7 @@ def thumbnail(picture: Image.Image) -> np.ndarray:
 
 
 def encode(picture: Image.Image) -> bytes:
-    """Lossless WebP, or quality 90 where that would be large."""
+    """Encode as lossless WebP, or with quality 90 where that would be large."""
     out = io.BytesIO()
     picture.save(out, "WEBP", lossless=True, quality=60, method=4)
     if out.tell() > LOSSLESS_LIMIT:
@@ -83,8 +83,8 @@ def encode(picture: Image.Image) -> bytes:
     return out.getvalue()
 
 
-def make_cutouts(found: Iterable[Found]) -> list[Cutout]:
-    """Trim and colour every found picture; what cannot be used is left out."""
+def make_cutouts(found: Iterable[FoundPicture]) -> list[Cutout]:
+    """Trim and colour every found picture; leave out what cannot be used."""
     cutouts = []
     for item in found:
         picture = trim(item.picture)
@@ -105,10 +105,12 @@ def make_cutouts(found: Iterable[Found]) -> list[Cutout]:
 
 
 def group_of(style: str) -> str:
+    """Return the group of sets that redraw each other."""
     return _GROUPS.get(style, style)
 
 
 def known_wrong(row: Row) -> bool:
+    """Report whether a drawing is on the list of wrong ones."""
     wrong = _WRONG.get(row["style"], "").split(", ")
     return row["concept"] in wrong or f"{row['concept']}/{row['caption']}" in wrong or row["caption"] in _WRONG_CAPTIONS
 
@@ -125,7 +127,7 @@ def _near(a: Cutout, b: Cutout) -> bool:
 
 
 def drop_repeats(cutouts: list[Cutout]) -> list[Cutout]:
-    """One of each near-identical pair of a concept within the same style."""
+    """Keep one of each near-identical pair of a concept within the same style."""
     kept = []
     for same in _by_concept(cutouts).values():
         good: list[Cutout] = []
@@ -137,13 +139,13 @@ def drop_repeats(cutouts: list[Cutout]) -> list[Cutout]:
 
 
 def _draw(concept: str, group: str, seed: int) -> float:
-    """A number in [0, 1) that depends on nothing but its arguments, so that splits outlive new data."""
+    """Return a number in [0, 1) that depends on nothing but its arguments, so that splits outlive new data."""
     digest = hashlib.sha256(f"{seed}/{concept}/{group}".encode()).digest()
     return int.from_bytes(digest[:6], "big") / 2**48
 
 
 def assign_splits(cutouts: list[Cutout], seed: int = 0) -> list[Cutout]:
-    """Give each cut-out its split; held-out drawings nearly identical to a training one are dropped."""
+    """Give each cut-out its split; drop held-out drawings that are nearly identical to a training one."""
     kept = []
     for concept, same in _by_concept(cutouts).items():
         if concept in UNSEEN:
@@ -166,6 +168,7 @@ def assign_splits(cutouts: list[Cutout], seed: int = 0) -> list[Cutout]:
 
 
 def in_train(cutout: Cutout) -> bool:
+    """Report whether a cut-out is in the training split."""
     return cutout.row["split"] == "train"
 
 
@@ -177,6 +180,6 @@ def drop_wrong(cutouts: list[Cutout]) -> None:
 
 
 def pack(cutouts: list[Cutout]) -> Iterable[tuple[Row, bytes]]:
-    """Rows and bytes for `write_pack`, ordered by concept."""
+    """Yield rows and bytes for `write_pack`, ordered by concept."""
     for c in sorted(cutouts, key=lambda c: (c.row["concept"], c.row["style"], c.row["caption"])):
         yield c.row, encode(c.picture)

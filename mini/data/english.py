@@ -41,40 +41,40 @@ _SIDES = {
 
 
 def one(name: str) -> str:
-    """The name with its article; names that are plural already have none."""
+    """Return the name with its article; names that are plural already have none."""
     concept = CONCEPTS[name]
     return name if concept.plural == name and name.endswith("s") else f"{concept.article} {name}"
 
 
 def group(name: str, count: int) -> str:
-    """'a cat', 'two cats'."""
+    """Return 'a cat' or 'two cats'."""
     return one(name) if count == 1 else f"{NUMBERS[count]} {CONCEPTS[name].plural}"
 
 
 def join(parts: list[str]) -> str:
-    """'a, b and c'."""
+    """Join parts as 'a, b and c'."""
     return parts[0] if len(parts) == 1 else f"{COMMA.join(parts[:-1])}{AND}{parts[-1]}"
 
 
 def at(where: str) -> str:
-    """A place in words."""
+    """Return a place in words."""
     if not where:
         return "in the middle"
     return f"on the {where}" if where in ("left", "right") else f"at the {where}"
 
 
 def forms(name: str) -> tuple[str, ...]:
-    """How a prompt may speak of a concept."""
+    """Return the words by which a prompt may name a concept."""
     return name, CONCEPTS[name].plural
 
 
 def caption(scene: Scene) -> str:
-    """'two cats and an owl.'"""
+    """Return 'two cats and an owl.'."""
     return join([group(n, c) for n, c in scene.counts.items()]) + STOP
 
 
 def detailed(scene: Scene) -> str:
-    """One phrase an object, left to right, with its colour where it has one and its place."""
+    """Return one phrase for each object, left to right, with its place and, if known, its colour."""
     return join([f"{_coloured(o)} {at(place(o))}" for o in sorted(scene.objects, key=lambda o: o.x)]) + STOP
 
 
@@ -84,22 +84,22 @@ def _coloured(o: Placed) -> str:
 
 
 def references(scene: Scene) -> list[str]:
-    """At least five right captions in other words, for CIDEr."""
-    what = caption(scene).rstrip(STOP)
+    """Return at least five right captions in other words, for CIDEr."""
+    groups = caption(scene).rstrip(STOP)
     back = join([group(n, c) for n, c in reversed(scene.counts.items())])
     verb = "is" if len(scene.objects) == 1 else "are"
     return [
-        what,
+        groups,
         back,
-        f"there {verb} {what}",
-        f"a picture of {what}",
+        f"there {verb} {groups}",
+        f"a picture of {groups}",
         f"the picture shows {back}",
-        f"{what} in a picture",
+        f"{groups} in a picture",
     ]
 
 
 def prompt(fact: Fact) -> str:
-    """The question."""
+    """Return the question about a fact."""
     return _PROMPTS[fact.kind][fact.variant].format(
         *fact.names,
         where=at(fact.where) if fact.kind == "name_at" else _SIDES.get(fact.where),
@@ -109,7 +109,7 @@ def prompt(fact: Fact) -> str:
 
 
 def answer(fact: Fact) -> str:
-    """Its only right answer."""
+    """Return the only right answer to the question about a fact."""
     match fact.kind:
         case "caption":
             return caption(fact.scene)
@@ -134,21 +134,21 @@ def answer(fact: Fact) -> str:
 
 
 def is_there(word: str) -> str:
-    """Asks for what need not be a concept."""
+    """Return the question whether something is there that need not be a concept."""
     return f"Is there {with_article(word)}?"
 
 
 def yes_no(true: bool) -> str:
-    """The answer to it."""
+    """Return the answer to such a question."""
     return "yes" if true else "no"
 
 
 def one_of(word: str) -> str:
-    """What need not be a concept, with its article."""
+    """Return the answer that names something that need not be a concept, with its article."""
     return with_article(word)
 
 
 def photo_caption(name: str, kind: str) -> str:
-    """What a photograph shows and, if that says something, its kind."""
+    """Return the caption of a photograph, with its kind if there is one."""
     rest = f", a kind of {kind}" if kind else ""
     return f"a photo of {with_article(name)}{rest}."

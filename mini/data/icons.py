@@ -12,12 +12,12 @@ from pathlib import Path
 from PIL import Image
 
 from lavida.errors import DataError
-from mini.data.concepts import CONCEPTS, Concept
+from mini.data.concepts import CONCEPTS
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
-    """A picture that shows a concept, before trimming."""
+class FoundPicture:
+    """Hold a picture that shows a concept, before trimming."""
 
     concept: str
     style: str
@@ -118,11 +118,6 @@ def _plain(name: str) -> str:
 _ALIAS, _EXTRA = _table(_ALIASES), _table(_MORE)
 
 
-def emoji_labels(concept: Concept) -> tuple[str, ...]:
-    """Every emoji label that draws the concept."""
-    return concept.labels + tuple(_EXTRA.get(concept.name, ()))
-
-
 def _load(folder: Path) -> dict:
     try:
         return json.loads((folder / "icons.json").read_text(encoding="utf-8"))
@@ -131,7 +126,7 @@ def _load(folder: Path) -> dict:
 
 
 def match_icons(icons: set[str], by_code: dict[str, str], codes: dict[str, str]) -> Iterator[tuple[str, str, str]]:
-    """(concept, label, icon) for each icon of a set, each icon once.
+    """Yield (concept, label, icon) for each icon of a set, each icon once.
 
     `by_code` maps a code point to an icon where the set has such a map, `codes` a label to its code point.
     """
@@ -158,13 +153,13 @@ def match_icons(icons: set[str], by_code: dict[str, str], codes: dict[str, str])
 
 
 def _preferred(keys: list[str], label: str, plain: dict[str, list[str]]) -> list[str]:
-    """Aliases first where the set draws the whole animal under another name (fxemoji: dogside, dog)."""
+    """Order aliases first where the set draws the whole animal under another name (fxemoji: dogside, dog)."""
     side = _plain(label.removesuffix(" face")) + "side"
     return keys[::-1] if side in plain or "bunnyside" in plain and "rabbit" in label else keys
 
 
 def rasterise(svg: str, width: int | None = None) -> Image.Image:
-    """A whole SVG as RGBA, at its own size or a given width."""
+    """Render a whole SVG as RGBA, at its own size or a given width. Raises DataError without resvg-py."""
     try:
         import resvg_py
     except ImportError:
@@ -174,7 +169,7 @@ def rasterise(svg: str, width: int | None = None) -> Image.Image:
 
 
 def render_svg(body: str, left: float, top: float, width: float, height: float, size: int) -> Image.Image:
-    """An SVG fragment as RGBA with its long side `size`."""
+    """Render an SVG fragment as RGBA with its long side `size`."""
     zoom = size / max(width, height)
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
@@ -184,8 +179,8 @@ def render_svg(body: str, left: float, top: float, width: float, height: float, 
     return rasterise(svg)
 
 
-def find_icons(folders: dict[str, Path], codes: dict[str, str], size: int = 256) -> Iterator[Found]:
-    """Every drawing of every set; `folders` maps a set's name to its unpacked package."""
+def find_icons(folders: dict[str, Path], codes: dict[str, str], size: int = 256) -> Iterator[FoundPicture]:
+    """Yield every drawing of every set; `folders` maps a set's name to its unpacked package."""
     for style, folder in folders.items():
         data = _load(folder)
         info = json.loads((folder / "info.json").read_text(encoding="utf-8"))
@@ -203,7 +198,7 @@ def find_icons(folders: dict[str, Path], codes: dict[str, str], size: int = 256)
                 continue
             box = [icon.get(k, data.get(k, d)) for k, d in (("left", 0), ("top", 0), ("width", 16), ("height", 16))]
             picture = render_svg(icon["body"], *box, size)
-            yield Found(
+            yield FoundPicture(
                 concept=concept,
                 style=style,
                 package=f"@iconify-json/{style}",
@@ -214,6 +209,6 @@ def find_icons(folders: dict[str, Path], codes: dict[str, str], size: int = 256)
 
 
 def emoji_codes(emojibase: Path) -> dict[str, str]:
-    """Label -> code points (hex, joined by hyphens) of every emoji."""
+    """Return label -> code points (hex, joined by hyphens) of every emoji."""
     rows = json.loads((emojibase / "en" / "data.json").read_text(encoding="utf-8"))
     return {row["label"]: row["hexcode"] for row in rows}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lavida.text.labels import Label
 
-# Kinds that people say, most special first: the lemma of a hypernym -> the word used here.
+# Kinds that people log, most special first: the lemma of a hypernym -> the word used here.
 KIND_WORDS = {
     "dog": "dog", "cat": "cat", "wolf": "wolf", "fox": "fox", "bear": "bear", "monkey": "monkey", "ape": "ape",
     "horse": "horse", "sheep": "sheep", "rabbit": "rabbit", "elephant": "elephant", "whale": "whale", "shark": "shark",
@@ -25,7 +25,7 @@ KIND_WORDS = {
 
 
 def read_labels(synsets: Path, nouns: Path) -> list[Label]:
-    """Labels in the tower's order, from a file of synset ids and WordNet's `data.noun`."""
+    """Read labels in the tower's order, from a file of synset ids and WordNet's `data.noun`."""
     lines = {}
     for line in nouns.read_text(encoding="utf-8").splitlines():
         if not line.startswith("  "):

@@ -12,13 +12,13 @@ SIDE = 448
 
 
 def _colour(g: torch.Generator) -> Tensor:
-    """A random colour [3, 1, 1] in 0..1, as often pale as strong."""
+    """Draw a random colour [3, 1, 1] in 0..1, as often pale as strong."""
     rgb = torch.rand(3, generator=g)
     return (rgb + (1 - rgb) * torch.rand(1, generator=g) * 0.9).view(3, 1, 1)
 
 
 def procedural(seed: int) -> Tensor:
-    """A plain, graded, striped, checked or noisy background, uint8 [3, 448, 448]; the same for the same seed."""
+    """Return a plain, graded, striped, checked or noisy background, uint8 [3, 448, 448]; the same for the same seed."""
     g = torch.Generator().manual_seed(seed)
     kind = int(torch.randint(6, (1,), generator=g))
     a, b = _colour(g), _colour(g)

@@ -1,4 +1,4 @@
-"""Real photographs without labels, for the tower's own head to teach from; the test photographs are not among them."""
+"""Photographs without labels, which the tower's own classifier names; the test photographs are not among them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _shrink(picture: Image.Image) -> Image.Image:
 
 
 def _on_gray(stamp: Image.Image) -> Image.Image:
-    """A photo stamp with a margin on light gray."""
+    """Put a photo stamp with a margin on light gray."""
     margin = max(stamp.size) // 10
     canvas = Image.new("RGBA", (stamp.width + 2 * margin, stamp.height + 2 * margin), (226, 226, 224, 255))
     canvas.alpha_composite(stamp, (margin, margin))
@@ -47,7 +47,7 @@ def _on_gray(stamp: Image.Image) -> Image.Image:
 
 
 def _photographic(stamp: Image.Image) -> bool:
-    """Photographs have many colours; drawings few."""
+    """Report whether a stamp is a photograph, which has many colours, and not a drawing, which has few."""
     pixels = np.asarray(stamp.resize((96, 96)))
     solid = pixels[pixels[..., 3] > 200][:, :3] >> 3
     return len(solid) > 500 and len(np.unique(solid, axis=0)) / len(solid) > 0.12
@@ -82,7 +82,7 @@ def _candidates(
 
 
 def find_photos(walls: dict[str, Path], opencv: Path, gcompris: Path, tuxpaint: Path) -> Iterator[tuple[Row, bytes]]:
-    """Each distinct photograph with its source, JPEG, long side at most 640."""
+    """Yield each distinct photograph with its source, JPEG, long side at most 640."""
     seen: list[np.ndarray] = []
     for row, picture in _candidates(walls, opencv, gcompris, tuxpaint):
         small = _shrink(picture)

@@ -1,4 +1,4 @@
-"""From the atlas to what training reads: tower features of drawn scenes and of crops of photographs."""
+"""Features for training: the tower's maps of drawn scenes and of crops of photographs."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from mini.data.atlas import Atlas
 from mini.data.features import Features, write_features
 from mini.data.render import hue_colour, render_scene
 from mini.data.scenes import Scene
-from mini.data.worlds import Cutout, World
+from mini.data.worlds import CutoutInfo, SceneSampler
 
 WEIGHTS = (1.2, 1, 1, 1)  # scenes of one, two, three and four objects
 # Share of the scenes that are kept for training, by how often their commonest thing comes: counting is learnt where
 # things repeat, and few scenes have three or four of one name.
 KEPT = {1: 0.5, 2: 0.8}
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 def load_tower(data: Path) -> EfficientNetLite0:
-    """The pretrained tower, batch norms folded, bfloat16."""
+    """Load the pretrained tower, batch norms folded, bfloat16. Raises DataError without built data."""
     path = data / "tower.safetensors"
     if not path.exists():
         raise DataError(f"no tower.safetensors in {data}: build the data first (python -m mini build)")
@@ -38,8 +38,8 @@ def load_tower(data: Path) -> EfficientNetLite0:
     return tower.eval().fuse().to(torch.bfloat16)
 
 
-def world_of(atlas: Atlas, split: str) -> World:
-    """A sampler of scenes from the cut-outs of one split. Raises DataError if there are none."""
+def sampler_of(atlas: Atlas, split: str) -> SceneSampler:
+    """Return a sampler of scenes from the cut-outs of one split. Raises DataError if there are none."""
     rows = {r["index"]: r for r in atlas.rows if r["split"] == split}
     if not rows:
         raise DataError(f"the atlas {atlas.folder} has no cut-outs of the split {split}; build the data again")
@@ -48,24 +48,24 @@ def world_of(atlas: Atlas, split: str) -> World:
     def recolour(i: int, degrees: float) -> str | None:
         return hue_colour(atlas, rows[i], degrees)
 
-    chosen = [Cutout(index=i, name=r["concept"], colour=r["colour"], aspect=r["aspect"]) for i, r in rows.items()]
-    return World(chosen, backgrounds=len(atlas.backgrounds), recolour=recolour)
+    chosen = [CutoutInfo(index=i, name=r["concept"], colour=r["colour"], aspect=r["aspect"]) for i, r in rows.items()]
+    return SceneSampler(chosen, backgrounds=len(atlas.backgrounds), recolour=recolour)
 
 
 def drawn_scenes(
     atlas: Atlas, split: str, seed: int, weights: tuple[float, ...], kept: Mapping[int, float] | None = None
 ) -> Iterator[tuple[Tensor, Scene, str]]:
-    """Scenes without end, with their pixels [3, 448, 448]; `kept` as KEPT, 1 where it says nothing."""
-    world, rng = world_of(atlas, split), random.Random(seed)
+    """Yield scenes without end, with their pixels [3, 448, 448]; `kept` as KEPT, 1 for missing keys."""
+    sampler, rng = sampler_of(atlas, split), random.Random(seed)
     while True:
-        scene = world.scene(rng, weights)
+        scene = sampler.scene(rng, weights)
         if kept and rng.random() >= kept.get(max(scene.counts.values()), 1):
             continue
         yield render_scene(scene, atlas, rng.randrange(1 << 30)), scene, ""
 
 
 def photo_crops(atlas: Atlas, crops: int, seed: int) -> Iterator[tuple[Tensor, None, str]]:
-    """Each photograph whole, then in random crops as another camera might take them, stretched to [3, 448, 448]."""
+    """Yield each photograph whole, then random crops as another camera might take them, stretched to [3, 448, 448]."""
     rng = random.Random(seed)
     for k, i in itertools.product(range(crops), range(len(atlas.photos))):
         picture = atlas.photo(i).float()
@@ -84,7 +84,7 @@ def _crop(picture: Tensor, rng: random.Random) -> Tensor:
 
 
 def _another_camera(picture: Tensor, rng: random.Random) -> Tensor:
-    """A picture [3, H, W] of 0 to 255 mirrored, without colour, or with another contrast and brightness."""
+    """Mirror a picture [3, H, W] of 0 to 255, remove its colour, or change its contrast and brightness."""
     if rng.random() < 0.5:
         picture = picture.flip(2)
     if rng.random() < 0.15:
@@ -93,8 +93,8 @@ def _another_camera(picture: Tensor, rng: random.Random) -> Tensor:
     return (picture - middle) * rng.uniform(0.6, 1.3) + middle * rng.uniform(0.7, 1.2)
 
 
-def prepare(data: Path, *, scenes: int, crops: int = 8, say: Say = print) -> tuple[list[Features], Features]:
-    """Features of training scenes and photographs below `data`; what is there already is kept."""
+def prepare(data: Path, *, scenes: int, crops: int = 8, log: Log = print) -> tuple[list[Features], Features]:
+    """Return features of training scenes and photographs below `data`; what is there already is kept."""
     atlas, tower, folder = Atlas.load(data), load_tower(data), data / "features"
     for name, total, source in (
         ("train", scenes, drawn_scenes(atlas, "train", 101, WEIGHTS, KEPT)),
@@ -103,6 +103,6 @@ def prepare(data: Path, *, scenes: int, crops: int = 8, say: Say = print) -> tup
         truth = folder / name / "truth.jsonl"
         done = len(truth.read_text().splitlines()) if truth.exists() else 0
         if done < total:
-            say(f"{name}: {total - done} pictures through the tower")
-            write_features(folder / name, itertools.islice(source, done, total), tower, log=say)
+            log(f"{name}: {total - done} pictures through the tower")
+            write_features(folder / name, itertools.islice(source, done, total), tower, log=log)
     return [Features(folder / "train")], Features(folder / "photos")

@@ -17,36 +17,36 @@ from mini.data.scenes import Scene
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """A prompt, its answer and its kind (for the tables of figures)."""
+    """Hold a prompt, its answer and its kind (for the tables of figures)."""
 
     kind: str
     prompt: str
     answer: str
-    asked: tuple[str, ...] = ()  # the concepts that the prompt speaks of, whether they are there or not
+    names: tuple[str, ...] = ()  # the concepts that the prompt speaks of, whether they are there or not
     language: str = "en"
 
 
 def phrase(fact: Fact, language: str = "en") -> Question:
-    """A fact as a question and its answer."""
+    """Put a fact into words as a question and its answer."""
     words = LANGUAGES[language]
     return Question(
-        kind=fact.kind, prompt=words.prompt(fact), answer=words.answer(fact), asked=fact.names, language=language
+        kind=fact.kind, prompt=words.prompt(fact), answer=words.answer(fact), names=fact.names, language=language
     )
 
 
 def prompt_of(kind: str, language: str = "en") -> str:
-    """How a kind that names nothing is asked: "name", "caption" or "detailed"."""
+    """Return the prompt of a kind that names nothing: "name", "caption" or "detailed"."""
     return LANGUAGES[language].prompt(Fact(kind=kind))
 
 
 def ask(scene: Scene, kind: str, rng: random.Random, language: str = "en") -> Question | None:
-    """A question of the given kind about the scene, or None where the scene allows none."""
+    """Draw a question of the given kind about the scene; return None where the scene allows none."""
     fact = DRAW[kind](scene, rng)
     return None if fact is None else phrase(fact, language)
 
 
 def ask_photo(label: Label, kind: str, rng: random.Random, language: str = "en") -> Question | None:
-    """A question about a photograph of which only the classifier's name is known, or None for another kind."""
+    """Draw a question about a photograph of which only the classifier's name is known; return None for another kind."""
     words, label = LANGUAGES[language], label.said_in(language)
     if kind in ("caption", "name", "kind"):
         prompt = words.prompt(Fact(kind=kind, variant=rng.randrange(WORDINGS[kind]) if WORDINGS[kind] > 1 else 0))
@@ -57,19 +57,19 @@ def ask_photo(label: Label, kind: str, rng: random.Random, language: str = "en")
         }[kind]
     elif kind == "presence":
         yes = rng.random() < 0.5
-        prompt = words.is_there(rng.choice(_shown(label) if yes else _not_shown(label, language)))
+        prompt = words.is_there(rng.choice(_present_names(label) if yes else _absent_names(label, language)))
         answer = words.yes_no(yes)
     else:
         return None
     return Question(kind=kind, prompt=prompt, answer=answer, language=language)
 
 
-def _shown(label: Label) -> list[str]:
-    """What the photograph can be said to show."""
+def _present_names(label: Label) -> list[str]:
+    """Return the names that the photograph can be said to show."""
     return sorted({label.name, *label.specific})
 
 
-def _not_shown(label: Label, language: str) -> list[str]:
-    """The concepts that are neither its name nor one of its kinds."""
+def _absent_names(label: Label, language: str) -> list[str]:
+    """Return the concepts that are neither its name nor one of its kinds."""
     names = [LANGUAGES[language].forms(name)[0] for name in NAMES]
     return [name for name in names if name not in {label.name, *label.kinds}]

@@ -1,4 +1,4 @@
-"""Scenes to pixels: cut-outs turned, tinted, blurred and laid on a background; the same code on CPU and GPU."""
+"""Rendering of scenes: cut-outs turned, tinted, blurred and laid on a background; the same code on CPU and GPU."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mini.data.scenes import Placed, Scene
 
 
 def _blur(picture: Tensor, radius: float) -> Tensor:
-    """A Gaussian blur of [4, h, w], of standard deviation `radius` pixels; the picture grows by what spills over."""
+    """Blur [4, h, w] by a Gaussian of standard deviation `radius` pixels; the picture grows by the blur's margin."""
     reach = max(1, math.ceil(2 * radius))
     x = torch.arange(-reach, reach + 1, device=picture.device, dtype=picture.dtype)
     kernel = torch.exp(-(x**2) / (2 * radius**2))
@@ -28,7 +28,7 @@ def _blur(picture: Tensor, radius: float) -> Tensor:
 
 
 def _prepare(cutout: Tensor, placed: Placed, height: int, width: int) -> Tensor:
-    """The cut-out at its size on the scene, premultiplied, float [4, height, width] in 0..1."""
+    """Return the cut-out at its size on the scene, premultiplied, float [4, height, width] in 0..1."""
     picture = cutout.float().div_(255)
     alpha = picture[3:]
     if placed.hue:
@@ -72,7 +72,7 @@ def _compress(scene: Tensor, quality: int) -> Tensor:
 
 
 def render(scene: Scene, atlas: Atlas, background: Tensor, seed: int) -> Tensor:
-    """The scene as uint8 [3, 448, 448] on the background's device.
+    """Render a scene as uint8 [3, 448, 448] on the background's device.
 
     `background` is uint8 [3, 448, 448]. The seed mirrors the background and tints the light; objects keep
     their places. A box is that of the cut-out before rotation.
@@ -92,12 +92,12 @@ def render(scene: Scene, atlas: Atlas, background: Tensor, seed: int) -> Tensor:
 
 
 def render_scene(scene: Scene, atlas: Atlas, seed: int, device: torch.device | str = "cpu") -> Tensor:
-    """`render` on the background that the scene names."""
+    """Render a scene on the background that it names."""
     return render(scene, atlas, atlas.background(scene.background).to(device), seed)
 
 
 def hue_colour(atlas: Atlas, row: Row, hue: float) -> str | None:
-    """The colour name of a cut-out once its hue is turned by some degrees."""
+    """Return the colour name of a cut-out once its hue is turned by some degrees."""
     if not hue:
         return row["colour"]
     return colour_of(turn_hue(atlas.image(row["index"]), hue))

@@ -1,4 +1,4 @@
-"""A scene is a list of cut-outs with their places: drawn by `render.py`, asked about by `questions.py`."""
+"""A scene is a list of cut-outs with their places: `render.py` draws it, `questions.py` asks about it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Placed:
-    """One cut-out in a scene; x, y is the centre and w, h the size of its box, in fractions of the scene."""
+    """Place one cut-out in a scene; x, y is the centre and w, h the size of its box, in fractions of the scene."""
 
     cutout: int
     name: str
@@ -22,12 +22,13 @@ class Placed:
     blur: float = 0.0  # Gaussian sigma, pixels
 
     def covers(self, x: float, y: float) -> bool:
+        """Report whether the box covers a point."""
         return abs(x - self.x) <= self.w / 2 and abs(y - self.y) <= self.h / 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """What is in one picture of 448 x 448 pixels, drawn in the order of `objects`."""
+    """Describe one picture of 448 x 448 pixels, drawn in the order of `objects`."""
 
     objects: tuple[Placed, ...]
     background: int  # index into the atlas, or -1 - k for the procedural background with seed k
@@ -35,7 +36,7 @@ class Scene:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How often each name occurs, in reading order (leftmost first)."""
+        """Count each name, in reading order (leftmost first)."""
         counts: dict[str, int] = {}
         for o in sorted(self.objects, key=lambda o: o.x):
             counts[o.name] = counts.get(o.name, 0) + 1

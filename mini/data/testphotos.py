@@ -1,4 +1,4 @@
-"""The photographs of split (iv): they lie in packages, are never trained on and are not in the repository."""
+"""The photographs of split (iv): files of packages, never trained on and not in the repository."""
 
 from __future__ import annotations
 
@@ -43,7 +43,10 @@ def _open(path: Path) -> Image.Image:
 
 
 def extract_test_photos(folders: dict[str, Path], out: Path) -> list[str]:
-    """Write every test photograph into `out`, JPEG as it is, anything else as JPEG of quality 95; the file names."""
+    """Write every test photograph into `out` as JPEG (of quality 95 unless it is one) and return the file names.
+
+    Raises DataError if a package lacks one.
+    """
     out.mkdir(parents=True, exist_ok=True)
     names = []
     for package, members in MEMBERS.items():

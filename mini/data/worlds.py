@@ -1,4 +1,4 @@
-"""Draws scenes at random: which cut-outs, how many, where; exact knowledge for captions and questions."""
+"""Random scenes: which cut-outs, how many, where; captions and questions follow from them exactly."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from mini.data.scenes import Placed, Scene
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cutout:
-    """What the sampler must know of a cut-out."""
+class CutoutInfo:
+    """Describe a cut-out to the sampler."""
 
     index: int
     name: str
@@ -24,18 +24,21 @@ class Cutout:
 _SIZES = {1: (0.28, 0.9), 2: (0.24, 0.5), 3: (0.2, 0.42), 4: (0.18, 0.38), 5: (0.17, 0.32)}
 
 
-class World:
-    """A sampler of scenes from given cut-outs."""
+class SceneSampler:
+    """Sample scenes from given cut-outs."""
 
     def __init__(
         self,
-        cutouts: Sequence[Cutout],
+        cutouts: Sequence[CutoutInfo],
         *,
         backgrounds: int = 0,
         recolour: Callable[[int, float], str | None] | None = None,
     ) -> None:
-        """`recolour(cutout index, degrees)` names the colour of a cut-out whose hue is turned; None: none is."""
-        self.by_name: dict[str, list[Cutout]] = {}
+        """Take cut-outs; `recolour(cutout index, degrees)` names the colour of one whose hue is turned.
+
+        Without `recolour` no hue is turned.
+        """
+        self.by_name: dict[str, list[CutoutInfo]] = {}
         for c in cutouts:
             self.by_name.setdefault(c.name, []).append(c)
         self.names = sorted(self.by_name)
@@ -43,12 +46,12 @@ class World:
         self.recolour = recolour
 
     @classmethod
-    def symbolic(cls) -> World:
-        """One cut-out per concept and colour: for scenes that are told in words and never drawn."""
-        return cls([Cutout(index=-1, name=n, colour=c, aspect=1.0) for n in CONCEPTS for c in (*COLOURS, None)])
+    def symbolic(cls) -> SceneSampler:
+        """Return a sampler with one cut-out per concept and colour, for scenes that are never drawn."""
+        return cls([CutoutInfo(index=-1, name=n, colour=c, aspect=1.0) for n in CONCEPTS for c in (*COLOURS, None)])
 
     def scene(self, rng: random.Random, weights: Sequence[float] = (1, 1, 1, 1)) -> Scene:
-        """A scene of 1, 2, ... objects, drawn with `weights`; half of those with several repeat a concept."""
+        """Draw a scene of 1, 2, ... objects, drawn with `weights`; half of those with several repeat a concept."""
         n = rng.choices(range(1, len(weights) + 1), weights)[0]
         names = rng.sample(self.names, n)
         if n > 1 and rng.random() < 0.5:
@@ -58,7 +61,7 @@ class World:
                 names[again:] = [rng.choice(names[again:]) for _ in names[again:]]
         rng.shuffle(names)
         boxes = self._boxes(rng, n)
-        same_drawing: dict[str, Cutout] = {}
+        same_drawing: dict[str, CutoutInfo] = {}
         objects = []
         for name, (x, y, side) in zip(names, boxes, strict=True):
             c = rng.choice(self.by_name[name])
@@ -72,7 +75,7 @@ class World:
             objects=tuple(objects), background=background, jpeg=rng.randint(35, 95) if rng.random() < 0.4 else 0
         )
 
-    def _place(self, rng: random.Random, c: Cutout, x: float, y: float, side: float) -> Placed:
+    def _place(self, rng: random.Random, c: CutoutInfo, x: float, y: float, side: float) -> Placed:
         w, h = (side, side / c.aspect) if c.aspect >= 1 else (side * c.aspect, side)
         hue, colour = 0.0, c.colour
         if self.recolour is not None and rng.random() < 0.25:
@@ -94,7 +97,7 @@ class World:
 
     @staticmethod
     def _boxes(rng: random.Random, n: int) -> list[tuple[float, float, float]]:
-        """Centres and sides of n squares that overlap by at most a tenth of a side."""
+        """Draw centres and sides of n squares that overlap by at most a tenth of a side."""
         low, high = _SIZES[n]
         while True:
             boxes: list[tuple[float, float, float]] = []

@@ -1,4 +1,4 @@
-"""A wrong name in a right caption: does an audit rank it first, and does a revision put it right?
+"""Evaluation of auditing and revising: captions in which one name is wrong.
 
 python -m mini eval audit --data build/mini --twin runs/twin/model
 """
@@ -12,17 +12,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lavida.decode.prompt import Prompt
 from lavida.edit.audit import Audit, audit_ids
-from lavida.edit.reading import Reading
 from lavida.edit.revise import ReviseOptions, revise_ids
-from lavida.eval.metrics import exact
+from lavida.eval.metrics import auc, exact
 from mini.data import english
 from mini.data.concepts import CONCEPTS
 from mini.data.facts import Fact
-from mini.data.features import Features, Truth, five_views
+from mini.data.features import Features, PictureRecord, five_views
 from mini.data.scenes import Scene
-from mini.eval.answers import Reader
-from mini.eval.readings import picture_reading
+from mini.eval.answers import AnsweringModel, read_question
 
 CANVAS = 16
 GREY = 127
@@ -32,7 +31,7 @@ _QUESTION = english.prompt(Fact(kind="caption"))
 
 @dataclass(frozen=True, kw_only=True)
 class Swap:
-    """A caption in which one name was exchanged."""
+    """Hold a caption in which one name was exchanged."""
 
     picture: int
     true: str  # the caption
@@ -42,7 +41,7 @@ class Swap:
 
 
 def draw_swaps(scenes: Sequence[Scene], n: int, seed: int) -> list[Swap]:
-    """Captions of the first n scenes with two names or more, one of them replaced by one that is not in the scene.
+    """Draw captions of the first n scenes with two names or more, one replaced by a name that is not in the scene.
 
     Number and article fit the new name, so that the words alone do not give it away.
     """
@@ -66,41 +65,41 @@ def draw_swaps(scenes: Sequence[Scene], n: int, seed: int) -> list[Swap]:
 
 
 def evaluate_audit(
-    model: Reader,
+    model: AnsweringModel,
     features: Features,
     n: int,
     *,
-    twin: Reader | None = None,
+    twin: AnsweringModel | None = None,
     seed: int = 0,
-    say: Callable[[str], None] = print,
+    log: Callable[[str], None] = print,
 ) -> dict:
-    """How the swapped name ranks, by measure, for the model and its twin; and what a revision makes of the captions."""
-    swaps = draw_swaps([truth.scene for truth in features.truths], n, seed)
+    """Rank the exchanged name by each measure, for the model and its twin, and revise the captions."""
+    swaps = draw_swaps([record.scene for record in features.records], n, seed)
     result: dict = {"n": len(swaps), "seed": seed, "ranks": {}}
-    for who, one in (("model", model), ("twin", twin)):
-        if one is not None:
-            result["ranks"][who] = _ranks(one, features, swaps)
-            say(f"{who}: {len(swaps)} captions audited")
+    for name, subject in (("model", model), ("twin", twin)):
+        if subject is not None:
+            result["ranks"][name] = _ranks(subject, features, swaps)
+            log(f"{name}: {len(swaps)} captions audited")
     if not model.net.config.denoiser.autoregressive:
         result["revised"] = _revised(model, features, swaps)
     return result
 
 
 @torch.inference_mode()
-def grey_truth(model: Reader) -> tuple[Tensor, Truth]:
-    """Trunk maps [V, 196, 80] of a grey picture, and what the tower's classifier says of it."""
+def grey_picture(model: AnsweringModel) -> tuple[Tensor, PictureRecord]:
+    """Return trunk maps [V, 196, 80] of a grey picture, and the tower's class of it."""
     tower = model.net.tower
     weight = next(tower.parameters())
     maps = tower.trunk(((five_views(torch.full((3, 448, 448), GREY)) - 127) / 128).to(weight))
     share, label = tower.classify(maps[:1]).float().softmax(-1).max(-1)
-    return maps, Truth(scene=None, label=int(label), probability=float(share))
+    return maps, PictureRecord(scene=None, label=int(label), probability=float(share))
 
 
-def _ranks(model: Reader, features: Features, swaps: Sequence[Swap]) -> dict[str, dict[str, float]]:
-    blind = picture_reading(model, *grey_truth(model), _QUESTION, length=CANVAS)
+def _ranks(model: AnsweringModel, features: Features, swaps: Sequence[Swap]) -> dict[str, dict[str, float]]:
+    grey = read_question(model, *grey_picture(model), _QUESTION)
     found = {m: {"first": 0, "first_name": 0, "wrong": [], "words": [], "names": []} for m in MEASURES}
     for swap in swaps:
-        audit = audit_ids(_reading(model, features, swap), blind, model.tokenizer.encode(swap.text))
+        audit = audit_ids(_prompt(model, features, swap), grey, model.tokenizer.encode(swap.text), length=CANVAS)
         owners = word_owners(audit, swap)
         for measure, kept in found.items():
             values = [getattr(word, measure) for word in audit.words]
@@ -124,34 +123,28 @@ def _ranks(model: Reader, features: Features, swaps: Sequence[Swap]) -> dict[str
 
 
 def word_owners(audit: Audit, swap: Swap) -> list[list[int]]:
-    """The words of the audit that each name of the caption consists of."""
+    """Return the words of the audit that each name of the caption consists of."""
     starts, at = [], -len(audit.words[0].text) + len(audit.words[0].text.lstrip())  # the caption has no leading space
     for word in audit.words:
-        lead = len(word.text) - len(word.text.lstrip())
-        starts.append(at + lead)
+        spaces = len(word.text) - len(word.text.lstrip())
+        starts.append(at + spaces)
         at += len(word.text)
     return [[i for i, start in enumerate(starts) if first <= start < stop] for first, stop in swap.names]
 
 
-def auc(low: Sequence[float], high: Sequence[float]) -> float:
-    """How often one of `low` is below one of `high`; ties count half, nan of none."""
-    a, b = torch.tensor(low, dtype=torch.float64)[:, None], torch.tensor(high, dtype=torch.float64)
-    return ((a < b).double() + 0.5 * (a == b).double()).mean().item()
-
-
-def _revised(model: Reader, features: Features, swaps: Sequence[Swap]) -> dict[str, float]:
-    """Shares of wrong captions that a revision restores or changes, and of right ones that it leaves alone."""
+def _revised(model: AnsweringModel, features: Features, swaps: Sequence[Swap]) -> dict[str, float]:
+    """Return shares of wrong captions that a revision restores or changes, and of right ones that it leaves alone."""
     restored = changed = kept = 0
     for swap in swaps:
-        reading = _reading(model, features, swap)
-        new = revise_ids(reading, model.tokenizer.encode(swap.text), ReviseOptions()).new
+        prompt = _prompt(model, features, swap)
+        new = revise_ids(prompt, model.tokenizer.encode(swap.text), ReviseOptions()).new
         restored += exact(new, swap.true)
         changed += not exact(new, swap.text)
-        kept += exact(revise_ids(reading, model.tokenizer.encode(swap.true), ReviseOptions()).new, swap.true)
+        kept += exact(revise_ids(prompt, model.tokenizer.encode(swap.true), ReviseOptions()).new, swap.true)
     count = max(1, len(swaps))
     return {"restored": restored / count, "changed": changed / count, "right_kept": kept / count}
 
 
-def _reading(model: Reader, features: Features, swap: Swap) -> Reading:
-    maps, truth = features.maps[swap.picture], features.truths[swap.picture]
-    return picture_reading(model, maps, truth, _QUESTION, length=CANVAS)
+def _prompt(model: AnsweringModel, features: Features, swap: Swap) -> Prompt:
+    maps, record = features.maps[swap.picture], features.records[swap.picture]
+    return read_question(model, maps, record, _QUESTION)

@@ -1,4 +1,4 @@
-"""What must be beaten: a constant, the nearest training scene, a linear probe, the tower's own classes."""
+"""Baselines: a constant, the nearest training scene, a linear probe, the tower's own classes."""
 
 from __future__ import annotations
 
@@ -13,47 +13,50 @@ from torch import Tensor
 from lavida.errors import DataError
 from lavida.eval.metrics import words
 from lavida.model.efficientnet import EfficientNetLite0
-from mini.data.features import Features, Truth
+from mini.data.features import Features, PictureRecord
 from mini.data.languages import LANGUAGES
 from mini.data.scenes import Scene
-from mini.eval.sets import Asked, draw, say
+from mini.eval.sets import PictureQuestion, draw_fact, phrase_as
 
-_TRIES = 24  # draws before a question is said not to fit a scene
+_TRIES = 24  # draws before a scene counts as one that the question does not fit
 Pooled = dict[str, Tensor]  # "global" [N, C] and "views" [N, V * C]
 
 
 @torch.inference_mode()
 def pool_features(features: Features, tower: EfficientNetLite0, batch: int = 64) -> Pooled:
-    """Means over the cells of the pretrained tower's features: of the global view, and of every view side by side."""
+    """Average the pretrained tower's features over cells: of the global view, and of every view side by side."""
     dtype = next(tower.parameters()).dtype
     means = torch.cat([tower.pretrained_features(m.to(dtype)).float().mean(2) for m in features.maps.split(batch)])
     return {"global": means[:, 0].contiguous(), "views": means.flatten(1)}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training:
-    """Training scenes as the baselines see them."""
+class TrainingScenes:
+    """Hold training scenes with their pooled features."""
 
     scenes: list[Scene]
     pooled: Pooled
 
     @classmethod
-    def of(cls, folders: Sequence[Features], tower: EfficientNetLite0) -> Training:
-        """From folders of maps of training scenes. Raises DataError if there are none."""
+    def from_features(cls, folders: Sequence[Features], tower: EfficientNetLite0) -> TrainingScenes:
+        """Pool the features of folders of training scenes. Raises DataError if there are none."""
         if not sum(map(len, folders)):
             raise DataError("no training scenes for the baselines; extract features of some first")
         parts = [pool_features(f, tower) for f in folders]
-        scenes = [t.scene for f in folders for t in f.truths]
+        scenes = [t.scene for f in folders for t in f.records]
         return cls(scenes=scenes, pooled={k: torch.cat([p[k] for p in parts]) for k in parts[0]})
 
 
-def constant(asked: Sequence[Asked], constants: dict[str, str]) -> list[str]:
-    """The same answer to every question of a kind."""
+def constant(asked: Sequence[PictureQuestion], constants: dict[str, str]) -> list[str]:
+    """Give the same answer to every question of a kind."""
     return [constants.get(q.question.kind, "") for q in asked]
 
 
 def neighbours(train: Tensor, test: Tensor, allowed: Tensor | None = None) -> list[int]:
-    """Index of the most similar training row [N, C] by cosine for each test row; `allowed` [N] limits the choice."""
+    """Return the index of the most similar training row [N, C] by cosine for each test row.
+
+    `allowed` [N] limits the choice.
+    """
     centre = train.mean(0)
     scores = F.normalize(test - centre, dim=-1) @ F.normalize(train - centre, dim=-1).T
     if allowed is not None:
@@ -61,8 +64,10 @@ def neighbours(train: Tensor, test: Tensor, allowed: Tensor | None = None) -> li
     return scores.argmax(1).tolist()
 
 
-def nearest(asked: Sequence[Asked], pooled: Pooled, train: Training, constants: dict[str, str]) -> list[str]:
-    """Answers about the nearest training scene by the pooled global view, as if it were the picture asked about.
+def nearest(
+    asked: Sequence[PictureQuestion], pooled: Pooled, train: TrainingScenes, constants: dict[str, str]
+) -> list[str]:
+    """Answer about the nearest training scene by the pooled global view, as if it were the picture asked about.
 
     Questions of a single object take the nearest scene with one object. Where the neighbour knows no answer (its
     objects are others), the constant answers.
@@ -80,17 +85,17 @@ def nearest(asked: Sequence[Asked], pooled: Pooled, train: Training, constants: 
     return answers
 
 
-def _from_scene(asked: Asked, scene: Scene, constants: dict[str, str]) -> str:
+def _from_scene(asked: PictureQuestion, scene: Scene, constants: dict[str, str]) -> str:
     question = asked.question
     if question.kind == "caption":
         return LANGUAGES[question.language].caption(scene)
     if question.kind == "presence":
-        return LANGUAGES[question.language].yes_no(bool(set(question.asked) & set(scene.counts)))
+        return LANGUAGES[question.language].yes_no(bool(set(question.names) & set(scene.counts)))
     rng = random.Random(0)
     same_form = question.kind in ("name", "kind", "total")  # paraphrases of one question
     for _ in range(_TRIES):
-        fact = draw(scene, question.kind, rng)
-        drawn = say(fact, question.kind, question.language) if fact is not None else None
+        fact = draw_fact(scene, question.kind, rng)
+        drawn = phrase_as(fact, question.kind, question.language) if fact is not None else None
         if drawn is not None and (same_form or drawn.prompt == question.prompt):
             return drawn.answer
     return constants.get(question.kind, "")
@@ -98,7 +103,7 @@ def _from_scene(asked: Asked, scene: Scene, constants: dict[str, str]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """Softmax regression from standardised features to names."""
+    """Predict names from standardised features by softmax regression."""
 
     names: list[str]
     mean: Tensor  # [C]
@@ -108,7 +113,7 @@ class Probe:
     decay: float  # chosen on a tenth of the training scenes
 
     def __call__(self, x: Tensor) -> list[str]:
-        """The likeliest name of each row [N, C]."""
+        """Return the likeliest name of each row [N, C]."""
         logits = F.linear((x - self.mean) / self.scale, self.weight, self.bias)
         return [self.names[i] for i in logits.argmax(1).tolist()]
 
@@ -116,7 +121,7 @@ class Probe:
 def fit_probe(
     x: Tensor, names: Sequence[str], *, seed: int = 0, decays: Sequence[float] = (3e-4, 3e-3, 3e-2), steps: int = 60
 ) -> Probe:
-    """A probe of features [N, C]; the weight decay is chosen on a tenth held back, then all rows are used."""
+    """Fit a probe of features [N, C]; the weight decay is chosen on a tenth held back, then all rows are used."""
     classes = sorted(set(names))
     y = torch.tensor([classes.index(n) for n in names])
     mean, scale = x.mean(0), x.std(0).clamp(min=1e-6) if len(x) > 1 else torch.ones(x.shape[1])
@@ -149,8 +154,8 @@ def _regress(x: Tensor, y: Tensor, n_classes: int, decay: float, steps: int) -> 
     return weight.detach(), bias.detach()
 
 
-def fit_probes(train: Training, *, seed: int = 0) -> dict[str, Probe]:
-    """A probe of the global view and one of all views, on the training scenes of one object."""
+def fit_probes(train: TrainingScenes, *, seed: int = 0) -> dict[str, Probe]:
+    """Fit a probe of the global view and one of all views, on the training scenes of one object. Raises DataError."""
     rows = [i for i, s in enumerate(train.scenes) if len(s.objects) == 1]
     if not rows:
         raise DataError("no training scene has a single object, so a linear probe cannot be trained")
@@ -158,12 +163,14 @@ def fit_probes(train: Training, *, seed: int = 0) -> dict[str, Probe]:
     return {view: fit_probe(x[rows], names, seed=seed) for view, x in train.pooled.items()}
 
 
-def probe_names(asked: Sequence[Asked], pooled: Tensor, probe: Probe) -> list[str]:
-    """The probe's name for each question, said as an answer says it."""
+def probe_names(asked: Sequence[PictureQuestion], pooled: Tensor, probe: Probe) -> list[str]:
+    """Return the probe's name for each question, in the words of an answer."""
     names = probe(pooled[[q.picture for q in asked]]) if asked else []
     return [LANGUAGES[q.question.language].one(n) for q, n in zip(asked, names, strict=True)]
 
 
-def tower_right(truths: Sequence[Truth], asked: Sequence[Asked], labels: Sequence[str]) -> list[bool]:
-    """Whether the tower's first class has the true name of a single object among its words."""
-    return [truths[q.picture].scene.objects[0].name in words(labels[truths[q.picture].label]) for q in asked]
+def tower_right(
+    records: Sequence[PictureRecord], asked: Sequence[PictureQuestion], labels: Sequence[str]
+) -> list[bool]:
+    """Report for each question whether the tower's first class has the true name of the object among its words."""
+    return [records[q.picture].scene.objects[0].name in words(labels[records[q.picture].label]) for q in asked]

@@ -8,33 +8,34 @@ from pathlib import Path
 
 import torch
 
-from lavida.api import Model, tokens_per_forward
-from lavida.calibrate import Exam, Options, Written, resolve
-from lavida.decode.context import answer_steps
+from lavida.api import Model
+from lavida.calibrate import Exam, ExamAnswer, Options, resolve
+from lavida.decode.driver import Job, job_steps
 from lavida.decode.options import DecodeOptions
-from lavida.edit.reading import Reading
+from lavida.decode.prompt import Prompt
+from lavida.decode.request import tokens_per_forward
 from lavida.eval.metrics import Cider
 from mini.data.atlas import Atlas
 from mini.data.facts import Fact
 from mini.data.features import Features
 from mini.data.languages import LANGUAGES
 from mini.data.questions import phrase, prompt_of
-from mini.eval.readings import picture_reading
+from mini.eval.answers import read_question
 from mini.eval.splits import Split, split_features
 
 # Drawn apart from the evaluation's splits: what is tuned on a picture is not judged on it.
 SPLIT = Split(cutouts="train", scenes=200, seed=9010, title="scenes for calibration")
 
 
-def captions_exam(model: Model, data: Path, n: int, say: Callable[[str], None] = print) -> Exam:
+def captions_exam(model: Model, data: Path, n: int, log: Callable[[str], None] = print) -> Exam:
     """Return an exam of captions of drawn scenes against their references. Raises DataError without the built data."""
-    features = split_features(Atlas.load(data), data / "features" / "calibration", SPLIT, model.net.tower, say)
+    features = split_features(Atlas.load(data), data / "features" / "calibration", SPLIT, model.net.tower, log)
     return captions_of(model, features, min(n, len(features)))
 
 
 def captions_of(model: Model, features: Features, n: int, kind: str = "caption") -> Exam:
     """Return an exam of captions, or of the "detailed" ones, of the first n scenes; each picture is encoded once."""
-    scenes = [truth.scene for truth in features.truths[:n]]
+    scenes = [truth.scene for truth in features.records[:n]]
     references = {
         "caption": LANGUAGES["en"].references,
         "detailed": lambda scene: [phrase(Fact(kind=kind, scene=scene)).answer],
@@ -42,10 +43,10 @@ def captions_of(model: Model, features: Features, n: int, kind: str = "caption")
     cider = Cider([references[kind](scene) for scene in scenes])
 
     @functools.cache
-    def read(i: int) -> Reading:
-        return picture_reading(model, features.maps[i], features.truths[i], prompt_of(kind), length=0)
+    def read(i: int) -> Prompt:
+        return read_question(model, features.maps[i], features.records[i], prompt_of(kind))
 
-    def answers(options: Options) -> Iterator[Written]:
+    def answers(options: Options) -> Iterator[ExamAnswer]:
         return (write_caption(model, read(i), resolve(model, options)) for i in range(n))
 
     title = "captions" if kind == "caption" else f"{kind} captions"
@@ -53,10 +54,9 @@ def captions_of(model: Model, features: Features, n: int, kind: str = "caption")
 
 
 @torch.inference_mode()
-def write_caption(model: Model, reading: Reading, options: DecodeOptions) -> Written:
-    """Write one caption by the decoding loop, which knows every rule, unlike the batched evaluator."""
-    segments = list(reading.segments)
-    *_, last = answer_steps(model.net, segments, options, cache=None if segments else reading.cache)
+def write_caption(model: Model, prompt: Prompt, options: DecodeOptions) -> ExamAnswer:
+    """Write one caption."""
+    *_, last = job_steps(Job(model.net, options, prompt))
     text = model.tokenizer.decode(i for i in last.canvas.tolist() if i != model.tokenizer.mask_id)
     tokens = tokens_per_forward(last, model.net.config) * last.forwards
-    return Written(text=text, passes=last.forwards, tokens=tokens)
+    return ExamAnswer(text=text, passes=last.forwards, tokens=tokens)

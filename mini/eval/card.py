@@ -15,7 +15,7 @@ TITLES = {
     "iii": "(iii) unseen concepts",
     "iv": "(iv) photographs",
 }
-SAYS = {
+SKILLS = {
     "name": "naming a single object",
     "name_at": "naming the object at a place",
     "where": "telling where an object stands",
@@ -44,7 +44,7 @@ def _table(head: list[str], rows: list[list[str]]) -> list[str]:
 
 
 def write_card(results: dict) -> str:
-    """The whole card as Markdown; `results` is what `eval.mini` gathers."""
+    """Write the whole card as Markdown; `results` is what `mini.eval.run.evaluate` returns."""
     parts = [_opening(results), _goals(results), _judgement(results)]
     parts += [_split(key, split) for key, split in results["splits"].items()]
     parts += [_captions(results)]
@@ -84,46 +84,46 @@ def _opening(results: dict) -> list[str]:
     ]
 
 
-def _of(results: dict, split: str, kind: str, who: str = "model") -> float | None:
-    return results["splits"].get(split, {}).get("kinds", {}).get(kind, {}).get(who)
+def _figure(results: dict, split: str, kind: str, by: str = "model") -> float | None:
+    return results["splits"].get(split, {}).get("kinds", {}).get(kind, {}).get(by)
 
 
 def _goals(results: dict) -> list[str]:
     rows: list[list[str]] = []
 
-    def add(what: str, value: float | None, goal: float, extra: bool = True) -> None:
+    def add(title: str, value: float | None, goal: float, extra: bool = True) -> None:
         if value is not None:
-            rows.append([what, f"{goal:.2f}", _number(value), "reached" if value >= goal and extra else "missed"])
+            rows.append([title, f"{goal:.2f}", _number(value), "reached" if value >= goal and extra else "missed"])
 
     for kind, goal in GOALS.items():
-        add(f"(i) {SAYS[kind]}", _of(results, "i", kind), goal)
-    captions = _of(results, "i", "caption")
+        add(f"(i) {SKILLS[kind]}", _figure(results, "i", kind), goal)
+    captions = _figure(results, "i", "caption")
     add("(i) nouns recalled in captions", captions["noun_recall"] if captions else None, GOAL_RECALL)
-    probe = max(_of(results, "ii_style", "name", f"probe_{v}") or 0.0 for v in ("global", "views"))
-    style = _of(results, "ii_style", "name")
+    probe = max(_figure(results, "ii_style", "name", f"probe_{v}") or 0.0 for v in ("global", "views"))
+    style = _figure(results, "ii_style", "name")
     add(f"(ii) naming in an unseen style, and above the probe ({probe:.2f})", style, GOAL_STYLE, (style or 0) > probe)
     for kind in SHORT[1:]:
-        value, constant = _of(results, "ii_style", kind), _of(results, "ii_style", kind, "constant")
+        value, constant = _figure(results, "ii_style", kind), _figure(results, "ii_style", kind, "constant")
         if value is not None and constant is not None:
-            add(f"(ii) {SAYS[kind]}: the constant answer and {GOAL_MARGIN:.2f}", value, constant + GOAL_MARGIN)
+            add(f"(ii) {SKILLS[kind]}: the constant answer and {GOAL_MARGIN:.2f}", value, constant + GOAL_MARGIN)
     photos = results.get("photos")
     if photos:
-        mine, tower, broken = photos["with_hints"]["right"], photos["tower"], photos["with_hints"]["broken"]
-        mark = "reached" if mine >= tower else "missed"
-        rows.append(["(iv) photographs rightly named, tower head alone as goal", str(tower), str(mine), mark])
+        own, tower, broken = photos["with_hints"]["right"], photos["tower"], photos["with_hints"]["broken"]
+        mark = "reached" if own >= tower else "missed"
+        rows.append(["(iv) photographs rightly named, tower head alone as goal", str(tower), str(own), mark])
         rows.append(["(iv) broken sentences", "0", str(broken), "reached" if broken == 0 else "missed"])
     return ["## Goals", "", *_table(["goal", "at least", "figure", ""], rows)]
 
 
 def _judgement(results: dict) -> list[str]:
-    """What it can and cannot do, sorted by the figures of split (i) and of the unseen style."""
+    """Sort what the model can and cannot do by the figures of split (i) and of the unseen style."""
     good, weak, failing = [], [], []
     for kind in SHORT:
-        value, constant = _of(results, "i", kind), _of(results, "i", kind, "constant")
+        value, constant = _figure(results, "i", kind), _figure(results, "i", kind, "constant")
         if value is None or constant is None:
             continue
-        style = _of(results, "ii_style", kind)
-        text = f"{SAYS[kind]} ({_number(value)}; constant {_number(constant)}; unseen style {_number(style)})"
+        style = _figure(results, "ii_style", kind)
+        text = f"{SKILLS[kind]} ({_number(value)}; constant {_number(constant)}; unseen style {_number(style)})"
         if value < constant + GOAL_MARGIN:
             failing.append(text)
         else:
@@ -140,18 +140,18 @@ def _judgement(results: dict) -> list[str]:
 
 def _limits(results: dict) -> list[str]:
     lines = []
-    unseen = _of(results, "iii", "name")
+    unseen = _figure(results, "iii", "name")
     if unseen is not None:
         lines.append(f"- A concept without training pictures is named rightly in {unseen:.0%} of its pictures.")
     photos = results.get("photos")
     if photos:
-        n, mine, tower = photos["n"], photos["with_hints"], photos["tower"]
+        n, own, tower = photos["n"], photos["with_hints"], photos["tower"]
         lines.append(
-            f"- Of {n} photographs it names {mine['right']} rightly (the tower's class alone: {tower}); without the"
-            f" tower's hint {photos['without_hints']['right']}. For {mine['echoes']} of them it says the tower's class."
+            f"- Of {n} photographs it names {own['right']} rightly (the tower's class alone: {tower}); without the"
+            f" tower's hint {photos['without_hints']['right']}. For {own['echoes']} of them it says the tower's class."
         )
         lines.append(
-            f"- Of {mine['sentences']} sentences about photographs {mine['broken']} are broken"
+            f"- Of {own['sentences']} sentences about photographs {own['broken']} are broken"
             f" ({photos['without_hints']['broken']} without the hint)."
         )
         asked = photos["presence"]
@@ -179,10 +179,10 @@ def _split(key: str, split: dict) -> list[str]:
 def _captions(results: dict) -> list[str]:
     rows = []
     for key, split in results["splits"].items():
-        for who, figures in split["kinds"].get("caption", {}).items():
-            if who == "n":
+        for by, figures in split["kinds"].get("caption", {}).items():
+            if by == "n":
                 continue
-            name = "**lavida-mini**" if who == "model" else who
+            name = "**lavida-mini**" if by == "model" else by
             digits = (3, 2, 2, 2)
             values = [figures[f] for f in ("cider", "noun_recall", "noun_precision", "exact")]
             n = str(split["kinds"]["caption"]["n"])
@@ -193,13 +193,13 @@ def _captions(results: dict) -> list[str]:
 
 
 def _photos(photos: dict, language: str) -> list[str]:
-    what, describe = (prompt_of(kind, language) for kind in ("name", "caption"))
+    name_prompt, caption_prompt = (prompt_of(kind, language) for kind in ("name", "caption"))
     rows = [
         [r["file"], r["tower"], r["what"], r["caption"], "right" if r["what_right"] or r["caption_right"] else "wrong"]
         for r in photos["with_hints"]["rows"]
     ]
     summary = _table(
-        ["", "rightly named", f"by '{what}'", "by the caption", "broken sentences"],
+        ["", "rightly named", f"by '{name_prompt}'", "by the caption", "broken sentences"],
         [
             ["**lavida-mini**", *_photo_row(photos["with_hints"], photos["n"])],
             ["lavida-mini without the hint", *_photo_row(photos["without_hints"], photos["n"])],
@@ -213,7 +213,7 @@ def _photos(photos: dict, language: str) -> list[str]:
         "",
         *summary,
         "",
-        *_table(["photograph", "tower head", what, describe, ""], rows),
+        *_table(["photograph", "tower head", name_prompt, caption_prompt, ""], rows),
     ]
 
 

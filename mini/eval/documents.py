@@ -1,9 +1,9 @@
-"""How many fields of a document are read rightly, and whether the confidence of a field tells.
+"""Evaluation of reading documents: fields read rightly, and whether the confidence of a field shows it.
 
 python -m mini eval extract --data FOLDER --twin FOLDER --out FOLDER
 
-Two arms of each model: held to the schema, and asked the same question freely, where an answer that is no JSON object
-has no field right. A field is right if it is the printed text to the letter.
+Two methods for each model: held to the schema, and asked the same question freely, where an answer that is no JSON
+object has no field right. A field is right if it is the printed text to the letter.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lavida.edit.extract import extract
-from lavida.eval.metrics import without_nan
+from lavida.eval.metrics import auc, mean, without_nan
 from lavida.text.forms import form_question
-from mini.data.documents.build import Entry, read_entries
+from mini.data.documents.build import DocumentEntry, read_entries
 from mini.data.documents.draw import SPLITS
 from mini.data.documents.values import schema_of
 
@@ -26,39 +25,39 @@ if TYPE_CHECKING:
     from lavida.api import Model
 
 CANVAS = 64
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Read:
-    """What was read off one document."""
+class ReadDocument:
+    """Hold what was read off one document."""
 
-    entry: Entry
+    entry: DocumentEntry
     value: Mapping[str, Any] | None  # None: no JSON object
     confidence: Mapping[str, float]  # by field; empty if the answer was free
 
     def right(self) -> dict[str, bool]:
-        """Whether each field is."""
+        """Report for each field whether it is right."""
         return {name: self.value is not None and self.value.get(name) == v for name, v in self.entry.values.items()}
 
 
-def read_documents(model: Model, entries: Sequence[Entry], *, held: bool) -> list[Read]:
-    """Every document, held to its schema or asked freely."""
+def read_documents(model: Model, entries: Sequence[DocumentEntry], *, held: bool) -> list[ReadDocument]:
+    """Read every document, held to its schema or asked freely."""
     found = []
     for entry in entries:
         schema = schema_of(entry.kind)
         if held:
-            one = extract(model, entry.image, schema, length=CANVAS)
+            one = model.extract(entry.image, schema, length=CANVAS)
             confidence = {pointer[1:]: p for pointer, p in one.confidence.items()}
-            found.append(Read(entry=entry, value=one.value, confidence=confidence))
+            found.append(ReadDocument(entry=entry, value=one.value, confidence=confidence))
         else:
             text = model.ask(entry.image, form_question(schema), length=CANVAS).text
-            found.append(Read(entry=entry, value=as_object(text), confidence={}))
+            found.append(ReadDocument(entry=entry, value=as_object(text), confidence={}))
     return found
 
 
 def as_object(text: str) -> dict[str, Any] | None:
-    """A JSON object, None if the text is none."""
+    """Parse a JSON object; return None for any other text."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -66,42 +65,34 @@ def as_object(text: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def figures(read: Sequence[Read]) -> dict[str, Any]:
-    """The figures of one arm on one split."""
+def figures(read: Sequence[ReadDocument]) -> dict[str, Any]:
+    """Compute the figures of one method on one split."""
     right = [one.right() for one in read]
     fields = sorted({(one.entry.kind, name) for one in read for name in one.entry.values})
     sure = [(one.confidence[name], ok) for one, row in zip(read, right) if one.confidence for name, ok in row.items()]
     return {
         "documents": len(read),
-        "objects": _mean([one.value is not None for one in read]),
-        "field": _mean([ok for row in right for ok in row.values()]),
-        "whole": _mean([all(row.values()) for row in right]),
+        "objects": mean([one.value is not None for one in read]),
+        "field": mean([ok for row in right for ok in row.values()]),
+        "whole": mean([all(row.values()) for row in right]),
         "fields": {
-            f"{kind}.{field}": _mean([row[field] for one, row in zip(read, right) if one.entry.kind == kind])
+            f"{kind}.{field}": mean([row[field] for one, row in zip(read, right) if one.entry.kind == kind])
             for kind, field in fields
         },
-        "sure_if_right": _mean([p for p, ok in sure if ok]),
-        "sure_if_wrong": _mean([p for p, ok in sure if not ok]),
-        "auc": auc([p for p, ok in sure if ok], [p for p, ok in sure if not ok]),
+        "sure_if_right": mean([p for p, ok in sure if ok]),
+        "sure_if_wrong": mean([p for p, ok in sure if not ok]),
+        "auc": auc([p for p, ok in sure if not ok], [p for p, ok in sure if ok]),
     }
 
 
-def auc(right: Sequence[float], wrong: Sequence[float]) -> float:
-    """How often a right one is surer than a wrong one, ties counting half; nan if there are none of either."""
-    if not right or not wrong:
-        return math.nan
-    wins = sum((a > b) + 0.5 * (a == b) for a in right for b in wrong)
-    return wins / (len(right) * len(wrong))
-
-
 def as_table(results: Mapping[str, Any]) -> str:
-    """One row for each model, arm and split, as Markdown."""
+    """Return one row for each model, method and split, as Markdown."""
     names = ("objects", "field", "whole", "sure_if_right", "sure_if_wrong", "auc")
     titles = ("objects", "fields right", "documents right", "sure if right", "sure if wrong", "AUC")
-    lines = [f"| model | arm | split | {' | '.join(titles)} |", "|---" * (3 + len(titles)) + "|"]
+    lines = [f"| model | method | split | {' | '.join(titles)} |", "|---" * (3 + len(titles)) + "|"]
     for row in results["rows"]:
         cells = ["-" if math.isnan(row[name]) else f"{row[name]:.2f}" for name in names]
-        lines.append(f"| {row['model']} | {row['arm']} | {row['split']} | {' | '.join(cells)} |")
+        lines.append(f"| {row['model']} | {row['method']} | {row['split']} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -112,9 +103,9 @@ def main(
     *,
     twin_folder: str | Path | None = None,
     count: int = 120,
-    say: Say = print,
+    log: Log = print,
 ) -> dict[str, Any]:
-    """Write extract.json into `out`; returns what it holds. Raises DataError if the documents were not built."""
+    """Write extract.json into `out` and return its contents. Raises DataError if the documents were not built."""
     from lavida.api import load  # the interface sits beside this layer and is needed for loading only
 
     splits = {split: read_entries(data, split)[:count] for split in SPLITS if split != "train"}
@@ -123,16 +114,12 @@ def main(
     for name, folder in models.items():
         model = load(folder)
         for split, entries in splits.items():
-            for arm, held in (("schema", True), ("free", False)):
+            for method, held in (("schema", True), ("free", False)):
                 read = read_documents(model, entries, held=held)
-                rows.append({"model": name, "arm": arm, "split": split, **figures(read)})
-                say(f"{name}, {arm}, {split}: {rows[-1]['field']:.2f} of the fields right")
+                rows.append({"model": name, "method": method, "split": split, **figures(read)})
+                log(f"{name}, {method}, {split}: {rows[-1]['field']:.2f} of the fields right")
     results = {"rows": rows}
     out.mkdir(parents=True, exist_ok=True)
     (out / "extract.json").write_text(json.dumps(without_nan(results), indent=1) + "\n", encoding="utf-8")
-    say(as_table(results))
+    log(as_table(results))
     return results
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else math.nan

@@ -1,4 +1,4 @@
-"""Is a text one of the closed forms that the model is taught? Tells a broken sentence from one that is merely wrong."""
+"""The closed forms of text that the model is taught: they tell a broken sentence from one that is merely wrong."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NAME = {"en": r"an? (?P<name>[A-Za-z][\w'. -]*)", "zh": r"(?P<name>[^\s，。�
 
 @dataclass(frozen=True, kw_only=True)
 class _Forms:
-    """The forms of one language."""
+    """Hold the forms of one language."""
 
     groups: dict[str, str]  # "two cats" -> the concept
     group: re.Pattern[str]
@@ -46,8 +46,8 @@ def _forms(language: str) -> _Forms:
     )
 
 
-def scene_caption(text: str, language: str = "en") -> bool:
-    """'two cats and a dog.': known groups with the right number, each name once, joined by commas and one 'and'."""
+def is_scene_caption(text: str, language: str = "en") -> bool:
+    """Match 'two cats and a dog.': known groups, right plurals, each name once, joined by commas and one 'and'."""
     forms = _forms(language)
     if not forms.caption.fullmatch(text):
         return False
@@ -55,23 +55,23 @@ def scene_caption(text: str, language: str = "en") -> bool:
     return len(set(names)) == len(names)
 
 
-def photo_caption(text: str, labels: Collection[str] = (), language: str = "en") -> bool:
-    """'a photo of an X.' or 'a photo of an X, a kind of Y.'; X must be among `labels` if any are given."""
+def is_photo_caption(text: str, labels: Collection[str] = (), language: str = "en") -> bool:
+    """Match 'a photo of an X.' or 'a photo of an X, a kind of Y.'; X must be among `labels` if any are given."""
     match = _forms(language).photo.fullmatch(text)
-    return match is not None and _named(match["said"], labels, language)
+    return match is not None and _is_name(match["said"], labels, language)
 
 
-def caption_is_whole(text: str, labels: Collection[str] = (), language: str = "en") -> bool:
-    """A caption in one of the two forms."""
-    return scene_caption(text, language) or photo_caption(text, labels, language)
+def is_well_formed_caption(text: str, labels: Collection[str] = (), language: str = "en") -> bool:
+    """Report whether a caption has one of the two forms."""
+    return is_scene_caption(text, language) or is_photo_caption(text, labels, language)
 
 
-def name_is_whole(text: str, labels: Collection[str] = (), language: str = "en") -> bool:
-    """An answer to 'What is this?': a name with its article."""
-    return text in _forms(language).groups or _named(text, labels, language)
+def is_well_formed_name(text: str, labels: Collection[str] = (), language: str = "en") -> bool:
+    """Report whether an answer to 'What is this?' is a name with its article."""
+    return text in _forms(language).groups or _is_name(text, labels, language)
 
 
-def _named(text: str, labels: Collection[str], language: str) -> bool:
+def _is_name(text: str, labels: Collection[str], language: str) -> bool:
     forms = _forms(language)
     if text in forms.names:
         return True

@@ -1,4 +1,4 @@
-"""Spans removed from captions of held-out scenes and written anew: both sides known, or only what stands before.
+"""Evaluation of infilling: spans removed from captions of cache-out scenes and written anew.
 
 python -m mini eval infill --data build/mini --twin runs/twin/model
 """
@@ -9,26 +9,25 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lavida.decode.context import answer_steps
+from lavida.decode.driver import Job, job_steps
 from lavida.decode.options import DecodeOptions
-from lavida.edit.infill import InfillOptions, infill_ids
-from lavida.edit.reading import Reading, check_both_ways
+from lavida.decode.prompt import Prompt
+from lavida.edit.infill import InfillOptions, check_bidirectional, infill_ids
 from lavida.eval.metrics import Cider, exact
 from lavida.text.holes import read_holes
 from mini.data import english
 from mini.data.facts import Fact
 from mini.data.features import Features
 from mini.data.scenes import Scene
-from mini.eval.answers import Reader
-from mini.eval.readings import picture_reading
+from mini.eval.answers import AnsweringModel, read_question
 
 WORDS, MOST, CANVAS = 4, 8, 24  # longest span removed; tokens of a hole of unknown length; of a canvas, at least
-_SAYS = {"caption": english.caption, "detailed": english.detailed}
+_CAPTIONS = {"caption": english.caption, "detailed": english.detailed}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gap:
-    """A caption of one picture without some of its words."""
+    """Hold a caption of one picture without some of its words."""
 
     picture: int
     question: str
@@ -38,13 +37,13 @@ class Gap:
 
 
 def draw_gaps(scenes: Sequence[Scene], n: int, seed: int) -> list[Gap]:
-    """A gap of 1 to WORDS words in a caption of each of the first n scenes, plain and detailed in turn."""
+    """Draw a gap of 1 to WORDS words in a caption of each of the first n scenes, plain and detailed in turn."""
     rng = random.Random(seed)
     gaps = []
     for i, scene in enumerate(scenes[:n]):
         kind = ("caption", "detailed")[i % 2]
-        said = _SAYS[kind](scene).removesuffix(english.STOP)
-        words = said.split(" ")
+        text = _CAPTIONS[kind](scene).removesuffix(english.STOP)
+        words = text.split(" ")
         count = rng.randint(1, min(WORDS, len(words)))
         first = rng.randrange(len(words) - count + 1)
         span = " ".join(words[first : first + count]).removesuffix(",")
@@ -55,50 +54,53 @@ def draw_gaps(scenes: Sequence[Scene], n: int, seed: int) -> list[Gap]:
                 question=english.prompt(Fact(kind=kind, scene=scene)),
                 before=before,
                 span=span,
-                after=said[len(before) + len(span) :] + english.STOP,
+                after=text[len(before) + len(span) :] + english.STOP,
             )
         )
     return gaps
 
 
 def evaluate_infill(
-    model: Reader,
+    model: AnsweringModel,
     features: Features,
     n: int,
     *,
-    twin: Reader | None = None,
+    twin: AnsweringModel | None = None,
     seed: int = 0,
-    say: Callable[[str], None] = print,
+    log: Callable[[str], None] = print,
 ) -> dict:
-    """Exact match and CIDEr-D of the spans, by arm; every arm but `unknown` is told how many tokens are missing."""
-    gaps = draw_gaps([truth.scene for truth in features.truths], n, seed)
-    arms: dict[str, Callable[[Gap], str]] = {
+    """Compute exact match and CIDEr-D of the spans, by method.
+
+    Every method but `unknown` is given the number of missing tokens.
+    """
+    gaps = draw_gaps([record.scene for record in features.records], n, seed)
+    methods: dict[str, Callable[[Gap], str]] = {
         "known": lambda gap: _filled(model, features, gap, known=True),
         "unknown": lambda gap: _filled(model, features, gap, known=False),
         "prefix_only": lambda gap: _continued(model, features, gap),
     }
     if twin is not None:
-        arms["twin_prefix_only"] = lambda gap: _continued(twin, features, gap)
-    spans: dict[str, list[str]] = {arm: [] for arm in arms}
+        methods["twin_prefix_only"] = lambda gap: _continued(twin, features, gap)
+    spans: dict[str, list[str]] = {method: [] for method in methods}
     for done, gap in enumerate(gaps, start=1):
-        for arm, written in arms.items():
-            spans[arm].append(written(gap))
+        for method, written in methods.items():
+            spans[method].append(written(gap))
         if done % 20 == 0:
-            say(f"{done} of {len(gaps)} gaps")
+            log(f"{done} of {len(gaps)} gaps")
     return {
         "n": len(gaps),
         "seed": seed,
-        "arms": {arm: span_figures(gaps, texts) for arm, texts in spans.items()},
+        "methods": {method: span_figures(gaps, texts) for method, texts in spans.items()},
         "rows": [
             {"question": gap.question, "text": f"{gap.before}[{gap.span}]{gap.after}"}
-            | {arm: texts[i] for arm, texts in spans.items()}
+            | {method: texts[i] for method, texts in spans.items()}
             for i, gap in enumerate(gaps)
         ],
     }
 
 
 def span_figures(gaps: Sequence[Gap], texts: Sequence[str]) -> dict[str, float]:
-    """Of the texts that were written into gaps."""
+    """Compute the figures of texts that were written into gaps."""
     right = sum(exact(text, gap.span) for gap, text in zip(gaps, texts, strict=True))
     return {
         "exact": right / max(1, len(gaps)),
@@ -106,42 +108,41 @@ def span_figures(gaps: Sequence[Gap], texts: Sequence[str]) -> dict[str, float]:
     }
 
 
-def _reading(model: Reader, features: Features, gap: Gap, before: Sequence[int] = ()) -> Reading:
-    maps, truth = features.maps[gap.picture], features.truths[gap.picture]
-    return picture_reading(model, maps, truth, gap.question, length=CANVAS, prefix=before)
+def _prompt(model: AnsweringModel, features: Features, gap: Gap, before: Sequence[int] = ()) -> Prompt:
+    maps, record = features.maps[gap.picture], features.records[gap.picture]
+    return read_question(model, maps, record, gap.question, prefix=before)
 
 
-def _filled(model: Reader, features: Features, gap: Gap, *, known: bool) -> str:
-    """With both sides of the gap."""
-    check_both_ways(model.net)
+def _filled(model: AnsweringModel, features: Features, gap: Gap, *, known: bool) -> str:
+    """Fill a gap with both of its sides known."""
+    check_bidirectional(model.net)
     missing = _tokens(model, gap)
     hole = f"[M:{missing}]" if known else "[M]"
     holed = read_holes(f"{gap.before}{hole}{gap.after}", model.tokenizer, most=max(MOST, missing))
     # The canvas holds the longest filling in either case: its length says nothing.
     length = max(CANVAS, sum(map(len, holed.ids)) + max(MOST, missing) + 1)
     options = InfillOptions(alternatives=0, length=length)
-    return infill_ids(_reading(model, features, gap), holed, options).holes[0].text
+    return infill_ids(_prompt(model, features, gap), holed, options).holes[0].text
 
 
-def _continued(model: Reader, features: Features, gap: Gap) -> str:
-    """With what stands before the gap: as much of the text that the model goes on with as is missing."""
+def _continued(model: AnsweringModel, features: Features, gap: Gap) -> str:
+    """Write as much text behind what stands before the gap as is missing."""
     denoiser, before = model.net.config.denoiser, gap.before.rstrip()
-    reading = _reading(model, features, gap, model.tokenizer.encode(before) if before else ())
+    prompt = _prompt(model, features, gap, model.tokenizer.encode(before) if before else ())
     missing = _tokens(model, gap)
     ended = set(denoiser.eos_ids)
     options = DecodeOptions(
         # A diffusion model lays out the whole rest of the text; one that writes left to right needs no more than this.
         length=missing if denoiser.autoregressive else CANVAS,
         block=1 if denoiser.autoregressive else None,
-        banned=tuple(i for i in reading.unwritable.tolist() if denoiser.autoregressive or i not in ended),
-        cache="prefix" if not reading.segments else "none",
+        banned=tuple(i for i in prompt.unwritable.tolist() if denoiser.autoregressive or i not in ended),
+        cache="none" if prompt.prefix is None else "prefix",
     )
-    held = None if reading.segments else reading.cache
-    *_, last = answer_steps(model.net, list(reading.segments), options, cache=held)
+    *_, last = job_steps(Job(model.net, options, prompt))
     return model.tokenizer.decode(last.canvas[:missing].tolist())
 
 
-def _tokens(model: Reader, gap: Gap) -> int:
-    """How many tokens are missing."""
+def _tokens(model: AnsweringModel, gap: Gap) -> int:
+    """Count the missing tokens."""
     holed = read_holes(f"{gap.before}[M]{gap.after}", model.tokenizer, most=1)
     return len(model.tokenizer.encode(gap.before + gap.span + gap.after)) - sum(map(len, holed.ids))

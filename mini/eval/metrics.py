@@ -15,14 +15,14 @@ _UNSPACED = re.compile("|".join(sorted((w for w in _NAMES if not w.isascii()), k
 
 
 def nouns(text: str) -> set[str]:
-    """The concepts that a text in any language mentions; a plural counts as its name."""
+    """Return the concepts that a text in any language mentions; a plural counts as its name."""
     spaced = (w for w in words(text) if w.isascii())
     return {_NAMES[w] for w in (*spaced, *_UNSPACED.findall(text)) if w in _NAMES}
 
 
-def noun_scores(captions: Sequence[str], truths: Sequence[Collection[str]]) -> tuple[float, float]:
-    """Recall and precision of the names in captions, pooled over all captions; 0 where nothing is named."""
-    said = [nouns(c) for c in captions]
-    hits = sum(len(s & set(t)) for s, t in zip(said, truths, strict=True))
-    true, named = sum(len(set(t)) for t in truths), sum(len(s) for s in said)
+def noun_scores(captions: Sequence[str], names: Sequence[Collection[str]]) -> tuple[float, float]:
+    """Return recall and precision of the names in captions, pooled over all captions; 0 where nothing is named."""
+    found = [nouns(c) for c in captions]
+    hits = sum(len(s & set(t)) for s, t in zip(found, names, strict=True))
+    true, named = sum(len(set(t)) for t in names), sum(len(s) for s in found)
     return hits / max(1, true), hits / max(1, named)

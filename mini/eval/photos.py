@@ -1,4 +1,4 @@
-"""Split (iv): photographs from packages, with hand-written acceptable names, never trained on."""
+"""Split (iv): photographs of packages, with hand-written acceptable names, never trained on."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from lavida.image.tiles import views
 from lavida.model.vlm import VLM
 from mini.data.concepts import UNSEEN
 from mini.data.facts import NAMES
-from mini.data.features import Truth
+from mini.data.features import PictureRecord
 from mini.data.languages import LANGUAGES
 from mini.data.questions import Question, prompt_of
-from mini.eval.answers import Decoding, Reader, answer_set
-from mini.eval.grammar import caption_is_whole, name_is_whole
-from mini.eval.sets import Asked
+from mini.eval.answers import AnsweringModel, Decoding, answer_set
+from mini.eval.grammar import is_well_formed_caption, is_well_formed_name
+from mini.eval.sets import PictureQuestion
 
 NAME_CANVAS = 8  # "a West Highland white terrier" takes more than a scene's short answers
 
 
 @dataclass(frozen=True, kw_only=True)
 class Photo:
-    """A photograph and the names that a person would accept for what it shows."""
+    """Hold a photograph and the names that a person would accept for what it shows."""
 
     file: str
     names: tuple[str, ...]
@@ -38,7 +38,7 @@ class Photo:
 
 
 def read_photos(path: str | Path, language: str = "en") -> list[Photo]:
-    """The list of photographs with their names in a language; DataError if it is not one."""
+    """Read the list of photographs with their names in a language. Raises DataError."""
     key = "names" if language == "en" else language
     try:
         rows = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -51,31 +51,31 @@ def _there(row: dict) -> tuple[str, ...]:
     return (*row["names"], *row.get("kinds", ()), *row.get("also", ()))
 
 
-def ask_presence(photos: Sequence[Photo], seed: int, language: str = "en") -> list[Asked]:
-    """Whether something is in a photograph: at most two concepts that are, and as many that are not."""
+def presence_questions(photos: Sequence[Photo], seed: int, language: str = "en") -> list[PictureQuestion]:
+    """Ask whether something is in a photograph: at most two concepts that are, and as many that are not."""
     rng, words_of = random.Random(seed), LANGUAGES[language]
     taught = [name for name in NAMES if name not in UNSEEN]
     asked = []
     for i, photo in enumerate(photos):
-        shown = [word for word in photo.there if word in taught][:2]
-        absent = rng.sample([name for name in taught if name not in photo.there], len(shown))
-        for word, there in [*((w, True) for w in shown), *((w, False) for w in absent)]:
+        present = [word for word in photo.there if word in taught][:2]
+        absent = rng.sample([name for name in taught if name not in photo.there], len(present))
+        for word, there in [*((w, True) for w in present), *((w, False) for w in absent)]:
             prompt, answer = words_of.is_there(words_of.forms(word)[0]), words_of.yes_no(there)
             question = Question(kind="presence", prompt=prompt, answer=answer, language=language)
-            asked.append(Asked(picture=i, question=question))
+            asked.append(PictureQuestion(picture=i, question=question))
     return asked
 
 
 def mentions(text: str, names: Collection[str]) -> bool:
-    """Whether any of the names stands in the text as whole words; a Chinese one may stand within a longer one."""
-    said = f" {' '.join(words(text))} "
-    return any(f" {' '.join(words(name))} " in said for name in names)
+    """Report whether any of the names stands in the text as whole words; Chinese ones may be part of a longer word."""
+    padded = f" {' '.join(words(text))} "
+    return any(f" {' '.join(words(name))} " in padded for name in names)
 
 
 @torch.inference_mode()
-def photo_features(net: VLM, folder: str | Path, photos: Sequence[Photo]) -> tuple[Tensor, list[Truth]]:
-    """Maps [N, V, 196, 80] of the tower's trunk of the photographs, and the tower's first class of each."""
-    maps, truths = [], []
+def photo_features(net: VLM, folder: str | Path, photos: Sequence[Photo]) -> tuple[Tensor, list[PictureRecord]]:
+    """Compute maps [N, V, 196, 80] of the tower's trunk of the photographs, and the tower's first class of each."""
+    maps, records = [], []
     for photo in photos:
         path = Path(folder) / photo.file
         if not path.is_file():
@@ -86,36 +86,43 @@ def photo_features(net: VLM, folder: str | Path, photos: Sequence[Photo]) -> tup
         shares = net.tower.classify(trunk[:1]).float().softmax(-1)[0]
         label, probability = int(shares.argmax()), float(shares.max())
         maps.append(trunk)
-        truths.append(Truth(scene=None, label=label, probability=round(probability, 4), source=photo.file))
-    return torch.stack(maps), truths
+        records.append(PictureRecord(scene=None, label=label, probability=round(probability, 4), source=photo.file))
+    return torch.stack(maps), records
 
 
-def _both(
-    model: Reader, maps: Tensor, truths: list[Truth], decoding: Decoding, language: str
+def _names_and_captions(
+    model: AnsweringModel, maps: Tensor, records: list[PictureRecord], decoding: Decoding, language: str
 ) -> tuple[list[str], list[str]]:
     asked = [
-        Asked(picture=i, question=Question(kind=kind, prompt=prompt_of(kind, language), answer="", language=language))
+        PictureQuestion(
+            picture=i, question=Question(kind=kind, prompt=prompt_of(kind, language), answer="", language=language)
+        )
         for kind in ("name", "caption")
         for i in range(len(maps))
     ]
-    answers = answer_set(model, maps, truths, asked, decoding)
+    answers = answer_set(model, maps, records, asked, decoding)
     return answers[: len(maps)], answers[len(maps) :]
 
 
-def judge_photos(
-    model: Reader, photos: Sequence[Photo], maps: Tensor, truths: list[Truth], language: str = "en", seed: int = 0
+def evaluate_photos(
+    model: AnsweringModel,
+    photos: Sequence[Photo],
+    maps: Tensor,
+    records: list[PictureRecord],
+    language: str = "en",
+    seed: int = 0,
 ) -> dict:
-    """Figures of the photographs, with the tower's hint and without, beside the tower's head alone.
+    """Compute figures of the photographs, with the tower's hint and without, beside the tower's head alone.
 
-    `seed` draws what is asked for and not there.
+    `seed` draws the absent things that are asked about.
     """
-    said = [label.said_in(language).name for label in model.labels or ()]
-    labels = frozenset(said)
-    tower = [said[t.label] if said else "" for t in truths]
+    class_names = [label.said_in(language).name for label in model.labels or ()]
+    labels = frozenset(class_names)
+    tower = [class_names[t.label] if class_names else "" for t in records]
     result: dict = {"n": len(photos), "tower": sum(mentions(t, p.names) for t, p in zip(tower, photos, strict=True))}
     for key, hints in (("with_hints", True), ("without_hints", False)):
         decoding = Decoding(short=NAME_CANVAS, hints=hints)
-        both = _both(model, maps, truths, decoding, language)
+        both = _names_and_captions(model, maps, records, decoding, language)
         rows = []
         for photo, name, text, class_name in zip(photos, *both, tower, strict=True):
             rows.append(
@@ -129,8 +136,8 @@ def judge_photos(
                     "broken": [
                         sentence
                         for sentence, whole in (
-                            (name, name_is_whole(name, labels, language)),
-                            (text, caption_is_whole(text, labels, language)),
+                            (name, is_well_formed_name(name, labels, language)),
+                            (text, is_well_formed_caption(text, labels, language)),
                         )
                         if not whole
                     ],
@@ -145,18 +152,11 @@ def judge_photos(
             "sentences": 2 * len(rows),
             "rows": rows,
         }
-    asked = ask_presence(photos, seed, language)
-    told = zip(asked, answer_set(model, maps, truths, asked), strict=True)
-    right = [(one.question.answer, exact(text, one.question.answer)) for one, text in told]
+    asked = presence_questions(photos, seed, language)
+    pairs = zip(asked, answer_set(model, maps, records, asked), strict=True)
+    right = [(question.question.answer, exact(text, question.question.answer)) for question, text in pairs]
     result["presence"] = {"n": len(right), "right": sum(good for _, good in right)}
     for there in (True, False):
-        said = LANGUAGES[language].yes_no(there)
-        result["presence"]["yes" if there else "no"] = sum(good for answer, good in right if answer == said)
+        expected = LANGUAGES[language].yes_no(there)
+        result["presence"]["yes" if there else "no"] = sum(good for answer, good in right if answer == expected)
     return result
-
-
-def evaluate_photos(model: Reader, folder: str | Path, names: str | Path, language: str = "en") -> dict:
-    """`judge_photos` of the photographs that the file `names` lists, read from `folder`."""
-    photos = read_photos(names, language)
-    maps, truths = photo_features(model.net, folder, photos)
-    return judge_photos(model, photos, maps, truths, language)

@@ -1,11 +1,11 @@
-"""Poems about pictures whose lines must begin as told: who keeps to it, and what it costs in likelihood.
+"""Evaluation of poems about pictures whose lines must begin with given syllables.
 
 python -m mini eval poem --data FOLDER --twin FOLDER --out FOLDER
 
-The poem benchmark of arXiv 2505.16839, rebuilt: pictures, for each of them four syllables that its lines
-begin with, and five writers. Two are the diffusion model, which fills a draft in ("infilled", the starts being given)
-or is held to a template ("constrained"); "prompted" is told in words. The last two are its autoregressive twin, told
-in words or held to the same template from left to right.
+The poem benchmark of arXiv 2505.16839, rebuilt: pictures, four syllables for each that its lines begin with, and five
+methods. The diffusion model fills a draft that holds the starts ("infilled"), is held to a template
+("constrained"), or is asked in words ("prompted"). Its autoregressive twin is asked in words or held to the same
+template from left to right.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from PIL import Image
 from lavida.constrain.poem import poem
 from lavida.constrain.template import Hole, Template
 from lavida.errors import RequestError
-from lavida.eval.metrics import without_nan, words
+from lavida.eval.metrics import mean, without_nan, words
 from mini.data.atlas import Atlas
 from mini.data.scenes import Scene
 from mini.eval.metrics import noun_scores
@@ -39,12 +39,12 @@ LINES, SPLIT = 4, "i"
 TOKENS = 7  # of a line that is filled in; a line that is held to a template has 3 to so many words
 CANVAS = 40
 QUESTION = "Describe the image."
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
-    """One picture and how the lines of its poem are to begin."""
+class PoemTask:
+    """Hold one picture and the starts of the lines of its poem."""
 
     picture: Image.Image
     scene: Scene
@@ -52,8 +52,8 @@ class Task:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Written:
-    """One poem; likelihoods in nats by token, of what is to be said about the picture without any instruction."""
+class WrittenPoem:
+    """Hold one poem; likelihoods are nats per token, after a question that does not mention the starts."""
 
     lines: tuple[str, ...]
     passes: int
@@ -62,73 +62,78 @@ class Written:
     twin_likelihood: float  # by the twin, exact
 
     def kept(self, starts: Sequence[str]) -> list[bool]:
-        """Whether each line that was asked for is there and begins as told."""
+        """Report for each line that was asked for whether it is there and begins as asked."""
         found = [*self.lines, *("" for _ in starts)]
         return [line.startswith(start) for line, start in zip(found, starts)]
 
 
-def draw_tasks(data: Path, count: int, seed: int) -> list[Task]:
-    """Pictures of the held-out scenes, each with its own starts; the same for the same seed."""
+def draw_tasks(data: Path, count: int, seed: int) -> list[PoemTask]:
+    """Draw pictures of the held-out scenes, each with its own starts; the same for the same seed."""
     atlas, rng = Atlas.load(data), random.Random(seed)
     tasks = []
     for pixels, scene, _ in pictures(atlas, SPLITS[SPLIT]):
         if len(tasks) == count:
             break
         picture = Image.fromarray(pixels.permute(1, 2, 0).numpy())
-        tasks.append(Task(picture=picture, scene=scene, starts=tuple(rng.sample(STARTS, LINES))))
+        tasks.append(PoemTask(picture=picture, scene=scene, starts=tuple(rng.sample(STARTS, LINES))))
     return tasks
 
 
-def told(starts: Sequence[str]) -> str:
-    """The question with the constraint in words."""
+def prompt_with_starts(starts: Sequence[str]) -> str:
+    """Return the question with the constraint in words."""
     *first, last = starts
     return f"{QUESTION[:-1]} in {len(starts)} lines that begin with {', '.join(first)} and {last}."
 
 
 def template_of(starts: Sequence[str]) -> Template:
-    """What the constrained arms are held to."""
+    """Return the template of the constrained methods."""
     return poem(starts, words=(3, TOKENS))
 
 
 def draft_of(starts: Sequence[str]) -> Template:
-    """What the infilled arm is given: each start, then so many tokens, and nothing said of them."""
+    """Return the template of the infilled method: each start, then a number of free tokens."""
     lines = [Hole(start=start, least=TOKENS, most=TOKENS) for start in starts]
     return Template(parts=tuple(part for line in lines for part in ("\n", line))[1:])
 
 
-def write_poem(model: Model, task: Task, arm: str) -> tuple[tuple[str, ...], int, float]:
-    """(lines, forward passes, seconds) of one poem; `arm` is infilled, constrained or prompted."""
+def write_poem(model: Model, task: PoemTask, method: str) -> tuple[tuple[str, ...], int, float]:
+    """Write one poem; return (lines, forward passes, seconds).
+
+    `method` is infilled, constrained or prompted.
+    """
     start = time.perf_counter()
-    if arm == "prompted":
-        answer = model.ask(task.picture, told(task.starts), length=CANVAS)
+    if method == "prompted":
+        answer = model.ask(task.picture, prompt_with_starts(task.starts), length=CANVAS)
     else:
-        template = template_of(task.starts) if arm == "constrained" else draft_of(task.starts)
+        template = template_of(task.starts) if method == "constrained" else draft_of(task.starts)
         answer = model.ask(task.picture, QUESTION, length=CANVAS, template=template)
     lines = tuple(line.strip() for line in answer.text.split("\n") if line.strip())
     return lines, answer.steps, time.perf_counter() - start
 
 
-def likelihood(model: Model, task: Task, lines: Sequence[str]) -> float:
-    """Nats by token of a poem, nan if there is none."""
+def likelihood(model: Model, task: PoemTask, lines: Sequence[str]) -> float:
+    """Return nats per token of a poem, nan if it has no line."""
     if not any(lines):
         return math.nan
     found = model.log_likelihood(task.picture, QUESTION, "\n".join(lines), rounds=4)
     return found.value / found.tokens
 
 
-def evaluate(model: Model, twin: Model | None, tasks: Sequence[Task], say: Say = print) -> dict[str, list[Written]]:
-    """Every arm on every task."""
-    arms = {"infilled": model, "constrained": model, "prompted": model}
+def evaluate(
+    model: Model, twin: Model | None, tasks: Sequence[PoemTask], log: Log = print
+) -> dict[str, list[WrittenPoem]]:
+    """Run every method on every task. Raises RequestError if the twin is not autoregressive."""
+    methods = {"infilled": model, "constrained": model, "prompted": model}
     if twin is not None:
         if not twin.net.config.denoiser.autoregressive:
             raise RequestError("the twin writes in any order; give a model of `python -m mini train --objective ar`")
-        arms |= {"twin constrained": twin, "twin prompted": twin}
-    found: dict[str, list[Written]] = {arm: [] for arm in arms}
+        methods |= {"twin constrained": twin, "twin prompted": twin}
+    found: dict[str, list[WrittenPoem]] = {method: [] for method in methods}
     for place, task in enumerate(tasks):
-        for arm, writer in arms.items():
-            lines, passes, seconds = write_poem(writer, task, arm.removeprefix("twin "))
-            found[arm].append(
-                Written(
+        for method, writer in methods.items():
+            lines, passes, seconds = write_poem(writer, task, method.removeprefix("twin "))
+            found[method].append(
+                WrittenPoem(
                     lines=lines,
                     passes=passes,
                     seconds=seconds,
@@ -137,42 +142,42 @@ def evaluate(model: Model, twin: Model | None, tasks: Sequence[Task], say: Say =
                 )
             )
         if (place + 1) % 10 == 0:
-            say(f"{place + 1} of {len(tasks)} pictures")
+            log(f"{place + 1} of {len(tasks)} pictures")
     return found
 
 
-def figures(tasks: Sequence[Task], written: Sequence[Written]) -> dict[str, float]:
-    """The figures of one arm."""
+def figures(tasks: Sequence[PoemTask], written: Sequence[WrittenPoem]) -> dict[str, float]:
+    """Compute the figures of one method."""
     kept = [one.kept(task.starts) for task, one in zip(tasks, written, strict=True)]
     recall, precision = noun_scores([" ".join(one.lines) for one in written], [t.scene.counts for t in tasks])
     return {
-        "sentence": _mean(float(line) for lines in kept for line in lines),
-        "sample": _mean(float(all(lines)) for lines in kept),
-        "likelihood": _mean(one.likelihood for one in written),
-        "twin_likelihood": _mean(one.twin_likelihood for one in written),
+        "sentence": mean(float(line) for lines in kept for line in lines),
+        "sample": mean(float(all(lines)) for lines in kept),
+        "likelihood": mean(one.likelihood for one in written),
+        "twin_likelihood": mean(one.twin_likelihood for one in written),
         "noun_recall": recall,
         "noun_precision": precision,
-        "distinct": _mean(distinct(one.lines) for one in written),
-        "passes": _mean(float(one.passes) for one in written),
-        "seconds": _mean(one.seconds for one in written),
+        "distinct": mean(distinct(one.lines) for one in written),
+        "passes": mean(float(one.passes) for one in written),
+        "seconds": mean(one.seconds for one in written),
     }
 
 
 def distinct(lines: Sequence[str]) -> float:
-    """Share of the pairs of neighbouring words that a poem says once; nan of fewer than two words."""
-    said = [words(line) for line in lines]
-    pairs = Counter(pair for line in said for pair in zip(line, line[1:]))
+    """Return the share of distinct pairs of neighbouring words of a poem; nan of fewer than two words."""
+    by_line = [words(line) for line in lines]
+    pairs = Counter(pair for line in by_line for pair in zip(line, line[1:]))
     return len(pairs) / pairs.total() if pairs else math.nan
 
 
 def as_table(results: dict[str, Any]) -> str:
-    """The figures of all arms as Markdown."""
+    """Return the figures of all methods as Markdown."""
     rows = [
-        f"| {arm} | " + " | ".join(f"{row[name]:.{digits}f}" for name, _, digits in _COLUMNS) + " |"
-        for arm, row in results["arms"].items()
+        f"| {method} | " + " | ".join(f"{row[name]:.{digits}f}" for name, _, digits in _COLUMNS) + " |"
+        for method, row in results["methods"].items()
     ]
     return "\n".join(
-        [f"| arm | {' | '.join(title for _, title, _ in _COLUMNS)} |", "|---" * (len(_COLUMNS) + 1) + "|", *rows]
+        [f"| method | {' | '.join(title for _, title, _ in _COLUMNS)} |", "|---" * (len(_COLUMNS) + 1) + "|", *rows]
     )
 
 
@@ -197,29 +202,24 @@ def main(
     twin_folder: str | Path | None = None,
     count: int = 100,
     seed: int = 0,
-    say: Say = print,
+    log: Log = print,
 ) -> dict[str, Any]:
-    """Write poem.json with all poems into `out`; returns what it holds. Raises RequestError, DataError."""
+    """Write poem.json with all poems into `out` and return its contents. Raises RequestError, DataError."""
     from lavida.api import load  # the interface sits beside this layer and is needed for loading only
 
     model = load(model_folder)
     twin = None if twin_folder is None else load(twin_folder)
     tasks = draw_tasks(data, count, seed)
-    found = evaluate(model, twin, tasks, say)
+    found = evaluate(model, twin, tasks, log)
     results = {
         "seed": seed,
         "pictures": len(tasks),
-        "arms": {arm: figures(tasks, written) for arm, written in found.items()},
+        "methods": {method: figures(tasks, written) for method, written in found.items()},
         "starts": [task.starts for task in tasks],
-        "poems": {arm: [asdict(one) for one in written] for arm, written in found.items()},
+        "poems": {method: [asdict(one) for one in written] for method, written in found.items()},
     }
     out.mkdir(parents=True, exist_ok=True)
     text = json.dumps(without_nan(results), indent=1, ensure_ascii=False)
     (out / "poem.json").write_text(text + "\n", encoding="utf-8")
-    say(as_table(results))
+    log(as_table(results))
     return results
-
-
-def _mean(values: Any) -> float:
-    kept = [value for value in values if not math.isnan(value)]
-    return sum(kept) / len(kept) if kept else math.nan

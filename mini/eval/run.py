@@ -1,4 +1,4 @@
-"""Evaluates lavida-mini on all splits beside its baselines and writes results.json and MODEL_CARD.md.
+"""Evaluation of lavida-mini on all splits beside its baselines; writes results.json and MODEL_CARD.md.
 
 python -m mini eval scenes --model FOLDER --data FOLDER --out FOLDER
 python -m mini eval scenes --model FOLDER --data FOLDER --out FOLDER --language zh
@@ -18,16 +18,16 @@ from mini.data.features import Features
 from mini.data.languages import find_language
 from mini.data.questions import prompt_of
 from mini.eval import baselines
-from mini.eval.answers import Decoding, Reader, accuracy, answer_set, caption_figures
+from mini.eval.answers import AnsweringModel, Decoding, accuracy, answer_set, caption_figures
 from mini.eval.card import write_card
-from mini.eval.photos import judge_photos, photo_features, read_photos
-from mini.eval.sets import Asked, constants, question_set
+from mini.eval.photos import evaluate_photos, photo_features, read_photos
+from mini.eval.sets import PictureQuestion, constants, question_set
 from mini.eval.splits import SPLITS, TRAIN, split_features
 
 PER_KIND = 300  # questions of each kind and split, at most
 EXAMPLES = 40
 PHOTOS = Path(__file__).parent / "photos.json"
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 def main(
@@ -39,13 +39,13 @@ def main(
     seed: int = 0,
     decoding: Decoding | None = None,
     language: str = "en",
-    say: Say = print,
+    log: Log = print,
 ) -> dict:
     """Evaluate the model of a folder (None = the one that comes with the package) and write the card into `out`.
 
-    `data_folder` is what `python -m mini build` made; maps of the tower's trunk are kept in `features` (default:
-    below it). Folders named train* there serve the baselines as training scenes. Every language is asked the same
-    questions. Returns what results.json holds.
+    `data_folder` is what `python -m mini build` made; maps of the tower's trunk are kept in `features` (default: below
+    it). Folders named train* there serve the baselines as training scenes. Every language is asked the same questions.
+    Returns what results.json holds.
     """
     from lavida.api import load  # the interface sits beside this layer and is needed for loading only
 
@@ -53,34 +53,34 @@ def main(
     model = load(model_folder)
     atlas = Atlas.load(data_folder)
     folder = Path(features or Path(data_folder) / "features")
-    held_out = {key: split_features(atlas, folder / key, s, model.net.tower, say) for key, s in SPLITS.items()}
+    held_out = {key: split_features(atlas, folder / key, s, model.net.tower, log) for key, s in SPLITS.items()}
     ready = [Features(f) for f in sorted(folder.glob("train*")) if (f / "truth.jsonl").exists()]
-    training = ready or [split_features(atlas, folder / "train", TRAIN, model.net.tower, say)]
-    results = evaluate(model, training, held_out, seed=seed, decoding=decoding, language=language, say=say)
+    training = ready or [split_features(atlas, folder / "train", TRAIN, model.net.tower, log)]
+    results = evaluate(model, training, held_out, seed=seed, decoding=decoding, language=language, log=log)
     photos = read_photos(PHOTOS, language)
-    say(f"(iv) {len(photos)} photographs")
-    maps, truths = photo_features(model.net, Path(data_folder) / "photos-test", photos)
-    results["photos"] = judge_photos(model, photos, maps, truths, language, seed)
+    log(f"(iv) {len(photos)} photographs")
+    maps, records = photo_features(model.net, Path(data_folder) / "photos-test", photos)
+    results["photos"] = evaluate_photos(model, photos, maps, records, language, seed)
     results["examples"] = pick_examples(results, seed)
     write_results(results, Path(out))
     return results
 
 
 def evaluate(
-    model: Reader,
+    model: AnsweringModel,
     training: Sequence[Features],
     held_out: dict[str, Features],
     *,
     seed: int = 0,
     decoding: Decoding | None = None,
     language: str = "en",
-    say: Say = print,
+    log: Log = print,
 ) -> dict:
-    """Figures of the model and of every baseline on splits of scenes."""
+    """Compute figures of the model and of every baseline on splits of scenes."""
     decoding = decoding or Decoding()
-    train = baselines.Training.of(training, model.net.tower)
+    train = baselines.TrainingScenes.from_features(training, model.net.tower)
     fixed = constants(train.scenes, seed, language=language)
-    say(f"baselines: {len(train.scenes)} training scenes")
+    log(f"baselines: {len(train.scenes)} training scenes")
     probes = baselines.fit_probes(train, seed=seed)
     results: dict = {
         "seed": seed,
@@ -96,54 +96,54 @@ def evaluate(
     for key, features in held_out.items():
         start = time.perf_counter()
         results["splits"][key] = _split(model, features, train, fixed, probes, seed, decoding, language)
-        say(f"{SPLITS[key].title if key in SPLITS else key}: {time.perf_counter() - start:.0f} s")
+        log(f"{SPLITS[key].title if key in SPLITS else key}: {time.perf_counter() - start:.0f} s")
     return results
 
 
 def _split(
-    model: Reader,
+    model: AnsweringModel,
     features: Features,
-    train: baselines.Training,
+    train: baselines.TrainingScenes,
     fixed: dict[str, str],
     probes: dict[str, baselines.Probe],
     seed: int,
     decoding: Decoding,
     language: str,
 ) -> dict:
-    scenes = [t.scene for t in features.truths]
+    scenes = [t.scene for t in features.records]
     sets = question_set(scenes, PER_KIND, seed, language=language)
     flat = [a for asked in sets.values() for a in asked]
-    answers = dict(zip(map(id, flat), answer_set(model, features.maps, features.truths, flat, decoding), strict=True))
+    answers = dict(zip(map(id, flat), answer_set(model, features.maps, features.records, flat, decoding), strict=True))
     pooled = baselines.pool_features(features, model.net.tower)
     kinds: dict[str, dict] = {}
     rows: list[dict] = []
     for kind, asked in sets.items():
         if not asked:
             continue
-        mine = [answers[id(a)] for a in asked]
+        own = [answers[id(a)] for a in asked]
         others = {
             "constant": baselines.constant(asked, fixed),
             "neighbour": baselines.nearest(asked, pooled, train, fixed),
         }
         if kind == "caption":
-            said = {"model": mine, **others}
-            kinds[kind] = {"n": len(asked)} | {who: caption_figures(scenes, asked, t) for who, t in said.items()}
+            captions = {"model": own, **others}
+            kinds[kind] = {"n": len(asked)} | {name: caption_figures(scenes, asked, t) for name, t in captions.items()}
         else:
-            kinds[kind] = {"n": len(asked), "model": accuracy(asked, mine)}
-            kinds[kind] |= {who: accuracy(asked, texts) for who, texts in others.items()}
+            kinds[kind] = {"n": len(asked), "model": accuracy(asked, own)}
+            kinds[kind] |= {name: accuracy(asked, texts) for name, texts in others.items()}
         if kind == "name":
             kinds[kind] |= _naming(model, features, asked, pooled, probes)
         rows += [
             {"kind": kind, "prompt": a.question.prompt, "truth": a.question.answer, "answer": text}
-            for a, text in zip(asked, mine, strict=True)
+            for a, text in zip(asked, own, strict=True)
         ]
     return {"scenes": len(scenes), "kinds": kinds, "answers": rows}
 
 
 def _naming(
-    model: Reader,
+    model: AnsweringModel,
     features: Features,
-    asked: Sequence[Asked],
+    asked: Sequence[PictureQuestion],
     pooled: baselines.Pooled,
     probes: dict[str, baselines.Probe],
 ) -> dict[str, float]:
@@ -152,13 +152,13 @@ def _naming(
         for view, probe in probes.items()
     }
     if model.labels:
-        right = baselines.tower_right(features.truths, asked, [label.name for label in model.labels])
+        right = baselines.tower_right(features.records, asked, [label.name for label in model.labels])
         figures["tower"] = sum(right) / len(right)
     return figures
 
 
 def pick_examples(results: dict, seed: int, n: int = EXAMPLES) -> list[dict]:
-    """n held-out answers drawn blindly, an equal share from each split and the photographs; marked right or wrong."""
+    """Draw n held-out answers blindly, an equal share from each split and the photographs; mark them right or wrong."""
     rng = random.Random(seed)
     sources = list(results["splits"]) + (["iv"] if "photos" in results else [])
     chosen = []
@@ -188,7 +188,7 @@ def pick_examples(results: dict, seed: int, n: int = EXAMPLES) -> list[dict]:
 
 
 def write_results(results: dict, out: Path) -> None:
-    """results.json (without the single answers) and MODEL_CARD.md; results.zh.json and so on of another language."""
+    """Write results.json (without single answers) and MODEL_CARD.md; results.zh.json and so on for another language."""
     out.mkdir(parents=True, exist_ok=True)
     splits = {k: {f: v for f, v in s.items() if f != "answers"} for k, s in results["splits"].items()}
     mark = "" if results["language"] == "en" else f".{results['language']}"

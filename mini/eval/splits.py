@@ -17,7 +17,7 @@ from mini.data.scenes import Scene
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Which cut-outs of the atlas, how many scenes, from which seed."""
+    """Name the cut-outs of the atlas, the number of scenes and the seed of a split."""
 
     cutouts: str  # the atlas's own word for them
     scenes: int
@@ -35,18 +35,18 @@ TRAIN = Split(cutouts="train", scenes=3000, seed=9000, title="training scenes of
 
 
 def pictures(atlas: Atlas, split: Split) -> Iterator[tuple[torch.Tensor, Scene, str]]:
-    """The scenes of a split with their pixels, the same ones every time."""
+    """Yield the scenes of a split with their pixels, the same ones every time."""
     return itertools.islice(drawn_scenes(atlas, split.cutouts, split.seed, (1, 1, 1, 1)), split.scenes)
 
 
 def split_features(
-    atlas: Atlas, folder: Path, split: Split, tower: torch.nn.Module, say: Callable[[str], None] = print
+    atlas: Atlas, folder: Path, split: Split, tower: torch.nn.Module, log: Callable[[str], None] = print
 ) -> Features:
-    """Maps of a split in `folder`; what is missing is drawn and run through the trunk, resumably."""
+    """Return maps of a split in `folder`; draw and encode what is missing, resumably."""
     truth = folder / "truth.jsonl"
     done = len(truth.read_text().splitlines()) if truth.exists() else 0
     if done < split.scenes:
-        say(f"{split.title}: {split.scenes - done} pictures to encode")
+        log(f"{split.title}: {split.scenes - done} pictures to encode")
         rest = itertools.islice(pictures(atlas, split), done, None)
-        write_features(folder, rest, tower, log=say)
+        write_features(folder, rest, tower, log=log)
     return Features(folder)

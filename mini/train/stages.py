@@ -1,8 +1,8 @@
-"""The stages of `lavida-mini` as data: what is trained, on what, how long.
+"""The stages of lavida-mini as data: the parts that are trained, on which data, for how long.
 
-"words" teaches the denoiser to answer about scenes that are told in words, as a language model is pretrained before
-it sees; "align" and "finetune" are stages 1 and 2 of arXiv 2505.16839 (section 3.3); "tower" finetunes the last blocks
-of the tower, which was pretrained on photographs, on drawn cells.
+"words" teaches the denoiser to answer about symbolic scenes, as a language model is pretrained before it sees; "align"
+and "finetune" are stages 1 and 2 of arXiv 2505.16839 (section 3.3); "tower" finetunes the last blocks of the tower,
+which was pretrained on photographs, on drawn cells.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from lavida.train.task import Plan
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """One stage of training; rates are those of AdamW, multiplied by a factor for each part."""
+    """Describe one stage of training; rates are those of AdamW, multiplied by a factor for each part."""
 
     name: str
     steps: int
@@ -26,7 +26,7 @@ class Stage:
     embedding: float = 0.3
     projector: float = 0.4
     tower: float = 0.0  # factor for the adapted end of the tower; 0 = frozen
-    symbolic: tuple[float, float] = (0.0, 0.0)  # share of rows told in words, at the start and at the end
+    symbolic: tuple[float, float] = (0.0, 0.0)  # share of symbolic scenes, at the start and at the end
     photos: float = 0.0  # share of rows with a photograph
 
     def __post_init__(self) -> None:
@@ -39,15 +39,15 @@ class Stage:
 
     @property
     def plan(self) -> Plan:
-        """How the stage is optimised."""
+        """Return the schedule and optimizer settings of the stage."""
         return Plan(
             name=self.name, steps=self.steps, schedule="cut cosine", warmup=60, floor=0.05, betas=(0.9, 0.98),
             weight_decay=0.01,
         )  # fmt: skip
 
 
-def mini() -> tuple[Stage, ...]:
-    """The recipe of the default model; some four hours on two CPU cores with `--compile`, longer without."""
+def mini_stages() -> tuple[Stage, ...]:
+    """Return the recipe of the default model; about four hours on two CPU cores with `--compile`, longer without."""
     return (
         Stage(name="words", steps=800, rows=12, views=0, embedding=1.0, symbolic=(1.0, 1.0)),
         Stage(name="align", steps=3500, rows=0, views=96, rate=3e-3, projector=1.0),

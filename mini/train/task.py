@@ -18,14 +18,14 @@ from lavida.model.efficientnet import EfficientNetLite0
 from lavida.model.vlm import VLM
 from lavida.text.tokenizer import Tokenizer
 from lavida.train.task import Group, Micro, Outcome
-from mini.train.batches import Feed, Rows, Views
-from mini.train.losses import Heads, Losses, rows_loss, views_loss
-from mini.train.objectives import fitted
+from mini.train.batches import BatchBuilder, CellVocabulary, SceneBatch, Views
+from mini.train.losses import Heads, LossFigures, batch_loss, views_loss
+from mini.train.objectives import adapt_config
 from mini.train.stages import Stage
 
 
 def mini_config(tokenizer: Tokenizer) -> VLMConfig:
-    """lavida-mini: six LLaDA blocks of width 384 behind EfficientNet-Lite0, five views of 4 x 4 tokens."""
+    """Return lavida-mini's configuration: six LLaDA blocks of width 384 behind EfficientNet-Lite0, five views."""
     return VLMConfig(
         denoiser=DenoiserConfig(
             vocab_size=tokenizer.size, d_model=384, n_layers=6, n_heads=6, n_kv_heads=6, mlp_size=1024,
@@ -41,8 +41,8 @@ def mini_config(tokenizer: Tokenizer) -> VLMConfig:
     )  # fmt: skip
 
 
-def start_matching(vlm: VLM, g: torch.Generator, *, layers: int = 2, heads: int = 2, gain: float = 2.0) -> None:
-    """Let some heads begin by attending to the positions that hold the same word.
+def init_matching_heads(vlm: VLM, g: torch.Generator, *, layers: int = 2, heads: int = 2, gain: float = 2.0) -> None:
+    """Initialise some heads to attend to the positions that hold the same word.
 
     Their rows of q and k are equal on the slowly turning half of the rotary pairs, so equal embeddings score high at
     any distance: the circuit that presence, colour and relations need, and that training alone finds late.
@@ -61,25 +61,31 @@ def start_matching(vlm: VLM, g: torch.Generator, *, layers: int = 2, heads: int 
                     weight[fast] *= 0.1
 
 
-class Learner(nn.Module):
-    """The model and the heads that only its training needs."""
+class MiniLearner(nn.Module):
+    """Join the model with the heads that only its training needs."""
 
     def __init__(self, vlm: VLM) -> None:
         super().__init__()
         self.vlm, self.heads = vlm, Heads(vlm.config.denoiser.d_model)
 
-    def forward(self, rows: Rows | None, views: Views | None, targets: Any) -> tuple[Tensor, Losses]:
-        if rows is not None:
-            return rows_loss(self.vlm, self.heads, rows, views)
-        return views_loss(self.vlm, self.heads, views, targets)
+    def forward(
+        self, batch: SceneBatch | None, views: Views | None, vocabulary: CellVocabulary
+    ) -> tuple[Tensor, LossFigures]:
+        """Compute the loss of a batch, or of views alone."""
+        if batch is not None:
+            return batch_loss(self.vlm, self.heads, batch, views)
+        return views_loss(self.vlm, self.heads, views, vocabulary)
 
 
-class Curriculum:
-    """A `Task`. Everything random comes from its two generators and, for the dense loss, from PyTorch's own."""
+class MiniTask:
+    """Train lavida-mini as a `Task`.
+
+    Everything random comes from its two generators and, for the dense loss, from PyTorch's own.
+    """
 
     def __init__(
         self,
-        feed: Feed,
+        builder: BatchBuilder,
         tokenizer: Tokenizer,
         tower: EfficientNetLite0,
         stages: Sequence[Stage],
@@ -87,23 +93,23 @@ class Curriculum:
         seed: int = 0,
         device: str = "cpu",
     ) -> None:
-        self.feed, self.stages, self.device = feed, tuple(stages), device
+        self.builder, self.stages, self.device = builder, tuple(stages), device
         self.plans = [stage.plan for stage in self.stages]
         self.rng, self.g = random.Random(seed), torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)
-        vlm = VLM(fitted(mini_config(tokenizer), feed.objective))
+        vlm = VLM(adapt_config(mini_config(tokenizer), builder.objective))
         vlm.reset(self.g)
-        start_matching(vlm, self.g)
+        init_matching_heads(vlm, self.g)
         tower.adapt()
         vlm.tower = tower.float()  # its trunk has run already: the maps are on disk
         self.trained = {name for name, p in vlm.named_parameters() if p.requires_grad}
-        self.module = Learner(vlm).to(device)
+        self.module = MiniLearner(vlm).to(device)
         self.vlm = vlm
-        self.targets = feed.targets.to(device)
+        self.vocabulary = builder.vocabulary.to(device)
         self.stage = self.stages[0]
 
     def begin(self, stage: int, *, fresh: bool) -> list[Group]:
-        """Rates by part: matrices of the blocks by Muon, the rest by AdamW."""
+        """Return rates by part: matrices of the blocks by Muon, the rest by AdamW."""
         self.stage = now = self.stages[stage]
         for name, p in self.vlm.named_parameters():
             if name.startswith("tower"):
@@ -124,53 +130,57 @@ class Curriculum:
             else:
                 parts[next((k for k in ("embedding", "projector", "tower") if k in name), "other")].append(p)
         return [
-            Group(name=name, parameters=held, rate=now.rate * factors[name], muon=name == "muon")
-            for name, held in parts.items()
-            if held
+            Group(name=name, parameters=parameters, rate=now.rate * factors[name], muon=name == "muon")
+            for name, parameters in parts.items()
+            if parameters
         ]
 
     def batch(self, step: int) -> Micro:
-        """Packed rows, or single views where a stage has no rows."""
+        """Return packed rows, or single views where a stage has no rows."""
         now = self.stage
-        views = self.feed.views(now.views, self.rng)
+        views = self.builder.views(now.views, self.rng)
         views = views.to(self.device) if views is not None else None
         if now.rows:
             low, high = now.symbolic
             share = low + (high - low) * step / now.steps
-            rows = self.feed.rows(now.rows, self.rng, self.g, symbolic=share, photos=now.photos).to(self.device)
-            return Micro(data=(rows, views), weight=1.0, samples=rows.batch.questions)
+            batch = self.builder.batch(now.rows, self.rng, self.g, symbolic=share, photos=now.photos).to(self.device)
+            return Micro(data=(batch, views), weight=1.0, samples=batch.packed.questions)
         if views is None:
             raise DataError("the projector cannot be aligned without drawn scenes; run `python -m mini build`")
         return Micro(data=(None, views), weight=1.0, samples=now.views)
 
-    def loss(self, data: tuple[Rows | None, Views | None]) -> Outcome:
-        loss, told = self.module(*data, self.targets)
-        figures = {name: value for name, value in asdict(told).items() if name != "questions"}
-        return Outcome(loss=loss, figures=figures)
+    def loss(self, data: tuple[SceneBatch | None, Views | None]) -> Outcome:
+        """Run the forward pass of a micro-batch."""
+        loss, figures = self.module(*data, self.vocabulary)
+        logged = {name: value for name, value in asdict(figures).items() if name != "questions"}
+        return Outcome(loss=loss, figures=logged)
 
     def evaluate(self) -> dict[str, Any]:
-        """Nothing: `python -m mini eval scenes` has the held-out sets."""
+        """Return nothing: `python -m mini eval scenes` has the held-out sets."""
         return {}
 
     def skipped(self) -> list[tuple[str, str]]:
+        """Return nothing: no sample is left out."""
         return []
 
     def state_dict(self) -> dict[str, Any]:
+        """Return the states of the generators and the objective."""
         version, numbers, gauss = self.rng.getstate()
-        objective = asdict(self.feed.objective)
+        objective = asdict(self.builder.objective)
         return {"g": self.g.get_state(), "rng": [version, list(numbers), gauss], "objective": objective}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        if state["objective"] != asdict(self.feed.objective):
+        """Go on from a saved state. Raises ConfigError if it is of another objective."""
+        if state["objective"] != asdict(self.builder.objective):
             raise ConfigError("the run was begun with another objective; go on with the same, or take another folder")
         version, numbers, gauss = state["rng"]
         self.g.set_state(state["g"])
         self.rng.setstate((version, tuple(numbers), gauss))
 
     def start_from(self, folder: Path) -> None:
-        """Take the weights of a model folder, whatever its objective was. CheckpointError if it has another shape."""
+        """Take the weights of a model folder of any objective. Raises CheckpointError if it has another shape."""
         other, config = load_checkpoint(folder, dtype=torch.float32)
-        if fitted(config, self.feed.objective) != self.vlm.config:
+        if adapt_config(config, self.builder.objective) != self.vlm.config:
             raise CheckpointError(f"{folder} is not of this recipe's shape; start from lavida-mini or one like it")
         weights = other.state_dict()
         if other.tower.adapted is None:  # a model from before its tower was finetuned
@@ -180,7 +190,7 @@ class Curriculum:
     @torch.no_grad()
     def _centre_features(self) -> None:
         """Fold the mean and spread of the tower's channels into the projector's first layer."""
-        views = self.feed.views(400, random.Random(0))
+        views = self.builder.views(400, random.Random(0))
         if views is None:
             return
         features = self.vlm.tower.features(views.maps.to(self.device).float()).flatten(0, 1)

@@ -11,9 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lavida.checkpoint.contents import survey
 from lavida.checkpoint.convert import convert
-from lavida.checkpoint.inventory import blueprint, match, read_config
+from lavida.checkpoint.inventory import match, meta_model, read_config, survey
 from lavida.checkpoint.io import load_checkpoint
 from lavida.errors import CheckpointError, ConfigError
 from lavida.image.tiles import Grid
@@ -126,7 +125,7 @@ def test_a_tower_with_its_last_layer_and_tables_of_angles(copy: Callable[[str], 
     save(folder, {f"module.{k}": t for k, t in (tensors | last | angles).items()})
     contents = survey(folder)
     config = read_config(contents)
-    found = match(contents, blueprint(config, contents.tensors))
+    found = match(contents, meta_model(config, contents.tensors))
     found.require(contents)
     assert config.vision.n_layers == 2 and len(found.idle) == len(last)
     assert [s.name for s in found.unused if "rotary" in s.name] == [f"module.{next(iter(angles))}"]

@@ -13,14 +13,13 @@ from safetensors import safe_open
 from tokenizers import Tokenizer
 
 from lavida.checkpoint import make_random as recipes
-from lavida.checkpoint.contents import INDEX, WEIGHTS, survey
 from lavida.checkpoint.convert import convert
-from lavida.checkpoint.families import read_official
-from lavida.checkpoint.inventory import blueprint, read_config
+from lavida.checkpoint.families import FORMS
+from lavida.checkpoint.files import INDEX, WEIGHTS
+from lavida.checkpoint.inventory import meta_model, read_config, survey
 from lavida.checkpoint.io import load_checkpoint
-from lavida.checkpoint.make_random import RECIPES, make_random, random_config
-from lavida.checkpoint.published import FORMS, write_official
-from lavida.checkpoint.standin import DREAM, LLADA, write_tokenizer
+from lavida.checkpoint.make_random import DREAM, LLADA, RECIPES, make_random, random_config, write_placeholder_tokenizer
+from lavida.checkpoint.official import read_official, write_official
 from lavida.errors import CheckpointError, RequestError
 
 Folders = dict[str, Path]  # of the tiny checkpoint of each family
@@ -44,7 +43,7 @@ def test_every_family_is_recognised_and_loads(family: str, random_folders: Folde
     assert config.family == RECIPES[family].family
     assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
     tokenizer = Tokenizer.from_file(str(random_folders[family] / "tokenizer.json"))
-    vocabulary = RECIPES[family].vocabulary
+    vocabulary = RECIPES[family].tokens
     assert tokenizer.token_to_id(vocabulary.roles["mask"]) == config.denoiser.mask_id
     ends = [tokenizer.token_to_id(token) for token in (vocabulary.roles["eos"], vocabulary.turn)]
     assert config.denoiser.eos_ids == tuple(ends)
@@ -117,7 +116,7 @@ def test_the_published_size(family: str) -> None:
     config = random_config(family, "8b")
     data, tower = write_official(config)
     assert tower is None  # so400m is known by its name
-    shapes = {name: tuple(t.shape) for name, t in blueprint(config, ()).state_dict().items() if "encoder" not in name}
+    shapes = {name: tuple(t.shape) for name, t in meta_model(config, ()).state_dict().items() if "encoder" not in name}
     layout = FORMS[config.family].layout
     assert read_official(data, None, layout, shapes) == config
     count = sum(torch.Size(s).numel() for n, s in shapes.items() if n.startswith("denoiser."))
@@ -126,7 +125,7 @@ def test_the_published_size(family: str) -> None:
 
 
 def test_special_tokens_have_the_official_ids(tmp_path: Path) -> None:
-    write_tokenizer(tmp_path, LLADA, official=True, max_length=4096)
+    write_placeholder_tokenizer(tmp_path, LLADA, official=True, max_length=4096)
     llada = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
     assert llada.get_vocab_size() == 126349
     facts = {
@@ -142,7 +141,7 @@ def test_special_tokens_have_the_official_ids(tmp_path: Path) -> None:
     assert {token: llada.token_to_id(token) for token in facts} == facts
     assert llada.encode("!\n<|eot_id|>").ids == [0, 198, 126348]
     assert llada.decode([126080, 0, 126348]) == "!"
-    write_tokenizer(tmp_path, DREAM, official=True, max_length=2048)
+    write_placeholder_tokenizer(tmp_path, DREAM, official=True, max_length=2048)
     dream = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
     tokens = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|beginoftext|>", "<|mask|>")
     assert [dream.token_to_id(t) for t in tokens] == [151643, 151644, 151645, 151665, 151666]

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lavida.checkpoint import read
+from lavida.checkpoint import io
 from lavida.checkpoint.io import load_checkpoint, save_checkpoint
 from lavida.config import DenoiserConfig, VLMConfig
 from lavida.errors import CheckpointError, RequestError
@@ -48,7 +48,7 @@ MEASURE = r"""
 import json, re, sys
 from pathlib import Path
 import torch
-from lavida.checkpoint import read
+from lavida.checkpoint import io
 from lavida.checkpoint.io import load_checkpoint
 
 def memory(field):
@@ -57,7 +57,7 @@ def memory(field):
 folder, options = sys.argv[1], json.loads(sys.argv[2])
 options["dtype"] = getattr(torch, options.pop("dtype"), None)
 torch.set_num_threads(1)
-read.BATCH = 2**22  # as little of the model as the real one is of 8 billion parameters
+io.BATCH = 2**22  # as little of the model as the real one is of 8 billion parameters
 with torch.inference_mode():
     weight = torch.ones(1024, 1024, dtype=torch.bfloat16)
     torch.nn.functional.linear(weight[:32], weight)  # what the library takes for itself, once
@@ -94,7 +94,7 @@ def test_peak_of_memory(large: Path, dtype: str, quantize: str | None, loading: 
 
 
 def test_tensors_arrive_as_asked(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(read, "BATCH", 5000)  # several mappings even for a tiny model
+    monkeypatch.setattr(io, "BATCH", 5000)  # several mappings even for a tiny model
     stored = load_checkpoint(tiny)[0].state_dict()
     assert {t.dtype for t in stored.values()} == {torch.bfloat16}
     wide = load_checkpoint(tiny, dtype=torch.float32)[0].state_dict()

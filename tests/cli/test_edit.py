@@ -107,7 +107,6 @@ def test_a_left_to_right_model_audits_but_neither_fills_nor_revises(photo: Path)
         (["revise", "PHOTO", " "], "the text is empty"),
         (["revise", "PHOTO", "a cat", "--doubt", "-1"], "doubt must be 0 to 100, got -1"),
         (["audit", "PHOTO", " "], "the text is empty"),
-        (["audit", "PHOTO", "a <|eos|> b"], "<|eos|> stands for no text"),
         (["audit", "PHOTO", "a cat", "--html", "/nowhere/x.html"], "cannot write /nowhere/x.html"),
         (["audit", "PHOTO", "a cat", "--question", " "], "the question is empty"),
     ],

@@ -6,25 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lavida.constrain import compile as compiling
-from lavida.constrain import store
-from lavida.constrain.compile import term_automaton
+from lavida.constrain import tokens
 from lavida.constrain.dfa import compile_term
 from lavida.constrain.grammar import text
 from lavida.constrain.regex import regex_term
-from lavida.constrain.tokens import TokenAutomaton, lift
+from lavida.constrain.tokens import lift, term_automaton
 from lavida.text.spelling import Spelling, spell
+from tests.constrain.walks import accepts
 from tests.tiny import tiny_tokenizer
-
-
-def walk(automaton: TokenAutomaton, ids: list[int]) -> bool:
-    """Whether a sequence of tokens is accepted, edge by edge."""
-    state = 0 if len(automaton.final) else -1
-    for i in ids:
-        edges = np.flatnonzero((automaton.source == state) & (automaton.kind == automaton.class_of[i]))
-        assert len(edges) <= 1
-        state = int(automaton.target[edges[0]]) if len(edges) else -1
-    return state >= 0 and bool(automaton.final[state])
 
 
 @pytest.mark.parametrize("pattern", ["[ab]*c", "é+a?", ".{2,4}", '"[^"]{0,3}"', r"(cat|dog|a)( and (cat|dog))*", ""])
@@ -52,9 +41,9 @@ def test_tokens_are_accepted_as_their_bytes_are(pattern: str) -> None:
         try:
             spelled = b"".join(map(spelling.bytes_of, ids)).decode()
         except UnicodeDecodeError:
-            assert not walk(automaton, ids)
+            assert not accepts(automaton, ids)
             continue
-        assert walk(automaton, ids) == dfa.accepts(spelled)
+        assert accepts(automaton, ids) == dfa.accepts(spelled)
         accepted += dfa.accepts(spelled)
     assert accepted
 
@@ -90,18 +79,18 @@ def test_exact_text_keeps_its_blanks() -> None:
 
 def test_an_automaton_is_kept_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(compiling, "_known", type(compiling._known)())
+    monkeypatch.setattr(tokens, "_known", type(tokens._known)())
     tokenizer, term = tiny_tokenizer(), regex_term("(kept|on disk)+")
     first = term_automaton(term, tokenizer)
     (file,) = tmp_path.rglob("*.safetensors")
     assert term_automaton(term, tokenizer) is first  # from memory
-    compiling._known.clear()
-    monkeypatch.setattr(compiling, "compile_term", lambda term: pytest.fail("it was made again"))
+    tokens._known.clear()
+    monkeypatch.setattr(tokens, "compile_capped", lambda term: pytest.fail("it was made again"))
     again = term_automaton(term, tokenizer)
-    assert all(np.array_equal(getattr(first, name), getattr(again, name)) for name in store._NAMES)
+    assert all(np.array_equal(getattr(first, name), getattr(again, name)) for name in tokens._NAMES)
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    compiling._known.clear()
+    tokens._known.clear()
     file.write_bytes(b"broken")
     assert np.array_equal(term_automaton(term, tokenizer).target, first.target)
     assert file.read_bytes() != b"broken"  # and mended
@@ -109,12 +98,12 @@ def test_an_automaton_is_kept_on_disk(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_the_folder_does_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(store, "MOST_FILES", 3)
+    monkeypatch.setattr(tokens, "MOST_FILES", 3)
     automaton = lift(compile_term(text("a")), Spelling.of([b"a"]))
     for number in range(5):
-        store.keep(f"key{number}", automaton)
-    assert len(list(tmp_path.rglob("*.safetensors"))) == 3 and store.fetch("key4") is not None
+        tokens.keep(f"key{number}", automaton)
+    assert len(list(tmp_path.rglob("*.safetensors"))) == 3 and tokens.fetch("key4") is not None
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    store.keep("nowhere", automaton)
-    assert store.fetch("nowhere") is None
+    tokens.keep("nowhere", automaton)
+    assert tokens.fetch("nowhere") is None

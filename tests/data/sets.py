@@ -13,8 +13,8 @@ from tokenizers import Tokenizer as Backend
 from tokenizers import decoders, models, pre_tokenizers
 
 from lavida.config import VLMConfig
-from lavida.model.vlm import IMAGE_ID
 from lavida.text.chat import TEMPLATES
+from lavida.text.messages import IMAGE_ID
 from lavida.text.pretrained import PretrainedTokenizer
 from tests.fakes import tiny_config
 from tests.pictures import gradient

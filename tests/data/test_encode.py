@@ -14,8 +14,8 @@ from lavida.data.rules import RULES, SampleRule, find_rule
 from lavida.data.samples import BrokenSample, Sample, read_sample
 from lavida.errors import CheckpointError, ConfigError
 from lavida.image.tiles import grid_of
-from lavida.model.vlm import IMAGE_ID
 from lavida.text.chat import prompt_ids
+from lavida.text.messages import IMAGE_ID
 from tests.data.sets import letters, model_of, spelled, talk
 from tests.pictures import gradient
 from tests.tiny import tiny_config, tiny_tokenizer

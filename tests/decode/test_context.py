@@ -11,9 +11,10 @@ from lavida.decode.prompt import Prompt
 from lavida.decode.score import Query
 from lavida.diffusion.loss import shift_rows
 from lavida.errors import RequestError
-from lavida.model.vlm import IMAGE_ID, VLM
-from lavida.nn.attention import prefix_mask
+from lavida.model.vlm import VLM
+from lavida.nn.attention import segment_mask
 from lavida.nn.ragged import Forward
+from lavida.text.messages import IMAGE_ID
 from tests.fakes import tiny_config, tiny_model
 from tests.loops import answer_logits
 
@@ -34,7 +35,9 @@ def test_cached_equals_uncached_under_the_prefix_mask(logit_shift: bool, heads: 
     prompt = _prompt(model)
     length = prompt[0].shape[1]
     x = torch.cat((*prompt, model.denoiser.embed(CANVAS[None])), 1)
-    logits = model.denoiser.head(model.denoiser(x, mask=prefix_mask(torch.tensor([length]), x.shape[1])))[0]
+    answer = (torch.arange(x.shape[1]) >= length).long()[None]
+    mask = segment_mask(1 + answer, answer[..., None])  # the answer sees the prefix, which sees itself only
+    logits = model.denoiser.head(model.denoiser(x, mask=mask))[0]
     expected = (shift_rows(logits) if logit_shift else logits)[length:]
     got = answer_logits(model, prompt, "prefix")
     assert torch.allclose(got(ALL), expected, atol=1e-4)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from lavida.diffusion.masking import apply_mask, complementary, draw_masks, masking_odds, sample_times
+from lavida.diffusion.masking import apply_mask, complementary, draw_masks, masking_probability, sample_times
 
 
 def _generator(seed: int = 0) -> torch.Generator:
@@ -54,5 +54,5 @@ def test_apply_mask_touches_nothing_else() -> None:
 def test_odds_are_how_often_a_token_is_masked() -> None:
     for p, length in ((0.01, 4), (0.4, 3), (0.2, 1)):
         drawn = draw_masks(torch.ones(40_000, length, dtype=torch.bool), torch.full((40_000,), p), _generator())
-        expected = masking_odds(torch.tensor([p]), length)
+        expected = masking_probability(torch.tensor([p]), length)
         torch.testing.assert_close(drawn.float().mean()[None], expected, atol=0.005, rtol=0)

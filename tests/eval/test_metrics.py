@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from lavida.eval.metrics import Cider, exact, words
+from lavida.eval.metrics import Cider, auc, exact, mean, words
 
 REFERENCES = [
     ["a cat and a dog", "a dog and a cat", "there are a cat and a dog"],
@@ -58,3 +58,14 @@ def test_cider_equals_the_reference_package():
 def test_chinese_is_compared_by_character():
     assert words("两只猫和T恤。") == ["两", "只", "猫", "和", "t", "恤"]
     assert exact("左上角。", "左上角") and not exact("左上角", "右上角")
+
+
+def test_auc():
+    assert auc([0, 1], [2, 3]) == 1 and auc([2.0], [1.0]) == 0
+    assert auc([1.0], [1.0]) == 0.5 and auc([0, 5], [1, 2]) == 0.5
+    assert math.isnan(auc([], [1.0]))
+    assert auc([0.5], [1.0, 0.5]) == 0.75
+
+
+def test_mean_leaves_out_nan():
+    assert mean([1.0, math.nan, 3.0]) == 2 and math.isnan(mean([]))

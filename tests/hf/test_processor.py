@@ -15,7 +15,7 @@ from lavida.errors import CheckpointError, ImageError, RequestError
 from lavida.hf import LavidaProcessor
 from lavida.image.load import open_image
 from lavida.image.tiles import for_several, views
-from lavida.model.vlm import IMAGE_ID
+from lavida.text.messages import IMAGE_ID
 from tests.pictures import gradient
 
 SIZES = ((64, 48), (1, 1), (900, 30), (500, 700))

@@ -9,7 +9,8 @@ from lavida.config import TilesConfig, VisionConfig
 from lavida.image.tiles import best_pinpoint, for_several, frame_views, grid_of, views
 
 PINPOINTS = ((384, 768), (768, 384), (768, 768), (1152, 384), (384, 1152))
-VISION = VisionConfig(kind="siglip", hidden_size=8, image_size=384, cells=27)
+SIZES = {"n_layers": 1, "n_heads": 1, "mlp_size": 8, "patch_size": 14}
+VISION = VisionConfig(kind="siglip", hidden_size=8, image_size=384, cells=27, **SIZES)
 MINI = VisionConfig(kind="efficientnet-lite0", hidden_size=8, image_size=224, cells=7, mean=127 / 255, std=128 / 255)
 
 

@@ -57,7 +57,7 @@ def test_blocks_visit_the_device_one_at_a_time(monkeypatch: pytest.MonkeyPatch) 
     placement.offload(model, "meta")
     assert all(isinstance(block, Offloaded) for block in model.denoiser.blocks)
     visits: list[list[weakref.ref[Tensor]]] = []
-    visit = Offloaded.visit
+    visit = Offloaded.copied
 
     def counted(self: Offloaded) -> dict[str, Tensor]:
         assert not any(tensor() is not None for before in visits for tensor in before), "the last block is still there"
@@ -65,7 +65,7 @@ def test_blocks_visit_the_device_one_at_a_time(monkeypatch: pytest.MonkeyPatch) 
         visits.append([weakref.ref(tensor) for tensor in moved.values()])
         return moved
 
-    monkeypatch.setattr(Offloaded, "visit", counted)
+    monkeypatch.setattr(Offloaded, "copied", counted)
     hidden = model.denoiser(torch.zeros(1, 4, 32, device="meta"))
     assert hidden.is_meta and len(visits) == 3 and all(len(tensors) == 9 for tensors in visits)
     model.to("meta", torch.bfloat16)  # the blocks take the dtype and stay where they are

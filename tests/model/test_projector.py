@@ -11,7 +11,9 @@ LAVIDA = TilesConfig(pinpoints=((384, 768), (768, 384), (768, 768), (1152, 384),
 LLADA_V = TilesConfig(
     pinpoints=tuple((i * 384, j * 384) for i in range(1, 7) for j in range(1, 7)), pool=False, max_tiles=4
 )
-VISION = VisionConfig(kind="siglip", hidden_size=2, image_size=384, cells=27)
+VISION = VisionConfig(
+    kind="siglip", hidden_size=2, image_size=384, cells=27, n_layers=1, n_heads=1, mlp_size=2, patch_size=14
+)
 
 
 def _tokens(size: tuple[int, int], tiles: TilesConfig) -> int:

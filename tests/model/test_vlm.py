@@ -6,7 +6,7 @@ from PIL import Image
 
 from lavida.errors import ConfigError, RequestError
 from lavida.image.tiles import views
-from lavida.model.vlm import IMAGE_ID
+from lavida.text.messages import IMAGE_ID
 from tests.fakes import LITE0, tiny_config, tiny_model
 
 

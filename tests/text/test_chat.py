@@ -8,9 +8,8 @@ from tokenizers import decoders, models, pre_tokenizers
 
 from lavida.config import FAMILIES
 from lavida.errors import CheckpointError, RequestError
-from lavida.model.vlm import IMAGE_ID
 from lavida.text.chat import TEMPLATES, check_tokens, find_template, piece_ids, prompt_ids, render, split
-from lavida.text.messages import Part, Turn, question_turns, read_messages
+from lavida.text.messages import IMAGE_ID, Part, Turn, question_turns, read_messages
 from lavida.text.pretrained import PretrainedTokenizer
 from tests.tiny import tiny_tokenizer
 

@@ -48,9 +48,33 @@ def test_the_tokens_around_holes_are_those_of_the_whole_text(text: str) -> None:
         ("a [M:1-]", r"cannot read the hole \[M:1-\]"),
         ("a [M:0]", "has room for nothing"),
         ("a [M:5-2]", "has room for nothing"),
-        ("a <|mask|> [M]", r"<\|mask\|> stands for no text"),
     ],
 )
 def test_holes_that_cannot_be_read(text: str, message: str) -> None:
     with pytest.raises(RequestError, match=message):
         read_holes(text, TOKENIZER, most=6)
+
+
+@pytest.mark.parametrize(
+    ("text", "texts", "filled"),
+    [
+        (r"press \[M] for [M:1]", ("press [M] for", ""), "press [M] for cat"),
+        (r"\[M:x] [M:1]", ("[M:x]", ""), "[M:x] cat"),
+        (r"C:\\[M:1]", ("C:\\", ""), "C:\\cat"),
+        (r"\\\[M] [M:1] \a", ("\\[M]", " \\a"), "\\[M] cat \\a"),
+    ],
+)
+def test_a_backslash_makes_a_hole_text(text: str, texts: tuple[str, ...], filled: str) -> None:
+    holed = read_holes(text, TOKENIZER, most=6)
+    assert holed.texts == texts and holed.filled(["cat"]) == filled
+
+
+def test_an_escaped_hole_alone_is_no_hole() -> None:
+    with pytest.raises(RequestError, match="the text has no hole"):
+        read_holes(r"a \[M]", TOKENIZER, most=6)
+
+
+def test_a_control_token_in_the_text_stays_text() -> None:
+    holed = read_holes("a <|mask|> [M]<|eos|>", TOKENIZER, most=6)
+    assert TOKENIZER.special_ids.isdisjoint(i for ids in holed.ids for i in ids)
+    assert holed.filled(["cat"]) == "a <|mask|> cat<|eos|>"

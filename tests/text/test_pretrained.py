@@ -9,6 +9,7 @@ import pytest
 from tokenizers import Tokenizer as Backend
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
+from lavida.config import DenoiserConfig, VLMConfig
 from lavida.errors import CheckpointError
 from lavida.text.pretrained import PretrainedTokenizer, load_tokenizer
 from lavida.text.tokenizer import Tokenizer
@@ -16,6 +17,12 @@ from tests.tiny import tiny_tokenizer
 
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|beginoftext|>", "<|mask|>")
 TEXT = "What is this? caf\u00e9 12345\n  \u732b<|im_end|>"
+
+
+def text_config(family: str, rows: int = 320) -> VLMConfig:
+    """A text-only model of a family."""
+    sizes = {"d_model": 32, "n_layers": 1, "n_heads": 2, "n_kv_heads": 2, "mlp_size": 32}
+    return VLMConfig(denoiser=DenoiserConfig(vocab_size=rows, mask_id=0, eos_ids=(1,), **sizes), family=family)
 
 
 def backend() -> Backend:
@@ -71,8 +78,8 @@ def test_text_ends_at_the_end_token_and_saves(slow: Path, tmp_path: Path) -> Non
 
 def test_the_family_decides_which_tokenizer_is_read(slow: Path, tmp_path: Path) -> None:
     tiny_tokenizer().save(tmp_path)
-    assert isinstance(load_tokenizer(tmp_path, family="lavida-mini", end_ids=(), rows=320), Tokenizer)
-    assert isinstance(load_tokenizer(slow, family="dream", end_ids=(), rows=320), PretrainedTokenizer)
+    assert isinstance(load_tokenizer(tmp_path, text_config("lavida-mini")), Tokenizer)
+    assert isinstance(load_tokenizer(slow, text_config("dream")), PretrainedTokenizer)
 
 
 def test_what_is_wrong_is_one_line(slow: Path, tmp_path: Path) -> None:
@@ -83,4 +90,4 @@ def test_what_is_wrong_is_one_line(slow: Path, tmp_path: Path) -> None:
         PretrainedTokenizer.load(tmp_path)
     assert "\n" not in str(error.value)
     with pytest.raises(CheckpointError, match=r"has \d+ ids and the model 100 embeddings"):
-        load_tokenizer(slow, family="dream", end_ids=(), rows=100)
+        load_tokenizer(slow, text_config("dream", rows=100))

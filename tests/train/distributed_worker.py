@@ -22,8 +22,7 @@ from lavida.checkpoint.io import save_checkpoint
 from lavida.diffusion.loss import masked_loss
 from lavida.diffusion.masking import apply_mask, complementary, draw_masks, sample_times
 from lavida.model.vlm import VLM
-from lavida.train.distributed import gathered, prepare, processes, whole_state
-from lavida.train.processes import rank, total, world
+from lavida.train.distributed import prepare, processes, rank, sum_all, unsharded, whole_state, world
 from lavida.train.state import Checkpoints
 from tests.tiny import tiny_config, tiny_net, tiny_tokenizer
 
@@ -73,13 +72,13 @@ class Run:
         for optimizer in self.optimizers:
             optimizer.zero_grad()
         loss, count = self.step(torch.cat((ids, ids))[mine], masked[mine])
-        (whole,) = total([float(count)])
+        (whole,) = sum_all([float(count)])
         (loss * count / whole * world()).backward()
         torch.nn.utils.clip_grad_norm_(self.trained, 1.0)
         for optimizer in self.optimizers:
             optimizer.step()
         self.done += 1
-        return total([float(loss.detach()) * float(count) / whole])[0]
+        return sum_all([float(loss.detach()) * float(count) / whole])[0]
 
     def state(self) -> dict:
         return {
@@ -90,7 +89,7 @@ class Run:
         }
 
     def resume(self) -> dict:
-        state = self.checkpoints.load(self.state())
+        state = self.checkpoints.load(lambda plain: self.state())
         set_model_state_dict(self.step, state["model"])
         some = StateDictOptions(strict=False)  # projector and newline never had a gradient
         set_optimizer_state_dict(self.step, self.optimizers, optim_state_dict=state["optimizers"], options=some)
@@ -98,7 +97,7 @@ class Run:
         return state
 
     def evaluate(self) -> float:
-        with gathered(self.step, precision=self.how.get("precision", "float32")):
+        with unsharded(self.step, precision=self.how.get("precision", "float32")):
             denoiser = self.step.vlm.denoiser
             # Processes do different things: the second one looks at two rows more.
             ids = torch.arange(12).view(1, 12).expand(1 + 2 * rank(), 12)

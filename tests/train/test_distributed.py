@@ -38,6 +38,7 @@ def distance(a, b):
 
 
 @pytest.mark.slow
+@pytest.mark.sharded
 def test_two_processes_give_the_losses_of_one(runs):
     (one, first, second), _ = runs
     assert len(one["plain"]["losses"]) == 20
@@ -50,6 +51,7 @@ def test_two_processes_give_the_losses_of_one(runs):
 
 
 @pytest.mark.slow
+@pytest.mark.sharded
 def test_how_it_is_trained_changes_no_loss(runs):
     (one, _, _), _ = runs
     for name in ("copies", "checkpointing"):
@@ -59,6 +61,7 @@ def test_how_it_is_trained_changes_no_loss(runs):
 
 
 @pytest.mark.slow
+@pytest.mark.sharded
 def test_parts_of_a_sharded_model_can_be_called(runs):
     (one, first, second), _ = runs
     for name in VARIANTS:
@@ -68,6 +71,7 @@ def test_parts_of_a_sharded_model_can_be_called(runs):
 
 
 @pytest.mark.slow
+@pytest.mark.sharded
 def test_weights_are_gathered_by_the_first_process(runs):
     (one, first, second), _ = runs
     for name in VARIANTS:
@@ -75,6 +79,7 @@ def test_weights_are_gathered_by_the_first_process(runs):
 
 
 @pytest.mark.slow
+@pytest.mark.sharded
 def test_a_sharded_model_is_exported(runs):
     (one, _, _), folder = runs
     vlm, _ = load_checkpoint(folder / "model")
@@ -83,6 +88,7 @@ def test_a_sharded_model_is_exported(runs):
 
 
 @pytest.mark.slow
+@pytest.mark.sharded
 def test_a_run_goes_on_after_ten_steps(runs):
     (one, first, second), folder = runs
     assert one["resumed"] == one["plain"]["losses"][10:]
@@ -116,7 +122,7 @@ def test_more_processes_than_gpus_are_refused(monkeypatch):
     for name, value in {"WORLD_SIZE": "2", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(RequestError, match="2 processes want a GPU each and there are 1"), processes("cuda"):
+    with pytest.raises(RequestError, match="2 processes need a GPU each and there are 1"), processes("cuda"):
         pass
 
 
@@ -127,6 +133,7 @@ def test_alone_there_is_nothing_to_join(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.sharded
 def test_compiled_layers_give_the_same():
     vlm = net()
     x = torch.randn(1, 5, 32, generator=torch.Generator().manual_seed(0))

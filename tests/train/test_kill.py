@@ -27,6 +27,7 @@ def told(out):
 
 
 @pytest.mark.slow
+@pytest.mark.sharded
 def test_twenty_kills_change_nothing(small, tmp_path):  # noqa: F811
     data = write_set(tmp_path / "data", [entry(i, None if i % 3 else "a.png") for i in range(24)])
     recipe = replace(QUICK, steps=STEPS)

@@ -59,7 +59,7 @@ def test_adapters_are_trained_alone_and_come_back_through_their_files(tmp_path, 
     after = answer(vlm)
     save_adapters(adapted, tmp_path)
     names = set(load_file(tmp_path / "adapter_model.safetensors"))
-    assert "base_model.model.denoiser.blocks.1.attn.q.lora_A.weight" in names and len(names) == 28
+    assert "base_model.model.net.denoiser.blocks.1.attn.q.lora_A.weight" in names and len(names) == 28
     config = json.loads((tmp_path / "adapter_config.json").read_text())
     assert (config["peft_type"], config["r"], config["lora_alpha"]) == ("LORA", 4, 8)
     other = net()

@@ -13,8 +13,7 @@ from PIL import Image
 from lavida.cli.main import main
 from lavida.errors import DataError
 from lavida.train.charts import Axis, Curve, chart, number, thinned
-from lavida.train.history import History, read_history
-from lavida.train.report import write_report
+from lavida.train.report import History, read_history, write_report
 
 
 def step(at: int, stage: str = "finetune", loss: float = 1.0, **more) -> dict:

@@ -57,7 +57,7 @@ class Run:
     def resume(self) -> None:
         if self.checkpoints.latest() is None:
             return
-        saved = self.checkpoints.load(self.state())
+        saved = self.checkpoints.load(lambda plain: self.state())
         set_model_state_dict(self.net, saved["model"])
         set_optimizer_state_dict(self.net, self.optimizer, saved["optimizer"])
         self.rng.setstate(saved["at"]["python"])
@@ -99,7 +99,7 @@ def whole(out):
     """No folder under a checkpoint's name lacks a file or a byte of one."""
     for folder in (out / "state").glob("step-*"):
         sizes = json.loads((folder / state.FILES).read_text())
-        assert sizes and all((folder / name).stat().st_size == size for name, size in sizes.items())
+        assert sizes and all((folder / name).stat().st_size == size for name, (size, _) in sizes.items())
 
 
 def test_killed_at_twenty_moments_the_losses_are_those_of_an_uninterrupted_run(tmp_path):
@@ -179,7 +179,7 @@ def test_a_state_comes_back_as_it_was(tmp_path):
     weight.zero_()  # the copy was made when `save` came back
     checkpoints.wait()
     assert checkpoints.latest() == 4
-    loaded = checkpoints.load({"model": {"w": weight}})
+    loaded = checkpoints.load(lambda plain: {"model": {"w": weight}})
     assert loaded["model"]["w"] is weight and torch.equal(weight, before)
     same = torch.testing.assert_close
     same(loaded["model"], nested["model"], rtol=0, atol=0)
@@ -199,7 +199,7 @@ def test_the_newest_are_kept_in_files_of_a_size(tmp_path, monkeypatch):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["step-20", "step-3000", "step-5"]
     parts = [p.stat().st_size for p in (tmp_path / "step-20").glob("*.safetensors")]
     assert len(parts) == 10 and max(parts) < 3000
-    assert all(torch.equal(t, checkpoints.load(tensors)[name]) for name, t in tensors.items())
+    assert all(torch.equal(t, checkpoints.load(lambda plain: tensors)[name]) for name, t in tensors.items())
 
 
 def test_a_broken_checkpoint_gives_way_to_the_one_before(tmp_path):
@@ -208,14 +208,14 @@ def test_a_broken_checkpoint_gives_way_to_the_one_before(tmp_path):
         checkpoints.save(step, {"w": torch.tensor([step])}, wait=True)
     files = [next((tmp_path / f"step-{step}").glob("*.safetensors")) for step in (1, 2, 3)]
     files[2].write_bytes(files[2].read_bytes()[:-1])
-    assert checkpoints.latest() == 2 and checkpoints.load({})["w"] == 2
+    assert checkpoints.latest() == 2 and checkpoints.load(lambda plain: {})["w"] == 2
     files[1].write_bytes(b"x" * files[1].stat().st_size)  # as long as it was
-    assert checkpoints.load({})["w"] == 1
+    assert checkpoints.load(lambda plain: {})["w"] == 1
     files[0].unlink()
     with pytest.raises(
-        DataError, match="every checkpoint in .* is broken .*a file is missing or cut.*delete the folder"
+        DataError, match="every checkpoint in .* is broken .*is missing, cut or damaged.*delete the folder"
     ):
-        checkpoints.load({})
+        checkpoints.load(lambda plain: {})
     for step in (1, 2):
         (tmp_path / f"step-{step}" / state.FILES).unlink()
     with pytest.raises(DataError, match="every checkpoint"):
@@ -225,12 +225,12 @@ def test_a_broken_checkpoint_gives_way_to_the_one_before(tmp_path):
 def test_a_checkpoint_of_another_model_is_told(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     with pytest.raises(DataError, match="there is none"):
-        checkpoints.load({})
+        checkpoints.load(lambda plain: {})
     checkpoints.save(1, {"model": {"w": torch.ones(3)}}, wait=True)
     with pytest.raises(DataError, match="of another model .step 1: .*torch.Size..4"):
-        checkpoints.load({"model": {"w": torch.ones(4)}})
+        checkpoints.load(lambda plain: {"model": {"w": torch.ones(4)}})
     with pytest.raises(DataError, match="it lacks /model/v"):
-        checkpoints.load({"model": {"v": torch.ones(3)}})
+        checkpoints.load(lambda plain: {"model": {"v": torch.ones(3)}})
 
 
 def test_what_cannot_be_written_is_told(tmp_path):

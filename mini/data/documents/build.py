@@ -11,16 +11,16 @@ from lavida.errors import DataError
 from lavida.text.forms import form_question
 from mini.data.backgrounds import jpeg
 from mini.data.documents.draw import SPLITS, draw_document, render
-from mini.data.documents.fonts import Cabinet
+from mini.data.documents.fonts import FontLibrary
 from mini.data.documents.values import answer_of, schema_of
-from mini.data.fetch import Say
+from mini.data.fetch import Log
 
 QUALITY = 90  # of the JPEG files
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
-    """One document of a folder, with what is true of it."""
+class DocumentEntry:
+    """Hold one document of a folder with its true values."""
 
     image: Path
     kind: str
@@ -28,22 +28,22 @@ class Entry:
 
 
 def build_documents(
-    out: Path, cabinet: Cabinet, *, train: int = 4000, held_out: int = 120, say: Say = print
+    out: Path, fonts: FontLibrary, *, train: int = 4000, held_out: int = 120, log: Log = print
 ) -> dict[str, int]:
-    """Write the documents of every split into `out`, those that are there already left alone; split -> how many.
+    """Write the documents of every split into `out`, leaving alone what is there; return split -> number.
 
     An entry holds `image`, `question` and `answer`, and beside them `kind`, `font` and the `values` asked for.
     """
     (out / "pictures").mkdir(parents=True, exist_ok=True)
     counts = {split: train if split == "train" else held_out for split in SPLITS}
     for split, count in counts.items():
-        say(f"{split}: {count} documents")
+        log(f"{split}: {count} documents")
         with open(out / f"{split}.jsonl", "w", encoding="utf-8") as file:
             for index in range(count):
-                document = draw_document(split, index, cabinet)
+                document = draw_document(split, index, fonts)
                 name = f"pictures/{split}-{index:06}.jpg"
                 if not (out / name).exists():
-                    (out / name).write_bytes(jpeg(render(document, cabinet), QUALITY))
+                    (out / name).write_bytes(jpeg(render(document, fonts), QUALITY))
                 entry = {
                     "image": name,
                     "question": form_question(schema_of(document.kind)),
@@ -56,10 +56,10 @@ def build_documents(
     return counts
 
 
-def read_entries(folder: Path, split: str) -> Sequence[Entry]:
-    """The documents of one split of a folder. Raises DataError if they were not built."""
+def read_entries(folder: Path, split: str) -> Sequence[DocumentEntry]:
+    """Read the documents of one split of a folder. Raises DataError if they were not built."""
     file = folder / f"{split}.jsonl"
     if not file.is_file():
         raise DataError(f"no {file.name} in {folder}; run `python -m mini build documents --out {folder}` first")
     rows = map(json.loads, file.read_text(encoding="utf-8").splitlines())
-    return [Entry(image=folder / row["image"], kind=row["kind"], values=row["values"]) for row in rows]
+    return [DocumentEntry(image=folder / row["image"], kind=row["kind"], values=row["values"]) for row in rows]

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from PIL import Image, ImageDraw, ImageFont
 
 from lavida.errors import DataError
-from mini.data.documents.fonts import Cabinet
-from mini.data.documents.layouts import LAYOUTS, Layout, Row
+from mini.data.documents.fonts import FontLibrary
+from mini.data.documents.layouts import LAYOUTS, Layout, Line
 from mini.data.documents.values import KINDS, draw_values, extra_price
 from mini.data.patterns import SIDE, procedural
 
@@ -20,8 +20,8 @@ TURN = 2.5  # degrees, at most
 
 
 @dataclass(frozen=True, kw_only=True)
-class Split:
-    """What of a document is held out; the rest is as in training."""
+class DocumentSplit:
+    """Name what is held out in a split; the rest is as in training."""
 
     seed: int
     values: bool = False
@@ -30,17 +30,17 @@ class Split:
 
 
 SPLITS = {
-    "train": Split(seed=0),
-    "seen": Split(seed=1),  # new documents of known values, fonts and layouts
-    "values": Split(seed=2, values=True),
-    "fonts": Split(seed=3, values=True, fonts=True),
-    "layouts": Split(seed=4, values=True, layouts=True),
+    "train": DocumentSplit(seed=0),
+    "seen": DocumentSplit(seed=1),  # new documents of known values, fonts and layouts
+    "values": DocumentSplit(seed=2, values=True),
+    "fonts": DocumentSplit(seed=3, values=True, fonts=True),
+    "layouts": DocumentSplit(seed=4, values=True, layouts=True),
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Document:
-    """What is printed, where and how; `seed` decides paper, ink, angle and desk."""
+    """Hold the values, layout and font of a document; `seed` decides paper, ink, angle and desk."""
 
     values: Mapping[str, str]
     layout: Layout
@@ -49,11 +49,12 @@ class Document:
 
     @property
     def kind(self) -> str:
+        """Return the kind of the layout."""
         return self.layout.kind
 
 
-def draw_document(split: str, index: int, cabinet: Cabinet) -> Document:
-    """Document number `index` of a split, the same every time. Raises DataError for an unknown split."""
+def draw_document(split: str, index: int, fonts: FontLibrary) -> Document:
+    """Draw document number `index` of a split, the same every time. Raises DataError for an unknown split."""
     if split not in SPLITS:
         raise DataError(f"unknown split {split!r}; choose one of {', '.join(SPLITS)}")
     held = SPLITS[split]
@@ -63,15 +64,15 @@ def draw_document(split: str, index: int, cabinet: Cabinet) -> Document:
     return Document(
         values=draw_values(kind, rng, held_out=held.values),
         layout=rng.choice(layouts),
-        font=rng.choice(cabinet.names(held_out=held.fonts)),
+        font=rng.choice(fonts.names(held_out=held.fonts)),
         seed=rng.getrandbits(32),
     )
 
 
-def render(document: Document, cabinet: Cabinet) -> Image.Image:
-    """The document as an RGB picture of 448 x 448."""
+def render(document: Document, fonts: FontLibrary) -> Image.Image:
+    """Render a document as an RGB picture of 448 x 448."""
     rng = random.Random(document.seed)
-    paper = _print(document, cabinet, rng)
+    paper = _print(document, fonts, rng)
     width = rng.randint(SIDE - 40, SIDE - 8)
     paper = paper.resize((width, round(width * paper.height / paper.width)), Image.Resampling.LANCZOS)
     paper = paper.rotate(rng.uniform(-TURN, TURN), Image.Resampling.BICUBIC, expand=True)
@@ -81,8 +82,8 @@ def render(document: Document, cabinet: Cabinet) -> Image.Image:
     return desk
 
 
-def _print(document: Document, cabinet: Cabinet, rng: random.Random) -> Image.Image:
-    """The paper alone, RGBA, twice as large as the layout says so that turning it keeps it sharp."""
+def _print(document: Document, fonts: FontLibrary, rng: random.Random) -> Image.Image:
+    """Print the paper alone, RGBA, twice as large as the layout's size so that turning it keeps it sharp."""
     scale, layout = 2, document.layout
     width, height = PAPER * scale, round(PAPER * layout.ratio) * scale
     shade = rng.randint(225, 255)
@@ -96,16 +97,16 @@ def _print(document: Document, cabinet: Cabinet, rng: random.Random) -> Image.Im
         if row.line:
             at = round(y - gap / 2)
             pen.line((MARGIN * scale, at, width - MARGIN * scale, at), fill=ink, width=scale)
-        _write(pen, row, document, cabinet, rng, y=y, width=width, scale=scale, ink=ink)
+        _write(pen, row, document, fonts, rng, y=y, width=width, scale=scale, ink=ink)
         y += row.size * LEADING * scale + gap
     return paper
 
 
 def _write(
     pen: ImageDraw.ImageDraw,
-    row: Row,
+    row: Line,
     document: Document,
-    cabinet: Cabinet,
+    fonts: FontLibrary,
     rng: random.Random,
     *,
     y: float,
@@ -113,7 +114,7 @@ def _write(
     scale: int,
     ink: tuple[int, ...],
 ) -> None:
-    """The words of a row, made smaller until they fit."""
+    """Print the words of a line, made smaller until they fit."""
     words = [
         (text.format(**document.values, other=extra_price(rng)), anchor, x)
         for text, anchor, x in (
@@ -123,13 +124,13 @@ def _write(
         )
         if text
     ]
-    font = _fitting(" ".join(text for text, _, _ in words), row, document.font, cabinet, width, scale)
+    font = _fitting(" ".join(text for text, _, _ in words), row, document.font, fonts, width, scale)
     for text, anchor, x in words:
         pen.text((x, y), text, fill=ink, font=font, anchor=anchor)
 
 
-def _fitting(text: str, row: Row, name: str, cabinet: Cabinet, width: int, scale: int) -> ImageFont.FreeTypeFont:
+def _fitting(text: str, row: Line, name: str, fonts: FontLibrary, width: int, scale: int) -> ImageFont.FreeTypeFont:
     room = width - 2 * MARGIN * scale
-    font = cabinet.font(name, row.size * scale, bold=row.bold)
+    font = fonts.font(name, row.size * scale, bold=row.bold)
     taken = font.getlength(text)
-    return font if taken <= room else cabinet.font(name, int(row.size * scale * room / taken), bold=row.bold)
+    return font if taken <= room else fonts.font(name, int(row.size * scale * room / taken), bold=row.bold)

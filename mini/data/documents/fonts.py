@@ -10,12 +10,12 @@ from pathlib import Path
 from PIL import ImageFont
 
 from lavida.errors import DataError
-from mini.data.fetch import Say, fetch
+from mini.data.fetch import Log, fetch
 
 
 @dataclass(frozen=True, kw_only=True)
 class Font:
-    """Two files of one family, as paths in a package."""
+    """Name two files of one family, as paths in a package."""
 
     package: str
     regular: str
@@ -61,8 +61,8 @@ FONTS = {
 }  # fmt: skip
 
 
-class Cabinet:
-    """Fonts read from where the packages were unpacked. Raises DataError for a file that is not there."""
+class FontLibrary:
+    """Read fonts of unpacked packages. Raises DataError for a missing file."""
 
     def __init__(self, folders: dict[str, Path], names: Sequence[str] | None = None) -> None:
         self._files: dict[tuple[str, bool], bytes] = {}
@@ -75,14 +75,14 @@ class Cabinet:
                 self._files[name, bold] = path.read_bytes()
 
     @classmethod
-    def fetch(cls, cache: Path, say: Say = print) -> Cabinet:
-        """All fonts, their packages fetched into `cache` if they are not there."""
-        return cls(fetch(sorted({font.package for font in FONTS.values()}), cache, say))
+    def fetch(cls, cache: Path, log: Log = print) -> FontLibrary:
+        """Read all fonts, fetching their packages into `cache` if they are not there."""
+        return cls(fetch(sorted({font.package for font in FONTS.values()}), cache, log))
 
     def names(self, *, held_out: bool) -> list[str]:
-        """The families of one side of the split, in a fixed order."""
+        """Return the families of one side of the split, in a fixed order."""
         return sorted({name for name, _ in self._files if FONTS[name].held_out is held_out})
 
     def font(self, name: str, size: int, *, bold: bool) -> ImageFont.FreeTypeFont:
-        """A font at a size in pixels."""
+        """Return a font at a size in pixels."""
         return ImageFont.truetype(BytesIO(self._files[name, bold]), size)

@@ -1,4 +1,4 @@
-"""How documents look: a layout is a list of rows, each with words at the left, in the middle or at the right."""
+"""Layouts of documents: lists of lines, each with words at the left, in the middle or at the right."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
-    """One line of print; `{field}` is a value, `{other}` a price that is not asked for, drawn anew in each row."""
+class Line:
+    """Describe one line of print; `{field}` is a value, `{other}` a price that is not asked for, drawn per line."""
 
     left: str = ""
     middle: str = ""
@@ -19,11 +19,11 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """`ratio` is the paper's height by its width."""
+    """Describe the lines of a document; `ratio` is the paper's height by its width."""
 
     kind: str
     ratio: float
-    rows: tuple[Row, ...]
+    rows: tuple[Line, ...]
     held_out: bool = False
 
 
@@ -32,22 +32,22 @@ LAYOUTS = (
         kind="receipt",
         ratio=1.0,
         rows=(
-            Row(middle="{shop}", size=38, bold=True),
-            Row(middle="{date}", size=30),
-            Row(left="Coffee", right="{other}", line=True),
-            Row(left="Lunch", right="{other}"),
-            Row(left="Total", right="{total}", size=36, bold=True, line=True),
+            Line(middle="{shop}", size=38, bold=True),
+            Line(middle="{date}", size=30),
+            Line(left="Coffee", right="{other}", line=True),
+            Line(left="Lunch", right="{other}"),
+            Line(left="Total", right="{total}", size=36, bold=True, line=True),
         ),
     ),
     Layout(
         kind="receipt",
         ratio=0.9,
         rows=(
-            Row(left="{shop}", size=36, bold=True),
-            Row(left="Date", right="{date}", line=True),
-            Row(left="1 item", right="{other}"),
-            Row(left="To pay", right="{total}", size=36, line=True),
-            Row(middle="Thank you", size=24),
+            Line(left="{shop}", size=36, bold=True),
+            Line(left="Date", right="{date}", line=True),
+            Line(left="1 item", right="{other}"),
+            Line(left="To pay", right="{total}", size=36, line=True),
+            Line(middle="Thank you", size=24),
         ),
     ),
     Layout(
@@ -55,32 +55,32 @@ LAYOUTS = (
         ratio=0.95,
         held_out=True,
         rows=(
-            Row(middle="RECEIPT", size=26),
-            Row(left="Amount", right="{total}", size=38, bold=True, line=True),
-            Row(left="Paid on", right="{date}"),
-            Row(left="Tax", right="{other}"),
-            Row(middle="{shop}", size=34, bold=True, line=True),
+            Line(middle="RECEIPT", size=26),
+            Line(left="Amount", right="{total}", size=38, bold=True, line=True),
+            Line(left="Paid on", right="{date}"),
+            Line(left="Tax", right="{other}"),
+            Line(middle="{shop}", size=34, bold=True, line=True),
         ),
     ),
     Layout(
         kind="ticket",
         ratio=0.8,
         rows=(
-            Row(middle="TICKET", size=26),
-            Row(left="From", right="{from}", size=34, line=True),
-            Row(left="To", right="{to}", size=34),
-            Row(left="Date", right="{date}", line=True),
-            Row(left="Seat", right="{seat}"),
+            Line(middle="TICKET", size=26),
+            Line(left="From", right="{from}", size=34, line=True),
+            Line(left="To", right="{to}", size=34),
+            Line(left="Date", right="{date}", line=True),
+            Line(left="Seat", right="{seat}"),
         ),
     ),
     Layout(
         kind="ticket",
         ratio=0.8,
         rows=(
-            Row(left="{from}", size=40, bold=True),
-            Row(left="to {to}", size=40, bold=True),
-            Row(left="{date}", right="Seat {seat}", line=True, size=30),
-            Row(left="Fare", right="{other}", size=24),
+            Line(left="{from}", size=40, bold=True),
+            Line(left="to {to}", size=40, bold=True),
+            Line(left="{date}", right="Seat {seat}", line=True, size=30),
+            Line(left="Fare", right="{other}", size=24),
         ),
     ),
     Layout(
@@ -88,28 +88,28 @@ LAYOUTS = (
         ratio=0.8,
         held_out=True,
         rows=(
-            Row(left="Seat {seat}", right="{other}", size=30),
-            Row(middle="{from}", size=36, bold=True, line=True),
-            Row(middle="{to}", size=36, bold=True),
-            Row(middle="{date}", size=30, line=True),
+            Line(left="Seat {seat}", right="{other}", size=30),
+            Line(middle="{from}", size=36, bold=True, line=True),
+            Line(middle="{to}", size=36, bold=True),
+            Line(middle="{date}", size=30, line=True),
         ),
     ),
     Layout(
         kind="label",
         ratio=0.7,
         rows=(
-            Row(middle="{product}", size=38, bold=True),
-            Row(left="Weight", right="{weight}", line=True, size=32),
-            Row(left="Price", right="{price}", size=36, bold=True),
+            Line(middle="{product}", size=38, bold=True),
+            Line(left="Weight", right="{weight}", line=True, size=32),
+            Line(left="Price", right="{price}", size=36, bold=True),
         ),
     ),
     Layout(
         kind="label",
         ratio=0.75,
         rows=(
-            Row(left="{product}", size=36),
-            Row(left="{weight}", size=32),
-            Row(right="{price}", size=50, bold=True, line=True),
+            Line(left="{product}", size=36),
+            Line(left="{weight}", size=32),
+            Line(right="{price}", size=50, bold=True, line=True),
         ),
     ),
     Layout(
@@ -117,9 +117,9 @@ LAYOUTS = (
         ratio=0.75,
         held_out=True,
         rows=(
-            Row(middle="{price}", size=54, bold=True),
-            Row(middle="{product}", size=34, line=True),
-            Row(left="Net", right="{weight}", size=30, line=True),
+            Line(middle="{price}", size=54, bold=True),
+            Line(middle="{product}", size=34, line=True),
+            Line(left="Net", right="{weight}", size=30, line=True),
         ),
     ),
 )

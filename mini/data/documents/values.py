@@ -1,4 +1,4 @@
-"""What documents say: kinds, their fields, and how a value of each field is drawn."""
+"""The contents of documents: kinds, their fields, and how a value of each field is drawn."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HELD_OUT = 5  # one value in so many is kept for the evaluation
 
 @dataclass(frozen=True, kw_only=True)
 class Field:
-    """One fact on a document; values are written as they are printed."""
+    """Describe one field of a document; values are written as they are printed."""
 
     name: str
     pattern: str  # that every value matches
@@ -72,12 +72,12 @@ KINDS = tuple(FIELDS)
 
 
 def is_held_out(field: str, value: str) -> bool:
-    """Whether a value is kept for the evaluation: a function of the value, so that no list has to be shipped."""
+    """Report whether a value is kept for the evaluation: a function of the value, so that no list has to be shipped."""
     return zlib.crc32(f"{field}={value}".encode()) % HELD_OUT == 0
 
 
 def draw_values(kind: str, rng: random.Random, *, held_out: bool) -> dict[str, str]:
-    """A value of each field, all of them held out or none."""
+    """Draw a value of each field, all of them held out or none."""
     values: dict[str, str] = {}
     for field in FIELDS[kind]:
         value = field.draw(rng)
@@ -88,12 +88,12 @@ def draw_values(kind: str, rng: random.Random, *, held_out: bool) -> dict[str, s
 
 
 def extra_price(rng: random.Random) -> str:
-    """A price that is printed and not asked for."""
+    """Draw a price that is printed and not asked for."""
     return _price(rng)
 
 
 def schema_of(kind: str) -> dict[str, Any]:
-    """The JSON Schema of what is read off a document."""
+    """Return the JSON Schema of the fields of a document."""
     properties = {f.name: {"type": "string", "pattern": f"^{f.pattern}$"} for f in FIELDS[kind]}
     return {
         "title": kind,
@@ -105,5 +105,5 @@ def schema_of(kind: str) -> dict[str, Any]:
 
 
 def answer_of(values: Mapping[str, str]) -> str:
-    """What it is to answer."""
+    """Return the right answer: the values as JSON."""
     return json.dumps(values, ensure_ascii=False)

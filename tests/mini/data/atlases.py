@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from mini.data.atlas import Atlas, write_pack
 from mini.data.backgrounds import jpeg
 from mini.data.cutouts import make_cutouts, pack
-from mini.data.icons import Found
+from mini.data.icons import FoundPicture
 
 PAINTS = {"red": (220, 20, 20), "green": (30, 160, 40), "blue": (20, 60, 220), "yellow": (250, 220, 30)}
 
@@ -21,8 +21,8 @@ def drawing(paint: tuple[int, int, int], shape: str = "ellipse", size: tuple[int
     return picture
 
 
-def found(concept: str, style: str, picture: Image.Image, caption: str = "") -> Found:
-    return Found(
+def found(concept: str, style: str, picture: Image.Image, caption: str = "") -> FoundPicture:
+    return FoundPicture(
         concept=concept, style=style, package="none", licence="CC0", caption=caption or concept, picture=picture
     )
 

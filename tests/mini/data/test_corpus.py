@@ -14,7 +14,7 @@ from mini.data.concepts import CONCEPTS
 from mini.data.corpus import VOCABULARY, chinese_words, corpus
 from mini.data.facts import DRAW
 from mini.data.questions import ask, ask_photo
-from mini.data.worlds import World
+from mini.data.worlds import SceneSampler
 
 TABBY = Label(name="tabby", kinds=("cat",), others={"zh": Label(name="虎斑猫", kinds=("猫", "动物"))})
 
@@ -35,7 +35,7 @@ def test_names_are_one_token_in_both_languages(tokenizer):
 
 def test_chinese_questions_are_made_of_given_words_only(tokenizer):
     given = {tokenizer.encode(word)[0] for word in chinese_words([TABBY])}
-    world, rng, longest = World.symbolic(), random.Random(0), 0
+    world, rng, longest = SceneSampler.symbolic(), random.Random(0), 0
     for _ in range(150):
         scene = world.scene(rng)
         asked = [q for kind in DRAW if kind != "json" and (q := ask(scene, kind, rng, "zh"))]
@@ -44,6 +44,6 @@ def test_chinese_questions_are_made_of_given_words_only(tokenizer):
             ids = tokenizer.encode(q.prompt), tokenizer.encode(q.answer)
             assert set(ids[0]) | set(ids[1]) <= given, q
             assert (tokenizer.decode(ids[0]), tokenizer.decode(ids[1])) == (q.prompt, q.answer)
-            assert all(tokenizer.encode(NAMES[name][0])[0] in ids[0] for name in q.asked), q
+            assert all(tokenizer.encode(NAMES[name][0])[0] in ids[0] for name in q.names), q
             longest = max(longest, len(ids[1]) if q.kind == "caption" else 0)
     assert longest == 16  # the canvas of a caption

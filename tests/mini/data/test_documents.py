@@ -8,12 +8,12 @@ from lavida.data.sources import open_source
 from lavida.errors import DataError
 from mini.data.documents.build import build_documents, read_entries
 from mini.data.documents.draw import SPLITS, draw_document, render
-from mini.data.documents.fonts import FONTS, Cabinet
+from mini.data.documents.fonts import FONTS, FontLibrary
 from mini.data.documents.layouts import LAYOUTS
 from mini.data.documents.values import FIELDS, KINDS, is_held_out, schema_of
 
 
-class OneFont(Cabinet):
+class OneFont(FontLibrary):
     """Every family is the font that Pillow brings along."""
 
     def __init__(self):
@@ -65,7 +65,7 @@ def test_a_document_is_printed_on_paper():
 
 
 def test_a_folder_is_read_by_training_and_by_the_evaluation(tmp_path):
-    build_documents(tmp_path, CABINET, train=3, held_out=1, say=lambda text: None)
+    build_documents(tmp_path, CABINET, train=3, held_out=1, log=lambda text: None)
     source = open_source(str(tmp_path / "train.jsonl"))
     assert len(source) == 3 and json.loads(source[0].turns[-1].parts[0].value).keys() == {"shop", "date", "total"}
     entries = read_entries(tmp_path, "layouts")
@@ -76,4 +76,4 @@ def test_a_folder_is_read_by_training_and_by_the_evaluation(tmp_path):
 
 def test_a_missing_font_is_told(tmp_path):
     with pytest.raises(DataError, match="DejaVuSans.ttf"):
-        Cabinet({font.package: tmp_path for font in FONTS.values()})
+        FontLibrary({font.package: tmp_path for font in FONTS.values()})

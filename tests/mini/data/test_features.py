@@ -27,7 +27,7 @@ def test_a_torn_write_is_cut_off(tmp_path):
         file.write('{"scene": nu')
     write_features(tmp_path, iter(pictures[:1]), NoTower())
     features = Features(tmp_path)
-    assert [t.source for t in features.truths] == ["photo 0", "photo 1", "photo 2", "photo 0"]
+    assert [t.source for t in features.records] == ["photo 0", "photo 1", "photo 2", "photo 0"]
     assert features.maps.shape == (4, 5, 196, 80)
     (tmp_path / "maps.bf16").unlink()
     with pytest.raises(DataError, match="older version; delete it"):

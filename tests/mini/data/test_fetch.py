@@ -69,7 +69,7 @@ def test_what_is_there_is_not_fetched_again(tmp_path, monkeypatch):
 def test_a_missing_client_is_named(tmp_path, monkeypatch, name, client):
     monkeypatch.setattr("mini.data.fetch.shutil.which", lambda name: None)
     with pytest.raises(DataError, match=f"{client} is not on this machine"):
-        fetch([name], tmp_path, say=lambda text: None)
+        fetch([name], tmp_path, log=lambda text: None)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -80,7 +80,7 @@ def test_a_refusal_is_passed_on(tmp_path, monkeypatch):
     monkeypatch.setattr("mini.data.fetch.shutil.which", lambda name: "/bin/npm")
     monkeypatch.setattr("mini.data.fetch.subprocess.run", lambda *args, **kw: Done)
     with pytest.raises(DataError, match="cannot fetch owl: no such package"):
-        fetch(["npm:owl"], tmp_path, say=lambda text: None)
+        fetch(["npm:owl"], tmp_path, log=lambda text: None)
     with pytest.raises(DataError, match="unknown package"):
         fetch(["owl"], tmp_path)
 

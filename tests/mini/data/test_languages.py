@@ -20,7 +20,7 @@ from mini.data.imagenet_classes import KIND_WORDS
 from mini.data.languages import LANGUAGES, find_language
 from mini.data.questions import ask, ask_photo, phrase
 from mini.data.scenes import Placed, Scene
-from mini.data.worlds import World
+from mini.data.worlds import SceneSampler
 
 
 def thing(name, x, y, colour="red"):
@@ -52,7 +52,7 @@ def test_wordings(language):
 
 
 def test_the_same_draw_is_the_same_fact_in_both_languages():
-    world = World.symbolic()
+    world = SceneSampler.symbolic()
     rngs, seen = [random.Random(5) for _ in LANGUAGES], Counter()
     back = {noun: name for name, (noun, _) in NAMES.items()}
     for _ in range(120):
@@ -63,8 +63,8 @@ def test_the_same_draw_is_the_same_fact_in_both_languages():
             if en is None:
                 continue
             seen[kind] += 1
-            assert en.asked == zh.asked and zh.language == "zh" and not zh.answer.isascii()
-            assert all(NAMES[name][0] in zh.prompt for name in zh.asked)
+            assert en.names == zh.names and zh.language == "zh" and not zh.answer.isascii()
+            assert all(NAMES[name][0] in zh.prompt for name in zh.names)
             if kind == "json":
                 assert {back[k]: v for k, v in json.loads(zh.answer).items()} == json.loads(en.answer)
             elif kind in ("name", "name_at", "next_to"):

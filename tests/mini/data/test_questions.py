@@ -12,7 +12,7 @@ from mini.data.english import NUMBERS, at, caption, detailed, references
 from mini.data.facts import DRAW, place
 from mini.data.questions import ask, ask_photo
 from mini.data.scenes import Placed, Scene
-from mini.data.worlds import World
+from mini.data.worlds import SceneSampler
 
 
 def thing(name, x, y, colour="red"):
@@ -29,7 +29,7 @@ def test_caption_counts_and_goes_from_left_to_right():
 
 
 def test_every_answer_agrees_with_the_scene():
-    world, rng = World.symbolic(), random.Random(1)
+    world, rng = SceneSampler.symbolic(), random.Random(1)
     seen = set()
     for _ in range(150):
         scene = world.scene(rng)
@@ -40,18 +40,18 @@ def test_every_answer_agrees_with_the_scene():
             seen.add(kind)
             words = q.prompt.rstrip("?.").split()
             if kind == "presence":
-                assert (q.answer == "yes") == (q.asked[0] in scene.counts)
+                assert (q.answer == "yes") == (q.names[0] in scene.counts)
             elif kind == "count":
-                (name,) = q.asked
+                (name,) = q.names
                 assert q.answer == NUMBERS[scene.counts[name]]
             elif kind == "side":
-                one, other = (next(o for o in scene.objects if o.name == n) for n in q.asked)
+                one, other = (next(o for o in scene.objects if o.name == n) for n in q.names)
                 right = {"left": one.x < other.x, "right": one.x > other.x, "above": one.y < other.y}
                 assert right.get(q.answer, one.y > other.y) and q.answer in words
             elif kind == "json":
                 assert json.loads(q.answer) == scene.counts
             elif kind == "where":
-                assert q.answer == at(place(next(o for o in scene.objects if o.name == q.asked[0])))
+                assert q.answer == at(place(next(o for o in scene.objects if o.name == q.names[0])))
     assert seen == set(DRAW)
 
 
@@ -65,10 +65,10 @@ def test_articles():
 
 def test_english_is_what_the_shipped_weights_were_taught():
     """Prompts, answers and the order in which they are drawn: made by the code that trained lavida-mini."""
-    world, rng, lines = World.symbolic(), random.Random(11), []
+    world, rng, lines = SceneSampler.symbolic(), random.Random(11), []
     for _ in range(300):
         scene = world.scene(rng, (1, 1, 1, 1, 1))
-        lines += [f"{k}|{q.prompt}|{q.answer}|{','.join(q.asked)}" for k in DRAW if (q := ask(scene, k, rng))]
+        lines += [f"{k}|{q.prompt}|{q.answer}|{','.join(q.names)}" for k in DRAW if (q := ask(scene, k, rng))]
     labels = [
         Label(name="Egyptian cat", kinds=("cat", "animal")),
         Label(name="paper towel", kinds=("thing",)),

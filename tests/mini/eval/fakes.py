@@ -11,8 +11,8 @@ from lavida.model.vlm import VLM
 from lavida.text.labels import Label
 from lavida.text.tokenizer import Tokenizer
 from mini.data.concepts import COLOURS, CONCEPTS
-from mini.data.features import Truth
-from mini.data.worlds import World
+from mini.data.features import PictureRecord
+from mini.data.worlds import SceneSampler
 
 LABELS = [Label(name=n, kinds=(k,)) for n, k in (("tabby", "cat"), ("sports car", "car"), ("pig bank", "thing"))]
 
@@ -41,7 +41,7 @@ def tiny_model(seed: int = 0) -> SimpleNamespace:
 
 def tiny_features(n: int, seed: int = 0, weights: tuple[float, ...] = (1, 1, 1, 1)) -> SimpleNamespace:
     """Maps [n, 5, 196, 80] in which each name is a direction; quacks like `data.features.Features`."""
-    world, rng = World.symbolic(), random.Random(seed)
+    world, rng = SceneSampler.symbolic(), random.Random(seed)
     world.names = world.names[:4]
     scenes = [world.scene(rng, weights) for _ in range(n)]
     maps = torch.randn(n, 5, 196, 80, generator=torch.Generator().manual_seed(seed)) * 0.1
@@ -49,13 +49,13 @@ def tiny_features(n: int, seed: int = 0, weights: tuple[float, ...] = (1, 1, 1, 
     for i, scene in enumerate(scenes):
         for o in scene.objects:
             maps[i] += directions[sorted(CONCEPTS).index(o.name)]
-    truths = [Truth(scene=s, label=i % len(LABELS), probability=0.5) for i, s in enumerate(scenes)]
-    return FakeFeatures(maps=maps, truths=truths)
+    records = [PictureRecord(scene=s, label=i % len(LABELS), probability=0.5) for i, s in enumerate(scenes)]
+    return FakeFeatures(maps=maps, records=records)
 
 
 class FakeFeatures(SimpleNamespace):
     def __len__(self) -> int:
-        return len(self.truths)
+        return len(self.records)
 
 
 def photo_list(folder: Path) -> Path:

@@ -11,9 +11,9 @@ from lavida.errors import DataError, RequestError
 from lavida.image.tiles import grid_of
 from lavida.text.prompt import hint_ids, question_ids
 from mini.eval import run as mini
-from mini.eval.answers import Decoding, answer_set, quick
-from mini.eval.batch import encode_pictures, fill_answers
-from mini.eval.photos import ask_presence, judge_photos, mentions, read_photos
+from mini.eval.answers import Decoding, answer_set, evaluate_quickly
+from mini.eval.decode_batch import decode_batch, encode_pictures
+from mini.eval.photos import evaluate_photos, mentions, presence_questions, read_photos
 from mini.eval.sets import question_set
 from tests.loops import answer_logits, denoise
 
@@ -35,7 +35,7 @@ def test_batches_equal_the_loop(model, length, steps):
     asked = [(i, question_ids(tokenizer, q)) for i in (2, 0, 1) for q in ("What is this?", "Is there a cat in it?")]
     rows, prompts = zip(*asked, strict=True)
     prefixes = encode_pictures(net, features, grid, hints)
-    got = fill_answers(net, prefixes, rows, prompts, length=length, steps=steps)
+    got = decode_batch(net, prefixes, rows, prompts, length=length, steps=steps)
     options = DecodeOptions(length=length, steps=steps)
     config = net.config.denoiser
     for (i, prompt), canvas in zip(asked, got, strict=True):
@@ -56,7 +56,7 @@ def test_an_end_token_finishes_a_row(model):
         saved = net.denoiser.embedding.weight[tokenizer.eos_id].clone()
         net.denoiser.norm.weight.zero_()  # all logits equal: the lowest id, the end token, wins everywhere
         prefixes = encode_pictures(net, net.tower.features(tiny_features(1).maps), grid, [[]])
-        assert fill_answers(net, prefixes, [0], [[5]], length=4) == [[tokenizer.eos_id] * 4]
+        assert decode_batch(net, prefixes, [0], [[5]], length=4) == [[tokenizer.eos_id] * 4]
         net.denoiser.norm.weight.fill_(1)
     assert torch.equal(saved, net.denoiser.embedding.weight[tokenizer.eos_id])
 
@@ -66,34 +66,34 @@ def test_too_long_a_canvas(model):
     with torch.no_grad():
         prefixes = encode_pictures(model.net, model.net.tower.features(tiny_features(1).maps), grid, [[]])
     with pytest.raises(RequestError, match="holds"):
-        fill_answers(model.net, prefixes, [0], [[5]], length=500)
+        decode_batch(model.net, prefixes, [0], [[5]], length=500)
 
 
 def test_hints_change_what_is_read(model):
     features = tiny_features(12)
-    flat = [a for asked in question_set([t.scene for t in features.truths], 12, 0).values() for a in asked]
+    flat = [a for asked in question_set([t.scene for t in features.records], 12, 0).values() for a in asked]
     answers = [
-        answer_set(model, features.maps, features.truths, flat, Decoding(short=8, hints=hints, caption=8))
+        answer_set(model, features.maps, features.records, flat, Decoding(short=8, hints=hints, caption=8))
         for hints in (True, False)
     ]
     assert answers[0] != answers[1] and len(answers[0]) == len(flat)
 
 
 def test_quick_has_every_kind(model):
-    table = quick(model, tiny_features(12), 12, decoding=Decoding(caption=8))
+    table = evaluate_quickly(model, tiny_features(12), 12, decoding=Decoding(caption=8))
     assert table["caption"]["n"] == 12 and set(table["caption"]) > {"cider", "noun_recall", "noun_precision"}
     assert all(0 <= t["accuracy"] <= 1 for t in table.values() if t.get("n"))
 
 
 def test_results_and_card(model, tmp_path):
     splits = {"i": tiny_features(24, 1), "ii_style": tiny_features(16, 2)}
-    results = mini.evaluate(model, [tiny_features(40, 0)], splits, decoding=Decoding(caption=8), say=lambda _: None)
+    results = mini.evaluate(model, [tiny_features(40, 0)], splits, decoding=Decoding(caption=8), log=lambda _: None)
     naming = results["splits"]["i"]["kinds"]["name"]
     assert naming["probe_global"] == naming["probe_views"] == 1.0
     assert naming["neighbour"] > 0.5
     photos = read_photos(photo_list(tmp_path))
     one = tiny_features(1)
-    results["photos"] = judge_photos(model, photos, one.maps, one.truths)
+    results["photos"] = evaluate_photos(model, photos, one.maps, one.records)
     results["examples"] = mini.pick_examples(results, 0, 9)  # three a split, but there is one photograph
     mini.write_results(results, tmp_path / "out")
     card = (tmp_path / "out" / "MODEL_CARD.md").read_text()
@@ -108,11 +108,11 @@ def test_results_and_card_in_chinese(model, tmp_path, monkeypatch):
     monkeypatch.setattr(mini, "PER_KIND", 3)
     decoding, photos = Decoding(caption=4), read_photos(photo_list(tmp_path), "zh")
     splits, quiet = {"i": tiny_features(6, 1)}, lambda _: None
-    results = mini.evaluate(model, [tiny_features(12)], splits, decoding=decoding, language="zh", say=quiet)
+    results = mini.evaluate(model, [tiny_features(12)], splits, decoding=decoding, language="zh", log=quiet)
     rows = results["splits"]["i"]["answers"]
     assert {r["kind"] for r in rows} >= {"name", "caption", "presence"} and not any(r["truth"].isascii() for r in rows)
     one = tiny_features(1)
-    results["photos"] = judge_photos(model, photos, one.maps, one.truths, "zh")
+    results["photos"] = evaluate_photos(model, photos, one.maps, one.records, "zh")
     results["examples"] = mini.pick_examples(results, 0, 4)
     mini.write_results(results, tmp_path)
     card = (tmp_path / "MODEL_CARD.zh.md").read_text(encoding="utf-8")
@@ -136,12 +136,12 @@ def test_every_photograph_has_chinese_names():
 def test_presence_is_asked_of_what_is_there_and_what_is_not():
     photos = read_photos(mini.PHOTOS)
     for language, yes in (("en", "yes"), ("zh", "有")):
-        asked = ask_presence(photos, 0, language)
+        asked = presence_questions(photos, 0, language)
         there = [one for one in asked if one.question.answer == yes]
         assert len(asked) > 40 and len(there) * 2 == len(asked)
-    cat = [one.question for one in ask_presence(photos, 0) if photos[one.picture].file == "chelsea.jpg"]
+    cat = [one.question for one in presence_questions(photos, 0) if photos[one.picture].file == "chelsea.jpg"]
     assert [q.prompt for q in cat if q.answer == "yes"] == ["Is there a cat?"] and len(cat) == 2
-    assert ask_presence(photos, 0) == ask_presence(photos, 0) != ask_presence(photos, 1)
+    assert presence_questions(photos, 0) == presence_questions(photos, 0) != presence_questions(photos, 1)
 
 
 def test_broken_photo_list(tmp_path):

@@ -7,14 +7,14 @@ import pytest
 from lavida.text.labels import Label
 from mini.data.languages import LANGUAGES
 from mini.data.questions import ask_photo
-from mini.data.worlds import World
-from mini.eval.grammar import caption_is_whole, name_is_whole, photo_caption, scene_caption
+from mini.data.worlds import SceneSampler
+from mini.eval.grammar import is_photo_caption, is_scene_caption, is_well_formed_caption, is_well_formed_name
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_caption_of_ours_is_whole(language):
-    world, rng, words = World.symbolic(), random.Random(1), LANGUAGES[language]
-    assert all(scene_caption(words.caption(world.scene(rng)), language) for _ in range(200))
+    world, rng, words = SceneSampler.symbolic(), random.Random(1), LANGUAGES[language]
+    assert all(is_scene_caption(words.caption(world.scene(rng)), language) for _ in range(200))
 
 
 @pytest.mark.parametrize(
@@ -26,31 +26,37 @@ def test_every_caption_of_ours_is_whole(language):
     ],
 )  # fmt: skip
 def test_broken_captions(text):
-    assert not caption_is_whole(text)
+    assert not is_well_formed_caption(text)
 
 
 def test_photo_forms():
     rng, label = random.Random(0), Label(name="tabby", kinds=("cat", "animal"))
-    assert photo_caption(ask_photo(label, "caption", rng).answer, {"tabby"})
-    assert photo_caption("a photo of an Egyptian cat, a kind of cat.", {"Egyptian cat"})
-    assert not photo_caption("a photo of a Egyptian cat.", {"Egyptian cat"})
-    assert not photo_caption("a photo of a tabby Egyptian.", {"tabby", "Egyptian cat"})
-    assert not photo_caption("a photo of a cat cat.")
+    assert is_photo_caption(ask_photo(label, "caption", rng).answer, {"tabby"})
+    assert is_photo_caption("a photo of an Egyptian cat, a kind of cat.", {"Egyptian cat"})
+    assert not is_photo_caption("a photo of a Egyptian cat.", {"Egyptian cat"})
+    assert not is_photo_caption("a photo of a tabby Egyptian.", {"tabby", "Egyptian cat"})
+    assert not is_photo_caption("a photo of a cat cat.")
 
 
 def test_names():
     assert (
-        name_is_whole("an apple") and name_is_whole("glasses") and name_is_whole("a space shuttle", {"space shuttle"})
+        is_well_formed_name("an apple")
+        and is_well_formed_name("glasses")
+        and is_well_formed_name("a space shuttle", {"space shuttle"})
     )
-    assert not name_is_whole("apple") and not name_is_whole("a apple") and not name_is_whole("a shuttle bus", {"bus"})
+    assert (
+        not is_well_formed_name("apple")
+        and not is_well_formed_name("a apple")
+        and not is_well_formed_name("a shuttle bus", {"bus"})
+    )
 
 
 def test_chinese_forms():
     label = Label(name="埃及猫", kinds=("猫", "动物"))
     tabby = Label(name="tabby", kinds=("cat",), others={"zh": label})
     said = ask_photo(tabby, "caption", random.Random(0), "zh").answer
-    assert said == "照片里是埃及猫，一种猫。" and caption_is_whole(said, {"埃及猫"}, "zh")
-    assert name_is_whole("埃及猫", {"埃及猫"}, "zh") and name_is_whole("猫", {"埃及猫"}, "zh")
-    assert scene_caption("一件和服和一只猫。", "zh")  # the name holds the word for 'and'
+    assert said == "照片里是埃及猫，一种猫。" and is_well_formed_caption(said, {"埃及猫"}, "zh")
+    assert is_well_formed_name("埃及猫", {"埃及猫"}, "zh") and is_well_formed_name("猫", {"埃及猫"}, "zh")
+    assert is_scene_caption("一件和服和一只猫。", "zh")  # the name holds the word for 'and'
     for broken in ("一只猫。一只狗。", "两猫。", "一条猫。", "一只猫和一只猫。", "照片里是埃及。", "a cat.", "一只猫"):
-        assert not caption_is_whole(broken, {"埃及猫"}, "zh"), broken
+        assert not is_well_formed_caption(broken, {"埃及猫"}, "zh"), broken

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 
 from lavida.edit.audit import Audit, Token, Word, word_spans
 from mini.data import english
-from mini.eval.audit import auc, draw_swaps, evaluate_audit, grey_truth, word_owners
+from mini.eval.audit import draw_swaps, evaluate_audit, grey_picture, word_owners
 from mini.eval.infill import MOST, WORDS, Gap, draw_gaps, evaluate_infill, span_figures
 from mini.eval.metrics import nouns
 from tests.mini.eval.fakes import tiny_features, tiny_model
@@ -25,7 +24,7 @@ def _twin(model):
 
 
 def test_gaps_are_cut_out_of_captions() -> None:
-    scenes = [truth.scene for truth in tiny_features(12).truths]
+    scenes = [truth.scene for truth in tiny_features(12).records]
     gaps = draw_gaps(scenes, 10, seed=3)
     assert gaps == draw_gaps(scenes, 10, seed=3) != draw_gaps(scenes, 10, seed=4)
     for gap in gaps:
@@ -48,19 +47,19 @@ def test_span_figures() -> None:
 
 def test_every_arm_writes_into_every_gap() -> None:
     model, twin, features = tiny_model(), _twin(tiny_model(1)), tiny_features(3)
-    result = evaluate_infill(model, features, 2, twin=twin, say=lambda line: None)
-    assert list(result["arms"]) == ["known", "unknown", "prefix_only", "twin_prefix_only"]
+    result = evaluate_infill(model, features, 2, twin=twin, log=lambda line: None)
+    assert list(result["methods"]) == ["known", "unknown", "prefix_only", "twin_prefix_only"]
     for row in result["rows"]:
         span = row["text"].split("[")[1].split("]")[0]
-        assert all(isinstance(row[arm], str) for arm in result["arms"])
+        assert all(isinstance(row[method], str) for method in result["methods"])
         missing = len(model.tokenizer.encode_on(" " + span))
-        for arm in ("known", "prefix_only", "twin_prefix_only"):
-            assert len(model.tokenizer.encode_on(row[arm])) <= 4 * missing  # of so many tokens, whatever they are
+        for method in ("known", "prefix_only", "twin_prefix_only"):
+            assert len(model.tokenizer.encode_on(row[method])) <= 4 * missing  # of so many tokens, whatever they are
     assert json.dumps(result) and MOST >= WORDS
 
 
 def test_swaps_change_one_name_and_fit_the_words_around_it() -> None:
-    scenes = [truth.scene for truth in tiny_features(30).truths]
+    scenes = [truth.scene for truth in tiny_features(30).records]
     swaps = draw_swaps(scenes, 8, seed=0)
     assert len(swaps) == 8
     for swap in swaps:
@@ -79,22 +78,16 @@ def test_words_are_found_by_where_the_names_stand() -> None:
     audit = Audit(words=tuple(Word(tokens=tuple(values[a:b])) for a, b in word_spans(tokens)))
     text = "two pandas and an owl."
     places = tuple((text.index(name), text.index(name) + len(name)) for name in ("pandas", "owl"))
-    swap = replace(draw_swaps([t.scene for t in tiny_features(9).truths], 1, 0)[0], text=text, names=places)
+    swap = replace(draw_swaps([t.scene for t in tiny_features(9).records], 1, 0)[0], text=text, names=places)
     assert [[audit.words[i].text for i in owned] for owned in word_owners(audit, swap)] == [[" pandas"], [" owl"]]
-
-
-def test_auc() -> None:
-    assert auc([0, 1], [2, 3]) == 1 and auc([2.0], [1.0]) == 0
-    assert auc([1.0], [1.0]) == 0.5 and auc([0, 5], [1, 2]) == 0.5
-    assert math.isnan(auc([], [1.0]))
 
 
 def test_both_models_are_audited_and_one_revises() -> None:
     model, twin, features = tiny_model(), _twin(tiny_model(1)), tiny_features(12)
-    maps, truth = grey_truth(model)
+    maps, truth = grey_picture(model)
     assert maps.shape == (5, 196, 80) and 0 <= truth.probability <= 1
     model.labels = twin.labels = None  # the tower's classifier knows a thousand, these models three
-    result = evaluate_audit(model, features, 2, twin=twin, say=lambda line: None)
+    result = evaluate_audit(model, features, 2, twin=twin, log=lambda line: None)
     assert result["n"] == 2 and list(result["ranks"]) == ["model", "twin"]
     for by in result["ranks"].values():
         for figures in by.values():

@@ -5,23 +5,23 @@ from PIL import Image
 
 from lavida.errors import RequestError
 from mini.data.scenes import Placed, Scene
-from mini.eval.poem import Task, as_table, distinct, evaluate, figures, told
+from mini.eval.poem import PoemTask, as_table, distinct, evaluate, figures, prompt_with_starts
 
 STARTS = ("A", "Be", "Ca", "De")
 GOOD = "A cat on grass\nBetween the cats\nCan a cat be\nDeep in grass"
 SCENE = Scene(objects=(Placed(cutout=0, name="cat", colour=None, x=0.5, y=0.5, w=0.2, h=0.2),), background=-1)
-TASK = Task(picture=Image.new("RGB", (8, 8)), scene=SCENE, starts=STARTS)
+TASK = PoemTask(picture=Image.new("RGB", (8, 8)), scene=SCENE, starts=STARTS)
 
 
 class Writer:
-    """Says one thing when it is told in words and another when it is held to a template."""
+    """Says one thing when it is prompt_with_starts in words and another when it is held to a template."""
 
     def __init__(self, prompted, held, autoregressive=False):
         self.prompted, self.held = prompted, held
         self.net = SimpleNamespace(config=SimpleNamespace(denoiser=SimpleNamespace(autoregressive=autoregressive)))
 
     def ask(self, picture, question, *, length, template=None):
-        assert (question == told(STARTS)) is (template is None)
+        assert (question == prompt_with_starts(STARTS)) is (template is None)
         return SimpleNamespace(text=self.held if template else self.prompted, steps=length)
 
     def log_likelihood(self, picture, question, text, *, rounds):
@@ -29,20 +29,20 @@ class Writer:
 
 
 def test_the_constraint_is_told_in_words():
-    assert told(STARTS) == "Describe the image in 4 lines that begin with A, Be, Ca and De."
+    assert prompt_with_starts(STARTS) == "Describe the image in 4 lines that begin with A, Be, Ca and De."
 
 
 def test_arms_are_judged_by_their_lines():
     model = Writer("A cat.\n\n  Cats on grass", GOOD)
     twin = Writer("", GOOD.replace("Deep", "Not"), autoregressive=True)
-    found = evaluate(model, twin, [TASK], say=lambda text: None)
-    rows = {arm: figures([TASK], written) for arm, written in found.items()}
+    found = evaluate(model, twin, [TASK], log=lambda text: None)
+    rows = {method: figures([TASK], written) for method, written in found.items()}
     assert rows["constrained"]["sentence"] == rows["constrained"]["sample"] == 1 == rows["infilled"]["sample"]
     assert rows["prompted"]["sentence"] == 0.25 and rows["prompted"]["sample"] == 0
     assert rows["twin constrained"]["sentence"] == 0.75 and rows["twin prompted"]["sentence"] == 0
     assert rows["constrained"]["likelihood"] == -2 and rows["constrained"]["noun_recall"] == 1
     assert rows["twin prompted"]["likelihood"] != rows["twin prompted"]["likelihood"]  # nothing was said
-    table = as_table({"arms": rows})
+    table = as_table({"methods": rows})
     assert "| constrained | 1.00 | 1.00 | -2.00 |" in table and table.count("\n") == 6
 
 

@@ -5,13 +5,13 @@ from collections import Counter
 
 import pytest
 
-from mini.data.worlds import World
-from mini.eval.sets import KINDS, balanced, constants, draw, question_set
+from mini.data.worlds import SceneSampler
+from mini.eval.sets import KINDS, balanced, constants, draw_fact, question_set
 
 
 @pytest.fixture(scope="module")
 def scenes():
-    world, rng = World.symbolic(), random.Random(0)
+    world, rng = SceneSampler.symbolic(), random.Random(0)
     return [world.scene(rng) for _ in range(160)]
 
 
@@ -40,7 +40,7 @@ def test_every_kind_is_asked_and_fits_its_scene(scenes):
 
 def test_side_is_split_in_two(scenes):
     rng = random.Random(0)
-    kinds = {f.true: k for s in scenes for k in ("side", "above_below") if (f := draw(s, k, rng))}
+    kinds = {f.true: k for s in scenes for k in ("side", "above_below") if (f := draw_fact(s, k, rng))}
     assert kinds == {"left": "side", "right": "side", "above": "above_below", "below": "above_below"}
 
 
@@ -52,8 +52,8 @@ def test_constants_are_the_most_frequent(scenes):
 def test_every_language_is_asked_the_same(scenes):
     english, chinese = (question_set(scenes, 12, seed=0, language=code) for code in ("en", "zh"))
     for kind in KINDS:
-        assert [(a.picture, a.question.asked) for a in english[kind]] == [
-            (a.picture, a.question.asked) for a in chinese[kind]
+        assert [(a.picture, a.question.names) for a in english[kind]] == [
+            (a.picture, a.question.names) for a in chinese[kind]
         ]
         assert {a.question.language for a in chinese[kind]} == {"zh"}
         assert all(a.question.kind == kind and not a.question.answer.isascii() for a in chinese[kind])

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mini.data import prepare
-from mini.data.worlds import World
+from mini.data.worlds import SceneSampler
 from mini.eval import splits
 
 
@@ -26,7 +26,7 @@ class FakeTower(torch.nn.Module):
 
 @pytest.fixture
 def split(monkeypatch) -> splits.Split:
-    monkeypatch.setattr(prepare, "world_of", lambda atlas, cutouts: World.symbolic())
+    monkeypatch.setattr(prepare, "sampler_of", lambda atlas, cutouts: SceneSampler.symbolic())
     monkeypatch.setattr(prepare, "render_scene", lambda *_: torch.zeros(3, 448, 448, dtype=torch.uint8))
     return splits.Split(cutouts="train", scenes=3, seed=1, title="three")
 
@@ -39,4 +39,4 @@ def test_made_once_and_the_same_after_a_break(split, tmp_path: Path):
     part = splits.Split(cutouts="train", scenes=1, seed=1, title="one")
     splits.split_features(None, tmp_path / "b", part, FakeTower(), said.append)
     resumed = splits.split_features(None, tmp_path / "b", split, FakeTower(), said.append)
-    assert [t.scene for t in resumed.truths] == [t.scene for t in first.truths]
+    assert [t.scene for t in resumed.records] == [t.scene for t in first.records]

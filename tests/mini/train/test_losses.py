@@ -17,14 +17,14 @@ from lavida.errors import ConfigError, RequestError
 from lavida.text.prompt import question_ids
 from mini.data.cells import IMAGE_TOKENS
 from mini.data.questions import Question
-from mini.train.losses import answer_loss
-from mini.train.objectives import ARMS, find_arm, fitted
-from mini.train.packing import Batch, Packer
+from mini.train.losses import packed_loss
+from mini.train.objectives import OBJECTIVES, adapt_config, find_objective
+from mini.train.packing import PackedRows, Packer
 from tests.fakes import LITE0, tiny_config, tiny_model
 
 QUESTIONS = [
     Question(kind="name", prompt="What is this?", answer="a cat"),
-    Question(kind="presence", prompt="Is there a dog?", answer="no", asked=("dog",)),
+    Question(kind="presence", prompt="Is there a dog?", answer="no", names=("dog",)),
     Question(kind="caption", prompt="Describe the image.", answer="a big red cat on the left of a small dog"),
 ]
 ROWS = [([5, 6, 7], QUESTIONS), ([], QUESTIONS[:2] * 9)]  # the second does not fit as a whole
@@ -37,7 +37,7 @@ DIGESTS = {
     "targets": "c3ed6c840e21641e",
     "masked": "8fb82b7331fd324b",
     "weights": "a66c941fa16a92df",
-    "nouns": "8ce88ace6e73409c",
+    "name_positions": "8ce88ace6e73409c",
 }
 
 
@@ -53,7 +53,7 @@ class Words:
         return [self.id_of(word) for word in re.findall(r"\w+|[^\w ]", text)]
 
 
-def packed() -> Batch:
+def packed() -> PackedRows:
     packer = Packer(Words(), image_tokens=IMAGE_TOKENS, row=224)
     return packer.pack(ROWS, random.Random(3), torch.Generator().manual_seed(3))
 
@@ -62,11 +62,12 @@ def test_default_rows_and_losses_are_what_they_were():
     batch = packed()
     for name, digest in DIGESTS.items():
         assert hashlib.sha256(getattr(batch, name).numpy().tobytes()).hexdigest()[:16] == digest, name
-    assert batch.asked == [(0, "dog"), (1, "dog"), (1, "dog"), (1, "dog")] and batch.questions == 11
+    assert batch.names == [(0, "dog"), (1, "dog"), (1, "dog"), (1, "dog")] and batch.questions == 11
     config = tiny_config(LITE0, shared_image=True, mask_id=Words.mask_id, eos_ids=(Words.eos_id,), n_kv_heads=4)
     denoiser = tiny_model(config).denoiser.train()
     image = torch.randn(2, IMAGE_TOKENS, 32, generator=torch.Generator().manual_seed(4), requires_grad=True)
-    loss, content, hidden = answer_loss(denoiser, batch, image)
+    answer = packed_loss(denoiser, batch, image)
+    loss, content, hidden = answer.loss, answer.content, answer.hidden
     loss.backward()
     assert hidden.shape == (2 * 224, 32)
     assert [loss.item(), content.item(), hidden.norm().item(), image.grad.norm().item()] == pytest.approx(
@@ -74,29 +75,29 @@ def test_default_rows_and_losses_are_what_they_were():
     )
 
 
-def arm(name: str, rows=ROWS):
-    """A batch of the arm's rows, a network of its kind, image tokens of the two pictures and the packed loss."""
-    objective = ARMS[name]
+def build(name: str, rows=ROWS):
+    """A batch of the objective's rows, a network of its kind, image tokens of the two pictures and the packed loss."""
+    objective = OBJECTIVES[name]
     packer = Packer(Words(), image_tokens=IMAGE_TOKENS, row=224, objective=objective)
     batch = packer.pack(rows, random.Random(3), torch.Generator().manual_seed(3))
     config = tiny_config(LITE0, shared_image=True, mask_id=Words.mask_id, eos_ids=(Words.eos_id,), n_kv_heads=4)
-    net = tiny_model(fitted(config, objective)).train()
+    net = tiny_model(adapt_config(config, objective)).train()
     image = torch.randn(2, IMAGE_TOKENS, 32, generator=torch.Generator().manual_seed(4))
-    return batch, net, image, answer_loss(net.denoiser, batch, image)[0]
+    return batch, net, image, packed_loss(net.denoiser, batch, image).loss
 
 
-def pieces(batch: Batch):
+def pieces(batch: PackedRows):
     """(row, positions of an answer's learned tokens), one for each answer in the batch."""
     for b in range(len(batch.ids)):
         for s in batch.segment[b].unique().tolist():
-            at = ((batch.segment[b] == s) & (batch.odds[b] > 0)).nonzero().flatten()
+            at = ((batch.segment[b] == s) & (batch.p[b] > 0)).nonzero().flatten()
             if len(at):
                 yield b, at
 
 
-@pytest.mark.parametrize("name", ARMS)
-def test_all_arms_are_asked_the_same(name):
-    batch, default = arm(name)[0], packed()
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_all_objectives_are_asked_the_same(name):
+    batch, default = build(name)[0], packed()
     assert batch.questions == default.questions
     copies = 1 if name == "ar" else 2
     said = [batch.targets[b, at].tolist() for b, at in pieces(batch)]
@@ -106,13 +107,13 @@ def test_all_arms_are_asked_the_same(name):
         mine, theirs = ([i for i in ids if i != Words.eos_id] for ids in (mine, theirs))
         assert mine == theirs
     times = 2 if name == "full" else 1
-    assert sorted(batch.asked) == sorted(default.asked * times)
-    for at, (picture, word) in zip(batch.nouns.tolist(), batch.asked, strict=True):
+    assert sorted(batch.names) == sorted(default.names * times)
+    for at, (picture, word) in zip(batch.name_positions.tolist(), batch.names, strict=True):
         assert batch.ids.flatten()[at] == Words().id_of(word) and batch.picture[at // batch.ids.shape[1]] == picture
 
 
 def test_full_attention_gives_each_copy_a_row_in_which_all_see_all():
-    batch, net, image, loss = arm("full")
+    batch, net, image, loss = build("full")
     assert len(batch.ids) == 2 * batch.questions and batch.ids.shape[1] % 32 == 0
     total = weight = 0.0
     for b in range(len(batch.ids)):
@@ -127,7 +128,7 @@ def test_full_attention_gives_each_copy_a_row_in_which_all_see_all():
 
 def test_the_twin_predicts_each_token_of_an_answer_and_its_end_from_those_before():
     rows = [ROWS[0], ([], QUESTIONS[:2])]
-    batch, net, image, loss = arm("ar", rows)
+    batch, net, image, loss = build("ar", rows)
     assert batch.questions == 5
     words, losses = Words(), []
     for (hint, questions), seen in zip(rows, image, strict=True):
@@ -141,7 +142,7 @@ def test_the_twin_predicts_each_token_of_an_answer_and_its_end_from_those_before
 
 
 def test_independent_copies_do_not_cover_an_answer_exactly_once():
-    batch = arm("independent")[0]
+    batch = build("independent")[0]
     pairs = list(zip(*[iter(pieces(batch))] * 2, strict=True))
     assert len(pairs) == batch.questions
     assert all(batch.masked[b, at].any() for pair in pairs for b, at in pair)
@@ -149,18 +150,18 @@ def test_independent_copies_do_not_cover_an_answer_exactly_once():
 
 
 def test_the_bound_divides_by_what_was_likely_to_be_masked():
-    batch, net, image, loss = arm("1/t")
-    _, _, hidden = answer_loss(net.denoiser, batch, image)
+    batch, net, image, loss = build("1/t")
+    hidden = packed_loss(net.denoiser, batch, image).hidden
     logits = net.denoiser.head(hidden).unflatten(0, batch.ids.shape)
     answers = []
     for b, at in pieces(batch):
-        (p,) = batch.odds[b, at].unique()
+        (p,) = batch.p[b, at].unique()
         weights = batch.weights[b, at]
         one = (logits[None, b, at], batch.targets[None, b, at], batch.masked[None, b, at])
         lengths = weights.sum()[None]
         answers.append(masked_loss(*one, weighting="1/t", p=p[None], lengths=lengths, weights=weights)[0])
     torch.testing.assert_close(loss, torch.stack(answers).mean())
-    first = [float(batch.odds[b, at[0]]) for b, at in pieces(batch)]
+    first = [float(batch.p[b, at[0]]) for b, at in pieces(batch)]
     assert all(a + b == pytest.approx(1, abs=2e-3) for a, b in zip(first[::2], first[1::2], strict=True))
 
 
@@ -169,16 +170,18 @@ def test_dialogues_cannot_be_packed():
         Packer(Words(), image_tokens=4, row=64, objective=Objective(attention="turns"))
 
 
-def test_a_model_of_one_arm_can_go_on_in_another():
+def test_a_model_of_one_objective_can_go_on_under_another():
     config = tiny_config(LITE0, shared_image=True)
-    for first in ARMS.values():
-        for then in ARMS.values():
-            assert fitted(fitted(config, first), then) == fitted(config, then)
-    assert fitted(config, ARMS["default"]) == config
-    assert fitted(tiny_config(LITE0, logit_shift=True), ARMS["1/t"]).denoiser.logit_shift  # Dream stays what it is
+    for first in OBJECTIVES.values():
+        for then in OBJECTIVES.values():
+            assert adapt_config(adapt_config(config, first), then) == adapt_config(config, then)
+    assert adapt_config(config, OBJECTIVES["default"]) == config
+    assert adapt_config(
+        tiny_config(LITE0, logit_shift=True), OBJECTIVES["1/t"]
+    ).denoiser.logit_shift  # Dream stays what it is
 
 
-def test_an_unknown_arm():
-    assert find_arm("ar").autoregressive and find_arm("default") == Objective(attention="prefix")
+def test_an_unknown_objective():
+    assert find_objective("ar").autoregressive and find_objective("default") == Objective(attention="prefix")
     with pytest.raises(RequestError, match="unknown objective 'rl'; choose one of default, independent, 1/t, full, ar"):
-        find_arm("rl")
+        find_objective("rl")

@@ -18,7 +18,7 @@ from tests.tiny import tiny_tokenizer
 CAT = Label(name="cat", kinds=("animal",))
 QUESTIONS = [
     Question(kind="name", prompt="What is this?", answer="a cat"),
-    Question(kind="presence", prompt="Is there a dog?", answer="no", asked=("dog",)),
+    Question(kind="presence", prompt="Is there a dog?", answer="no", names=("dog",)),
 ]
 
 
@@ -67,8 +67,8 @@ def test_what_does_not_fit_is_left_out_and_names_are_found():
     _, small = packed(row=IMAGE_TOKENS + HINT_TOKENS + 4)
     assert small.questions == 0 and not small.masked.any()
     tokenizer, batch = packed()
-    assert [name for _, name in batch.asked] == ["dog"]
-    assert batch.ids.flatten()[batch.nouns[0]] == tokenizer.encode("dog")[0]
+    assert [name for _, name in batch.names] == ["dog"]
+    assert batch.ids.flatten()[batch.name_positions[0]] == tokenizer.encode("dog")[0]
 
 
 def test_hint_has_always_the_same_length():

@@ -19,18 +19,18 @@ import torch
 
 from lavida.text.labels import Label
 from mini.data.features import Features, write_features
-from mini.data.worlds import Cutout, World
+from mini.data.worlds import CutoutInfo, SceneSampler
 from mini.train import task as module
-from mini.train.batches import Feed
-from mini.train.objectives import ARMS
+from mini.train.batches import BatchBuilder
+from mini.train.objectives import OBJECTIVES
 from mini.train.stages import Stage
-from mini.train.task import Curriculum
+from mini.train.task import MiniTask
 from tests.mini.train.test_task import NoTower, tower
 from tests.tiny import tiny_tokenizer
 
 RECORDED = Path(__file__).parents[2] / "recorded" / "mini_losses.json"
 STAGE = Stage(name="finetune", steps=3, rows=2, views=2, symbolic=(0.5, 0.0), photos=0.2, tower=0.5)
-ROW_FIELDS = ("ids", "positions", "segment", "parent", "targets", "masked", "picture", "nouns")
+ROW_FIELDS = ("ids", "positions", "segment", "parent", "targets", "masked", "picture", "name_positions")
 WIDTH = 48
 
 
@@ -44,16 +44,19 @@ def machine() -> str:
 def train(objective: str, folder: Path) -> dict[str, Any]:
     """Return the losses of three steps of a tiny model, and digests of the rows that it was fed."""
     tokenizer = tiny_tokenizer()
-    world, rng = World([Cutout(index=0, name=n, colour="red", aspect=1.0) for n in ("cat", "dog")]), random.Random(0)
+    world, rng = (
+        SceneSampler([CutoutInfo(index=0, name=n, colour="red", aspect=1.0) for n in ("cat", "dog")]),
+        random.Random(0),
+    )
     scenes = [(torch.zeros(3, 448, 448, dtype=torch.uint8), world.scene(rng, (1, 1)), "") for _ in range(6)]
     write_features(folder / "scenes", iter(scenes), NoTower(), log=lambda _: None)
     write_features(folder / "photos", iter([(scenes[0][0], None, "photo 0")]), NoTower(), log=lambda _: None)
     labels = [Label(name=n, kinds=("thing",)) for n in ("tench", "Egyptian cat", "bus")]
     drawn, photos = Features(folder / "scenes"), Features(folder / "photos")
-    feed = Feed(
-        tokenizer, labels, scenes=[drawn], photos=photos, d_model=WIDTH, row=256, objective=ARMS[objective]
+    builder = BatchBuilder(
+        tokenizer, labels, scenes=[drawn], photos=photos, d_model=WIDTH, row=256, objective=OBJECTIVES[objective]
     )  # fmt: skip
-    task = Curriculum(feed, tokenizer, tower(), [STAGE], seed=3)
+    task = MiniTask(builder, tokenizer, tower(), [STAGE], seed=3)
     groups = task.begin(0, fresh=True)
     optimizer = torch.optim.SGD([p for group in groups for p in group.parameters], lr=0.05)
     steps = []
@@ -63,7 +66,7 @@ def train(objective: str, folder: Path) -> dict[str, Any]:
         optimizer.zero_grad()
         outcome.loss.backward()
         optimizer.step()
-        batch = micro.data[0].batch
+        batch = micro.data[0].packed
         rows = hashlib.sha256(b"".join(getattr(batch, name).numpy().tobytes() for name in ROW_FIELDS)).hexdigest()
         figures = {"loss": outcome.loss.item(), **outcome.figures}
         steps.append({"rows": rows[:16], "questions": batch.questions, **{k: v.hex() for k, v in figures.items()}})
@@ -81,7 +84,7 @@ def small(tokenizer: Any) -> Any:
 _MINI_CONFIG = module.mini_config
 
 
-@pytest.mark.parametrize("objective", ARMS)
+@pytest.mark.parametrize("objective", OBJECTIVES)
 def test_rows_and_losses_are_the_recorded_ones(objective: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "mini_config", small)
     recorded = json.loads(RECORDED.read_text(encoding="utf-8"))
@@ -102,7 +105,7 @@ def record() -> None:
     torch.set_num_threads(1)
     module.mini_config = small
     found: dict[str, Any] = {"machine": machine()}
-    for objective in ARMS:
+    for objective in OBJECTIVES:
         with tempfile.TemporaryDirectory() as folder:
             found[objective] = train(objective, Path(folder))
     RECORDED.parent.mkdir(exist_ok=True)

@@ -13,11 +13,11 @@ from lavida.model.efficientnet import EfficientNetLite0
 from lavida.text.labels import Label
 from lavida.train.trainer import Habits, Trainer
 from mini.data.features import Features, write_features
-from mini.data.worlds import Cutout, World
-from mini.train.batches import Feed
-from mini.train.export import export
+from mini.data.worlds import CutoutInfo, SceneSampler
+from mini.train.batches import BatchBuilder
+from mini.train.run import export
 from mini.train.stages import Stage
-from mini.train.task import Curriculum
+from mini.train.task import MiniTask
 from tests.tiny import tiny_tokenizer
 
 STAGES = (
@@ -43,14 +43,17 @@ class NoTower(torch.nn.Module):
 
 
 @pytest.fixture
-def feed(tmp_path):
-    world, rng = World([Cutout(index=0, name=n, colour="red", aspect=1.0) for n in ("cat", "dog")]), random.Random(0)
+def builder(tmp_path):
+    world, rng = (
+        SceneSampler([CutoutInfo(index=0, name=n, colour="red", aspect=1.0) for n in ("cat", "dog")]),
+        random.Random(0),
+    )
     scenes = [(torch.zeros(3, 448, 448, dtype=torch.uint8), world.scene(rng, (1, 1)), "") for _ in range(8)]
     write_features(tmp_path / "scenes", iter(scenes), NoTower())
     write_features(tmp_path / "photos", iter([(scenes[0][0], None, "photo 0")]), NoTower())
     labels = [Label(name=n, kinds=("thing",)) for n in ("tench", "Egyptian cat", "bus")]
     drawn, photos = Features(tmp_path / "scenes"), Features(tmp_path / "photos")
-    return Feed(tiny_tokenizer(), labels, scenes=[drawn], photos=photos, d_model=384, row=256)
+    return BatchBuilder(tiny_tokenizer(), labels, scenes=[drawn], photos=photos, d_model=384, row=256)
 
 
 def tower():
@@ -58,28 +61,28 @@ def tower():
     return EfficientNetLite0().eval().fuse()
 
 
-def run(feed, out, *, times=1, minutes=float("inf")):
+def run(builder, out, *, times=1, minutes=float("inf")):
     for _ in range(times):
-        task = Curriculum(feed, feed.tokenizer, tower(), STAGES, seed=3)
+        task = MiniTask(builder, builder.tokenizer, tower(), STAGES, seed=3)
         trainer = Trainer(task, out, habits=Habits(log=1), say=lambda line: None)
         trainer.resume()
         done = trainer.run(minutes=minutes)
     return task, done
 
 
-def test_same_seed_same_weights_and_stopped_run_goes_on(feed, tmp_path):
-    whole, done = run(feed, tmp_path / "a")
+def test_same_seed_same_weights_and_stopped_run_goes_on(builder, tmp_path):
+    whole, done = run(builder, tmp_path / "a")
     assert done
     # A run that is stopped after every single step ends with the same weights, bit for bit.
-    parts, done = run(feed, tmp_path / "b", times=sum(s.steps for s in STAGES) + 1, minutes=0)
+    parts, done = run(builder, tmp_path / "b", times=sum(s.steps for s in STAGES) + 1, minutes=0)
     assert done
     for name, tensor in whole.module.state_dict().items():
         assert torch.equal(tensor, parts.module.state_dict()[name]), name
 
 
-def test_losses_are_logged(feed, tmp_path):
+def test_losses_are_logged(builder, tmp_path):
     stages = [Stage(name="words", steps=2, rows=1, views=0, symbolic=(1.0, 1.0))]
-    task = Curriculum(feed, feed.tokenizer, tower(), stages)
+    task = MiniTask(builder, builder.tokenizer, tower(), stages)
     Trainer(task, tmp_path, habits=Habits(log=2), say=lambda line: None).run()
     lines = [json.loads(text) for text in (tmp_path / "log.jsonl").read_text().splitlines()]
     (line,) = [line for line in lines if line["event"] == "step"]
@@ -87,9 +90,9 @@ def test_losses_are_logged(feed, tmp_path):
     assert set(line["lr"]) == {"muon", "embedding", "projector", "other"}
 
 
-def test_only_the_adapted_end_of_the_tower_is_trained(feed, tmp_path):
+def test_only_the_adapted_end_of_the_tower_is_trained(builder, tmp_path):
     stages = [Stage(name="tower", steps=1, rows=0, views=16, tower=1.0)]
-    task = Curriculum(feed, feed.tokenizer, tower(), stages)
+    task = MiniTask(builder, builder.tokenizer, tower(), stages)
     Trainer(task, tmp_path, say=lambda line: None).run()
     before, after = tower(), task.vlm.tower
     before.adapt()
@@ -97,10 +100,10 @@ def test_only_the_adapted_end_of_the_tower_is_trained(feed, tmp_path):
     assert changed == {n for n, p in before.named_parameters() if p.requires_grad} and changed
 
 
-def test_a_run_starts_from_a_model_folder(feed, tmp_path):
-    first = Curriculum(feed, feed.tokenizer, tower(), STAGES, seed=3)
-    export(first.vlm, feed.tokenizer, feed.labels, tmp_path / "model")
-    second = Curriculum(feed, feed.tokenizer, tower(), STAGES, seed=5)
+def test_a_run_starts_from_a_model_folder(builder, tmp_path):
+    first = MiniTask(builder, builder.tokenizer, tower(), STAGES, seed=3)
+    export(first.vlm, builder.tokenizer, builder.labels, tmp_path / "model")
+    second = MiniTask(builder, builder.tokenizer, tower(), STAGES, seed=5)
     second.start_from(tmp_path / "model")
     for name, tensor in first.vlm.state_dict().items():
         assert torch.equal(tensor.bfloat16(), second.vlm.state_dict()[name].bfloat16()), name
