@@ -94,7 +94,7 @@ class DiffusionGenerationConfig:
 
     def to_diff_dict(self) -> dict[str, Any]:
         """Return the fields that are set, and `max_new_tokens`, which a pipeline would otherwise set itself."""
-        return {**self.to_dict(), "max_new_tokens": self.length}
+        return {**self.to_dict(), "max_new_tokens": getattr(self, "length")}  # noqa: B009  fields are set by name
 
     def updated(self, options: Mapping[str, Any]) -> Self:
         """Return a copy in which `options` win. Raises RequestError for an unknown name."""

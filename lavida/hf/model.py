@@ -180,7 +180,7 @@ class LavidaForMaskedDiffusion(PreTrainedModel):
         return DiffusionOutput(
             sequences=sequences,
             tokens_per_forward=torch.tensor([tokens_per_forward(step, self.config.vlm) for step in last]),
-            steps=torch.tensor([step.forwards for step in last]),
+            steps=cast(LongTensor, torch.tensor([step.forwards for step in last])),
         )
 
     def _reader(self) -> PromptReader:
@@ -234,8 +234,10 @@ def _pictures(pixel_values: Tensor | None, image_grids: Tensor | None) -> list[t
 
 
 def _dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
-    if dtype is None or dtype == "auto" or isinstance(dtype, torch.dtype):
-        return None if dtype == "auto" else dtype
+    if isinstance(dtype, torch.dtype) or dtype is None:
+        return dtype
+    if dtype == "auto":
+        return None
     if dtype not in DTYPES:
         raise RequestError(f"unknown dtype {dtype!r}; choose one of auto, {', '.join(DTYPES)}")
     return DTYPES[dtype]
