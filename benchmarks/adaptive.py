@@ -13,7 +13,7 @@ from pathlib import Path
 import lavida
 from benchmarks.harness import Report, Row, environment, finish, parser
 from lavida.calibrate import measure_quality
-from lavida.decode.calibration import Tried
+from lavida.decode.calibration import Trial
 from lavida.decode.resolve import LENGTH
 from mini.data.atlas import Atlas
 from mini.eval.calibration import captions_of
@@ -22,7 +22,7 @@ from mini.eval.splits import SPLITS, split_features
 SPLIT = "i"
 
 
-def line(tried: Tried) -> str:
+def line(tried: Trial) -> str:
     """The line of the chart that a setting belongs to: fixed steps, or a rule."""
     named = [f"{name} {value}" for name, value in tried.options.items() if name not in ("steps", "cache", "remasking")]
     return ", ".join(named) or "fixed steps"

@@ -20,8 +20,8 @@ from lavida.cache.store import BUDGET
 from lavida.checkpoint.adapters import find_adapter
 from lavida.checkpoint.inventory import read_config, survey
 from lavida.checkpoint.named import AUTO, DEFAULT_MODEL, DTYPES, find_model, load_net, tokenizer_of
-from lavida.decode.budget import split_wish
-from lavida.decode.calibration import need_table
+from lavida.decode.budget import split_target
+from lavida.decode.calibration import require_calibration
 from lavida.decode.likelihood import Choice, Likelihood, choose, log_likelihood
 from lavida.decode.prompt import Prompt, PromptReader
 from lavida.decode.request import (
@@ -114,10 +114,10 @@ def check_options(path: str | Path | None, options: Mapping[str, Any]) -> None:
     """
     folder = find_model(path)
     config = read_config(survey(folder))
-    wish, rest = split_wish(options)
+    target, rest = split_target(options)
     decode_options(rest, family_options(config, rest.get("compat")))
-    if wish:
-        need_table(folder, str(path or DEFAULT_MODEL))
+    if target:
+        require_calibration(folder, str(path or DEFAULT_MODEL))
 
 
 class Model:

@@ -15,7 +15,7 @@ from typing import Any
 from PIL import Image, ImageOps
 
 from lavida.api import DESCRIBE, Model
-from lavida.decode.calibration import Quality, Speed, Table, Tried, find_table, fingerprint, setup_of
+from lavida.decode.calibration import Calibration, Quality, Speed, Trial, find_calibration, fingerprint, setup_of
 from lavida.decode.options import BLOCK_CACHES, DecodeOptions
 from lavida.decode.request import open_picture
 from lavida.decode.resolve import model_options
@@ -62,7 +62,7 @@ def calibrate(
     length: int | None = None,
     again: bool = False,
     log: Log = print,
-) -> Table:
+) -> Calibration:
     """Return the model's calibration table with this machine's speed.
 
     Quality is measured if the table lacks it, or `again`: by the exam that `exam` returns, else as likeness
@@ -83,7 +83,7 @@ def calibrate(
     if model.folder is None:
         raise RequestError("a model without a folder cannot be calibrated; load one with lavida.load")
     length = length or resolve(model, {}).length
-    table = find_table(model.folder) or Table(model=fingerprint(model.folder))
+    table = find_calibration(model.folder) or Calibration(model=fingerprint(model.folder))
     demo = open_image(DEMO) if model.net.config.vision is not None else None
     quality = table.quality
     if again or quality is None:
@@ -138,7 +138,7 @@ def measure_quality(model: Model, exam: Exam, length: int, log: Log = print) -> 
         quality = exam.judge([answer.text for answer in answers])
         passes = statistics.mean(answer.passes for answer in answers)
         tokens = statistics.mean(answer.tokens for answer in answers)
-        tried.append(Tried(options=options, quality=quality, tokens=tokens, passes=passes))
+        tried.append(Trial(options=options, quality=quality, tokens=tokens, passes=passes))
         options_text = ", ".join(f"{name} {value}" for name, value in options.items())
         log(f"{options_text}: {tried[-1].quality:.4f}, {tried[-1].passes:.2f} passes")
     return Quality(measure=exam.measure, length=length, tried=tuple(tried))

@@ -15,7 +15,7 @@ import lavida
 from lavida import calibrate as module
 from lavida.calibrate import Exam, ExamAnswer, Options, calibrate, likeness_exam, measure_quality, settings
 from lavida.cli.main import main
-from lavida.decode.calibration import FILE, Quality, Table, find_table, fingerprint, keep_table
+from lavida.decode.calibration import FILE, Calibration, Quality, find_calibration, fingerprint, store_calibration
 from lavida.errors import RequestError
 from tests.pictures import gradient
 from tests.tiny import tiny_model
@@ -85,8 +85,8 @@ def test_a_model_that_was_calibrated_answers_by_its_table(
     chosen = record["chosen"]
     assert "chosen: " in err and chosen["length"] == 8 and chosen["quality"] == 1.0 and chosen["expected_seconds"] > 0
     assert record["steps"] <= chosen["steps"]
-    kept = Table.from_json((folder / "q.json").read_text())
-    assert kept.quality == find_table(folder).quality and kept.speeds == ()
+    kept = Calibration.from_json((folder / "q.json").read_text())
+    assert kept.quality == find_calibration(folder).quality and kept.speeds == ()
     model = lavida.load(folder)
     answer = model.ask(photo, "What?", length=8, deadline=60)
     assert model.ask(photo, "What?", **answer.chosen.options).ids == answer.ids
@@ -101,7 +101,7 @@ def test_a_table_that_came_with_the_model_is_timed_and_not_tried_again(
     model = lavida.load(folder)
     row = measure_quality(model, _exam(), 8, log=lambda _: None).tried[0]
     quality = Quality(measure="known", length=8, tried=(row,))
-    keep_table(Table(model=fingerprint(folder), quality=quality), folder)
+    store_calibration(Calibration(model=fingerprint(folder), quality=quality), folder)
     monkeypatch.setattr(module, "measure_quality", lambda *_: pytest.fail("tried again"))
     table = calibrate(model, log=lambda _: None)
     (speed,) = table.speeds

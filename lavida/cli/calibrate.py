@@ -13,7 +13,7 @@ from lavida.cli.answer import told, write_text
 
 if TYPE_CHECKING:
     from lavida.api import Model
-    from lavida.decode.calibration import Table
+    from lavida.decode.calibration import Calibration
 
 Images = Annotated[
     list[str] | None,
@@ -24,7 +24,7 @@ Images = Annotated[
 def calibrate(
     images: Images = None,
     length: Annotated[int | None, typer.Option(help="Tokens of the canvas that settings are tried on.")] = None,
-    again: Annotated[bool, typer.Option("--again", help="Measure the quality anew though a table has it.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Measure the quality anew though it is known.")] = False,
     out: Annotated[
         Path | None, typer.Option(help="Write what was found about quality to this file besides, to go with the model.")
     ] = None,
@@ -38,15 +38,15 @@ def calibrate(
     report(table, loaded, out)
 
 
-def report(table: Table, model: Model, out: Path | None) -> None:
+def report(table: Calibration, model: Model, out: Path | None) -> None:
     """Store a table beside its model, print the setting of each quality, and write the qualities to `out`."""
-    from lavida.decode.budget import QUALITIES, Wish, choose_setting
-    from lavida.decode.calibration import keep_table
+    from lavida.decode.budget import QUALITIES, Target, choose_setting
+    from lavida.decode.calibration import store_calibration
 
     assert model.folder is not None and table.quality is not None  # `lavida.calibrate.calibrate` refuses others
-    kept, length = keep_table(table, model.folder), table.quality.length
+    kept, length = store_calibration(table, model.folder), table.quality.length
     for name in QUALITIES:
-        chosen = choose_setting(Wish(quality=name), table, table.speeds[-1], length=length, pictures=1)
+        chosen = choose_setting(Target(quality=name), table, table.speeds[-1], length=length, pictures=1)
         print(f"{name}: {told(chosen.to_json())}")
     print(kept)
     if out:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lavida.errors import LavidaError
 from lavida.threads import wait_passively
@@ -108,7 +108,9 @@ def invoke(app: typer.Typer, command: str, args: list[str], program: str = "lavi
     import typer.main
 
     parser = typer.main.get_command(app)
-    usage_error = typer.BadParameter.__base__  # unknown options, missing arguments: typer exports only a leaf
+    usage_error: type[Any] = typer.BadParameter.__bases__[
+        0
+    ]  # unknown options, missing arguments: typer exports only a leaf
     try:
         # Not parser.main(): it would print usage errors in its own way and turn a broken pipe into exit code 1.
         with parser.make_context(command, args) as context:

@@ -96,7 +96,7 @@ ANSWERING: Shared = {
 def decoding() -> Shared:
     """Return the options of decoding that fit on a command line; None stands for the model's default."""
     return {
-        name: (Annotated[option.kind | None, _option(_described(name, option), group=option.group)], None)  # type: ignore[valid-type]
+        name: (Annotated[option.kind | None, _option(_described(name, option), group=option.group)], None)
         for name, option in OPTIONS.items()
         if option.group is not None
     }

@@ -1,7 +1,7 @@
-"""The dial: how long an answer may take, or how good it must be, instead of steps, rule and cache.
+"""Choose steps, rule and cache by a quality or a deadline, from a calibration of the model.
 
-The choice is a function of a table and of the request. No clock is read while an answer is written, so the same
-request on the same table gets the same text.
+The choice is a function of calibration and request. No clock is read while an answer is written, so the same request
+on the same calibration gives the same text.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lavida.decode.calibration import Quality, Speed, Table, Tried
+from lavida.decode.calibration import Calibration, Quality, Speed, Trial
+from lavida.decode.options import BUDGET
 from lavida.errors import RequestError
 
 QUALITIES = {"high": 1.0, "balanced": 0.99, "fast": 0.95}  # share of the best quality tried that must be kept
-DIAL = ("quality", "deadline")
-_OTHERWISE = (  # what the dial sets or would contradict
+_CHOSEN = (  # options that are chosen, or that would contradict the choice
     "steps", "block", "counts", "threshold", "factor", "entropy_bound", "revise", "refresh", "remasking", "cache",
     "compat",
 )  # fmt: skip
@@ -25,8 +25,8 @@ _UNITS = {"ms": 1e-3, "s": 1.0, "": 1.0}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
-    """What was asked for: one of the two."""
+class Target:
+    """Hold what an answer must keep: a quality or a deadline."""
 
     quality: str | None = None
     deadline: float | None = None  # seconds
@@ -41,8 +41,8 @@ class Wish:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chosen:
-    """What the dial chose, and what the table promises of it."""
+class Setting:
+    """Hold the chosen options, and what the calibration says of them."""
 
     options: Mapping[str, Any]  # fields of `DecodeOptions`
     quality: float
@@ -50,64 +50,69 @@ class Chosen:
     seconds: float | None  # on average; None if this machine was not timed
 
     def to_json(self) -> dict[str, Any]:
-        """For an answer's report."""
-        told = {} if self.seconds is None else {"expected_seconds": round(self.seconds, 4)}
-        return {**self.options, **told, "quality": round(self.quality, 4), "measure": self.measure}
+        """Return the setting for an answer's report."""
+        expected = {} if self.seconds is None else {"expected_seconds": round(self.seconds, 4)}
+        return {**self.options, **expected, "quality": round(self.quality, 4), "measure": self.measure}
 
 
-def split_wish(options: Mapping[str, Any]) -> tuple[Wish | None, dict[str, Any]]:
-    """The wish among options by name, and the options without it; None stands for what was not given.
+def split_target(options: Mapping[str, Any]) -> tuple[Target | None, dict[str, Any]]:
+    """Return the target among options by name, if any, and the other options.
 
-    Raises RequestError if an option beside the wish is one that the dial chooses.
+    Raises:
+        RequestError: An option is given that the target chooses.
     """
-    rest = {name: value for name, value in options.items() if name not in DIAL}
+    rest = {name: value for name, value in options.items() if name not in BUDGET}
     quality, deadline = options.get("quality"), options.get("deadline")
     if quality is None and deadline is None:
         return None, rest
-    given = [name for name in _OTHERWISE if rest.get(name) is not None]
+    given = [name for name in _CHOSEN if rest.get(name) is not None]
     if given:
         word = "quality" if deadline is None else "deadline"
         raise RequestError(f"{word} chooses steps, rule and cache; leave out {given[0]}")
-    return Wish(quality=quality, deadline=None if deadline is None else seconds(deadline)), rest
+    return Target(quality=quality, deadline=None if deadline is None else seconds(deadline)), rest
 
 
 def seconds(text: str | float) -> float:
-    """ "400ms", "0.4s", "0.4" or 0.4. Raises RequestError."""
+    """Return the seconds of "400ms", "0.4s", "0.4" or 0.4. Raises RequestError."""
     found = re.fullmatch(r"\s*([0-9.]+(?:[eE][-+]?[0-9]+)?)\s*(ms|s|)\s*", str(text))
     try:
-        return float(found[1]) * _UNITS[found[2]]
-    except (TypeError, ValueError):
-        raise RequestError(f"a deadline is a time such as 400ms or 1.5s, got {text!r}") from None
+        if found is not None:
+            return float(found[1]) * _UNITS[found[2]]
+    except ValueError:  # two points
+        pass
+    raise RequestError(f"a deadline is a time such as 400ms or 1.5s, got {text!r}")
 
 
-def choose_setting(wish: Wish, table: Table, speed: Speed | None, *, length: int, pictures: int) -> Chosen:
-    """The setting for an answer of `length` tokens about so many pictures.
+def choose_setting(target: Target, table: Calibration, speed: Speed | None, *, length: int, pictures: int) -> Setting:
+    """Return the setting for an answer of `length` tokens about so many pictures.
 
-    A deadline takes the best setting whose every step fits in, a quality the fastest that is good enough. Raises
-    RequestError if the table lacks what is needed, or no setting fits.
+    A deadline takes the best setting all of whose steps fit in, a quality the fastest that is good enough.
+
+    Raises:
+        RequestError: The calibration lacks what is needed, or no setting fits.
     """
     if table.quality is None:
         raise RequestError("how good this model's settings are was not measured; run `lavida calibrate`")
-    if wish.deadline is None:
-        chosen = _good_enough(QUALITIES[wish.quality], table.quality, speed, length)
-    elif speed is None:
+    if target.quality is not None:
+        chosen = _good_enough(QUALITIES[target.quality], table.quality, speed, length)
+    elif speed is None or target.deadline is None:
         raise RequestError("no times were measured on this machine with this dtype and threads; run `lavida calibrate`")
     else:
-        chosen = _in_time(wish.deadline, table.quality, speed, length, pictures)
+        chosen = _in_time(target.deadline, table.quality, speed, length, pictures)
     options = {**chosen.options, "length": length, "steps": _steps(chosen, table.quality, length)}
     passes = chosen.passes * length / table.quality.length
     expected = None if speed is None else speed.predict(options["cache"], passes, length, pictures)
-    return Chosen(options=options, quality=chosen.quality, measure=table.quality.measure, seconds=expected)
+    return Setting(options=options, quality=chosen.quality, measure=table.quality.measure, seconds=expected)
 
 
-def _steps(tried: Tried, quality: Quality, length: int) -> int:
-    """Steps on a canvas of another length: as many tokens a step as were tried."""
+def _steps(tried: Trial, quality: Quality, length: int) -> int:
+    """Return the steps on a canvas of another length, with as many tokens a step."""
     return min(length, math.ceil(tried.options["steps"] * length / quality.length))
 
 
-def _in_time(deadline: float, quality: Quality, speed: Speed, length: int, pictures: int) -> Tried:
-    def latest(tried: Tried) -> float:
-        """Seconds if no step is saved."""
+def _in_time(deadline: float, quality: Quality, speed: Speed, length: int, pictures: int) -> Trial:
+    def latest(tried: Trial) -> float:
+        """Return the seconds if no step is saved."""
         return speed.predict(tried.options["cache"], _steps(tried, quality, length), length, pictures)
 
     fitting = [tried for tried in quality.tried if latest(tried) <= deadline]
@@ -119,9 +124,9 @@ def _in_time(deadline: float, quality: Quality, speed: Speed, length: int, pictu
     return max(fitting, key=lambda tried: (tried.quality, -tried.passes))
 
 
-def _good_enough(share: float, quality: Quality, speed: Speed | None, length: int) -> Tried:
-    def cost(tried: Tried) -> float:
-        """Of the passes; they alone depend on the setting."""
+def _good_enough(share: float, quality: Quality, speed: Speed | None, length: int) -> Trial:
+    def cost(tried: Trial) -> float:
+        """Return the cost of the passes; they alone depend on the setting."""
         if speed is None:
             return tried.passes
         return speed.predict(tried.options["cache"], tried.passes / quality.length * length, length, 0)

@@ -1,4 +1,4 @@
-"""The calibration table: which settings were tried on a model, how good their answers were, how long a pass takes here.
+"""The calibration of a model: settings tried on it, the quality of their answers, the seconds of a pass here.
 
 Quality belongs to the model and may travel with it; speed belongs to one machine and one way of loading the model.
 """
@@ -27,8 +27,8 @@ _PACKAGE = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tried:
-    """One setting and what came of it."""
+class Trial:
+    """Hold one setting and the answers that it gave."""
 
     options: Mapping[str, Any]  # fields of `DecodeOptions`; `steps` are those of a canvas of `Quality.length`
     quality: float
@@ -38,25 +38,27 @@ class Tried:
     def __post_init__(self) -> None:
         steps = self.options.get("steps")
         if not isinstance(steps, int) or steps < 1:
-            raise RequestError(f"a setting of a table must say how many steps it takes, got {steps!r}; calibrate again")
+            raise RequestError(
+                f"a setting of a calibration must say how many steps it takes, got {steps!r}; calibrate again"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Quality:
-    """How good the answers of a model are, by setting."""
+    """Hold the quality of a model's answers by setting."""
 
-    measure: str  # what `Tried.quality` is, and on how many pictures; more is better
+    measure: str  # what `Trial.quality` is, and on how many pictures; more is better
     length: int  # tokens of the canvas that the settings were tried on
-    tried: tuple[Tried, ...]
+    tried: tuple[Trial, ...]
 
     def __post_init__(self) -> None:
         if not self.tried or self.length < 1:
-            raise RequestError("a table holds no setting that was tried; calibrate again")
+            raise RequestError("a calibration holds no setting that was tried; calibrate again")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Speed:
-    """Seconds on one machine, of a model loaded in one way."""
+    """Hold the seconds on one machine, of a model loaded in one way."""
 
     setup: str  # that of `setup_of`
     words: float  # from the question to the first pass, without pictures
@@ -64,7 +66,7 @@ class Speed:
     passes: Mapping[str, tuple[float, float]]  # by cache: seconds of a pass, and for each token of the canvas besides
 
     def predict(self, cache: str, passes: float, length: int, pictures: int) -> float:
-        """Seconds of an answer. RequestError for a cache that was not measured."""
+        """Return the seconds of an answer. Raises RequestError for a cache that was not measured."""
         if cache not in self.passes:
             raise RequestError(f"passes with the cache {cache!r} were not timed here; run `lavida calibrate`")
         fixed, token = self.passes[cache]
@@ -72,32 +74,33 @@ class Speed:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table:
-    """What is known of one model."""
+class Calibration:
+    """Hold what was measured of one model."""
 
     model: str  # that of `fingerprint`
     quality: Quality | None = None
     speeds: tuple[Speed, ...] = ()
 
     def speed(self, setup: str) -> Speed | None:
-        """The one that was measured under this setup."""
+        """Return the speed that was measured under this setup."""
         return next((s for s in self.speeds if s.setup == setup), None)
 
-    def timed(self, speed: Speed) -> Table:
-        """The table with a speed added, or put in place of an earlier one of its setup."""
+    def timed(self, speed: Speed) -> Calibration:
+        """Return a copy with a speed added, or in place of an earlier one of its setup."""
         return replace(self, speeds=(*(s for s in self.speeds if s.setup != speed.setup), speed))
 
     def to_json(self) -> str:
+        """Return the text of the file."""
         return json.dumps(asdict(self), indent=1) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> Table:
-        """Raises RequestError for what `to_json` did not write."""
+    def from_json(cls, text: str) -> Calibration:
+        """Read what `to_json` wrote. Raises RequestError for anything else."""
         try:
             data = json.loads(text)
             quality, speeds = data["quality"], data["speeds"]
             if quality is not None:
-                quality = Quality(**{**quality, "tried": tuple(Tried(**row) for row in quality["tried"])})
+                quality = Quality(**{**quality, "tried": tuple(Trial(**row) for row in quality["tried"])})
             speeds = tuple(
                 Speed(**{**s, "passes": {name: tuple(map(float, pair)) for name, pair in s["passes"].items()}})
                 for s in speeds
@@ -108,7 +111,7 @@ class Table:
 
 
 def fingerprint(folder: Path) -> str:
-    """What a model's folder is known by again: its configuration, and the edges of its files of weights."""
+    """Return a digest of a model's folder: of its configuration and the edges of its files of weights."""
     digest = hashlib.blake2b(digest_size=16)
     for path in sorted([folder / "config.json", *folder.glob("*.safetensors")]):
         try:
@@ -122,47 +125,47 @@ def fingerprint(folder: Path) -> str:
 
 
 def setup_of(net: VLM) -> str:
-    """What a speed depends on besides the model: the machine, the threads, how the weights are held."""
+    """Return what a speed depends on besides the model: machine, threads, type of the weights."""
     weight, block = net.denoiser.embedding.weight, net.denoiser.blocks[0]
     device = torch.cuda.get_device_name(weight.device) if weight.is_cuda else f"{processor()} x {os.cpu_count()}"
-    linear = (block.block if isinstance(block, Offloaded) else block).attn.q
+    linear = (block.block if isinstance(block, Offloaded) else block).get_submodule("attn.q")
     held = f"{str(weight.dtype).removeprefix('torch.')} {type(linear).__name__} in {type(block).__name__}"
     return f"{device}, {weight.device.type}, {torch.get_num_threads()} threads, {held}, torch {torch.__version__}"
 
 
 @cache
 def processor() -> str:
-    """What the machine calls its processor."""
+    """Return the name of the processor."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return named[0] if named else platform.processor() or platform.machine()
 
 
-def find_table(folder: Path) -> Table | None:
-    """The table of a model: what was measured here if anything was, else what came with the model, else none.
+def find_calibration(folder: Path) -> Calibration | None:
+    """Return the calibration of a model: measured here, else shipped with the model, else None.
 
-    A table of other weights is none. Raises RequestError for one that is damaged.
+    One of other weights does not count. Raises RequestError for one that is damaged.
     """
     known = fingerprint(folder)
     for path in (_in_cache(known), folder / FILE):
         if path.is_file():
-            table = Table.from_json(path.read_text(encoding="utf-8"))
+            table = Calibration.from_json(path.read_text(encoding="utf-8"))
             if table.model == known:
                 return table
     return None
 
 
-def need_table(folder: Path | None, name: str) -> Table:
-    """The table of the model called so. RequestError if there is none."""
-    table = find_table(folder) if folder else None
+def require_calibration(folder: Path | None, name: str) -> Calibration:
+    """Return the calibration of the model called `name`. Raises RequestError if there is none."""
+    table = find_calibration(folder) if folder else None
     if table is None:
         raise RequestError(f"{name} has no calibration table; run `lavida calibrate --model {name}`")
     return table
 
 
-def keep_table(table: Table, folder: Path) -> Path:
-    """Write a table beside its model, or into the user's cache if the model is the package's own or not writable."""
+def store_calibration(table: Calibration, folder: Path) -> Path:
+    """Write a calibration beside its model, or into the user's cache if that folder is the package's or read-only."""
     if not folder.resolve().is_relative_to(_PACKAGE):
         try:
             return _write(table, folder / FILE)
@@ -171,7 +174,7 @@ def keep_table(table: Table, folder: Path) -> Path:
     return _write(table, _in_cache(table.model))
 
 
-def _write(table: Table, path: Path) -> Path:
+def _write(table: Calibration, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(table.to_json(), encoding="utf-8")
     return path

@@ -10,8 +10,8 @@ from typing import Any
 from PIL import Image
 
 from lavida.config import VLMConfig
-from lavida.decode.budget import Chosen, choose_setting, split_wish
-from lavida.decode.calibration import need_table, setup_of
+from lavida.decode.budget import Setting, choose_setting, split_target
+from lavida.decode.calibration import require_calibration, setup_of
 from lavida.decode.driver import Job, job_steps
 from lavida.decode.loop import Step, find_stop
 from lavida.decode.options import DecodeOptions
@@ -41,7 +41,7 @@ class Answer:
     seconds: float  # from the opened picture to the text
     tokens_per_forward: float  # tokens of the text, the end token included, by forward pass
     ids: tuple[int, ...]  # the whole canvas
-    chosen: Chosen | None = None  # the setting that `quality` or `deadline` chose
+    chosen: Setting | None = None  # the setting that `quality` or `deadline` chose
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class Draft:
     step: Step
     pieces: tuple[str | None, ...]  # text of each position; None = masked, "" = end of the answer
     text: str  # the committed words, masks left out
-    chosen: Chosen | None = None
+    chosen: Setting | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ class Request:
     image: str  # names of the pictures
     question: str
     options: DecodeOptions
-    chosen: Chosen | None
+    chosen: Setting | None
     job: Job
 
     def drafts(self) -> Iterator[Draft]:
@@ -241,15 +241,15 @@ def name_of(image: Any) -> str:
 
 def _options(
     reader: PromptReader, given: Mapping[str, Any], pictures: int, folder: Path | None
-) -> tuple[DecodeOptions, Chosen | None]:
+) -> tuple[DecodeOptions, Setting | None]:
     """Return the options, with the setting that `quality` or `deadline` among them chooses."""
     config, tokenizer = reader.net.config, _tokenizer(reader)
-    wish, rest = split_wish(given)
+    target, rest = split_target(given)
     plain = checked_options(config, tokenizer, rest)
-    if wish is None:
+    if target is None:
         return plain, None
-    table = need_table(folder, reader.name)
-    chosen = choose_setting(wish, table, table.speed(setup_of(reader.net)), length=plain.length, pictures=pictures)
+    table = require_calibration(folder, reader.name)
+    chosen = choose_setting(target, table, table.speed(setup_of(reader.net)), length=plain.length, pictures=pictures)
     return checked_options(config, tokenizer, {**rest, **chosen.options}), chosen
 
 

@@ -72,9 +72,7 @@ def score(
         CheckpointError: The model computes no numbers (NaN).
     """
     if query.greedy:
-        options = replace(
-            options, temperature=0.0, top_p=None, top_k=None, remasking="confidence", entropy_bound=None
-        )
+        options = replace(options, temperature=0.0, top_p=None, top_k=None, remasking="confidence", entropy_bound=None)
     if constraint is not None:
         logits = head(hidden, None).to(query.ids.device)
         found = _constrained(query, logits, options, constraint, mask_id=mask_id, generator=generator)

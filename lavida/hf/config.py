@@ -18,18 +18,33 @@ from lavida.errors import CheckpointError, RequestError
 _OWN = tuple(f.name for f in fields(VLMConfig))
 # What the Auto classes hand on and nothing here depends on: no code of a checkpoint is run, whoever trusts it.
 _INNER = ("_from_auto", "_from_pipeline", "adapter_kwargs", "code_revision", "config", "trust_remote_code")
+# How a model is loaded: of no account for its configuration and processor, and no choice here.
+_LOADING = (
+    "attn_implementation",
+    "device_map",
+    "dtype",
+    "low_cpu_mem_usage",
+    "torch_dtype",
+    "use_fast",
+    "use_safetensors",
+)
 # Where and how to look on the hub; of no account for a folder.
 _HUB = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
 
 
 def folder_of(path: str | Path, given: Mapping[str, Any]) -> Path:
-    """The folder of a model by path, hub id or name, as `lavida.load` finds it.
+    """Return the folder of a model by path, hub id or name, as `lavida.load` finds it.
 
-    `given` are the other arguments of a `from_pretrained`. Raises RequestError for one that would have been ignored.
+    Args:
+        path: Of the model.
+        given: Other arguments of a `from_pretrained`.
+
+    Raises:
+        RequestError: An argument would have been ignored.
     """
     here = Path(path).is_dir()
     for name, value in given.items():
-        if name in _INNER or value is None or value is False or (name, value) == ("revision", "main"):
+        if name in (*_INNER, *_LOADING) or value is None or value is False or (name, value) == ("revision", "main"):
             continue
         if name not in _HUB:
             raise RequestError(f"from_pretrained takes no argument {name!r}; leave it out")
@@ -41,9 +56,9 @@ def folder_of(path: str | Path, given: Mapping[str, Any]) -> Path:
 
 
 class LavidaConfig(PretrainedConfig):
-    """`vlm` holds everything; written as the `config.json` that `lavida.load` reads.
+    """Hold a `VLMConfig` as `vlm`, written as the `config.json` that `lavida.load` reads.
 
-    What a published checkpoint is made of is told by its tensors too, so the whole of it is fetched from the hub.
+    Tensors of a published checkpoint say part of its configuration, so the whole of it is fetched from the hub.
     """
 
     model_type = "lavida"
@@ -55,7 +70,7 @@ class LavidaConfig(PretrainedConfig):
 
     @classmethod
     def of(cls, vlm: VLMConfig, **given: Any) -> Self:
-        """The configuration that wraps `vlm`."""
+        """Return the configuration that wraps `vlm`."""
         return cls(**{name: value for name, value in vlm.to_json().items() if name in _OWN}, **given)
 
     @classmethod
@@ -83,9 +98,9 @@ class LavidaConfig(PretrainedConfig):
         return (config, {n: v for n, v in given.items() if n not in _INNER}) if both else config
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields of `VLMConfig` and nothing else."""
+        """Return the fields of `VLMConfig` and nothing else."""
         return self.vlm.to_json()
 
     def to_diff_dict(self) -> dict[str, Any]:
-        """The same: no field is left out for having its default."""
+        """Return the same: no field is left out for having its default."""
         return self.to_dict()

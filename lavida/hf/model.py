@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import torch
-from torch import Tensor
-from transformers import PreTrainedModel
+from torch import LongTensor, Tensor
+from transformers import GenerationConfig, PreTrainedModel
 from transformers.modeling_outputs import MaskedLMOutput
 
 from lavida.checkpoint.io import save_checkpoint
@@ -20,7 +20,7 @@ from lavida.decode.request import tokens_per_forward
 from lavida.decode.resolve import model_options
 from lavida.errors import RequestError
 from lavida.hf.config import LavidaConfig, folder_of
-from lavida.hf.generation import DiffusionGenerationConfig, DiffusionOutput, Streamer, followed
+from lavida.hf.generation import DiffusionGenerationConfig, DiffusionOutput, Streamer, read_options, stream_steps
 from lavida.image.tiles import Grid, tiles_among
 from lavida.model.vlm import VLM
 from lavida.text.labels import Label, load_labels, save_labels
@@ -30,16 +30,20 @@ from lavida.text.tokenizer import Vocabulary
 
 
 class LavidaForMaskedDiffusion(PreTrainedModel):
-    """A vision-language model of masked diffusion, or a text-only one; the network itself is `net`.
+    """Wrap the network of a masked-diffusion model, with or without vision, as a model of transformers.
 
-    `tokenizer` and `labels` are what the network needs of them: which ids stand for nothing, and the hint of
-    lavida-mini.
+    Attributes:
+        net: The network.
+        tokenizer: Says which ids stand for no token; None bans none.
+        labels: Names for lavida-mini's hint about an image.
     """
 
     config_class = LavidaConfig
     base_model_prefix = "net"
     main_input_name = "input_ids"
     _supports_sdpa = True
+    # Adapters are trained on the network itself; peft finds their weights here below `net`.
+    _checkpoint_conversion_mapping = {r"^denoiser\.": "net.denoiser."}
 
     def __init__(
         self,
@@ -55,6 +59,11 @@ class LavidaForMaskedDiffusion(PreTrainedModel):
         self.generation_config = DiffusionGenerationConfig()
 
     @classmethod
+    def can_generate(cls) -> bool:
+        """Return True: `generate` is our own."""
+        return True
+
+    @classmethod
     def from_pretrained(
         cls,
         path: str | Path,
@@ -63,6 +72,8 @@ class LavidaForMaskedDiffusion(PreTrainedModel):
         device_map: str | torch.device | dict[str, Any] | None = None,
         quantize: str | None = None,
         offload: bool = False,
+        torch_dtype: torch.dtype | str | None = None,
+        attn_implementation: str | None = None,
         **given: Any,
     ) -> Self:
         """Load a model by folder, hub id or name, in our layout or a published one, in eval mode.
@@ -72,20 +83,34 @@ class LavidaForMaskedDiffusion(PreTrainedModel):
         Raises CheckpointError for a broken model, RequestError for an argument that cannot be had.
         """
         folder = folder_of(path, given)
+        if attn_implementation not in (None, "sdpa"):
+            raise RequestError(
+                f"attention is computed by sdpa, not {attn_implementation!r}; leave attn_implementation out"
+            )
         device = _device(device_map)
-        net = load_net(folder, dtype=_dtype(dtype), device=device, quantize=quantize, offload=offload)
+        net = load_net(
+            folder,
+            dtype=_dtype(torch_dtype if dtype is None else dtype),
+            device=device,
+            quantize=quantize,
+            offload=offload,
+        )
         known = any((folder / name).is_file() for name in (FAST, *SLOW))
         tokenizer = tokenizer_of(folder, net.config) if known else None
         config = LavidaConfig.of(net.config, name_or_path=str(path))
         return cls(config, net=net, tokenizer=tokenizer, labels=load_labels(folder)).eval()
 
-    def save_pretrained(self, folder: str | Path) -> None:
+    def save_pretrained(self, folder: str | Path, **_: Any) -> None:
         """Write the model in our own layout, for `from_pretrained` and `lavida.load`. Raises CheckpointError."""
         save_checkpoint(self.net, folder)
         if self.tokenizer is not None:
             self.tokenizer.save(folder)
         if self.labels is not None:
             save_labels(self.labels, Path(folder))
+
+    def prepare_inputs_for_generation(self, input_ids: Tensor, **inputs: Any) -> dict[str, Any]:
+        """Return the inputs as they are; peft looks for this method of causal language models."""
+        return {"input_ids": input_ids, **inputs}
 
     def forward(
         self,
@@ -95,7 +120,7 @@ class LavidaForMaskedDiffusion(PreTrainedModel):
         pixel_values: Tensor | None = None,
         image_grids: Tensor | None = None,
     ) -> MaskedLMOutput:
-        """Logits [B, L, V] of canvases [B, L] behind prompts [B, P]; each speaks of the token at its own position."""
+        """Return logits [B, L, V] of canvases [B, L] behind prompts [B, P], each for the token at its own position."""
         reader, logits = self._reader(), []
         rows = self._rows(input_ids, attention_mask, pixel_values, image_grids, False, reader)
         for (ids, images), ours in zip(rows, canvas, strict=True):
@@ -109,21 +134,30 @@ class LavidaForMaskedDiffusion(PreTrainedModel):
         attention_mask: Tensor | None = None,
         pixel_values: Tensor | None = None,
         image_grids: Tensor | None = None,
-        generation_config: DiffusionGenerationConfig | None = None,
+        generation_config: DiffusionGenerationConfig | GenerationConfig | None = None,
         streamer: Streamer | None = None,
         **options: Any,
-    ) -> DiffusionOutput:
-        """Answer prompts [B, P], one after the other, as if each came alone; inputs are those of `LavidaProcessor`.
+    ) -> LongTensor | DiffusionOutput:
+        """Answer prompts, one after the other, as if each came alone.
 
-        `options` are the fields of `DiffusionGenerationConfig` and win over `generation_config`, which is the model's
-        own if not given. A streamer follows one row (`generation.followed`). Raises RequestError for an unknown
-        argument, a value out of range, or pictures that do not fit the prompt.
+        Args:
+            input_ids: As `LavidaProcessor` returns them, [B, P].
+            attention_mask: The same, [B, P].
+            pixel_values: The same, [V, 3, S, S].
+            image_grids: The same, [N, 4].
+            generation_config: Ours or that of transformers; None is the model's own.
+            streamer: Follows one row (`generation.stream_steps`).
+            **options: Fields of `DiffusionGenerationConfig`, or what `generation.translate` reads: `max_new_tokens`,
+                `do_sample`. They win over `generation_config`.
+
+        Returns:
+            The prompts as they came in, then the canvases, [B, P + L]; with `return_dict_in_generate=True` a
+            `DiffusionOutput`.
+
+        Raises:
+            RequestError: An argument is unknown or out of range, or pictures do not fit the prompt.
         """
-        if generation_config is not None and not isinstance(generation_config, DiffusionGenerationConfig):
-            raise RequestError(
-                f"generation_config is a {type(generation_config).__name__}; give a DiffusionGenerationConfig"
-            )
-        chosen = (generation_config or self.generation_config).updated(options).to_dict()
+        chosen, wants_output = read_options(generation_config, self.generation_config, options)
         known = self.config.vlm.denoiser.vocab_size if self.tokenizer is None else self.tokenizer.size
         decode = model_options(self.config.vlm, known, chosen)
         if streamer is not None and len(input_ids) > 1:
@@ -136,14 +170,17 @@ class LavidaForMaskedDiffusion(PreTrainedModel):
             if streamer is not None:
                 words = ids[ids != IMAGE_ID].cpu()  # a streamer decodes them
                 mask_id, revised = self.config.vlm.denoiser.mask_id, decode.revise is not None
-                steps = followed(steps, streamer, words, mask_id, revised=revised)
+                steps = stream_steps(steps, streamer, words, mask_id, revised=revised)
             *_, end = steps
             last.append(end)
         answers = torch.stack([step.canvas for step in last]).to(input_ids.device)
+        sequences = cast(LongTensor, torch.cat((input_ids, answers), 1))
+        if not wants_output:
+            return sequences
         return DiffusionOutput(
-            sequences=torch.cat((input_ids, answers), 1),
+            sequences=sequences,
             tokens_per_forward=torch.tensor([tokens_per_forward(step, self.config.vlm) for step in last]),
-            steps=torch.tensor([step.forwards for step in last]),
+            steps=cast(LongTensor, torch.tensor([step.forwards for step in last])),
         )
 
     def _reader(self) -> PromptReader:
@@ -160,7 +197,7 @@ class LavidaForMaskedDiffusion(PreTrainedModel):
         official: bool,
         reader: PromptReader,
     ) -> Iterator[tuple[Tensor, list[EncodedImage]]]:
-        """The ids [P] of each prompt without padding, and what is seen of its pictures."""
+        """Yield the ids [P] of each prompt without padding, and its encoded pictures."""
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         if input_ids.dim() != 2 or not len(input_ids) or mask.shape != input_ids.shape:
             raise RequestError(
@@ -184,7 +221,7 @@ class LavidaForMaskedDiffusion(PreTrainedModel):
 
 
 def _pictures(pixel_values: Tensor | None, image_grids: Tensor | None) -> list[tuple[Tensor, Grid]]:
-    """The views [V_i, 3, S, S] and grid of each picture."""
+    """Return the views [V_i, 3, S, S] and grid of each picture."""
     if pixel_values is None or image_grids is None:
         if pixel_values is not image_grids:
             raise RequestError("pixel_values and image_grids go together; give both as the processor returns them")
@@ -197,8 +234,10 @@ def _pictures(pixel_values: Tensor | None, image_grids: Tensor | None) -> list[t
 
 
 def _dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
-    if dtype is None or dtype == "auto" or isinstance(dtype, torch.dtype):
-        return None if dtype == "auto" else dtype
+    if isinstance(dtype, torch.dtype) or dtype is None:
+        return dtype
+    if dtype == "auto":
+        return None
     if dtype not in DTYPES:
         raise RequestError(f"unknown dtype {dtype!r}; choose one of auto, {', '.join(DTYPES)}")
     return DTYPES[dtype]

@@ -1,4 +1,4 @@
-"""Dialogues and pictures become the tensors that the model takes; ids become text."""
+"""Turn dialogues and pictures into the tensors that the model takes, and ids into text."""
 
 from __future__ import annotations
 
@@ -27,11 +27,21 @@ from lavida.text.messages import IMAGE_ID, Turn, pictures_of, read_messages, wit
 from lavida.text.tokenizer import Vocabulary
 
 PROCESSOR = "processor_config.json"
+# Arguments of transformers' processors, with the values besides None and False that ask for what is done anyway: rows
+# are filled up on the left, prompts hold their special tokens, and nothing is cut off.
+_COMMON: dict[str, tuple[Any, ...]] = {
+    "return_tensors": ("pt",), "padding": (True, "longest"), "padding_side": ("left",),
+    "truncation": ("do_not_truncate",), "add_special_tokens": (True,), "return_attention_mask": (True,),
+    "max_length": (), "stride": (0,), "videos": (), "audio": (), "continue_final_message": (), "tools": (),
+    "documents": (), "chat_template": (), "device": ("cpu",), "return_mm_token_type_ids": (),
+    "return_token_type_ids": (), "return_special_tokens_mask": (), "verbose": (True,), "load_audio_from_video": (),
+    "tokenizer_kwargs": (), "return_assistant_tokens_mask": (), "pad_to_multiple_of": (1,),
+}  # fmt: skip
 _PLACES = ("path", "url")  # what transformers calls a picture's value besides "image"
 
 
 class LavidaProcessor(ProcessorMixin):
-    """The prompts and pictures of one model; `template` is that of `lavida.load`.
+    """Prepare prompts and pictures for one model; `template` is that of `lavida.load`.
 
     Pictures are local: paths, bytes or PIL images. Nothing is fetched from the network.
     """
@@ -42,7 +52,7 @@ class LavidaProcessor(ProcessorMixin):
 
     @classmethod
     def from_pretrained(cls, path: str | Path, *, template: str | None = None, **given: Any) -> Self:
-        """The processor of a model by folder, hub id or name, or one that was saved.
+        """Return the processor of a model by folder, hub id or name, or one that was saved.
 
         Raises CheckpointError for a broken one, RequestError for an unknown argument.
         """
@@ -56,8 +66,8 @@ class LavidaProcessor(ProcessorMixin):
             config = LavidaConfig.from_pretrained(folder).vlm
         return cls(config, tokenizer_of(folder, config), template=template)
 
-    def save_pretrained(self, folder: str | Path) -> list[str]:
-        """Write `processor_config.json` and `tokenizer.json`; the paths of both."""
+    def save_pretrained(self, folder: str | Path, **_: Any) -> list[str]:
+        """Write `processor_config.json` and `tokenizer.json`; return the paths of both."""
         Path(folder).mkdir(parents=True, exist_ok=True)
         self.vocabulary.save(folder)
         path = Path(folder) / PROCESSOR
@@ -65,7 +75,7 @@ class LavidaProcessor(ProcessorMixin):
         return [str(path), str(Path(folder) / "tokenizer.json")]
 
     def to_dict(self) -> dict[str, Any]:
-        """What `processor_config.json` holds."""
+        """Return what `processor_config.json` holds."""
         return {"processor_class": type(self).__name__, "template": self.template, "model": self.config.to_json()}
 
     def __repr__(self) -> str:
@@ -73,14 +83,17 @@ class LavidaProcessor(ProcessorMixin):
 
     @property
     def model_input_names(self) -> list[str]:
-        """Names of what a call returns."""
+        """Return the names of what a call returns."""
         return ["input_ids", "attention_mask", "pixel_values", "image_grids"]
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerFast:
-        """The vocabulary for streamers and other readers of ids; prompts are written by `apply_chat_template`."""
-        backend = self.vocabulary.backend()
-        return PreTrainedTokenizerFast(tokenizer_object=backend, clean_up_tokenization_spaces=False)
+        """The vocabulary as a tokenizer of transformers; prompts are written by `apply_chat_template`."""
+        backend, fill = self.vocabulary.backend(), self.config.denoiser.eos_ids[0]
+        return PreTrainedTokenizerFast(
+            tokenizer_object=backend, clean_up_tokenization_spaces=False, padding_side="left",
+            pad_token=backend.id_to_token(fill),
+        )  # fmt: skip
 
     def apply_chat_template(
         self,
@@ -91,16 +104,28 @@ class LavidaProcessor(ProcessorMixin):
         return_dict: bool = False,
         return_tensors: str | None = "pt",
         compat: str | None = None,
+        **common: Any,
     ) -> str | list[str] | Tensor | BatchFeature:
-        """A dialogue (its form: `lavida.text.messages`), or a list of dialogues, as a prompt that opens the answer.
+        """Write a dialogue, or a list of dialogues, as a prompt that opens the answer.
 
-        With `tokenize` its ids [B, P], with `return_dict` too what a call returns, pictures included. Text in the
-        messages is never read as a special token; in the string, which a call reads back, it is. `compat` "official"
-        is that of `DecodeOptions`. Raises RequestError, ImageError.
+        Text in the messages is never read as a special token; in the string, which a call reads back, it is.
+
+        Args:
+            conversation: Messages (`lavida.text.messages`), or a list of such lists.
+            add_generation_prompt: Must be True.
+            tokenize: Return ids [B, P] instead of text.
+            return_dict: With `tokenize`, return what a call returns, pictures included.
+            return_tensors: "pt".
+            compat: As in `DecodeOptions`.
+            **common: What other processors of transformers take (`padding=True`), as far as it changes nothing here.
+
+        Raises:
+            RequestError: The messages or an argument are wrong.
+            ImageError: A picture is missing or broken.
         """
         if not add_generation_prompt:
             raise RequestError("a prompt always opens the answer; leave add_generation_prompt True")
-        _check_tensors(return_tensors)
+        _check_common({**common, "return_tensors": return_tensors})
         official = _is_official(compat)
         several = bool(conversation) and not isinstance(conversation[0], Mapping)
         turns = [_turns(one, official) for one in (conversation if several else [conversation])]
@@ -120,14 +145,27 @@ class LavidaProcessor(ProcessorMixin):
         *,
         return_tensors: str | None = "pt",
         compat: str | None = None,
+        **common: Any,
     ) -> BatchFeature:
-        """Rendered prompts, `<image>` where a picture stands, and their pictures in order, as tensors.
+        """Return rendered prompts and their pictures as tensors.
 
-        input_ids [B, P] with -200 for a picture, shorter rows filled up on the left; attention_mask [B, P];
-        pixel_values [V, 3, S, S], the views of all pictures one after the other; image_grids [N, 4], each picture's
-        columns, rows, width and height. Raises RequestError, ImageError.
+        Args:
+            images: Pictures in the order in which the texts name them, in lists of any depth.
+            text: Prompts, with `<image>` where a picture stands.
+            return_tensors: "pt".
+            compat: As in `DecodeOptions`.
+            **common: As in `apply_chat_template`.
+
+        Returns:
+            input_ids [B, P] with -200 for a picture, shorter rows filled up on the left; attention_mask [B, P];
+            pixel_values [V, 3, S, S], the views of all pictures one after the other; image_grids [N, 4], each
+            picture's columns, rows, width and height.
+
+        Raises:
+            RequestError: Texts, pictures or arguments do not go together.
+            ImageError: A picture is missing or broken.
         """
-        _check_tensors(return_tensors)
+        _check_common({**common, "return_tensors": return_tensors})
         texts = [text] if isinstance(text, str) else list(text or ())
         if not texts:
             raise RequestError("give a text: what apply_chat_template returns")
@@ -140,14 +178,22 @@ class LavidaProcessor(ProcessorMixin):
             raise RequestError(f"the text has {places} places for a picture and {given} were given; make them equal")
         return self._batch(ids, shown, official)
 
-    def decode(self, ids: Iterable[int] | Tensor, skip_special_tokens: bool = False) -> str:
-        """The text of ids, places of pictures left out."""
+    def decode(self, ids: Iterable[int] | Tensor, skip_special_tokens: bool = False, **_: Any) -> str:
+        """Return the text of ids, without the places of pictures; spaces are never cleaned up."""
         kept = [int(i) for i in ids if int(i) >= 0]
         return self.tokenizer.decode(kept, skip_special_tokens=skip_special_tokens)
 
-    def batch_decode(self, sequences: Iterable[Iterable[int]] | Tensor, skip_special_tokens: bool = False) -> list[str]:
-        """The texts of rows of ids."""
+    def batch_decode(
+        self, sequences: Iterable[Iterable[int]] | Tensor, skip_special_tokens: bool = False, **_: Any
+    ) -> list[str]:
+        """Return the texts of rows of ids."""
         return [self.decode(ids, skip_special_tokens) for ids in sequences]
+
+    def post_process_image_text_to_text(
+        self, generated_outputs: Tensor, skip_special_tokens: bool = True, **_: Any
+    ) -> list[str]:
+        """Return the texts of rows of ids, as a pipeline asks for them."""
+        return self.batch_decode(generated_outputs, skip_special_tokens)
 
     def _batch(self, ids: list[list[int]], shown: list[list[Picture]], official: bool) -> BatchFeature:
         widest, fill = max(map(len, ids)), self.config.denoiser.eos_ids[0]
@@ -180,7 +226,7 @@ def _turns(conversation: Sequence[Any], official: bool) -> list[Turn]:
 
 
 def _with_images(message: Any) -> Any:
-    """The message with each picture under "image", wherever transformers lets it stand."""
+    """Return the message with each picture under "image", wherever transformers lets it stand."""
     if not isinstance(message, Mapping) or not isinstance(message.get("content"), (list, tuple)):
         return message
     return {**message, "content": [_part(part) for part in message["content"]]}
@@ -209,6 +255,12 @@ def _is_official(compat: str | None) -> bool:
     return compat == "official"
 
 
-def _check_tensors(kind: str | None) -> None:
-    if kind not in (None, "pt"):
-        raise RequestError(f"unknown return_tensors {kind!r}; only 'pt' is returned")
+def _check_common(given: Mapping[str, Any]) -> None:
+    """Raise RequestError for an argument of transformers' processors that asks for what this one does not do."""
+    for name, value in given.items():
+        if name.endswith("_kwargs") and isinstance(value, Mapping):
+            _check_common(value)
+        elif name not in _COMMON:
+            raise RequestError(f"the processor takes no argument {name!r}; leave it out")
+        elif value is not None and value is not False and value not in _COMMON[name]:
+            raise RequestError(f"{name}={value!r} is not possible here; leave it out")

@@ -6,14 +6,14 @@ import re
 
 import pytest
 
-from lavida.decode.budget import Chosen, Wish, choose_setting, seconds, split_wish
-from lavida.decode.calibration import Quality, Speed, Table, Tried
+from lavida.decode.budget import Setting, Target, choose_setting, seconds, split_target
+from lavida.decode.calibration import Calibration, Quality, Speed, Trial
 from lavida.decode.options import DecodeOptions
 from lavida.errors import RequestError
 
 
-def tried(quality: float, passes: float, **options) -> Tried:
-    return Tried(options={"cache": "prefix", **options}, quality=quality, tokens=12.0, passes=passes)
+def tried(quality: float, passes: float, **options) -> Trial:
+    return Trial(options={"cache": "prefix", **options}, quality=quality, tokens=12.0, passes=passes)
 
 
 SLOW = tried(1.0, 12, steps=16)
@@ -22,18 +22,18 @@ CAPPED = tried(0.97, 3.5, steps=4, threshold=0.9)
 FOUR = tried(0.96, 4, steps=4)
 ONE = tried(0.4, 1, steps=1)
 SPEED = Speed(setup="here", words=0.05, picture=0.1, passes={"prefix": (0.008, 0.00025)})  # a pass of 16: 12 ms
-TABLE = Table(
+TABLE = Calibration(
     model="m", quality=Quality(measure="likeness", length=16, tried=(SLOW, RULE, CAPPED, FOUR, ONE)), speeds=(SPEED,)
 )
 
 
-def choose(speed: Speed | None = SPEED, *, length: int = 16, pictures: int = 1, **wish) -> Chosen:
-    return choose_setting(Wish(**wish), TABLE, speed, length=length, pictures=pictures)
+def choose(speed: Speed | None = SPEED, *, length: int = 16, pictures: int = 1, **target) -> Setting:
+    return choose_setting(Target(**target), TABLE, speed, length=length, pictures=pictures)
 
 
 @pytest.mark.parametrize("speed", [SPEED, None])
 @pytest.mark.parametrize(("quality", "expected"), [("high", SLOW), ("balanced", RULE), ("fast", CAPPED)])
-def test_a_quality_takes_the_fastest_that_is_good_enough(speed: Speed | None, quality: str, expected: Tried) -> None:
+def test_a_quality_takes_the_fastest_that_is_good_enough(speed: Speed | None, quality: str, expected: Trial) -> None:
     chosen = choose(speed, quality=quality)
     assert chosen.options == {**expected.options, "length": 16} and chosen.quality == expected.quality
     if speed is None:
@@ -45,7 +45,7 @@ def test_a_quality_takes_the_fastest_that_is_good_enough(speed: Speed | None, qu
 @pytest.mark.parametrize(
     ("deadline", "expected"), [(10, SLOW), (0.35, SLOW), (0.34, CAPPED), (0.2, CAPPED), (0.19, ONE)]
 )
-def test_a_deadline_takes_the_best_whose_every_step_fits(deadline: float, expected: Tried) -> None:
+def test_a_deadline_takes_the_best_whose_every_step_fits(deadline: float, expected: Trial) -> None:
     assert choose(deadline=deadline).options == {**expected.options, "length": 16}
 
 
@@ -67,14 +67,14 @@ def test_what_is_not_in_the_table_is_refused() -> None:
     with pytest.raises(RequestError, match="lavida calibrate"):
         choose(None, deadline=1.0)
     with pytest.raises(RequestError, match="lavida calibrate"):
-        choose_setting(Wish(quality="fast"), Table(model="m"), SPEED, length=16, pictures=1)
+        choose_setting(Target(quality="fast"), Calibration(model="m"), SPEED, length=16, pictures=1)
     with pytest.raises(RequestError, match="cache 'none'"):
         SPEED.predict("none", 1, 16, 1)
 
 
 def test_what_is_chosen_are_options_of_the_loop() -> None:
-    for wish in ({"quality": "balanced"}, {"deadline": 0.2}):
-        options = DecodeOptions(**choose(**wish).options)
+    for target in ({"quality": "balanced"}, {"deadline": 0.2}):
+        options = DecodeOptions(**choose(**target).options)
         assert options.length == 16 and options.threshold == 0.9
 
 
@@ -92,11 +92,11 @@ def test_other_words_are_no_time(text: str) -> None:
 
 
 def test_a_wish_is_split_from_the_options() -> None:
-    assert split_wish({"seed": 3, "quality": None}) == (None, {"seed": 3})
-    assert split_wish({"quality": "fast", "length": 8, "steps": None}) == (
-        Wish(quality="fast"), {"length": 8, "steps": None}
+    assert split_target({"seed": 3, "quality": None}) == (None, {"seed": 3})
+    assert split_target({"quality": "fast", "length": 8, "steps": None}) == (
+        Target(quality="fast"), {"length": 8, "steps": None}
     )  # fmt: skip
-    assert split_wish({"deadline": "400ms"})[0] == Wish(deadline=0.4)
+    assert split_target({"deadline": "400ms"})[0] == Target(deadline=0.4)
 
 
 @pytest.mark.parametrize(
@@ -112,4 +112,4 @@ def test_a_wish_is_split_from_the_options() -> None:
 )
 def test_wishes_that_cannot_be_are_refused(options: dict, words: str) -> None:
     with pytest.raises(RequestError, match=words):
-        split_wish(options)
+        split_target(options)

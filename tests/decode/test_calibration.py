@@ -10,12 +10,22 @@ import torch
 
 import lavida
 from lavida.decode import calibration as module
-from lavida.decode.calibration import FILE, Quality, Speed, Table, Tried, find_table, fingerprint, keep_table, setup_of
+from lavida.decode.calibration import (
+    FILE,
+    Calibration,
+    Quality,
+    Speed,
+    Trial,
+    find_calibration,
+    fingerprint,
+    setup_of,
+    store_calibration,
+)
 from lavida.errors import CheckpointError, RequestError
 from lavida.nn.offload import Offloaded
 from tests.tiny import tiny_config, tiny_net, tiny_tokenizer
 
-ROW = Tried(options={"steps": 4, "cache": "prefix", "threshold": 0.9}, quality=0.5, tokens=6.0, passes=2.5)
+ROW = Trial(options={"steps": 4, "cache": "prefix", "threshold": 0.9}, quality=0.5, tokens=6.0, passes=2.5)
 SPEED = Speed(setup="a", words=0.1, picture=0.2, passes={"prefix": (0.01, 0.001)})
 
 
@@ -30,53 +40,53 @@ def folder(tiny_folder: Path, tmp_path: Path) -> Path:
     return shutil.copytree(tiny_folder, tmp_path / "model")
 
 
-def table_of(folder: Path) -> Table:
+def table_of(folder: Path) -> Calibration:
     quality = Quality(measure="likeness", length=8, tried=(ROW,))
-    return Table(model=fingerprint(folder), quality=quality, speeds=(SPEED,))
+    return Calibration(model=fingerprint(folder), quality=quality, speeds=(SPEED,))
 
 
 def test_a_table_is_what_was_written() -> None:
-    table = Table(model="m", quality=Quality(measure="x", length=8, tried=(ROW,)), speeds=(SPEED,))
-    assert Table.from_json(table.to_json()) == table
-    assert Table.from_json(Table(model="m").to_json()) == Table(model="m")
+    table = Calibration(model="m", quality=Quality(measure="x", length=8, tried=(ROW,)), speeds=(SPEED,))
+    assert Calibration.from_json(table.to_json()) == table
+    assert Calibration.from_json(Calibration(model="m").to_json()) == Calibration(model="m")
 
 
 def test_it_is_kept_beside_the_model(folder: Path, cache: Path) -> None:
-    assert find_table(folder) is None
-    assert keep_table(table_of(folder), folder) == folder / FILE and not cache.exists()
-    assert find_table(folder) == table_of(folder)
+    assert find_calibration(folder) is None
+    assert store_calibration(table_of(folder), folder) == folder / FILE and not cache.exists()
+    assert find_calibration(folder) == table_of(folder)
 
 
 def test_it_is_kept_in_the_cache_where_the_folder_cannot_be_written(
     folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / FILE).mkdir()  # writing fails whoever runs the tests
-    kept = keep_table(table_of(folder), folder)
-    assert kept.is_relative_to(cache) and find_table(folder) == table_of(folder)
+    kept = store_calibration(table_of(folder), folder)
+    assert kept.is_relative_to(cache) and find_calibration(folder) == table_of(folder)
 
 
 def test_that_of_the_packages_own_model_is_kept_in_the_cache(
     folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_PACKAGE", folder.parent)
-    assert keep_table(table_of(folder), folder).is_relative_to(cache)
-    assert not (folder / FILE).exists() and find_table(folder) == table_of(folder)
+    assert store_calibration(table_of(folder), folder).is_relative_to(cache)
+    assert not (folder / FILE).exists() and find_calibration(folder) == table_of(folder)
 
 
 def test_what_was_measured_here_goes_before_what_came_along(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    keep_table(Table(model=fingerprint(folder)), folder)
+    store_calibration(Calibration(model=fingerprint(folder)), folder)
     monkeypatch.setattr(module, "_PACKAGE", folder.parent)
-    keep_table(table_of(folder), folder)
-    assert find_table(folder).quality is not None
+    store_calibration(table_of(folder), folder)
+    assert find_calibration(folder).quality is not None
 
 
 def test_a_table_of_other_weights_is_none(folder: Path) -> None:
-    keep_table(table_of(folder), folder)
+    store_calibration(table_of(folder), folder)
     path = folder / "model.safetensors"
     weights = bytearray(path.read_bytes())
     weights[-1] ^= 1
     path.write_bytes(weights)
-    assert find_table(folder) is None
+    assert find_calibration(folder) is None
 
 
 @pytest.mark.parametrize(
@@ -88,7 +98,7 @@ def test_a_table_of_other_weights_is_none(folder: Path) -> None:
 def test_a_damaged_table_is_refused_in_one_line(folder: Path, text: str) -> None:
     (folder / FILE).write_text(text)
     with pytest.raises(RequestError, match="calibrate") as error:
-        find_table(folder)
+        find_calibration(folder)
     assert "\n" not in str(error.value)
 
 
@@ -100,7 +110,7 @@ def test_a_missing_model_has_no_fingerprint(tmp_path: Path) -> None:
 def test_a_speed_takes_the_place_of_its_setups_earlier_one() -> None:
     other = Speed(setup="b", words=1, picture=1, passes={})
     again = Speed(setup="a", words=9, picture=9, passes={})
-    table = Table(model="m").timed(SPEED).timed(other).timed(again)
+    table = Calibration(model="m").timed(SPEED).timed(other).timed(again)
     assert table.speed("a") is again and table.speed("b") is other and table.speed("c") is None
 
 

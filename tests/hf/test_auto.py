@@ -55,7 +55,7 @@ def test_auto_classes_answer_as_lavida_does(kind: str, random_folders: dict[str,
     inputs = processor.apply_chat_template(
         dialogue, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
     )
-    output, answer = model.generate(**inputs, **FEW), ours.chat(dialogue, **FEW)
+    output, answer = model.generate(**inputs, **FEW, return_dict_in_generate=True), ours.chat(dialogue, **FEW)
     length = inputs["input_ids"].shape[1]
     assert torch.equal(output.sequences[:, :length], inputs["input_ids"])
     assert tuple(output.sequences[0, length:].tolist()) == answer.ids
@@ -67,7 +67,7 @@ def test_our_own_layout_with_a_hint_and_a_shared_image(tiny_folder: Path) -> Non
     processor = AutoProcessor.from_pretrained(tiny_folder)
     model = AutoModel.from_pretrained(tiny_folder)
     inputs = processor.apply_chat_template(messages(True), tokenize=True, return_dict=True)
-    answers = model.generate(**inputs, length=8, temperature=1.0).sequences[0, -8:]
+    answers = model.generate(**inputs, length=8, temperature=1.0)[0, -8:]
     assert tuple(answers.tolist()) == ours.chat(messages(True), length=8, temperature=1.0).ids
 
 
@@ -83,6 +83,7 @@ def test_a_golden_checkpoint_without_tokenizer_gives_the_official_ids() -> None:
         pixel_values=pixels,
         image_grids=torch.tensor([[grid.columns, grid.rows, grid.width, grid.height]]),
         **{k: v for k, v in asdict(official_args.lavida(case["args"])).items() if k != "language"},
+        return_dict_in_generate=True,
     )
     assert output.sequences[0, -len(official["new_ids"]) :].tolist() == official["new_ids"]
     assert output.steps.tolist() == [official["n_forward_steps"]]
@@ -105,7 +106,7 @@ def test_a_configuration_alone_is_saved_and_built_from(random_folders: dict[str,
     again = LavidaConfig.from_pretrained(tmp_path)
     assert again.vlm == config.vlm and isinstance(again, LavidaConfig)
     built = AutoModelForImageTextToText.from_config(again)
-    assert built.net.config == config.vlm and len(built.generate(torch.tensor([[1, 2]]), length=4).sequences[0]) == 6
+    assert built.net.config == config.vlm and len(built.generate(torch.tensor([[1, 2]]), length=4)[0]) == 6
     (tmp_path / "config.json").write_text(json.dumps({**config.to_dict(), "wings": 2}))
     with pytest.raises(ConfigError, match="unknown field wings"):
         AutoConfig.from_pretrained(tmp_path)
@@ -141,5 +142,5 @@ def test_the_example_of_the_page_runs(
     (example,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
     names = {"FOLDER": str(random_folders["lavida-llada"])}
     exec(example.replace('"photo.jpg"', repr(str(photo))), names)
-    assert names["answers"].shape == (1, 16) and names["output"].steps.tolist() == [8]
-    assert "tensor([" in capsys.readouterr().out
+    assert names["output"].shape == (1, names["inputs"]["input_ids"].shape[1] + 16)
+    assert capsys.readouterr().out.startswith("[")

@@ -16,7 +16,8 @@ from lavida.hf import DiffusionGenerationConfig, LavidaForMaskedDiffusion, Lavid
 from tests.loops import answer_logits
 from tests.pictures import gradient
 
-FEW = {"length": 8, "steps": 4}
+FEW = {"length": 8, "steps": 4, "return_dict_in_generate": True}
+OUTPUT = {"return_dict_in_generate": True}
 
 
 @pytest.fixture(scope="module")
@@ -123,16 +124,18 @@ def test_options_come_from_the_call_the_configuration_or_the_family(
     model: LavidaForMaskedDiffusion, inputs: BatchFeature
 ) -> None:
     config = DiffusionGenerationConfig(length=12, steps=3)
-    assert model.generate(**inputs, generation_config=config).steps.tolist() == [3]
-    output = model.generate(**inputs, generation_config=config, steps=2)
+    assert model.generate(**inputs, generation_config=config, **OUTPUT).steps.tolist() == [3]
+    output = model.generate(**inputs, generation_config=config, steps=2, **OUTPUT)
     assert output.steps.tolist() == [2] and output.sequences.shape[1] == inputs["input_ids"].shape[1] + 12
     assert config.steps == 3  # the call does not change it
     model.generation_config.length = 5
     try:
-        assert model.generate(**inputs).sequences.shape[1] == inputs["input_ids"].shape[1] + 5
+        assert model.generate(**inputs, **OUTPUT).sequences.shape[1] == inputs["input_ids"].shape[1] + 5
     finally:
         model.generation_config.length = None
-    assert model.generate(**inputs, steps=1).sequences.shape[1] == inputs["input_ids"].shape[1] + 64  # the family's
+    assert (
+        model.generate(**inputs, steps=1, **OUTPUT).sequences.shape[1] == inputs["input_ids"].shape[1] + 64
+    )  # the family's
 
 
 def test_a_configuration_reloads_and_knows_only_its_fields(tmp_path: Path) -> None:
@@ -144,19 +147,26 @@ def test_a_configuration_reloads_and_knows_only_its_fields(tmp_path: Path) -> No
     with pytest.raises(AttributeError):
         config.num_beams = 4
     GenerationConfig(max_new_tokens=5).save_pretrained(tmp_path)
-    with pytest.raises(RequestError, match="unknown generation argument"):
+    assert DiffusionGenerationConfig.from_pretrained(tmp_path).to_dict() == {"length": 5}
+    GenerationConfig(num_beams=5).save_pretrained(tmp_path)
+    with pytest.raises(RequestError, match="num_beams=5 is not possible"):
         DiffusionGenerationConfig.from_pretrained(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"max_new_tokens": 4}, "write 'length'"),
-        ({"num_beams": 4}, "'num_beams'; choose from length, steps"),
+        ({"max_new_tokens": 4, "length": 8}, "length 8 and max_new_tokens 4 are the same"),
+        ({"num_beams": 4}, "num_beams=4 is not possible"),
+        ({"max_length": 64}, "max_length=64 is not possible"),
+        ({"repetition_penalty": 1.2}, "repetition_penalty=1.2 is not possible"),
+        ({"use_cache": 3}, "use_cache=3 is not possible"),
+        ({"gen_length": 4}, "did you mean length?"),
+        ({"max_new_token": 4}, "unknown option 'max_new_token'"),
         ({"length": 0}, "length must be 1"),
         ({"steps": 9, "length": 8}, "steps must be"),
         ({"schedule": "zigzag"}, "unknown schedule"),
-        ({"generation_config": GenerationConfig()}, "is a GenerationConfig"),
+        ({"generation_config": {"length": 4}}, "is a dict"),
     ],
 )
 def test_arguments_are_refused_in_one_line(
@@ -195,3 +205,20 @@ def test_forward_gives_the_logits_that_the_loop_sees(
     with torch.no_grad():
         wanted = answer_logits(model.net, model.net.segments(prompt, []), "none")(look)
     assert torch.allclose(logits[0], wanted, atol=1e-5)
+
+
+def test_generate_takes_what_any_model_takes(model: LavidaForMaskedDiffusion, inputs: BatchFeature) -> None:
+    options = {"length": 8, "temperature": 0.0}
+    wanted = model.generate(**inputs, **options)
+    assert isinstance(wanted, Tensor)  # without return_dict_in_generate, as any model
+    given = {
+        "max_new_tokens": 8, "do_sample": False, "num_beams": 1, "use_cache": True, "pad_token_id": 3,
+        "repetition_penalty": 1.0, "output_scores": False, "top_k": 50,
+    }  # fmt: skip
+    assert torch.equal(model.generate(**inputs, **given), wanted)
+    config = GenerationConfig(max_new_tokens=8, do_sample=False, return_dict_in_generate=True)
+    assert torch.equal(model.generate(**inputs, generation_config=config).sequences, wanted)
+    assert torch.equal(model.generate(**inputs, generation_config=config, return_dict_in_generate=False), wanted)
+    sampled = [model.generate(**inputs, max_new_tokens=8, do_sample=True, seed=seed) for seed in range(4)]
+    assert len({tuple(row[0].tolist()) for row in sampled}) > 1
+    assert torch.equal(sampled[0], model.generate(**inputs, length=8, temperature=1.0, seed=0))

@@ -134,7 +134,7 @@ def test_the_decoded_answer_is_that_of_lavida(random_folders: dict[str, Path], p
 WRONG = [
     (lambda p: p.apply_chat_template(dialogue(), add_generation_prompt=False), RequestError, "opens the answer"),
     (lambda p: p.apply_chat_template(dialogue(), compat="old"), RequestError, "unknown compat"),
-    (lambda p: p.apply_chat_template(dialogue(), return_tensors="np"), RequestError, "only 'pt'"),
+    (lambda p: p.apply_chat_template(dialogue(), return_tensors="np"), RequestError, "return_tensors='np'"),
     (lambda p: tensors(p, "https://example.com/a.png"), RequestError, "not fetched"),
     (lambda p: tensors(p, "missing.png"), ImageError, "no such file"),
     (lambda p: tensors(p, None), RequestError, "is empty"),
