@@ -23,7 +23,7 @@ SPLIT = "i"
 
 
 def line(tried: Tried) -> str:
-    """The line of the chart that a setting belongs to: fixed steps, or a rule."""
+    """Return the line of the chart that a setting belongs to: fixed steps, or a rule."""
     named = [f"{name} {value}" for name, value in tried.options.items() if name not in ("steps", "cache", "remasking")]
     return ", ".join(named) or "fixed steps"
 
