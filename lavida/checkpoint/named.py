@@ -33,7 +33,7 @@ def tokenizer_of(folder: Path, config: VLMConfig) -> Vocabulary:
 
 
 def find_model(path: str | Path | None) -> Path:
-    """Return the folder of a model: the package's own, a folder, or a hub id. Raises CheckpointError if there is none."""
+    """Return the folder of a model: the package's own, a folder, or a hub id. Raises CheckpointError."""
     name = str(path or DEFAULT_MODEL)
     folder = MODELS.get(name)
     if folder is not None:

@@ -48,8 +48,11 @@ class Attention(nn.Module):
         v = self.v(x).view(batch, length, self.n_kv_heads, self.head_dim).transpose(1, 2)
         q, k = rotate(q, cos, sin), rotate(k, cos, sin)
         if isinstance(cache, Company):
-            qkv = ((one, (t[:, :, one.own] for t in (q, k, v))) for one in cache.members)
-            x = torch.cat([self._attend(*own, one.mask, one.cache, layer) for one, own in qkv], 2)
+            parts = [
+                self._attend(q[:, :, m.own], k[:, :, m.own], v[:, :, m.own], m.mask, m.cache, layer)
+                for m in cache.members
+            ]
+            x = torch.cat(parts, 2)
         else:
             x = self._attend(q, k, v, mask, cache, layer)
         return self.out(x.transpose(1, 2).reshape(batch, length, -1))
