@@ -13,16 +13,22 @@ from pathlib import Path
 from PIL import Image
 
 from mini.natural.judge import ROWS, Verdict, judge
-from mini.natural.phrases import CANNOT_TELL
 from mini.natural.photos import PhotoQuestion, fetch_photographs, load_split, open_photograph
+from mini.natural.phrases import CANNOT_TELL
 
 Model = Callable[[Image.Image, str], str]
 
 # What a model without eyes could say to everything.
 _CONSTANTS = {
-    "en": ("Yes.", "No.", "one", "two", "red", "green", "black", "on the left", "in the middle", "outdoors", "a dog", CANNOT_TELL["en"]),
-    "zh": ("有。", "没有。", "是。", "不是。", "一个", "两个", "红色", "绿色", "左边", "中间", "室外", "狗", CANNOT_TELL["zh"]),
-}  # fmt: skip
+    "en": (
+        *("Yes.", "No.", "one", "two", "red", "green", "black", "on the left", "in the middle", "outdoors", "a dog"),
+        CANNOT_TELL["en"],
+    ),
+    "zh": (
+        *("有。", "没有。", "是。", "不是。", "一个", "两个", "红色", "绿色", "左边", "中间", "室外", "狗"),
+        CANNOT_TELL["zh"],
+    ),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +94,9 @@ def show(columns: dict[str, dict[str, tuple[int, int]]]) -> str:
     """Return tables side by side as Markdown."""
     lines = [f"| row | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
     for row in next(iter(columns.values())):
-        cells = [f"{right} of {asked} ({right / max(asked, 1):.2f})" for right, asked in (c[row] for c in columns.values())]
+        cells = [
+            f"{right} of {asked} ({right / max(asked, 1):.2f})" for right, asked in (c[row] for c in columns.values())
+        ]
         lines.append(f"| {row} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -105,7 +113,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     model = lavida.load(chosen.model)
     fetch_photographs(load_split()[0], chosen.packages)
     judged = answer_all(
-        lambda picture, question: model.ask(picture, question).text, chosen.packages, lambda s: print(s, file=sys.stderr)
+        lambda picture, question: model.ask(picture, question).text,
+        chosen.packages,
+        lambda s: print(s, file=sys.stderr),
     )
     if chosen.out:
         rows = [asdict(j.question) | {"answer": j.answer} | j.verdict._asdict() for j in judged]

@@ -4,7 +4,8 @@ An answer is first normalized: lower case, punctuation to spaces, English words 
 
 - it is in the language of the question (Chinese characters in a Chinese answer, none in an English one; a number, or a
   text that was read, may stand in either),
-- questions answered with yes or no (`yes` is set): it begins with a word for yes or for no, or with the statement that
+- questions answered with yes or no (`yes` is set): it begins with a word for yes or for no,
+or with the statement that
   the thing is (not) there, and that is the right one;
 - "unanswerable": it says that this cannot be told;
 - "count": the first number in it, as a word or in digits, is an accepted one;
@@ -33,24 +34,44 @@ ROWS = {
 
 _CHINESE = re.compile(r"[㐀-鿿]")
 _YES = re.compile(
-    r"^(yes|yeah|yep|true|correct|right|sure|certainly|definitely|of course|there (is|are) (?!no\b|not\b)|it (is|does) (?!not\b)"
-    r"|i (can|do) see)\b|^there (is|are) (?!no\b|not\b)"
+    r"^(yes|yeah|yep|true|correct|right|sure|certainly|definitely|of course|i (can|do) see"
+    r"|there (is|are) (?!no\b|not\b)|it (is|does) (?!not\b))\b"
+    r"|^there (is|are) (?!no\b|not\b)"
 )
-_NO = re.compile(r"^(no|nope|not|false|wrong|none|nothing|nobody|there (is|are) (no|not)|it (is|does) not|it isn t|i (cannot|can t|do not|don t) see)\b")
+_NO = re.compile(
+    r"^(no|nope|not|false|wrong|none|nothing|nobody|there (is|are) (no|not)|it (is|does) not|it isn t"
+    r"|i (cannot|can t|do not|don t) see)\b"
+)
 _YES_ZH = re.compile(r"^(是|有|对|能|可以|看得到|看到|确定|没错|会|嗯)")
 _NO_ZH = re.compile(r"^(不|没有|没(?!错)|无|否|看不到)")
 _CANNOT = re.compile(
-    r"\b(cannot|can t|can not|could not|couldn t|unable to) (be )?(tell|told|say|said|know|known|see|answer|answered|determine|determined)\b"
-    r"|\b(do not|don t) know\b|\bnot (known|visible|shown|possible to (tell|say))\b|\bunknown\b|\bimpossible to (tell|say|know)\b"
-    r"|\bpicture does not (say|tell|show)\b|\bno idea\b"
+    r"\b(cannot|can t|can not|could not|couldn t|unable to) (be )?"
+    r"(tell|told|say|said|know|known|see|answer|answered|determine|determined)\b"
+    r"|\b(do not|don t) know\b|\bnot (known|visible|shown|possible to (tell|say))\b|\bunknown\b"
+    r"|\bimpossible to (tell|say|know)\b|\bpicture does not (say|tell|show)\b|\bno idea\b"
 )
 _CANNOT_ZH = re.compile(r"无法|不知道|看不出|不能(判断|确定|看出|回答|知道)|不清楚|不确定|判断不了|说不准|没法")
 _NUMBERS = {
-    "no": 0, "none": 0, "zero": 0, "one": 1, "a": 1, "an": 1, "single": 1, "two": 2, "pair": 2, "couple": 2, "three": 3,
+    "no": 0, "none": 0, "zero": 0, "one": 1, "a": 1, "an": 1, "single": 1, "two": 2, "pair": 2, "couple": 2,
+    "three": 3,
     "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "eleven": 11, "twelve": 12,
     "dozen": 12,
 }  # fmt: skip
-_NUMBERS_ZH = {"零": 0, "没有": 0, "一": 1, "两": 2, "二": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9, "十": 10}
+_NUMBERS_ZH = {
+    "零": 0,
+    "没有": 0,
+    "一": 1,
+    "两": 2,
+    "二": 2,
+    "三": 3,
+    "四": 4,
+    "五": 5,
+    "六": 6,
+    "七": 7,
+    "八": 8,
+    "九": 9,
+    "十": 10,
+}
 _COLOUR_WORDS = (*COLOURS, "tan", "beige", "golden", "silver", "violet")
 _COLOURS_ZH = "红橙黄绿蓝紫粉棕褐黑白灰金银"
 _STEM = frozenset("smil strol graz walk stand fly soar land look shoot sit play run laugh grin photo film".split())
@@ -134,7 +155,7 @@ def is_broken(answer: str) -> bool:
     text = normalize(answer)
     if not text or "\ufffd" in answer:
         return True
-    ends = text.split()[-1] in {"a", "an", "the", "of", "and", "is", "are", "on", "in", "at", "no", "there", "with"}
+    ends = text.split()[-1] in {"a", "an", "the", "of", "and", "is", "are", "on", "in", "at", "no", "with"}
     return ends and text not in ("no",)
 
 
