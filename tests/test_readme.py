@@ -65,9 +65,5 @@ def test_the_glossary_explains_every_class_on_the_way() -> None:
     glossary = re.search(r"^## Glossary\n(.*?)^## ", page, flags=re.MULTILINE | re.DOTALL)
     assert glossary is not None
     terms = re.findall(r"^- \*\*", glossary[1], flags=re.MULTILINE)
-    classes = {
-        name
-        for file, _, what in PATH_TO_READ
-        for name in re.findall(r"`([A-Z]\w+)`", what)
-    }
+    classes = {name for file, _, what in PATH_TO_READ for name in re.findall(r"`([A-Z]\w+)`", what)}
     assert len(terms) <= 10 and [name for name in sorted(classes) if f"`{name}`" not in glossary[1]] == []
