@@ -220,7 +220,8 @@ def _time_start(model: Model, pictures: Sequence[Image.Image]) -> float:
 def _time_pass(model: Model, pictures: Sequence[Image.Image], cache: str, length: int) -> float:
     """Return seconds of a pass: the mean of those after the first, which begins with the prompt."""
     steps = min(length, 5)
-    drafts = model.stream(list(pictures), DESCRIBE, length=length, steps=steps, cache=cache, early_stop=False)
+    options: dict[str, Any] = {"length": length, "steps": steps, "cache": cache, "early_stop": False}
+    drafts = model.stream(list(pictures), DESCRIBE, **options)
     next(drafts)
     start = time.perf_counter()
     passes = sum(1 for _ in drafts)

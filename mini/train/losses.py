@@ -92,7 +92,7 @@ def batch_loss(vlm: VLM, heads: Heads, batch: SceneBatch, views: Views | None) -
         dense=float(dense.detach()),
         cells=float(right.detach()),
         ground=float(ground.detach()),
-        counted=float(counted),
+        counted=float(counted.detach()),
         questions=packed.questions,
     )
     return answer.loss + 0.5 * dense + ground, figures
