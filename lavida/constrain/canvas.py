@@ -11,7 +11,7 @@ at its edge, or in padding.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable
+from collections.abc import Callable, Collection
 from copy import copy
 from functools import lru_cache
 
@@ -207,14 +207,15 @@ def constraint_of(
 
     The second call with the same arguments is cheap. Raises RequestError if the language makes no automaton.
     """
-    ids = tuple(denoiser.eos_ids), tuple(banned)
-    make = _constraint if isinstance(language, Hashable) else _constraint.__wrapped__
-    # Requests share its tables, but each remembers its own canvas.
-    return copy(make(language, vocabulary, denoiser.vocab_size, denoiser.mask_id, *ids))
+    model = denoiser.vocab_size, denoiser.mask_id, tuple(denoiser.eos_ids), tuple(banned)
+    try:
+        hash(language)
+    except TypeError:  # one of the user's own, which cannot be found again
+        return _build(language, vocabulary, *model)
+    return copy(_built(language, vocabulary, *model))  # requests share its tables, but each remembers its own canvas
 
 
-@lru_cache(maxsize=16)
-def _constraint(
+def _build(
     language: Language,
     vocabulary: Vocabulary,
     vocab_size: int,
@@ -224,6 +225,9 @@ def _constraint(
 ) -> CanvasConstraint:
     automaton = language.automaton(vocabulary)
     return CanvasConstraint(automaton, vocab_size=vocab_size, mask_id=mask_id, eos_ids=eos_ids, banned=banned)
+
+
+_built: Callable[..., CanvasConstraint] = lru_cache(maxsize=16)(_build)
 
 
 def _array(values: Tensor) -> Array:

@@ -165,8 +165,8 @@ def _tokens(nfa: TokenNfa, lexicon: Lexicon, start: int, hole: Hole, end: int, g
     most = min(hole.most, MOST_COUNTED)
     free = [nfa.state() for _ in range(most + 1)]  # by tokens read, the start behind them
     plain = nfa.label(lexicon.plain)
-    for count, (here, after) in enumerate(zip(free, free[1:])):
-        nfa.link(here, plain, after)
+    for count, (before, after) in enumerate(zip(free, free[1:])):
+        nfa.link(before, plain, after)
         if count + 1 >= hole.least:
             nfa.skip(after, end)
     for space in gap:

@@ -33,4 +33,5 @@ def count_syllables(text: str) -> int | None:
     """Return the syllables of a text, None if a word is not in the table; punctuation around words is dropped."""
     table = syllable_table()
     found = [table.get(word.strip(".,;:!?'\"").lower()) for word in text.split()]
-    return None if None in found else sum(found)
+    counts = [count for count in found if count is not None]
+    return sum(counts) if len(counts) == len(found) else None
