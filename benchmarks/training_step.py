@@ -140,7 +140,7 @@ class Step:
 
 
 def prepare(args: argparse.Namespace) -> dict[str, Step]:
-    """A step for each way, all of one network."""
+    """Return a step for each way, all of one network."""
     folder = find_model(args.model)
     vlm = load_net(folder, dtype=torch.float32, device=args.device).train()
     own_memory(vlm)
