@@ -274,9 +274,7 @@ def test_a_broken_first_line_spoils_no_other(tmp_path: Path) -> None:
 def test_a_system_message_for_a_family_without_one_comes_before_the_question() -> None:
     import random
 
-    from lavida.checkpoint.contents import survey
-
-    from lavida.checkpoint.inventory import read_config
+    from lavida.checkpoint.inventory import read_config, survey
     from lavida.checkpoint.named import find_model, tokenizer_of
     from lavida.data.encode import Encoder
 

@@ -167,9 +167,13 @@ def test_looking_at_what_is_held_out_changes_nothing(tmp_path):
 
 def test_a_run_keeps_to_its_stages(tmp_path):
     trainer_of(tmp_path).run(minutes=0)
-    other = trainer_of(tmp_path, task=Line([PLANS[0], Plan(name="two", steps=50)]))
-    with pytest.raises(ConfigError, match=r"other stages \(two\)"):
+    other = trainer_of(tmp_path, task=Line([PLANS[0], Plan(name="three", steps=5)]))
+    with pytest.raises(ConfigError, match=r"other stages \(one, two, not one, three\)"):
         other.resume()
+    trainer_of(tmp_path).run()  # to the end, over what was begun
+    done = trainer_of(tmp_path, task=Line([Plan(name="one", steps=9), PLANS[1]]))
+    with pytest.raises(ConfigError, match="stage one of .* is done and cannot change"):
+        done.resume()
 
 
 def test_rates_warm_up_and_fall():
