@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
@@ -12,7 +13,7 @@ from typing import TypedDict
 from PIL import Image
 
 from lavida.errors import DataError
-from mini.data.fetch import Say, fetch, folder_name
+from mini.data.fetch import fetch, folder_name
 
 SPLIT = Path(__file__).with_name("photos_v.json")
 SIDE = 1280  # longer pictures are reduced to this
@@ -96,7 +97,7 @@ def _question(row: _Row) -> PhotoQuestion:
     )
 
 
-def fetch_photographs(photographs: list[Photograph], folder: Path, say: Say = print) -> None:
+def fetch_photographs(photographs: list[Photograph], folder: Path, say: Callable[[str], None] = print) -> None:
     """Fetch the packages of these photographs by name and check every file.
 
     Raises:
