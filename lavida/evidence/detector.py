@@ -18,21 +18,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lavida.errors import CheckpointError
+from lavida.text.things import COCO
 
-SIDE = 416  # pixels of the square that a picture is fitted into
+SIDE = 416  # pixels of the square that a picture is fitted into, as in training
 STRIDES = (8, 16, 32)
 BINS = 11
 MEAN, STD = (103.53, 116.28, 123.675), (57.375, 57.12, 58.395)  # blue, green, red
-MIN_SCORE, MAX_OVERLAP, MAX_BOXES = 0.3, 0.5, 12
-COCO = tuple(
-    "person,bicycle,car,motorcycle,airplane,bus,train,truck,boat,traffic light,fire hydrant,stop sign,parking meter,"
-    "bench,bird,cat,dog,horse,sheep,cow,elephant,bear,zebra,giraffe,backpack,umbrella,handbag,tie,suitcase,frisbee,"
-    "skis,snowboard,sports ball,kite,baseball bat,baseball glove,skateboard,surfboard,tennis racket,bottle,wine glass,"
-    "cup,fork,knife,spoon,bowl,banana,apple,sandwich,orange,broccoli,carrot,hot dog,pizza,donut,cake,chair,couch,"
-    "potted plant,bed,dining table,toilet,tv,laptop,mouse,remote,keyboard,cell phone,microwave,oven,toaster,sink,"
-    "refrigerator,book,clock,vase,scissors,teddy bear,hair drier,toothbrush".split(",")
-)
-
+MIN_SCORE, MAX_OVERLAP, MAX_BOXES = 0.25, 0.5, 12
 
 @dataclass(frozen=True, kw_only=True)
 class Box:
@@ -114,7 +106,7 @@ class Detector:
             raise CheckpointError(f"cannot read the detector's weights {weights}: {error}") from None
         self._net.requires_grad_(False).eval().to(dtype, memory_format=torch.channels_last)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def __call__(self, picture: Image.Image, *, min_score: float = MIN_SCORE, limit: int = MAX_BOXES) -> list[Box]:
         """Return at most `limit` boxes of a picture, surest first."""
         pixels, scale, left, top = fit(picture)
