@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -74,7 +75,6 @@ class EvidenceEmbedding(nn.Module):
         self.place = nn.Linear(6 + 4 * OCTAVES, d_model, bias=False)
         self._words: dict[str, tuple[Tensor, Tensor]] = {}
         self._kept: dict[str, Tensor] | None = None
-        self.register_buffer("_centres", _cell_centres(), persistent=False)
 
     @torch.no_grad()
     def reset(self, generator: torch.Generator) -> None:
@@ -145,7 +145,7 @@ class EvidenceEmbedding(nn.Module):
 
     def _covered(self, edges: Tensor) -> tuple[Tensor, Tensor]:
         """Which cells [B, K, C] each box covers, and which hold its centre; a small box covers the nearest cell."""
-        x, y = self._centres.unbind(-1)  # [C]
+        x, y = _cell_centres().to(edges.device).unbind(-1)  # [C]
         left, top, right, bottom = (edge[..., None] for edge in edges.unbind(-1))
         inside = (x >= left) & (x <= right) & (y >= top) & (y <= bottom)
         middle = torch.zeros_like(inside)
@@ -156,6 +156,7 @@ class EvidenceEmbedding(nn.Module):
         return inside | middle, middle
 
 
+@lru_cache(maxsize=1)
 def _cell_centres() -> Tensor:
     """Centres [C, 2] of the cells as fractions: the global view's, then the map of the tiles."""
     both = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from lavida.errors import ConfigError, RequestError
 from lavida.image.tiles import Grid
 from lavida.model.denoiser import Denoiser
 from lavida.model.efficientnet import EfficientNetLite0
+from lavida.model.evidence import EvidenceEmbedding, EvidenceInputs, add_to_cells
 from lavida.model.passes import Pass, Passing, alone
 from lavida.model.projector import CellPositions, Projector, arrange, arrange_frames, pool
 
@@ -40,12 +42,15 @@ class VLM(nn.Module):
         self.projector = Projector(vision.hidden_size, hidden, d_model, norm=norm) if vision else None
         self.newline = nn.Parameter(torch.zeros(d_model)) if vision and config.tiles.unpad else None
         self.positions = CellPositions(d_model) if vision and config.tiles.positions else None
+        self.evidence = EvidenceEmbedding(d_model, **asdict(config.evidence)) if config.evidence else None
         self.denoiser = Denoiser(config.denoiser)
 
     @torch.no_grad()
     def reset(self, generator: torch.Generator) -> None:
         """Initialise all but the tower in place: the projector by fan-in, the newline as one cell of unit length."""
         self.denoiser.reset(generator)
+        if self.evidence is not None:
+            self.evidence.reset(generator)
         if self.newline is not None:
             self.newline.normal_(0.0, self.config.denoiser.d_model**-0.5, generator=generator)
         for part in (self.projector, self.positions):
@@ -71,6 +76,13 @@ class VLM(nn.Module):
         if self.positions is not None:
             tokens = tokens + self.positions(grid, tiles, round(x.shape[-2] ** 0.5)).to(tokens.dtype)
         return tokens
+
+    def with_evidence(self, tokens: Tensor, inputs: EvidenceInputs) -> Tensor:
+        """Add evidence to image tokens [B, 88, D]: its own tokens, then the image tokens with theirs added."""
+        if self.evidence is None:
+            raise ConfigError("this model has no place for evidence; load one whose config.json has `evidence`")
+        added, extra = self.evidence(inputs, self.denoiser.embedding.weight)
+        return torch.cat((extra, add_to_cells(tokens, added)), 1).to(tokens.dtype)
 
     def look(self, views: Tensor, first: Sequence[int] = (0,)) -> tuple[Tensor, Tensor | None]:
         """Features [V, n, C] of views, and ImageNet logits [P, K] of those named, if the tower has a head for them.
