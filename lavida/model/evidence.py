@@ -87,6 +87,11 @@ class EvidenceEmbedding(nn.Module):
         strengths = torch.tensor([1.0, 0.5, 0.3, 0.5, 1.0, 1.0, 0.5])
         self.gains.copy_(strengths[:, None].expand_as(self.gains))
 
+    def train(self, mode: bool = True) -> EvidenceEmbedding:
+        """Switch between training and use; what was kept of the embeddings is dropped."""
+        self._kept = None
+        return super().train(mode)
+
     def bind(self, words: EvidenceWords) -> None:
         """Take the token ids of the names. Raises ConfigError where their numbers are not the model's."""
         if len(words.classes) != len(self.class_own) or len(words.things) != len(self.thing_own):

@@ -48,6 +48,10 @@ class Seen:
     def __len__(self) -> int:
         return len(self.cells)
 
+    def inputs_of(self, i: int) -> EvidenceInputs:
+        """Return the evidence of picture i, as a batch of one."""
+        return EvidenceInputs(**{f.name: getattr(self.inputs, f.name)[i : i + 1] for f in fields(EvidenceInputs)})
+
     def save(self, path: Path) -> None:
         """Write the file that `load` reads."""
         plain = {
