@@ -29,13 +29,12 @@ from lavida.text.tokenizer import Tokenizer
 from lavida.train import distributed as parallel
 from lavida.train.task import Group, Micro, Outcome, Plan
 from lavida.train.trainer import Habits, Trainer
-from mini.natural.ask import questions
 from mini.natural.feed import NaturalFeed, NaturalRows, Shares
+from mini.natural.growth import extended, grow, missing_words
 from mini.natural.held import held_out_rows, right_answers
 from mini.natural.labelled import Labelled
 from mini.natural.photographs import Seen
 from mini.natural.simulate import BOXES, Simulator
-from mini.natural.vocabulary import extended, grow, missing_words
 from mini.train.export import export
 from mini.train.losses import GRID, answer_loss
 
@@ -156,7 +155,7 @@ def start(folder: Path, out: Path, simulator_seed: int = 1) -> tuple[VLM, Tokeni
     if (out / "tokenizer.json").exists():  # a run that goes on
         new = Tokenizer.load(out)
     elif vlm.evidence is None:
-        new = extended(tokenizer, *missing_words(tokenizer, _sample(vlm), english=260, chinese=700))
+        new = extended(tokenizer, *missing_words(tokenizer))
     else:
         new = tokenizer
     if new.size > tokenizer.size:
@@ -164,17 +163,6 @@ def start(folder: Path, out: Path, simulator_seed: int = 1) -> tuple[VLM, Tokeni
     out.mkdir(parents=True, exist_ok=True)
     new.save(out)
     return with_evidence(vlm, labels, new, g), new, labels
-
-
-def _sample(vlm: VLM, pictures: int = 2500) -> list[str]:
-    """Questions and answers to learn words from."""
-    simulator, rng, texts = Simulator(vlm.tower.classifier.weight), random.Random(5), []
-    for _ in range(pictures):
-        truth = simulator.truth(rng)
-        for language in ("en", "zh"):
-            for asked in questions(truth, rng, count=8, language=language):
-                texts += [asked.question, asked.answer]
-    return texts
 
 
 def main(arguments: list[str]) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import replace
 
 import torch
@@ -13,20 +10,13 @@ from torch import nn
 
 from lavida.model.vlm import VLM
 from lavida.text.tokenizer import Tokenizer
+from mini.natural.names import NAMES
+from mini.natural.vocabulary import chinese_pieces, english_words
 
-_ENGLISH = re.compile(r"[A-Za-z]+")
-_CHINESE = re.compile(r"[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]")
-
-
-def missing_words(tokenizer: Tokenizer, texts: Iterable[str], *, english: int, chinese: int) -> tuple[list[str], list[str]]:
-    """Return the commonest English words and Chinese characters of texts that are more than one token."""
-    words, characters = Counter[str](), Counter[str]()
-    for text in texts:
-        words.update(_ENGLISH.findall(text))
-        characters.update(_CHINESE.findall(text))
-    split = [w for w, n in words.most_common() if n >= 3 and len(tokenizer.encode(w)) > 1]
-    broken = [c for c, _ in characters.most_common() if len(tokenizer.encode(c)) > 1]
-    return split[:english], broken[:chinese]
+def missing_words(tokenizer: Tokenizer) -> tuple[list[str], list[str]]:
+    """Return the English words and Chinese pieces of natural questions that are more than one token."""
+    english = [w for w in english_words() if len(tokenizer.encode(w)) > 1]
+    return english, [w for w in chinese_pieces() if len(tokenizer.encode(w)) > 1]
 
 
 def extended(tokenizer: Tokenizer, english: list[str], chinese: list[str]) -> Tokenizer:
@@ -39,19 +29,22 @@ def extended(tokenizer: Tokenizer, english: list[str], chinese: list[str]) -> To
 
 @torch.no_grad()
 def grow(vlm: VLM, old: Tokenizer, new: Tokenizer, generator: torch.Generator) -> VLM:
-    """Return the model with a row for each new token: the mean of the pieces that spelled it, and some noise.
+    """Return the model with a row for each new token: what it means in English, else its pieces, and some noise.
 
-    The number of rows is a multiple of 32.
+    A name begins near its English name, so that it matches the same cells. The number of rows is a multiple of 32.
     """
     denoiser = vlm.denoiser
     table = denoiser.embedding.weight.detach().float()
     rows = -(-new.size // 32) * 32
-    spread = float(table[:1000].std())
-    grown = torch.randn((rows, table.shape[1]), generator=generator) * spread * 0.5
-    grown[: len(table)] = table
     length = float(table.norm(dim=1).mean())
+    grown = torch.randn((rows, table.shape[1]), generator=generator) * length / table.shape[1] ** 0.5
+    meant = {word: n.text for n in NAMES.values() for word in (n.chinese, *n.chinese_synonyms)}
+    noise = grown.clone()
+    grown[: len(table)] = table
     for i in range(old.size, new.size):
-        row = table[old.encode(new.token(i).strip())].mean(0) + grown[i]
+        word = new.token(i).strip()
+        row = table[old.encode(meant.get(word, word))].mean(0)
+        row = row / row.norm() * length + noise[i] * (0.5 if word in meant else 1.0)
         grown[i] = row / row.norm() * length
     denoiser.embedding = nn.Embedding(rows, table.shape[1], _weight=grown)
     denoiser.config = replace(denoiser.config, vocab_size=rows)
