@@ -73,11 +73,6 @@ _MEASURE = (
     ("building", "座"), ("clothes", "件"), ("drink", "杯"), ("flower", "朵"), ("plant", "棵"), ("furniture", "张"),
     ("tool", "把"), ("weapon", "把"),
 )  # fmt: skip
-# Names without a plural, and names of pairs and portions: "some ..." and "is there any ...".
-_MASS = frozenset(
-    """fish-less bread water milk wine beer coffee tea juice soap garlic broccoli bacon popcorn sushi cheese corn spaghetti rice
-    lettuce clothes furniture food soup salad toilet-paper jewelry guacamole mashed-potatoes hay velvet wool dough""".split()
-)
 _IRREGULAR = {
     "man": "men", "woman": "women", "person": "people", "child": "children", "mouse": "mice", "goose": "geese",
     "knife": "knives", "wolf": "wolves", "leaf": "leaves", "shelf": "shelves", "calf": "calves", "fish": "fish",
@@ -99,7 +94,7 @@ class Name:
         kinds: Keys of the kinds that it belongs to, most special first.
         synonyms: Other English words for the same, each as (singular, plural).
         chinese_synonyms: Other Chinese words for the same.
-        taught: True for everyday names, which questions about absent things choose from.
+        everyday: True for everyday names, which questions about absent things choose from.
     """
 
     key: str
@@ -111,6 +106,11 @@ class Name:
     synonyms: tuple[tuple[str, str], ...] = ()
     chinese_synonyms: tuple[str, ...] = ()
     everyday: bool = True
+
+    @property
+    def bare(self) -> str:
+        """Return the word without its portion: "jeans" of "pair of jeans"; "" for a name that has none."""
+        return self.text.partition(" of ")[2]
 
     @property
     def article(self) -> str:
@@ -204,7 +204,7 @@ def _name(key: str, plural: str, chinese: str, measure: str, kinds: tuple[str, .
         chinese=nametable.SPOKEN_CHINESE.get(key, chinese),
         measure=measure,
         kinds=kinds,
-        synonyms=tuple((word, plural_of(word)) for word in english),
+        synonyms=tuple((word, plural_of(word)) for word in english if word != text),
         chinese_synonyms=tuple(word for word in others if word != chinese),
         everyday=everyday,
     )
@@ -289,4 +289,3 @@ def may_be(key: str, other: str) -> bool:
 
 
 _GENERAL = frozenset({"animal", "vehicle", "food", "plant", "furniture", "person", "clothes", "tool", "weapon"})
-assert set(COCO) <= set(NAMES) and set(KINDS) <= set(NAMES)

@@ -59,7 +59,7 @@ bicycle: bike, push bike | 单车, 脚踏车
 motorcycle: motorbike, motor bike | 摩托
 scooter: motor scooter, moped | 小摩托
 train: railway train | 列车
-helicopter: chopper | 
+helicopter: chopper |
 boat: vessel | 小船, 船只
 ship: vessel | 船
 van: minivan | 小货车
@@ -70,79 +70,67 @@ phone: mobile phone, cell phone, cellphone, smartphone, mobile | 手机, 智能�
 laptop: notebook computer, laptop computer, notebook | 手提电脑, 笔记本
 computer: PC | 计算机, 电脑
 keyboard: computer keyboard | 电脑键盘
-computer mouse: PC mouse | 
+computer mouse: PC mouse |
 refrigerator: fridge | 电冰箱
-microwave: microwave oven | 
+microwave: microwave oven |
 remote control: remote, TV remote | 遥控
-hair dryer: hair drier, blow dryer | 
+hair dryer: hair drier, blow dryer |
 trash can: garbage can, rubbish bin, bin, trash bin, dustbin | 垃圾箱
 traffic light: traffic signal, stoplight | 交通灯, 信号灯
-fire hydrant: hydrant | 
-cup: teacup | 
+fire hydrant: hydrant |
+cup: teacup |
 wine glass: goblet | 高脚杯
-coffee: cup of coffee | 
-beer: glass of beer | 
 doughnut: donut | 面包圈
-hotdog: hot dog | 
 hamburger: burger | 汉堡包
-cookie: biscuit | 
-candy: sweet | 
+cookie: biscuit |
+candy: sweet |
 pizza: pizza pie | 比萨, 匹萨
 ice cream: icecream | 冰激凌, 雪糕
-tangerine: mandarin | 
-eggplant: aubergine | 
-zucchini: courgette | 
-corn: maize | 
-shrimp: prawn | 
+tangerine: mandarin |
+eggplant: aubergine |
+zucchini: courgette |
+corn: maize |
+shrimp: prawn |
 rabbit: bunny | 小兔子, 兔
 pig: hog, piggy | 小猪
 horse: pony | 马儿
 cow: cattle | 牛
 chicken: hen | 鸡
-rooster: cock, cockerel | 
-mouse: mousie | 
-hippo: hippopotamus | 
-rhino: rhinoceros | 
-turtle: tortoise, sea turtle | 龟
-ladybug: ladybird | 
-dove: pigeon | 
-parrot: polly | 
-butterfly: lepidopteran | 
+rooster: cock, cockerel |
+mouse: mousie |
+hippo: hippopotamus |
+rhino: rhinoceros |
+ladybug: ladybird |
+parrot: polly |
+butterfly: lepidopteran |
 panda: giant panda, panda bear | 大熊猫
-puppy: pup | 
-kitten: baby cat | 
-football: soccer ball | 
-glasses: spectacles, eyeglasses | 
+puppy: pup |
+kitten: baby cat |
+glasses: spectacles, eyeglasses |
 sunglasses: shades | 太阳镜, 太阳眼镜
 shoe: sneaker, trainer | 鞋
-trousers: pants | 
+trousers: pants |
 handbag: purse, hand bag | 手袋, 包
 backpack: rucksack, knapsack | 书包
 suitcase: luggage, piece of luggage | 箱子
 umbrella: brolly, parasol | 伞
-flashlight: torch | 
-mailbox: postbox, letterbox | 
-bulb: light bulb | 
+flashlight: torch |
+mailbox: postbox, letterbox |
 clock: wall clock | 时钟, 钟
 watch: wristwatch, wrist watch | 表
 camera: photo camera | 相机
-bathtub: bath, tub | 
+bathtub: bath, tub |
 toilet: loo | 坐便器
 teddy bear: teddy, stuffed bear | 玩具熊
 tennis racket: racket, racquet | 网球拍子
-potted plant: house plant, pot plant | 
+potted plant: house plant, pot plant |
 clothes: clothing, garments | 衣物
-instrument: musical instrument | 
-picture: image | 
 phone: handphone | 电话
 saxophone: sax | 萨克斯
-palm: palm tree | 
-pine: pine tree | 
-cactus: cacti | 
 flame: fire | 火
-castle: fortress | 
+castle: fortress |
 house: home | 屋子
-speaker: loudspeaker | 
+speaker: loudspeaker |
 table: dining table, tabletop | 餐桌
 vehicle: means of transport | 车辆
 animal: creature, beast | 小动物
@@ -201,7 +189,7 @@ SPOKEN_CHINESE = {"kite bird": "鸢", "crane machine": "起重机", "plaster": "
 # Things that one cannot be certain to be absent while another of the group is there.
 CONFUSABLE = """
 cat, lion, tiger, leopard, cheetah, cougar, lynx, jaguar, snow leopard, kitten
-dog, wolf, fox, coyote, dingo, dhole, African hunting dog, hyena, puppy, timber wolf, white wolf, red wolf, kit fox, Arctic fox, gray fox
+dog, wolf, fox, coyote, dingo, dhole, African hunting dog, hyena, puppy, white wolf, red wolf, kit fox, Arctic fox, gray fox
 car, truck, bus, van, minivan, jeep, taxi, ambulance, pickup truck, sports car, convertible, limousine, racing car, station wagon, police car,
   fire engine, camper van, minibus, Model T, police van, moving van, tow truck, garbage truck, trolleybus, school bus, tractor, car mirror, car wheel, car grille, wheel
 boat, ship, sailboat, canoe, speedboat, lifeboat, gondola, catamaran, trimaran, ocean liner, container ship, pirate ship, shipwreck, submarine,
@@ -213,14 +201,14 @@ horse, donkey, zebra, horse cart
 rabbit, hare, Angora rabbit
 sheep, ram, goat, bighorn, ibex
 cow, ox, buffalo, bison
-duck, goose, swan, drake, black swan, red-breasted merganser
+duck, goose, swan, black swan, red-breasted merganser
 chicken, rooster, chick, turkey
 dove, pigeon
 turtle, tortoise, terrapin, sea turtle, mud turtle, box turtle, leatherback turtle
 bicycle, motorcycle, moped, scooter, mountain bike, tandem bicycle, tricycle
-couch, bed, armchair, studio couch, four-poster bed, pillow, blanket
+couch, bed, armchair, four-poster bed, pillow, blanket
 bag, handbag, backpack, suitcase, briefcase, mailbag, plastic bag, basket, box, shopping basket, chest, carton, crate
-hat, cap, cowboy hat, helmet, crown, sombrero, bonnet, bearskin, crash helmet, football helmet, shower cap, bathing cap
+hat, cap, cowboy hat, helmet, crown, sombrero, bonnet, bearskin, football helmet, shower cap, bathing cap
 shoe, boot, sandal, loafer, clog, cowboy boot
 clock, watch, analog clock, digital clock, wall clock, digital watch, stopwatch
 plant, tree, potted plant, flower, leaf, palm, pine, flowerpot, vase, cactus, pot, broccoli
@@ -229,12 +217,12 @@ knife, sword, cleaver, letter opener, fork, spoon
 table, desk, pool table
 chair, stool, armchair, throne, folding chair, rocking chair, bench, barber chair
 stove, oven, microwave, frying pan, pot
-train, locomotive, tram, bullet train, railway carriage, freight car
+train, locomotive, tram, railway carriage, freight car
 airplane, fighter plane, airplane wing, airship, helicopter, space shuttle, rocket, missile
 orange, tangerine, lemon, lime
 apple, green apple, pomegranate, peach
 bread, bagel, baguette, pretzel, sandwich, hamburger, cheeseburger, hotdog, croissant
-church, castle, palace, temple, tower, house, monastery, mosque, building, skyscraper, hut, store, barn, home, lighthouse, dome, stupa, bell cote, hospital, school, factory
+church, castle, palace, temple, tower, house, monastery, mosque, building, skyscraper, hut, store, barn, lighthouse, dome, stupa, bell cote, hospital, school, factory
 monkey, ape, gorilla, chimpanzee, orangutan, gibbon, siamang, baboon, macaque
 mouse, rat, hamster, guinea pig
 lizard, crocodile, alligator, dinosaur, iguana, chameleon
@@ -243,13 +231,13 @@ guitar, electric guitar, acoustic guitar, violin, cello, banjo
 saxophone, trumpet, trombone, cornet, French horn, flute, oboe, bassoon
 sign, street sign, stop sign, traffic light
 lamp, bulb, candle, spotlight, lampshade
-painting, picture frame, mirror, window
+painting, mirror, window
 ball, football, basketball, baseball, volleyball, tennis ball, golf ball, rugby ball, soap bubble, croquet ball, balloon, hot-air balloon
 cake, cupcake, pie, ice cream, trifle
 shirt, coat, jacket, sweater, suit, dress, kimono, uniform, clothes, sweatshirt, cardigan, trench coat, lab coat, jersey, gown
-glasses, sunglasses, goggles
-beach, sandbar, lake, seashore, water, promontory
-mountain, valley, cliff, volcano, alp
+glasses, sunglasses
+beach, sandbar, lake, water, promontory
+mountain, valley, cliff, volcano
 crab, lobster, shrimp, crayfish, hermit crab
 bottle, water bottle, wine bottle, beer bottle, soda bottle, pill bottle, wine, beer
 toilet, toilet seat
