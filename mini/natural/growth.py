@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import torch
 from tokenizers import AddedToken
+from tokenizers import Tokenizer as _Backend
 from torch import nn
 
 from lavida.model.vlm import VLM
@@ -15,14 +17,39 @@ from mini.natural.vocabulary import chinese_pieces, english_words
 
 def missing_words(tokenizer: Tokenizer) -> tuple[list[str], list[str]]:
     """Return the English words and Chinese pieces of natural questions that are more than one token."""
-    english = [w for w in english_words() if len(tokenizer.encode(w)) > 1]
-    return english, [w for w in chinese_pieces() if len(tokenizer.encode(w)) > 1]
+    words = english_words()
+    english = sorted({*words, *(w.lower() for w in words)})
+    return [w for w in english if len(tokenizer.encode(w)) > 1], [
+        w for w in chinese_pieces() if len(tokenizer.encode(w)) > 1
+    ]
 
 
 def extended(tokenizer: Tokenizer, english: list[str], chinese: list[str]) -> Tokenizer:
-    """Return a tokenizer in which each of these words is one token; all other ids stay."""
-    backend = tokenizer.backend()
-    backend.add_tokens([AddedToken(w, lstrip=True, single_word=True, normalized=False) for w in english])
+    """Return a tokenizer in which each of these words is one token; all other ids stay.
+
+    English words become merges behind all others, so that nothing else is read in another way than words that begin
+    like them; Chinese words are matched before anything else, as those that the tokenizer has.
+    """
+    data = json.loads(tokenizer.backend().to_str())
+    vocabulary, merges = data["model"]["vocab"], data["model"]["merges"]
+    for token in data["added_tokens"]:
+        vocabulary.setdefault(token["content"], token["id"])  # or the ids of added tokens would move
+    size = tokenizer.size
+    spelled = {i: token for token, i in vocabulary.items()}
+    known = {tuple(merge) for merge in merges}
+    for word in english:
+        pieces = [spelled[i] for i in tokenizer.encode(word)]
+        whole = pieces[0]
+        for piece in pieces[1:]:
+            if (whole, piece) not in known:
+                known.add((whole, piece))
+                merges.append([whole, piece])
+            whole += piece
+            if whole not in vocabulary:
+                vocabulary[whole], size = size, size + 1
+    for word in chinese:
+        vocabulary[word], size = size, size + 1
+    backend = _Backend.from_str(json.dumps(data))
     backend.add_tokens([AddedToken(w, lstrip=True, normalized=False) for w in chinese])
     return Tokenizer(backend)
 
@@ -43,6 +70,8 @@ def grow(vlm: VLM, old: Tokenizer, new: Tokenizer, generator: torch.Generator) -
     grown[: len(table)] = table
     for i in range(old.size, new.size):
         word = new.token(i).strip()
+        if word not in meant and word.isascii() and len(old.encode(word.lower())) == 1:
+            meant[word] = word.lower()
         row = table[old.encode(meant.get(word, word))].mean(0)
         row = row / row.norm() * length + noise[i] * (0.5 if word in meant else 1.0)
         grown[i] = row / row.norm() * length

@@ -67,7 +67,7 @@ class NaturalTask:
     """A `Task` of one stage. Everything random comes from its two generators and PyTorch's own."""
 
     def __init__(
-        self, vlm: VLM, feed: NaturalFeed, plan: Plan, out: Path, *, rows: int, rate: float, seed: int, words: float = 0.3
+        self, vlm: VLM, feed: NaturalFeed, plan: Plan, out: Path, *, rows: int, rate: float, seed: int, words: float = 0.5
     ) -> None:
         self.out = out
         self.feed, self.plans, self.rows, self.rate, self.words = feed, [plan], rows, rate, words
@@ -190,7 +190,7 @@ def main(arguments: list[str]) -> None:
     shares = Shares(invented=args.invented, photographs=args.photographs)
     feed = NaturalFeed(tokenizer, labels, simulator, scenes=scenes, photographs=photos, shares=shares)
     plan = Plan(
-        name="natural", steps=args.steps, schedule="cut cosine", warmup=60, floor=0.05, betas=(0.9, 0.98),
+        name="natural", steps=args.steps, schedule="cut cosine", warmup=20, floor=0.05, betas=(0.9, 0.98),
         weight_decay=0.01,
     )  # fmt: skip
     task = NaturalTask(vlm, feed, plan, args.out, rows=args.rows, rate=args.rate, seed=args.seed)
