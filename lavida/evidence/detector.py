@@ -6,7 +6,6 @@ and one convolution a level before the class scores and the four distances, each
 
 from __future__ import annotations
 
-import importlib.resources
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +24,7 @@ STRIDES = (8, 16, 32)
 BINS = 11
 MEAN, STD = (103.53, 116.28, 123.675), (57.375, 57.12, 58.395)  # blue, green, red
 MIN_SCORE, MAX_OVERLAP, MAX_BOXES = 0.25, 0.5, 12
+
 
 @dataclass(frozen=True, kw_only=True)
 class Box:
@@ -164,9 +164,7 @@ def suppress(
     order = order[best[order] >= min_score][:200]
     kept: list[int] = []
     for i in order.tolist():
-        if all(
-            _overlap(edges[i], edges[j]) <= (MAX_OVERLAP if kind[i] == kind[j] else 0.8) for j in kept
-        ):
+        if all(_overlap(edges[i], edges[j]) <= (MAX_OVERLAP if kind[i] == kind[j] else 0.8) for j in kept):
             kept.append(i)
         if len(kept) == limit:
             break
@@ -204,9 +202,3 @@ def unpack_weights(packed: dict[str, Tensor]) -> dict[str, Tensor]:
         elif not name.endswith("scale"):
             state[name] = tensor.float()
     return state
-
-
-def shipped_weights() -> Path | None:
-    """Return the detector's weights in the package, or None where they are not installed."""
-    path = Path(str(importlib.resources.files("lavida") / "assets" / "mini" / "detector.safetensors"))
-    return path if path.is_file() else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from lavida.model.projector import pool
 from lavida.text.labels import Label
 from lavida.text.things import COCO, COLOURS
 
+DETECTOR = "detector.safetensors"  # in a model folder
 CLASSES = 5  # classes kept for each cell
 TOP = 3  # and for the whole picture
 
@@ -187,3 +189,12 @@ def _inside(fine: Tensor, box: Box) -> Tensor:
         return slice(first, max(first + 1, round((high - trim) * side)))
 
     return fine[span(box.top, box.bottom), span(box.left, box.right)].flatten(0, 1).mean(0)
+
+
+def find_parts(
+    folder: Path, tower: EfficientNetLite0, vision: VisionConfig, labels: Sequence[Label], dtype: torch.dtype
+) -> Parts:
+    """Return the parts of a model folder; the detector is left out where its weights are not there."""
+    weights = folder / DETECTOR
+    detector = Detector(weights, dtype=dtype) if weights.is_file() else None
+    return Parts(tower=tower, vision=vision, labels=labels, detector=detector)

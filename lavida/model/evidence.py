@@ -49,7 +49,9 @@ class EvidenceInputs:
     @staticmethod
     def stack(parts: Sequence[EvidenceInputs]) -> EvidenceInputs:
         """Join the inputs of several pictures."""
-        return EvidenceInputs(**{f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in fields(EvidenceInputs)})
+        return EvidenceInputs(
+            **{f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in fields(EvidenceInputs)}
+        )
 
 
 class EvidenceEmbedding(nn.Module):
@@ -144,7 +146,9 @@ class EvidenceEmbedding(nn.Module):
         look = inputs.colours[:, :16].mean(1).to(kind) @ tables["colours"] * self.gains[6]
         look = look + self.look(inputs.look.to(kind)) + self.role[1]
         told = boxes + inputs.painted.to(kind) @ tables["colours"] * (scores > 0)
-        told = told + (self.count[inputs.counts] + self.place(_waves(inputs.edges).to(kind)) + self.role[2]) * (scores > 0)
+        told = told + (self.count[inputs.counts] + self.place(_waves(inputs.edges).to(kind)) + self.role[2]) * (
+            scores > 0
+        )
         told = told + self.box_map(told)
         return cells, torch.cat((torch.stack((top + self.top_map(top), look), 1), told), 1)
 

@@ -15,6 +15,7 @@ from lavida.text.tokenizer import Tokenizer
 from mini.natural.names import NAMES
 from mini.natural.vocabulary import chinese_pieces, english_words
 
+
 def missing_words(tokenizer: Tokenizer) -> tuple[list[str], list[str]]:
     """Return the English words and Chinese pieces of natural questions that are more than one token."""
     words = english_words()

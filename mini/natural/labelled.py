@@ -130,7 +130,9 @@ class Labelled:
             key = COCO[_DETECTOR[name]]
             lowest[key] = min(lowest[key], score)
         counted = Counter(t.name for t in things)
-        sure = {key for key, n in counted.items() if lowest.get(key, 0) >= 0.45 or (n == 1 and lowest.get(key, 0) >= 0.4)}
+        sure = {
+            key for key, n in counted.items() if lowest.get(key, 0) >= 0.45 or (n == 1 and lowest.get(key, 0) >= 0.4)
+        }
         return frozenset(absent | sure)
 
 
@@ -183,7 +185,10 @@ def _supported(own: EvidenceInputs, key: str, box: Box) -> bool:
     if sum(p for name, p in top if is_a(name, key)) > 0.15:
         return True
     inside = _cells_in(box)
-    classes, shares = own.classes[0, GLOBAL * GLOBAL :].numpy()[inside], own.shares[0, GLOBAL * GLOBAL :].numpy()[inside]
+    classes, shares = (
+        own.classes[0, GLOBAL * GLOBAL :].numpy()[inside],
+        own.shares[0, GLOBAL * GLOBAL :].numpy()[inside],
+    )
     agreed = [p for c, p in zip(classes[:, :2].ravel(), shares[:, :2].ravel(), strict=True) if is_a(IMAGENET[c], key)]
     return bool(agreed) and max(agreed) > 0.2
 

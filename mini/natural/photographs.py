@@ -58,7 +58,9 @@ class Seen:
             "cells": self.cells,
             "inputs": {f.name: getattr(self.inputs, f.name) for f in fields(EvidenceInputs)},
             "boxes": self.boxes,
-            "scenes": [None if s is None else {**vars(s), "objects": [vars(o) for o in s.objects]} for s in self.scenes],
+            "scenes": [
+                None if s is None else {**vars(s), "objects": [vars(o) for o in s.objects]} for s in self.scenes
+            ],
             "sources": self.sources,
         }
         torch.save(plain, path.with_suffix(".part"))
@@ -129,7 +131,11 @@ def write_seen(
         sources.append(source)
         if n % 400 == 0 or n == limit:
             Seen(
-                cells=torch.stack(cells), inputs=EvidenceInputs.stack(inputs), boxes=boxes, scenes=drawn, sources=sources
+                cells=torch.stack(cells),
+                inputs=EvidenceInputs.stack(inputs),
+                boxes=boxes,
+                scenes=drawn,
+                sources=sources,
             ).save(path)
             print(path.stem, n, f"{n / (time.time() - start):.1f} a second", flush=True)
         if n == limit:

@@ -23,11 +23,15 @@ from mini.natural.truth import Thing, Truth
 BOXES = 8
 CLASSES, TOP = 5, 3
 DARK, BRIGHT = 0.3, 0.66  # limits of the mean lightness
-_INDOORS = frozenset({"furniture", "clothes", "drink", "food", "fruit", "vegetable", "toy", "computer", "bottle", "tool"})
+_INDOORS = frozenset(
+    {"furniture", "clothes", "drink", "food", "fruit", "vegetable", "toy", "computer", "bottle", "tool"}
+)
 _OUTDOORS = frozenset({"vehicle", "building", "plant", "boat", "ship", "weapon"})
 _ROOM = frozenset(
     "tv laptop remote control,keyboard,computer mouse,microwave,oven,toaster,sink,refrigerator,book,clock,vase,scissors,teddy bear,"
-    "hair dryer,toothbrush,television,laptop,cup,fork,knife,spoon,bowl,wine glass,pillow,lamp,curtain,plate,pot".split(",")
+    "hair dryer,toothbrush,television,laptop,cup,fork,knife,spoon,bowl,wine glass,pillow,lamp,curtain,plate,pot".split(
+        ","
+    )
 )
 _OPEN = frozenset(
     "traffic light,fire hydrant,stop sign,parking meter,bench,kite,surfboard,ski,snowboard,frisbee,tree,mountain,beach,lake,"
@@ -82,7 +86,9 @@ class Simulator:
         alike = []
         for i, name in enumerate(COCO):
             kinds = set(NAMES[name].kinds)
-            alike.append([j for j, other in enumerate(COCO) if j != i and kinds & set(NAMES[other].kinds)] or [56, 41, 0])
+            alike.append(
+                [j for j, other in enumerate(COCO) if j != i and kinds & set(NAMES[other].kinds)] or [56, 41, 0]
+            )
         return alike
 
     def __call__(self, rng: random.Random) -> Invented:
@@ -202,7 +208,9 @@ class Simulator:
         shares = np.sort(np.array([peak, *rest]))[::-1].copy()
         return np.array(ranks), shares
 
-    def _boxes(self, truth: Truth, rng: random.Random) -> list[tuple[int, float, tuple[float, float, float, float], int]]:
+    def _boxes(
+        self, truth: Truth, rng: random.Random
+    ) -> list[tuple[int, float, tuple[float, float, float, float], int]]:
         """Boxes as (class, score, edges, thing or -1)."""
         found = []
         counted = Counter(thing.name for thing in truth.things)
@@ -224,7 +232,11 @@ class Simulator:
             found.append((kind, score, _jitter(thing.box, rng), i))
         for _ in range(rng.choices((0, 1, 2, 3), (55, 28, 12, 5))[0]):
             near = [self._box_kind[t.name] for t in truth.things if self._box_kind[t.name] is not None]
-            kind = rng.choice(self._alike[rng.choice(near)]) if near and rng.random() < 0.6 else rng.choice((0, 74, 56, 39, 41, 13, 58, 73, 2, 32, rng.randrange(80)))
+            kind = (
+                rng.choice(self._alike[rng.choice(near)])
+                if near and rng.random() < 0.6
+                else rng.choice((0, 74, 56, 39, 41, 13, 58, 73, 2, 32, rng.randrange(80)))
+            )
             found.append((kind, 0.25 + 0.3 * rng.random() ** 1.6, _box(rng, []), -1))
         return found
 
@@ -268,7 +280,9 @@ def _box(
         if main:
             x, y = (x + (1 - w) / 2) / 2, (y + (1 - h) / 2) / 2
         box = (x, y, x + w, y + h)
-        if not any(_inside(o.centre, box) or _inside(((box[0] + box[2]) / 2, (box[1] + box[3]) / 2), o.box) for o in others):
+        if not any(
+            _inside(o.centre, box) or _inside(((box[0] + box[2]) / 2, (box[1] + box[3]) / 2), o.box) for o in others
+        ):
             break
     return box
 
@@ -360,7 +374,9 @@ def _inputs(
     best: dict[int, float] = {}
     for kind, score, _, _ in boxes:
         best[kind] = max(score, best.get(kind, 0))
-    boxes = sorted(sorted(boxes, key=lambda b: -b[1])[:12], key=lambda b: (-best[b[0]], b[0], b[2][0] + b[2][2]))[:BOXES]
+    boxes = sorted(sorted(boxes, key=lambda b: -b[1])[:12], key=lambda b: (-best[b[0]], b[0], b[2][0] + b[2][2]))[
+        :BOXES
+    ]
     totals, met = Counter(kind for kind, *_ in boxes), Counter[int]()
     k = len(boxes)
     kinds, numbers, counts = (torch.zeros(1, BOXES, dtype=torch.long) for _ in range(3))
@@ -390,7 +406,9 @@ def _inputs(
     )
 
 
-def drop_sources(inputs: EvidenceInputs, rng: random.Random, odds: float = 0.07) -> tuple[EvidenceInputs, frozenset[str]]:
+def drop_sources(
+    inputs: EvidenceInputs, rng: random.Random, odds: float = 0.07
+) -> tuple[EvidenceInputs, frozenset[str]]:
     """Leave each source of evidence out by chance; the names of those left out come back too."""
     dropped = frozenset(name for name in ("classes", "colours", "boxes", "whole") if rng.random() < odds)
     changed = {name: getattr(inputs, name) for name in EvidenceInputs.__dataclass_fields__}

@@ -67,7 +67,16 @@ class NaturalTask:
     """A `Task` of one stage. Everything random comes from its two generators and PyTorch's own."""
 
     def __init__(
-        self, vlm: VLM, feed: NaturalFeed, plan: Plan, out: Path, *, rows: int, rate: float, seed: int, words: float = 0.5
+        self,
+        vlm: VLM,
+        feed: NaturalFeed,
+        plan: Plan,
+        out: Path,
+        *,
+        rows: int,
+        rate: float,
+        seed: int,
+        words: float = 0.5,
     ) -> None:
         self.out = out
         self.feed, self.plans, self.rows, self.rate, self.words = feed, [plan], rows, rate, words

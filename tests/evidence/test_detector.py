@@ -6,7 +6,18 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from lavida.errors import CheckpointError
-from lavida.evidence.detector import BINS, COCO, SIDE, Detector, NanoDet, decode, fit, pack_weights, suppress, unpack_weights
+from lavida.evidence.detector import (
+    BINS,
+    COCO,
+    SIDE,
+    Detector,
+    NanoDet,
+    decode,
+    fit,
+    pack_weights,
+    suppress,
+    unpack_weights,
+)
 
 
 @pytest.fixture

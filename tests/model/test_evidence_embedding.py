@@ -77,6 +77,10 @@ def test_newlines_get_nothing():
 def test_words_must_fit_the_model(module):
     other = EvidenceEmbedding(D, classes=5, things=2, boxes=3)
     with pytest.raises(ConfigError, match="labels.json"):
-        other.bind(EvidenceWords(classes=[[1]], kinds=[[]], classes_zh=[[]], things=[], things_zh=[], colours=[], colours_zh=[]))
+        other.bind(
+            EvidenceWords(
+                classes=[[1]], kinds=[[]], classes_zh=[[]], things=[], things_zh=[], colours=[], colours_zh=[]
+            )
+        )
     with pytest.raises(ConfigError, match="bind"):
         other.eval()(inputs(), torch.zeros(4, D))
