@@ -42,7 +42,7 @@ def to_lab(rgb: Tensor) -> Tensor:
 
 @lru_cache(maxsize=1)
 def _typical() -> tuple[Tensor, Tensor]:
-    """Typical colours [P, 3] in CIELAB and the index [P] of the term of each."""
+    """Return typical colours [P, 3] in CIELAB and the index [P] of the term of each."""
     rgb = torch.tensor([c for name in COLOURS for c in _TYPICAL[name]]).float() / 255
     return to_lab(rgb), torch.tensor([i for i, name in enumerate(COLOURS) for _ in _TYPICAL[name]])
 

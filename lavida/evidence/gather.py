@@ -180,7 +180,7 @@ def by_kind(boxes: Sequence[Box]) -> list[Box]:
 
 
 def _inside(fine: Tensor, box: Box) -> Tensor:
-    """Mean colour shares [11] of the inner two thirds of a box, from shares [H, H, 11]."""
+    """Return mean colour shares [11] of the inner two thirds of a box, from shares [H, H, 11]."""
     side = len(fine)
 
     def span(low: float, high: float) -> slice:

@@ -98,14 +98,14 @@ class EvidenceEmbedding(nn.Module):
         """Take the token ids of the names. Raises ConfigError where their numbers are not the model's."""
         if len(words.classes) != len(self.class_own) or len(words.things) != len(self.thing_own):
             raise ConfigError(
-                f"the model's evidence names {len(self.class_own)} classes and {len(self.thing_own)} things, its labels "
-                f"{len(words.classes)} and {len(words.things)}; take the labels.json that belongs to the model"
+                f"the model's evidence names {len(self.class_own)} classes and {len(self.thing_own)} things, its "
+                f"labels {len(words.classes)} and {len(words.things)}; take the labels.json that belongs to the model"
             )
         self._words = {f.name: _padded(getattr(words, f.name)) for f in fields(words)}
         self._kept = None
 
     def tables(self, embedding: Tensor) -> dict[str, Tensor]:
-        """Mean embeddings [N, D] of the names of classes, things and colours, with their gains."""
+        """Return mean embeddings [N, D] of the names of classes, things and colours, with their gains."""
         if not self._words:
             raise ConfigError("the model's evidence has no words; call bind with those of its tokenizer first")
         if self._kept is not None and not self.training:
@@ -153,7 +153,7 @@ class EvidenceEmbedding(nn.Module):
         return cells, torch.cat((torch.stack((top + self.top_map(top), look), 1), told), 1)
 
     def _covered(self, edges: Tensor) -> tuple[Tensor, Tensor]:
-        """Which cells [B, K, C] each box covers, and which hold its centre; a small box covers the nearest cell."""
+        """Tell which cells [B, K, C] each box covers, and which hold its centre; a small one covers that cell."""
         x, y = _cell_centres().to(edges.device).unbind(-1)  # [C]
         left, top, right, bottom = (edge[..., None] for edge in edges.unbind(-1))
         inside = (x >= left) & (x <= right) & (y >= top) & (y <= bottom)
@@ -167,7 +167,7 @@ class EvidenceEmbedding(nn.Module):
 
 @lru_cache(maxsize=1)
 def _cell_centres() -> Tensor:
-    """Centres [C, 2] of the cells as fractions: the global view's, then the map of the tiles."""
+    """Return centres [C, 2] of the cells as fractions: the global view's, then the map of the tiles."""
     both = []
     for side in (GLOBAL, TILES):
         at = (torch.arange(side) + 0.5) / side
@@ -176,7 +176,7 @@ def _cell_centres() -> Tensor:
 
 
 def _waves(edges: Tensor) -> Tensor:
-    """Fourier features [..., 6 + 4 * OCTAVES] of where boxes [..., 4] lie and how large they are."""
+    """Return Fourier features [..., 6 + 4 * OCTAVES] of where boxes [..., 4] lie and how large they are."""
     left, top, right, bottom = edges.unbind(-1)
     centre = torch.stack(((left + right) / 2, (top + bottom) / 2), -1)
     size = torch.stack((right - left, bottom - top), -1)
@@ -186,7 +186,7 @@ def _waves(edges: Tensor) -> Tensor:
 
 
 def _padded(lists: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    """Lists of ids as a tensor [N, M], and the weights [N, M] of their means."""
+    """Return lists of ids as a tensor [N, M], and the weights [N, M] of their means."""
     width = max((len(ids) for ids in lists), default=1) or 1
     ids, weights = torch.zeros((len(lists), width), dtype=torch.long), torch.zeros((len(lists), width))
     for row, own in enumerate(lists):

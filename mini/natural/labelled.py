@@ -48,7 +48,7 @@ class Labelled:
         return self.seen.cells[i], self.seen.inputs_of(i), self.truths[i]
 
     def _truth(self, i: int) -> Truth | None:
-        """What can be said about photograph i, None if nothing."""
+        """Return what can be said about photograph i, None if nothing."""
         own = self.seen.inputs_of(i)
         classes, shares = own.classes[0].numpy(), own.shares[0].numpy()
         things, named = self._boxed(i, own), self._told.get(_stem(self.seen.sources[i]))
@@ -75,7 +75,7 @@ class Labelled:
         )
 
     def _boxed(self, i: int, own: EvidenceInputs) -> list[Thing]:
-        """The boxes that are sure, or that the classifier supports."""
+        """Return the boxes that are sure, or that the classifier supports."""
         things = []
         painted = iter(own.painted[0])
         for name, score, *edges in self.seen.boxes[i]:
@@ -92,7 +92,7 @@ class Labelled:
         return things
 
     def _colour(self, own: EvidenceInputs, box: Box) -> str | None:
-        """The colour of the cells in the inner part of a box, if one stands out."""
+        """Return the colour of the cells in the inner part of a box, if one stands out."""
         if own.look[0, 0]:
             return None
         inside = _cells_in(box, 0.15)
@@ -102,7 +102,7 @@ class Labelled:
         return said if share >= CLEAR_COLOUR else None
 
     def _indoors(self, classes: np.ndarray, shares: np.ndarray) -> bool | None:
-        """What the classes of the cells say about the place, if they agree."""
+        """Return True for indoors and False for outdoors if the classes of the cells agree, else None."""
         inside = outside = 0.0
         for c, p in zip(classes.ravel(), shares.ravel(), strict=True):
             if self._settings[c] is True:
@@ -114,7 +114,7 @@ class Labelled:
         return False if outside > 12 and outside > 4 * inside else None
 
     def _complete(self, own: EvidenceInputs, things: list[Thing], boxes: list[tuple]) -> frozenset[str]:
-        """The names that nothing in the evidence points at, and those whose number is certain."""
+        """Return the names that nothing in the evidence points at, and those whose number is certain."""
         suspected = np.zeros(len(self._may), dtype=bool)
         for c, p in zip(own.classes[0].flatten().tolist(), own.shares[0].flatten().tolist(), strict=True):
             suspected[c] |= p > 0.05
@@ -137,13 +137,13 @@ class Labelled:
 
 
 def _stem(source: str) -> str:
-    """The words of a file's name: "explore/polarBear2.webp" becomes "polar bear"."""
+    """Return the words of a file's name: "explore/polarBear2.webp" becomes "polar bear"."""
     stem = re.sub(r"([a-z])([A-Z])", r"\1 \2", source.rsplit("/", 1)[-1].rsplit(".", 1)[0])
     return " ".join(re.sub(r"[^A-Za-z]+", " ", stem).lower().split())
 
 
 def _spoken() -> dict[str, str]:
-    """Every lower-case word for a name, singular or plural, and its key."""
+    """Map every lower-case word for a name, singular or plural, to its key."""
     found: dict[str, str] = {}
     for key, name in NAMES.items():
         for word in (key, name.text, name.plural, *(w for pair in name.synonyms for w in pair)):
@@ -161,7 +161,7 @@ _DETECTOR = _names()
 
 
 def _main_class(own: EvidenceInputs) -> str | None:
-    """The name of the main thing: the first class if it is sure, else a kind that the first three share."""
+    """Return the name of the main thing: the first class if it is sure, else a kind that the first three share."""
     top, shares = own.top[0].tolist(), own.top_shares[0].tolist()
     if shares[0] >= SURE_CLASS:
         return IMAGENET[top[0]]
@@ -172,7 +172,7 @@ def _main_class(own: EvidenceInputs) -> str | None:
 
 
 def _cells_in(box: Box, trim: float = 0.0) -> np.ndarray:
-    """Which cells [64] of the tile map have their centre in a box."""
+    """Tell which cells [64] of the tile map have their centre in a box."""
     x0, y0, x1, y1 = box
     w, h = (x1 - x0) * trim, (y1 - y0) * trim
     at = (np.arange(TILES) + 0.5) / TILES
@@ -180,7 +180,7 @@ def _cells_in(box: Box, trim: float = 0.0) -> np.ndarray:
 
 
 def _supported(own: EvidenceInputs, key: str, box: Box) -> bool:
-    """Whether the classifier sees a thing of this name in the box, or first in the whole picture."""
+    """Tell whether the classifier sees a thing of this name in the box, or first in the whole picture."""
     top = [(IMAGENET[c], p) for c, p in zip(own.top[0].tolist(), own.top_shares[0].tolist(), strict=True)]
     if sum(p for name, p in top if is_a(name, key)) > 0.15:
         return True
@@ -194,7 +194,7 @@ def _supported(own: EvidenceInputs, key: str, box: Box) -> bool:
 
 
 def _extent(classes: np.ndarray, shares: np.ndarray, name: str) -> Box:
-    """The box around the cells of the tile map that show a name or one of its kind; the middle if none does."""
+    """Return the box around the cells of the tile map that show a name or one of its kind; the middle if none does."""
     wanted = {name, *NAMES[name].kinds[:1]}
     hit = np.array(
         [

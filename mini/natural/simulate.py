@@ -28,20 +28,21 @@ _INDOORS = frozenset(
 )
 _OUTDOORS = frozenset({"vehicle", "building", "plant", "boat", "ship", "weapon"})
 _ROOM = frozenset(
-    "tv laptop remote control,keyboard,computer mouse,microwave,oven,toaster,sink,refrigerator,book,clock,vase,scissors,teddy bear,"
+    "remote control,keyboard,computer mouse,microwave,oven,toaster,sink,refrigerator,book,clock,vase,scissors,teddy bear,"
     "hair dryer,toothbrush,television,laptop,cup,fork,knife,spoon,bowl,wine glass,pillow,lamp,curtain,plate,pot".split(
         ","
     )
 )
 _OPEN = frozenset(
-    "traffic light,fire hydrant,stop sign,parking meter,bench,kite,surfboard,ski,snowboard,frisbee,tree,mountain,beach,lake,"
-    "valley,cliff,waterfall,fence,bridge,lighthouse,flag,zebra,giraffe,elephant,horse,sheep,cow,bear".split(",")
+    "traffic light,fire hydrant,stop sign,parking meter,bench,kite,surfboard,ski,snowboard,frisbee,tree,mountain,beach,"
+    "lake,valley,cliff,waterfall,fence,bridge,lighthouse,flag,zebra,giraffe,elephant,horse,sheep,cow,bear".split(",")
 )
 # Colours that are often taken for another.
 _NEAR = {
     "red": ("orange", "brown", "pink", "purple"), "orange": ("brown", "red", "yellow"),
     "yellow": ("orange", "brown", "white", "green"), "green": ("brown", "gray", "black", "yellow"),
-    "blue": ("gray", "black", "purple", "white"), "purple": ("blue", "pink", "gray"), "pink": ("red", "white", "purple"),
+    "blue": ("gray", "black", "purple", "white"), "purple": ("blue", "pink", "gray"),
+    "pink": ("red", "white", "purple"),
     "brown": ("gray", "black", "orange", "red"), "black": ("gray", "brown", "blue"), "white": ("gray", "blue", "brown"),
     "gray": ("brown", "black", "white", "blue"),
 }  # fmt: skip
@@ -82,7 +83,7 @@ class Simulator:
         self._settings = {key: _setting(key) for key in NAMES}
 
     def _things_alike(self) -> list[list[int]]:
-        """For each detector class those of its kind, which it may be taken for."""
+        """Return for each detector class those of its kind, which it may be taken for."""
         alike = []
         for i, name in enumerate(COCO):
             kinds = set(NAMES[name].kinds)
@@ -124,7 +125,7 @@ class Simulator:
         )
 
     def _names(self, rng: random.Random, indoors: bool | None) -> list[tuple[str, int]]:
-        """Different names and how many there are of each."""
+        """Draw different names and how many there are of each."""
         wanted = rng.choices((0, 1, 2, 3, 4), (1, 9, 7, 4, 2))[0]
         names: list[tuple[str, int]] = []
         left = BOXES
@@ -160,7 +161,7 @@ class Simulator:
         return _inputs(truth, classes, shares, top, top_shares, boxes, colours, noisy, ground, rng)
 
     def _perceived(self, name: str, rng: random.Random) -> int:
-        """The class that a thing is taken for by most of its cells."""
+        """Draw the class that a thing is taken for by most of its cells."""
         own = self._classes[name]
         if name == "person" or not own:
             return rng.choice(self._clothes) if name == "person" or rng.random() < 0.2 else rng.randrange(1000)
@@ -173,7 +174,7 @@ class Simulator:
     def _cells(
         self, shown: np.ndarray, seen: list[int], truth: Truth, g: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Classes and probabilities [C, 5] of the cells."""
+        """Draw classes and probabilities [C, 5] of the cells."""
         n = CELLS
         main = seen[truth.main] if truth.main is not None else int(g.integers(1000))
         inside = shown >= 0
@@ -190,7 +191,7 @@ class Simulator:
         return np.concatenate((first[:, None], others), 1), np.concatenate((peak[:, None], rest), 1)
 
     def _whole(self, truth: Truth, seen: list[int], g: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Classes and probabilities [3] of the whole picture: of the main thing, mostly."""
+        """Draw classes and probabilities [3] of the whole picture: of the main thing, mostly."""
         main = int(g.integers(1000))
         if truth.things:
             areas = np.array([thing.area + 0.02 for thing in truth.things]) ** 1.5
@@ -211,7 +212,7 @@ class Simulator:
     def _boxes(
         self, truth: Truth, rng: random.Random
     ) -> list[tuple[int, float, tuple[float, float, float, float], int]]:
-        """Boxes as (class, score, edges, thing or -1)."""
+        """Draw boxes as (class, score, edges, thing or -1)."""
         found = []
         counted = Counter(thing.name for thing in truth.things)
         for i, thing in enumerate(truth.things):
@@ -254,13 +255,14 @@ def _setting(key: str) -> bool | None:
 _USUAL = {
     "banana": ("yellow",), "lemon": ("yellow",), "orange": ("orange",), "carrot": ("orange",), "broccoli": ("green",),
     "tomato": ("red",), "strawberry": ("red",), "tree": ("green",), "frog": ("green",), "zebra": ("white",),
-    "elephant": ("gray",), "bear": ("brown", "black"), "giraffe": ("brown", "yellow"), "fire hydrant": ("red", "yellow"),
+    "elephant": ("gray",), "bear": ("brown", "black"), "giraffe": ("brown", "yellow"),
+    "fire hydrant": ("red", "yellow"),
     "pig": ("pink",), "sheep": ("white",), "flamingo": ("pink",), "lion": ("brown",), "pizza": ("yellow", "red"),
 }  # fmt: skip
 
 
 def _colour(name: str, rng: random.Random) -> str:
-    """A likely colour of a thing."""
+    """Draw a likely colour of a thing."""
     if name in _USUAL and rng.random() < 0.8:
         return rng.choice(_USUAL[name])
     if "animal" in NAMES[name].kinds and rng.random() < 0.6:
@@ -271,7 +273,7 @@ def _colour(name: str, rng: random.Random) -> str:
 def _box(
     rng: random.Random, others: list[Thing], *, main: bool = False, several: bool = False
 ) -> tuple[float, float, float, float]:
-    """A box that mostly does not cover another's centre."""
+    """Draw a box that mostly does not cover another's centre."""
     for _ in range(8):
         size = rng.uniform(0.45, 0.98) if main else rng.uniform(0.08, 0.35) if several else rng.uniform(0.1, 0.6)
         ratio = rng.uniform(0.6, 1.6)
@@ -301,7 +303,7 @@ def _jitter(box: tuple[float, float, float, float], rng: random.Random) -> tuple
 
 
 def _shown(truth: Truth) -> np.ndarray:
-    """The thing [C] that each cell shows, the smallest where several cover it; -1 for none."""
+    """Return the thing [C] that each cell shows, the smallest where several cover it; -1 for none."""
     shown = np.full(CELLS, -1)
     order = sorted(range(len(truth.things)), key=lambda i: -truth.things[i].area)
     for side, first in ((GLOBAL, 0), (TILES, GLOBAL * GLOBAL)):
@@ -317,7 +319,7 @@ def _shown(truth: Truth) -> np.ndarray:
 
 
 def _ground(truth: Truth, rng: random.Random) -> np.ndarray:
-    """Mean colour shares [11] of the background."""
+    """Draw mean colour shares [11] of the background."""
     outside = ("green", "blue", "gray", "white", "brown")
     inside = ("brown", "white", "gray", "black", "brown")
     likely = inside if truth.indoors else outside if truth.indoors is False else COLOURS
@@ -334,7 +336,7 @@ def _ground(truth: Truth, rng: random.Random) -> np.ndarray:
 def _paint(
     truth: Truth, shown: np.ndarray, ground: np.ndarray, rng: random.Random, g: np.random.Generator
 ) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Colour shares [C, 11] of the cells, and the shares of each thing as it appears."""
+    """Draw colour shares [C, 11] of the cells, and the shares of each thing as it appears."""
     things = []
     for thing in truth.things:
         shares = 0.02 * g.random(len(COLOURS))
@@ -370,7 +372,7 @@ def _inputs(
     ground: np.ndarray,
     rng: random.Random,
 ) -> EvidenceInputs:
-    """Everything as tensors, boxes in the order of `Evidence`: by kind, the surest first, each from left to right."""
+    """Return everything as tensors, boxes in the order of `Evidence`: by kind, each from left to right."""
     best: dict[int, float] = {}
     for kind, score, _, _ in boxes:
         best[kind] = max(score, best.get(kind, 0))
@@ -409,7 +411,7 @@ def _inputs(
 def drop_sources(
     inputs: EvidenceInputs, rng: random.Random, odds: float = 0.07
 ) -> tuple[EvidenceInputs, frozenset[str]]:
-    """Leave each source of evidence out by chance; the names of those left out come back too."""
+    """Leave each source of evidence out by chance; return the names of those left out too."""
     dropped = frozenset(name for name in ("classes", "colours", "boxes", "whole") if rng.random() < odds)
     changed = {name: getattr(inputs, name) for name in EvidenceInputs.__dataclass_fields__}
     if "classes" in dropped:
