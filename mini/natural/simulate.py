@@ -101,10 +101,10 @@ class Simulator:
 
     def truth(self, rng: random.Random) -> Truth:
         """Draw what a photograph shows."""
-        monochrome = rng.random() < 0.1
+        monochrome = rng.random() < 0.08
         indoors = rng.choice((True, False, False, None))
         night = None if indoors is not False else rng.random() < 0.15
-        brightness = "dark" if night else rng.choices(("dark", "normal", "bright"), (1, 6, 2))[0]
+        brightness = "dark" if night else rng.choices(("dark", "normal", "bright"), (1, 6, 3))[0]
         names = self._names(rng, indoors)
         things: list[Thing] = []
         for k, (name, count) in enumerate(names):
@@ -182,12 +182,13 @@ class Simulator:
         u = g.random(n)
         near = self._near[named, (g.random(n) ** 2 * 10).astype(int)]
         first = np.where(u < np.where(inside, 0.68, 0.3), named, np.where(u < 0.88, near, g.integers(1000, size=n)))
-        peak = np.where(inside, g.beta(1.6, 1.0, n), g.beta(0.8, 3.5, n))
+        peak = np.where(inside, g.beta(1.2, 1.2, n), g.beta(0.7, 5.0, n))
         others = self._near[first[:, None], g.integers(0, 12, (n, CLASSES - 1))]
         others = np.where(g.random(others.shape) < 0.25, g.integers(1000, size=others.shape), others)
         own = (g.random(n) < 0.5) & inside  # where another class comes first, its own often comes second
         others[:, 0] = np.where(own, named, others[:, 0])
-        rest = np.sort(g.dirichlet(np.full(CLASSES, 0.7), n)[:, : CLASSES - 1], 1)[:, ::-1] * (1 - peak)[:, None]
+        rest = np.sort(g.dirichlet(np.full(CLASSES, 1.0), n)[:, : CLASSES - 1], 1)[:, ::-1] * (1 - peak)[:, None]
+        rest = np.minimum(rest * g.uniform(0.15, 0.7, (n, 1)), peak[:, None])
         return np.concatenate((first[:, None], others), 1), np.concatenate((peak[:, None], rest), 1)
 
     def _whole(self, truth: Truth, seen: list[int], g: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -204,8 +205,8 @@ class Simulator:
             ranks = [ranks[1], ranks[0], ranks[2]]
         elif g.random() < 0.1:
             ranks = [int(g.integers(1000)), *others]
-        peak = float(g.beta(1.3, 1.0)) if len({thing.name for thing in truth.things}) == 1 else float(g.beta(1.0, 2.0))
-        rest = np.sort(g.dirichlet(np.full(TOP, 0.8))[:2])[::-1] * (1 - peak)
+        peak = float(g.beta(1.1, 1.0) if len({thing.name for thing in truth.things}) == 1 else g.beta(0.9, 1.8))
+        rest = np.sort(g.dirichlet(np.full(TOP, 0.8))[:2])[::-1] * (1 - peak) * g.uniform(0.2, 0.8)
         shares = np.sort(np.array([peak, *rest]))[::-1].copy()
         return np.array(ranks), shares
 
@@ -226,10 +227,10 @@ class Simulator:
             if rng.random() > odds:
                 continue
             if rng.random() < 0.1:
-                found.append((rng.choice(self._alike[kind]), rng.uniform(0.25, 0.55), _jitter(thing.box, rng), i))
+                found.append((rng.choice(self._alike[kind]), rng.uniform(0.25, 0.5), _jitter(thing.box, rng), i))
                 if rng.random() < 0.6:
                     continue
-            score = 0.25 + 0.6 * rng.betavariate(1.8, 1.6)
+            score = 0.25 + 0.6 * rng.betavariate(1.3, 2.0)
             found.append((kind, score, _jitter(thing.box, rng), i))
         for _ in range(rng.choices((0, 1, 2, 3), (55, 28, 12, 5))[0]):
             near = [self._box_kind[t.name] for t in truth.things if self._box_kind[t.name] is not None]
@@ -238,7 +239,7 @@ class Simulator:
                 if near and rng.random() < 0.6
                 else rng.choice((0, 74, 56, 39, 41, 13, 58, 73, 2, 32, rng.randrange(80)))
             )
-            found.append((kind, 0.25 + 0.3 * rng.random() ** 1.6, _box(rng, []), -1))
+            found.append((kind, 0.25 + 0.3 * rng.random() ** 2, _box(rng, []), -1))
         return found
 
 
@@ -355,8 +356,7 @@ def _paint(
     table = np.stack([*things, ground])
     pure = table[shown]
     mixed = np.where(shown[:, None] >= 0, 0.75, 1.0) * pure + np.where(shown[:, None] >= 0, 0.25, 0.0) * ground
-    noise = g.gamma(2.0, 0.5, mixed.shape)
-    mixed = mixed * noise
+    mixed = mixed ** g.uniform(1.2, 3.0, (len(mixed), 1)) * g.gamma(2.0, 0.5, mixed.shape)
     return mixed / mixed.sum(1, keepdims=True), things
 
 
@@ -390,7 +390,7 @@ def _inputs(
         paint = 0.85 * things[thing] + 0.15 * ground if thing >= 0 else ground
         painted[0, b] = torch.from_numpy(paint)
     assert k <= BOXES
-    low, high = {"dark": (0.06, DARK), "normal": (DARK, BRIGHT), "bright": (BRIGHT, 0.95)}[truth.brightness]
+    low, high = {"dark": (0.1, DARK), "normal": (DARK, BRIGHT), "bright": (BRIGHT, 0.95)}[truth.brightness]
     look = torch.tensor([[float(truth.monochrome), rng.uniform(low, high), 1.0]])
     return EvidenceInputs(
         classes=torch.from_numpy(classes)[None],

@@ -116,7 +116,7 @@ class NaturalTask:
     def evaluate(self) -> dict[str, Any]:
         """Write the model as it is and return the share of exact answers to held-out wordings by kind."""
         export(self.vlm, self.feed.tokenizer, self.feed.labels, self.out / "model")
-        rows, kinds = held_out_rows(self.feed, 24, 77)
+        rows, kinds = held_out_rows(self.feed, 16, 77)
         right, wrong = right_answers(self.vlm, self.feed.tokenizer, rows, kinds)
         with open(self.out / "wrong.txt", "w", encoding="utf-8") as file:
             file.writelines(f"{kind} | {asked} | {said} | {wanted}\n" for kind, asked, said, wanted in wrong)
