@@ -16,6 +16,7 @@ from lavida.config import VisionConfig
 from lavida.errors import ConfigError
 from lavida.evidence.colour import colour_shares, is_monochrome, main_colour, small_lab
 from lavida.evidence.detector import Box, Detector
+from lavida.evidence.reader import Reader, Text, find_reader
 from lavida.image.tiles import Grid
 from lavida.model.efficientnet import TRUNK_SIDE, EfficientNetLite0
 from lavida.model.evidence import CELLS, GLOBAL, MOST, TILES, EvidenceInputs
@@ -29,18 +30,6 @@ TOP = 3  # and for the whole picture
 
 
 @dataclass(frozen=True, kw_only=True)
-class Text:
-    """Hold one read text; edges are fractions of the picture's width and height."""
-
-    text: str
-    score: float
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class Parts:
     """Hold the frozen parts that evidence comes from; a part that is None is not used."""
 
@@ -48,6 +37,7 @@ class Parts:
     vision: VisionConfig
     labels: Sequence[Label]
     detector: Detector | None = None
+    reader: Reader | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +54,7 @@ class Evidence:
     painted: Tensor  # [boxes, 11] colours inside each
     monochrome: bool
     brightness: float  # mean lightness, from 0 to 1
-    texts: tuple[Text, ...] = ()
+    texts: tuple[Text, ...] | None = None  # None where nothing could read
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for `Answer.evidence`: names, boxes with colours, the picture's look, read text."""
@@ -78,12 +68,19 @@ class Evidence:
             for i, p in zip(self.top, self.top_shares, strict=True)
         ]
         texts = [
-            {"text": t.text, "box": [round(edge, 3) for edge in (t.left, t.top, t.right, t.bottom)]} for t in self.texts
+            {"text": t.text, "box": [round(edge, 3) for edge in (t.left, t.top, t.right, t.bottom)]}
+            for t in self.texts or ()
         ]
         return {
             "names": names, "boxes": boxes, "monochrome": self.monochrome, "brightness": round(self.brightness, 3),
             "texts": texts,
         }  # fmt: skip
+
+    def read(self) -> list[tuple[str, tuple[float, float, float, float]]] | None:
+        """Return the read texts with their boxes, as `lavida.text.reading.read_ids` takes them; None if none could."""
+        if self.texts is None:
+            return None
+        return [(t.text, (t.left, t.top, t.right, t.bottom)) for t in self.texts]
 
     def inputs(self, boxes: int) -> EvidenceInputs:
         """Return the tensors that the model reads, for a model with room for so many boxes."""
@@ -150,6 +147,7 @@ def evidence_of(picture: Image.Image, views: Tensor, grid: Grid, maps: Tensor, p
         painted=torch.stack([_inside(fine, box) for box in boxes]) if boxes else torch.zeros(0, len(COLOURS)),
         monochrome=is_monochrome(lab[0]),
         brightness=float(lab[0, ..., 0].mean()) / 100,
+        texts=tuple(parts.reader(picture)) if parts.reader is not None else None,
     )
 
 
@@ -194,7 +192,7 @@ def _inside(fine: Tensor, box: Box) -> Tensor:
 def find_parts(
     folder: Path, tower: EfficientNetLite0, vision: VisionConfig, labels: Sequence[Label], dtype: torch.dtype
 ) -> Parts:
-    """Return the parts of a model folder; the detector is left out where its weights are not there."""
+    """Return the parts of a model folder; detector and reader are left out where their files are not there."""
     weights = folder / DETECTOR
     detector = Detector(weights, dtype=dtype) if weights.is_file() else None
-    return Parts(tower=tower, vision=vision, labels=labels, detector=detector)
+    return Parts(tower=tower, vision=vision, labels=labels, detector=detector, reader=find_reader(folder))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -12,13 +12,16 @@ from torch import Tensor
 from lavida.model.evidence import EvidenceInputs
 from lavida.text.labels import Label
 from lavida.text.prompt import hint_ids
+from lavida.text.reading import read_ids
 from lavida.text.tokenizer import Tokenizer
 from mini.data.questions import Question, ask
 from mini.natural.ask import questions
 from mini.natural.labelled import Labelled
 from mini.natural.photographs import Seen
+from mini.natural.phrases import CANNOT_TELL
 from mini.natural.simulate import BOXES, Simulator, drop_sources
-from mini.natural.truth import Thing, Truth
+from mini.natural.texts import invent_texts, misread
+from mini.natural.truth import Box, Thing, Truth
 from mini.train.batches import COUNTS, SCENE_KINDS
 from mini.train.packing import Batch, Packer
 
@@ -70,10 +73,10 @@ class NaturalFeed:
         """Rows of n pictures."""
         packed, cells, inputs = [], [], []
         for _ in range(n):
-            own, evidence, asked, hinted = self._row(rng)
+            own, evidence, asked, tail = self._row(rng)
             evidence, dropped = drop_sources(evidence, rng)
-            hint = self._hint(evidence) if hinted and "whole" not in dropped and rng.random() < 0.9 else []
-            packed.append((hint, asked))
+            hint = self._hint(evidence) if "whole" not in dropped and rng.random() < 0.9 else []
+            packed.append((hint + tail, asked))
             cells.append(own)
             inputs.append(evidence)
         batch = self.packer.pack(packed, rng, g)
@@ -85,22 +88,26 @@ class NaturalFeed:
         for _ in range(n):
             made = self.simulator(rng)
             asked = self._natural(made.truth, rng, 16, held_out=True)
-            packed.append((self._hint(made.inputs), asked))
+            asked, tail = self._read(made.truth.texts, asked, rng, 1.0)
+            packed.append((self._hint(made.inputs) + tail, asked))
             cells.append(self._any_cells(rng))
             inputs.append(made.inputs)
             everything += asked
         batch = self.packer.pack(packed, rng, g)
         return NaturalRows(batch=batch, cells=torch.stack(cells), inputs=EvidenceInputs.stack(inputs)), everything
 
-    def _row(self, rng: random.Random) -> tuple[Tensor, EvidenceInputs, list[Question], bool]:
-        """Cells, evidence and questions of one picture, and whether a hint may follow."""
+    def _row(self, rng: random.Random) -> tuple[Tensor, EvidenceInputs, list[Question], list[int]]:
+        """Draw cells, evidence and questions of one picture, and the ids of what was read in it."""
         u, shares = rng.random(), self.shares
         if u < shares.invented or self.scenes is None:
             made = self.simulator(rng)
-            return self._any_cells(rng), made.inputs, self._natural(made.truth, rng, 22), True
+            asked, tail = self._read(made.truth.texts, self._natural(made.truth, rng, 22), rng, 0.7)
+            return self._any_cells(rng), made.inputs, asked, tail
         if u < shares.invented + shares.photographs and self.photographs is not None:
             cells, evidence, truth = self.photographs.draw(rng)
-            return cells.float(), evidence, self._natural(truth, rng, 22), True
+            false = invent_texts(rng) if rng.random() < 0.1 else ()
+            asked, tail = self._read(false, self._natural(truth, rng, 22), rng, 0.4)
+            return cells.float(), evidence, asked, tail
         i = rng.randrange(len(self.scenes))
         scene = self.scenes.scenes[i]
         assert scene is not None
@@ -112,9 +119,20 @@ class NaturalFeed:
         weights = SCENE_KINDS | {"count": COUNTS[max(scene.counts.values())]}
         kinds = rng.choices(list(weights), list(weights.values()), k=16)
         taught = [q for kind in kinds if (q := ask(scene, kind, rng, self._language(rng)))]
-        asked = natural + taught
+        asked, tail = self._read((), natural + taught, rng, 0.3)
         rng.shuffle(asked)
-        return self.scenes.cells[i].float(), self.scenes.inputs_of(i), asked, rng.random() < 0.8
+        return self.scenes.cells[i].float(), self.scenes.inputs_of(i), asked, tail
+
+    def _read(
+        self, texts: tuple[tuple[str, Box], ...], asked: list[Question], rng: random.Random, odds: float
+    ) -> tuple[list[Question], list[int]]:
+        """Let a reader read the texts, by chance; without one, questions about text cannot be answered."""
+        if rng.random() < odds:
+            return asked, read_ids(self.tokenizer, misread(texts, rng))
+        unread = [
+            replace(q, answer=CANNOT_TELL[q.language]) if q.kind in ("text", "text_check") else q for q in asked
+        ]
+        return unread, []
 
     def _natural(self, truth: Truth, rng: random.Random, count: int, *, held_out: bool = False) -> list[Question]:
         """Natural questions in both languages."""

@@ -18,10 +18,12 @@ from torch import Tensor
 from lavida.model.evidence import CELLS, GLOBAL, MOST, TILES, EvidenceInputs
 from lavida.text.things import COLOURS
 from mini.natural.names import COCO, IMAGENET, NAMES, is_a
+from mini.natural.texts import invent_texts
 from mini.natural.truth import Thing, Truth
 
 BOXES = 8
 CLASSES, TOP = 5, 3
+TEXTS = 0.15  # share of the pictures with text
 DARK, BRIGHT = 0.3, 0.66  # limits of the mean lightness
 _INDOORS = frozenset(
     {"furniture", "clothes", "drink", "food", "fruit", "vegetable", "toy", "computer", "bottle", "tool"}
@@ -122,6 +124,7 @@ class Simulator:
             brightness=brightness,
             indoors=indoors,
             night=night,
+            texts=invent_texts(rng) if rng.random() < TEXTS else (),
         )
 
     def _names(self, rng: random.Random, indoors: bool | None) -> list[tuple[str, int]]:
