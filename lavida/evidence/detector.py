@@ -104,7 +104,8 @@ class Detector:
             self._net.load_state_dict(unpack_weights(load_file(weights)))
         except (OSError, RuntimeError, KeyError) as error:
             raise CheckpointError(f"cannot read the detector's weights {weights}: {error}") from None
-        self._net.requires_grad_(False).eval().to(dtype, memory_format=torch.channels_last)
+        self._net.requires_grad_(False).eval().to(dtype)
+        self._net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.no_grad()
     def __call__(self, picture: Image.Image, *, min_score: float = MIN_SCORE, limit: int = MAX_BOXES) -> list[Box]:

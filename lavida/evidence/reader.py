@@ -6,6 +6,7 @@ are taken to be level; what is tilted by more than some 15 degrees is read badly
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,8 +48,7 @@ class Reader:
 
     def __init__(self, detector: Path, recogniser: Path, *, threads: int = 1) -> None:
         """Open the networks. Raises CheckpointError for files that are no such networks."""
-        import onnxruntime
-
+        onnxruntime = importlib.import_module("onnxruntime")  # an optional package without types
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         try:

@@ -114,11 +114,12 @@ class EvidenceEmbedding(nn.Module):
         for name, (ids, weights) in self._words.items():
             ids, weights = ids.to(embedding.device), weights.to(embedding.device, embedding.dtype)
             mean[name] = (F.embedding(ids, embedding) * weights[..., None]).sum(1)
-        name, kind, chinese, colour, box, _, _ = self.gains.unbind()
+        of_name, of_kind, of_chinese, of_colour, of_box, _, _ = self.gains.unbind()
+        named = mean["classes"] * of_name + mean["kinds"] * of_kind + mean["classes_zh"] * of_chinese
         tables = {
-            "classes": mean["classes"] * name + mean["kinds"] * kind + mean["classes_zh"] * chinese + self.class_own,
-            "things": (mean["things"] + mean["things_zh"] * chinese) * box + self.thing_own,
-            "colours": (mean["colours"] + mean["colours_zh"] * chinese) * colour,
+            "classes": named + self.class_own,
+            "things": (mean["things"] + mean["things_zh"] * of_chinese) * of_box + self.thing_own,
+            "colours": (mean["colours"] + mean["colours_zh"] * of_chinese) * of_colour,
         }
         if not self.training:
             self._kept = {key: table.detach() for key, table in tables.items()}
