@@ -41,12 +41,14 @@ from lavida.edit.audit import LENGTH as AUDIT_LENGTH
 from lavida.edit.infill import Infill, infill
 from lavida.edit.revise import Revision, revise
 from lavida.errors import RequestError
+from lavida.evidence.gather import find_parts
 from lavida.image.video import Video
 from lavida.model.backend import fastest_dtype, record_passes
 from lavida.model.vlm import VLM
 from lavida.text.chat import check_tokens, find_template, last_token
 from lavida.text.labels import Label, load_labels
 from lavida.text.messages import Turn, read_messages
+from lavida.text.things import evidence_words
 from lavida.text.tokenizer import Vocabulary
 from lavida.threads import Threads, set_threads
 
@@ -148,7 +150,11 @@ class Model:
         self.net, self.tokenizer, self.labels, self.name, self.folder = net, tokenizer, labels, name, folder
         self.template = find_template(template or net.config.family)
         check_tokens(self.template, tokenizer)
-        self.reader = PromptReader(net, tokenizer, self.template, labels=labels, name=name, memory=memory)
+        parts = None
+        if net.evidence is not None and labels and folder is not None:
+            net.evidence.bind(evidence_words(tokenizer, labels))
+            parts = find_parts(folder, net, labels)
+        self.reader = PromptReader(net, tokenizer, self.template, labels=labels, name=name, memory=memory, parts=parts)
 
     def describe(self, image: Shown, **options: Unpack[AskOptions]) -> Answer:
         """Describe an image; arguments and errors as in `ask`."""

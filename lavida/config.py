@@ -168,6 +168,20 @@ class TilesConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvidenceConfig:
+    """Describe the evidence of small frozen parts that enters beside the image tokens (lavida-mini)."""
+
+    classes: int  # of the tower's own classifier
+    things: int  # classes of the detector
+    boxes: int  # boxes of one picture that get a token each
+
+    def __post_init__(self) -> None:
+        """Check that each number is positive."""
+        for name in ("classes", "things", "boxes"):
+            _require(getattr(self, name) >= 1, f"evidence.{name} must be at least 1, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class VLMConfig:
     """Configure a whole vision-language model; `vision` is None for a text-only one."""
 
@@ -177,6 +191,7 @@ class VLMConfig:
     projector_hidden: int = 0  # 0: as wide as the denoiser
     projector_norm: bool = False  # image tokens of the same length as word embeddings (lavida-mini)
     family: str = "lavida-mini"
+    evidence: EvidenceConfig | None = None  # None: the image tokens alone
     shared_image: bool = False  # the image does not see the prompt: one image prefix serves every question
 
     def __post_init__(self) -> None:
@@ -204,7 +219,7 @@ class VLMConfig:
             ConfigError: A field is unknown, missing, of the wrong kind or out of range.
         """
         data = {k: v for k, v in data.items() if k != "model_type"}
-        parts = {"denoiser": DenoiserConfig, "vision": VisionConfig, "tiles": TilesConfig}
+        parts = {"denoiser": DenoiserConfig, "vision": VisionConfig, "tiles": TilesConfig, "evidence": EvidenceConfig}
         for name, part in parts.items():
             if data.get(name) is not None:
                 data[name] = _build(part, data[name], f"{name}.")

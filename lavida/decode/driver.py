@@ -72,7 +72,7 @@ class Job:
         self.last: Step | None = None
         self.error: Exception | None = None
         self.cancelled = False  # set by who no longer wants the answer
-        self._prompt = prompt
+        self.prompt = prompt
         self._context: Context | None = None
 
     @property
@@ -84,7 +84,7 @@ class Job:
     def context(self) -> Context:
         """The context; the first use reads the prompt."""
         if self._context is None:
-            prompt = self._prompt() if callable(self._prompt) else self._prompt
+            prompt = self.prompt = self.prompt() if callable(self.prompt) else self.prompt
             self._context = context_for(self.net, prompt.segments, self.options, prompt.prefix)
         return self._context
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 import torch.nn.functional as F
@@ -21,11 +21,13 @@ from lavida.cache.store import BUDGET, Store
 from lavida.config import TilesConfig, VisionConfig
 from lavida.decode.context import FullContext, PrefixContext
 from lavida.errors import ImageError, RequestError
+from lavida.evidence.gather import Evidence, Parts, evidence_of
 from lavida.image.tiles import Grid, frame_views, views
-from lavida.model.vlm import VLM
+from lavida.model.vlm import VLM, TowerOutput
 from lavida.text.chat import ChatTemplate, last_token
 from lavida.text.labels import Label
 from lavida.text.prompt import hint_ids
+from lavida.text.reading import read_ids
 from lavida.text.tokenizer import Tokenizer, Vocabulary
 
 _CANVASES = 32  # that go through the denoiser together
@@ -36,19 +38,28 @@ class EncodedImage:
     """Hold the tokens of one image or video."""
 
     key: bytes  # hash of its pixels and of how they were cut
-    tokens: Tensor  # [T, D]: image tokens, and behind them the tower's hint if it gives one
+    tokens: Tensor  # [T, D]: image tokens, and behind them the tower's hint and the text that was read, if any
+    evidence: Evidence | None = None  # found by the frozen parts of the model, if it has some
 
 
 class ImageEncoder:
-    """Turn images and videos into tokens: views, tower, projector, hint.
+    """Turn images and videos into tokens: views, tower, projector; evidence and hint of lavida-mini.
 
-    `labels` are the tower's own classes, for the hint of lavida-mini; `store` keeps what was computed.
+    `labels` are the tower's own classes, `parts` find evidence, `store` keeps what was computed.
     """
 
     def __init__(
-        self, net: VLM, tokenizer: Vocabulary | None, *, labels: Sequence[Label] | None, name: str, store: Store
+        self,
+        net: VLM,
+        tokenizer: Vocabulary | None,
+        *,
+        labels: Sequence[Label] | None,
+        name: str,
+        store: Store,
+        parts: Parts | None = None,
     ) -> None:
         self._net, self._tokenizer, self._labels, self._name, self._store = net, tokenizer, labels, name, store
+        self._parts = parts
 
     def require(self) -> VisionConfig:
         """Return the tower's configuration. Raises ImageError if there is no tower."""
@@ -59,46 +70,57 @@ class ImageEncoder:
     def encode(self, image: Image.Image, tiles: TilesConfig) -> EncodedImage:
         """Encode an image that is cut into views by `tiles`."""
         pixels, grid = views(image, self.require(), tiles)
-        return self.encode_views(pixels, grid, tiles)
+        return self.encode_views(pixels, grid, tiles, image)
 
-    def encode_views(self, pixels: Tensor, grid: Grid, tiles: TilesConfig) -> EncodedImage:
-        """Encode views [V, 3, S, S] in float32 that are cut already."""
+    def encode_views(
+        self, pixels: Tensor, grid: Grid, tiles: TilesConfig, image: Image.Image | None = None
+    ) -> EncodedImage:
+        """Encode views [V, 3, S, S] in float32 that are cut already; evidence is found in the `image` itself."""
 
-        def tokens() -> Tensor:
-            features, classes = self._features(pixels)
-            image = self._net.image_tokens(features, grid, tiles).to(self._net.denoiser.embedding.weight)
-            return torch.cat((image, self._hint(classes)))
+        def tokens() -> tuple[Tensor, Evidence | None]:
+            look = self._look(pixels)
+            found = self._net.image_tokens(look.features, grid, tiles).to(self._net.denoiser.embedding.weight)
+            evidence = None
+            if self._parts is not None and self._net.evidence and image is not None and look.maps is not None:
+                evidence = evidence_of(image, pixels, grid, look.maps, self._parts)
+                found = self._net.with_evidence(found[None], evidence.inputs(self._net.evidence.boxes))[0]
+            return torch.cat((found, self._words(look.classes, evidence))), evidence
 
-        return self._kept(pixels, repr((grid, tiles)), tokens)
+        return self._kept(pixels, repr((grid, tiles, image is None)), tokens)
 
     def encode_video(self, frames: Sequence[Image.Image]) -> EncodedImage:
         """Encode the frames of a video."""
         pixels, weight = frame_views(frames, self.require()), self._net.denoiser.embedding.weight
-        return self._kept(pixels, "video", lambda: self._net.video_tokens(self._features(pixels)[0]).to(weight))
+        return self._kept(
+            pixels, "video", lambda: (self._net.video_tokens(self._look(pixels).features).to(weight), None)
+        )
 
     def frame_tokens(self) -> int:
         """Return how many tokens one frame of a video takes."""
         side = -(-self.require().cells // 2)
         return side * (side + 1)
 
-    def _kept(self, pixels: Tensor, manner: str, tokens: Callable[[], Tensor]) -> EncodedImage:
+    def _kept(self, pixels: Tensor, manner: str, encode: Callable[[], tuple[Tensor, Evidence | None]]) -> EncodedImage:
         digest = hashlib.sha256(pixels.contiguous().numpy().data)
         digest.update(manner.encode())
         key = digest.digest()
         held = self._store.get(("image", key))
         if held is None:
-            held = EncodedImage(key=key, tokens=tokens())
+            tokens, evidence = encode()
+            held = EncodedImage(key=key, tokens=tokens, evidence=evidence)
             self._store.put(("image", key), held, held.tokens.nbytes)
         return held
 
-    def _features(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _look(self, pixels: Tensor) -> TowerOutput:
         return self._net.look(pixels.to(self._net.denoiser.embedding.weight))
 
-    def _hint(self, classes: Tensor | None) -> Tensor:
-        """Return the embeddings [h, D] of the tower's own first guess, from its logits [1, K]; may be none."""
+    def _words(self, classes: Tensor | None, evidence: Evidence | None) -> Tensor:
+        """Return the embeddings [h, D] of the tower's first guess, from its logits [1, K], and of read text."""
         ids: list[int] = []
         if self._labels and classes is not None and isinstance(self._tokenizer, Tokenizer):
             ids = first_guess(self._tokenizer, self._labels, classes[0])
+            texts = evidence.read() if evidence is not None else None
+            ids += read_ids(self._tokenizer, texts) if texts is not None else []
         weight = self._net.denoiser.embedding.weight
         return self._net.denoiser.embed(torch.tensor(ids, dtype=torch.long, device=weight.device))
 
@@ -122,6 +144,7 @@ class Prompt:
     prefix: PrefixContext | None = None
     tokenizer: Vocabulary | None = None
     template: ChatTemplate | None = None
+    images: tuple[EncodedImage, ...] = ()
 
     @classmethod
     def of(cls, net: VLM, segments: Sequence[Tensor], cache: str | PrefixCache = "prefix") -> Prompt:
@@ -196,10 +219,11 @@ class PromptReader:
         labels: Sequence[Label] | None = None,
         name: str = "",
         memory: int = BUDGET,
+        parts: Parts | None = None,
     ) -> None:
         self.net, self.tokenizer, self.template, self.name = net, tokenizer, template, name
         self.store = Store(memory)
-        self.images = ImageEncoder(net, tokenizer, labels=labels, name=name, store=self.store)
+        self.images = ImageEncoder(net, tokenizer, labels=labels, name=name, store=self.store, parts=parts)
 
     def read(
         self, ids: Sequence[int] | Tensor, images: Sequence[EncodedImage], *, cache: str = "prefix", room: int = 0
@@ -216,19 +240,21 @@ class PromptReader:
             RequestError: The images do not fit their places.
         """
         net, tokens = self.net, [image.tokens for image in images]
+        prompt = partial(Prompt, net=net, tokenizer=self.tokenizer, template=self.template, images=tuple(images))
         ids = torch.as_tensor(ids, device=net.denoiser.embedding.weight.device)
         if cache != "prefix":
-            return self._prompt(net.segments(ids, tokens), None)
+            return prompt(segments=net.segments(ids, tokens))
         key = ("prompt", tuple(ids.tolist()), *(image.key for image in images))
         held = self.store.get(key)
         if held is None and net.config.shared_image and len(images) == 1:
             words = net.segments(ids, tokens)[1]
             held = self._image_keys(images[0]).fork(room)
-            return self._prompt([], PrefixContext(net, held, words, lambda: self.store.put(key, held, held.nbytes)))
+            keep = partial(self.store.put, key, held)
+            return prompt(segments=[], prefix=PrefixContext(net, held, words, lambda: keep(held.nbytes)))
         if held is None:  # long: computed at once, so that the next question finds it
             held = net.prefill(net.segments(ids, tokens), room=room)
             self.store.put(key, held, held.nbytes)
-        return self._prompt([], PrefixContext(net, held))
+        return prompt(segments=[], prefix=PrefixContext(net, held))
 
     def _image_keys(self, image: EncodedImage) -> PrefixCache:
         """Return the keys and values of an image, which no prompt changes."""
@@ -237,6 +263,3 @@ class PromptReader:
             held = self.net.prefill([image.tokens[None]])
             self.store.put(("keys", image.key), held, held.nbytes)
         return held
-
-    def _prompt(self, segments: list[Tensor], prefix: PrefixContext | None) -> Prompt:
-        return Prompt(net=self.net, segments=segments, prefix=prefix, tokenizer=self.tokenizer, template=self.template)

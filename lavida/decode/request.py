@@ -42,6 +42,7 @@ class Answer:
     tokens_per_forward: float  # tokens of the text, the end token included, by forward pass
     ids: tuple[int, ...]  # the whole canvas
     chosen: Setting | None = None  # the setting that `quality` or `deadline` chose
+    evidence: tuple[dict[str, Any], ...] = ()  # of each picture: names, boxes, colours and text that parts found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +118,13 @@ class Request:
             tokens_per_forward=tokens_per_forward(step, self.reader.net.config),
             ids=tuple(step.canvas.tolist()),
             chosen=self.chosen,
+            evidence=self._evidence(),
         )
+
+    def _evidence(self) -> tuple[dict[str, Any], ...]:
+        prompt = self.job.prompt
+        images = prompt.images if isinstance(prompt, Prompt) else ()
+        return tuple(image.evidence.to_json() for image in images if image.evidence is not None)
 
 
 def make_request(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +15,17 @@ from lavida.errors import ConfigError, RequestError
 from lavida.image.tiles import Grid
 from lavida.model.denoiser import Denoiser
 from lavida.model.efficientnet import EfficientNetLite0
+from lavida.model.evidence import EvidenceEmbedding, EvidenceInputs, add_to_cells
 from lavida.model.projector import CellPositions, Projector, arrange, arrange_frames, pool
 from lavida.text.messages import IMAGE_ID
+
+
+class TowerOutput(NamedTuple):
+    """Hold the output of a tower for V views of P pictures."""
+
+    features: Tensor  # [V, n, C]
+    classes: Tensor | None = None  # [P, K] ImageNet logits of the global views, if the tower has a head for them
+    maps: Tensor | None = None  # [V, n', C'] of its trunk, if it has several ends
 
 
 def build_tower(vision: VisionConfig) -> nn.Module:
@@ -38,12 +49,15 @@ class VLM(nn.Module):
         self.projector = Projector(vision.hidden_size, hidden, d_model, norm=norm) if vision else None
         self.newline = nn.Parameter(torch.zeros(d_model)) if vision and config.tiles.unpad else None
         self.positions = CellPositions(d_model) if vision and config.tiles.positions else None
+        self.evidence = EvidenceEmbedding(d_model, **asdict(config.evidence)) if config.evidence else None
         self.denoiser = Denoiser(config.denoiser)
 
     @torch.no_grad()
     def reset(self, generator: torch.Generator) -> None:
         """Initialise all but the tower in place: the projector by fan-in, the newline as one cell of unit length."""
         self.denoiser.reset(generator)
+        if self.evidence is not None:
+            self.evidence.reset(generator)
         if self.newline is not None:
             self.newline.normal_(0.0, self.config.denoiser.d_model**-0.5, generator=generator)
         for part in (self.projector, self.positions):
@@ -70,17 +84,21 @@ class VLM(nn.Module):
             tokens = tokens + self.positions(grid, tiles, round(x.shape[-2] ** 0.5)).to(tokens.dtype)
         return tokens
 
-    def look(self, views: Tensor, first: Sequence[int] = (0,)) -> tuple[Tensor, Tensor | None]:
-        """Compute features [V, n, C] of views, and ImageNet logits [P, K] of some if the tower has a head for them.
+    def with_evidence(self, tokens: Tensor, inputs: EvidenceInputs) -> Tensor:
+        """Add evidence to image tokens [B, 88, D]: its own tokens, then the image tokens with theirs added."""
+        if self.evidence is None:
+            raise ConfigError("this model has no place for evidence; load one whose config.json has `evidence`")
+        added, extra = self.evidence(inputs, self.denoiser.embedding.weight)
+        return torch.cat((extra, add_to_cells(tokens, added)), 1).to(tokens.dtype)
 
-        `first` names the global view of each of P pictures.
-        """
+    def look(self, views: Tensor, first: Sequence[int] = (0,)) -> TowerOutput:
+        """Run the tower over views; `first` names the global view of each picture, for its class logits."""
         if self.tower is None:
             raise ConfigError("this model reads text only; load one with a vision tower to ask about a picture")
         if not isinstance(self.tower, EfficientNetLite0) or self.tower.classifier is None:
-            return self.tower(views), None
+            return TowerOutput(self.tower(views))
         maps = self.tower.trunk(views)
-        return self.tower.features(maps), self.tower.classify(maps[list(first)])
+        return TowerOutput(self.tower.features(maps), self.tower.classify(maps[list(first)]), maps)
 
     def video_tokens(self, features: Tensor) -> Tensor:
         """Compute tokens [T, D] of a video's frames, tower features [F, n, C]; pooled even where images are not."""

@@ -141,7 +141,7 @@ def encode_pictures(
         return [[] for _ in rows]
     starts = [0, *accumulate(map(len, views))][:-1]
     weight = vlm.denoiser.embedding.weight
-    features, classes = vlm.look(torch.cat(views).to(weight), first=starts)
+    features, classes, _ = vlm.look(torch.cat(views).to(weight), first=starts)
     per_picture = features.split([len(v) for v in views])
     parts = iter(zip(per_picture, classes if classes is not None else [None] * len(views)))
     out = []

@@ -1,0 +1,158 @@
+"""Draw rows of natural questions: about invented photographs, real photographs and drawn scenes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+from lavida.model.evidence import EvidenceInputs
+from lavida.text.labels import Label
+from lavida.text.prompt import hint_ids
+from lavida.text.reading import read_ids
+from lavida.text.tokenizer import Tokenizer
+from mini.data.questions import Question, ask
+from mini.natural.ask import questions
+from mini.natural.labelled import Labelled
+from mini.natural.photographs import Seen
+from mini.natural.phrases import CANNOT_TELL
+from mini.natural.simulate import BOXES, Simulator, drop_sources
+from mini.natural.texts import invent_texts, misread
+from mini.natural.truth import Box, Thing, Truth
+from mini.train.batches import COUNTS, SCENE_KINDS
+from mini.train.packing import Batch, Packer
+
+IMAGE_TOKENS = 16 + 8 * 9 + 2 + BOXES  # cells and newlines, and the tokens of evidence before them
+
+
+@dataclass(frozen=True, kw_only=True)
+class NaturalRows:
+    """Hold packed rows and what their N pictures show."""
+
+    batch: Batch
+    cells: Tensor  # [N, 80, D] projected cells
+    inputs: EvidenceInputs
+
+    def to(self, device: str) -> NaturalRows:
+        """Move everything to a device."""
+        moved = {f.name: getattr(self, f.name).to(device) for f in fields(self)}
+        return NaturalRows(**moved)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shares:
+    """Hold how often a row shows each sort of picture; drawn scenes take the rest."""
+
+    invented: float = 0.5
+    photographs: float = 0.2
+    chinese: float = 0.35  # of the questions
+
+
+class NaturalFeed:
+    """Draw rows; everything random comes from the two generators."""
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        labels: Sequence[Label],
+        simulator: Simulator,
+        *,
+        scenes: Seen | None,
+        photographs: Labelled | None,
+        row: int = 448,
+        shares: Shares | None = None,
+    ) -> None:
+        self.tokenizer, self.labels, self.simulator = tokenizer, labels, simulator
+        self.scenes, self.photographs, self.shares = scenes, photographs, shares or Shares()
+        self.packer = Packer(tokenizer, image_tokens=IMAGE_TOKENS, row=row)
+
+    def rows(self, n: int, rng: random.Random, g: torch.Generator) -> NaturalRows:
+        """Rows of n pictures."""
+        packed, cells, inputs = [], [], []
+        for _ in range(n):
+            own, evidence, asked, tail = self._row(rng)
+            evidence, dropped = drop_sources(evidence, rng)
+            hint = self._hint(evidence) if "whole" not in dropped and rng.random() < 0.9 else []
+            packed.append((hint + tail, asked))
+            cells.append(own)
+            inputs.append(evidence)
+        batch = self.packer.pack(packed, rng, g)
+        return NaturalRows(batch=batch, cells=torch.stack(cells), inputs=EvidenceInputs.stack(inputs))
+
+    def held_out(self, n: int, rng: random.Random, g: torch.Generator) -> tuple[NaturalRows, list[Question]]:
+        """Rows of n invented pictures asked in wordings that are never trained on, all sources there."""
+        packed, cells, inputs, everything = [], [], [], []
+        for _ in range(n):
+            made = self.simulator(rng)
+            asked = self._natural(made.truth, rng, 16, held_out=True)
+            asked, tail = self._read(made.truth.texts, asked, rng, 1.0)
+            packed.append((self._hint(made.inputs) + tail, asked))
+            cells.append(self._any_cells(rng))
+            inputs.append(made.inputs)
+            everything += asked
+        batch = self.packer.pack(packed, rng, g)
+        return NaturalRows(batch=batch, cells=torch.stack(cells), inputs=EvidenceInputs.stack(inputs)), everything
+
+    def _row(self, rng: random.Random) -> tuple[Tensor, EvidenceInputs, list[Question], list[int]]:
+        """Draw cells, evidence and questions of one picture, and the ids of what was read in it."""
+        u, shares = rng.random(), self.shares
+        if u < shares.invented or self.scenes is None:
+            made = self.simulator(rng)
+            asked, tail = self._read(made.truth.texts, self._natural(made.truth, rng, 22), rng, 0.7)
+            return self._any_cells(rng), made.inputs, asked, tail
+        if u < shares.invented + shares.photographs and self.photographs is not None:
+            cells, evidence, truth = self.photographs.draw(rng)
+            false = invent_texts(rng) if rng.random() < 0.1 else ()
+            asked, tail = self._read(false, self._natural(truth, rng, 22), rng, 0.4)
+            return cells.float(), evidence, asked, tail
+        i = rng.randrange(len(self.scenes))
+        scene = self.scenes.scenes[i]
+        assert scene is not None
+        things = [
+            Thing(name=o.name, colour=o.colour, box=(o.x - o.w / 2, o.y - o.h / 2, o.x + o.w / 2, o.y + o.h / 2))
+            for o in scene.objects
+        ]
+        natural = self._natural(Truth(things=tuple(things)), rng, 8) if rng.random() < 0.6 else []
+        weights = SCENE_KINDS | {"count": COUNTS[max(scene.counts.values())]}
+        kinds = rng.choices(list(weights), list(weights.values()), k=16)
+        taught = [q for kind in kinds if (q := ask(scene, kind, rng, self._language(rng)))]
+        asked, tail = self._read((), natural + taught, rng, 0.3)
+        rng.shuffle(asked)
+        return self.scenes.cells[i].float(), self.scenes.inputs_of(i), asked, tail
+
+    def _read(
+        self, texts: tuple[tuple[str, Box], ...], asked: list[Question], rng: random.Random, odds: float
+    ) -> tuple[list[Question], list[int]]:
+        """Let a reader read the texts, by chance; without one, questions about text cannot be answered."""
+        if rng.random() < odds:
+            return asked, read_ids(self.tokenizer, misread(texts, rng))
+        unread = [
+            replace(q, answer=CANNOT_TELL[q.language]) if q.kind in ("text", "text_check") else q for q in asked
+        ]
+        return unread, []
+
+    def _natural(self, truth: Truth, rng: random.Random, count: int, *, held_out: bool = False) -> list[Question]:
+        """Natural questions in both languages."""
+        chinese = sum(rng.random() < self.shares.chinese for _ in range(count))
+        asked = []
+        for language, number in (("en", count - chinese), ("zh", chinese)):
+            if number:
+                asked += questions(truth, rng, count=number, language=language, held_out=held_out)
+        rng.shuffle(asked)
+        return [Question(kind=q.kind, prompt=q.question, answer=q.answer, language=q.language) for q in asked]
+
+    def _any_cells(self, rng: random.Random) -> Tensor:
+        """Image tokens for an invented picture: those of another photograph, or none."""
+        seen = self.photographs.seen if self.photographs is not None else None
+        if seen is not None and rng.random() < 0.7:
+            return seen.cells[rng.randrange(len(seen))].float()
+        return torch.zeros(80, 384)
+
+    def _hint(self, evidence: EvidenceInputs) -> list[int]:
+        return hint_ids(self.tokenizer, self.labels[int(evidence.top[0, 0])], float(evidence.top_shares[0, 0]))
+
+    def _language(self, rng: random.Random) -> str:
+        return "zh" if rng.random() < self.shares.chinese else "en"

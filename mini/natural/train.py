@@ -1,0 +1,214 @@
+"""Train lavida-mini to answer natural questions with evidence, from the weights of an earlier model.
+
+    python -m mini.natural.train START OUT --seen FOLDER --steps 3000
+
+START is a model folder; FOLDER holds what `mini.natural.photographs` wrote. The tower and the projector stay as they
+are; the denoiser, its embeddings and the entry of evidence are trained by the loss of complementary masks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lavida.checkpoint.io import load_checkpoint
+from lavida.config import EvidenceConfig
+from lavida.errors import DataError
+from lavida.model.evidence import EvidenceEmbedding
+from lavida.model.vlm import VLM
+from lavida.text.labels import Label, load_labels
+from lavida.text.things import COCO, evidence_words
+from lavida.text.tokenizer import Tokenizer
+from lavida.train import distributed as parallel
+from lavida.train.task import Group, Micro, Outcome, Plan
+from lavida.train.trainer import Habits, Trainer
+from mini.natural.feed import NaturalFeed, NaturalRows, Shares
+from mini.natural.growth import extended, grow, missing_words
+from mini.natural.held import held_out_rows, right_answers
+from mini.natural.labelled import Labelled
+from mini.natural.photographs import Seen
+from mini.natural.simulate import BOXES, Simulator
+from mini.train.export import export
+from mini.train.losses import GRID, answer_loss
+
+
+class Learner(nn.Module):
+    """Hold the model whose denoiser and evidence are trained."""
+
+    def __init__(self, vlm: VLM) -> None:
+        super().__init__()
+        self.vlm = vlm
+
+    def forward(self, rows: NaturalRows) -> tuple[Tensor, Tensor]:
+        """Return the loss of packed rows and the part of it on content tokens."""
+        with torch.autocast(rows.cells.device.type, dtype=torch.bfloat16):
+            image = image_prefix(self.vlm, rows.cells, rows)
+            loss, content, _ = answer_loss(self.vlm.denoiser, rows.batch, image)
+        return loss, content
+
+
+def image_prefix(vlm: VLM, cells: Tensor, rows: NaturalRows) -> Tensor:
+    """Return the tokens [N, 98, D] of pictures: evidence, then projected cells [N, 80, D] with newlines and places."""
+    whole, tiles = cells[:, :16], cells[:, 16:].unflatten(1, (8, 8))
+    newline = vlm.newline.to(cells.dtype).expand(len(cells), 8, 1, -1)
+    tokens = torch.cat((whole, torch.cat((tiles, newline), 2).flatten(1, 2)), 1)
+    tokens = tokens + vlm.positions(GRID, vlm.config.tiles, 4).to(tokens.dtype)
+    return vlm.with_evidence(tokens, rows.inputs)
+
+
+class NaturalTask:
+    """A `Task` of one stage. Everything random comes from its two generators and PyTorch's own."""
+
+    def __init__(
+        self,
+        vlm: VLM,
+        feed: NaturalFeed,
+        plan: Plan,
+        out: Path,
+        *,
+        rows: int,
+        rate: float,
+        seed: int,
+        words: float = 0.5,
+    ) -> None:
+        self.out = out
+        self.feed, self.plans, self.rows, self.rate, self.words = feed, [plan], rows, rate, words
+        self.rng, self.g = random.Random(seed), torch.Generator().manual_seed(seed)
+        torch.manual_seed(seed)
+        self.vlm, self.module = vlm, Learner(vlm)
+
+    def begin(self, stage: int, *, fresh: bool) -> list[Group]:
+        """Freeze the tower and the projector; matrices of the blocks by Muon, the rest by AdamW."""
+        parts: dict[str, list[nn.Parameter]] = {"muon": [], "words": [], "evidence": [], "other": []}
+        for name, p in self.vlm.named_parameters():
+            p.requires_grad_(name.startswith(("denoiser", "evidence", "newline", "positions")))
+            if not p.requires_grad:
+                continue
+            if name.startswith("denoiser.blocks") and p.dim() == 2:
+                parts["muon"].append(p)
+            elif "embedding" in name:
+                parts["words"].append(p)
+            else:
+                parts["evidence" if name.startswith("evidence") else "other"].append(p)
+        factors = {"muon": 2.5, "words": self.words, "evidence": 1.0, "other": 1.0}
+        return [
+            Group(name=name, parameters=held, rate=self.rate * factors[name], muon=name == "muon")
+            for name, held in parts.items()
+        ]
+
+    def batch(self, step: int) -> Micro:
+        """Packed rows of as many pictures."""
+        rows = self.feed.rows(self.rows, self.rng, self.g)
+        return Micro(data=rows, weight=1.0, samples=rows.batch.questions)
+
+    def loss(self, data: NaturalRows) -> Outcome:
+        """Return the loss and that of the content tokens."""
+        loss, content = self.module(data)
+        return Outcome(loss=loss, figures={"content": float(content.detach())})
+
+    def evaluate(self) -> dict[str, Any]:
+        """Write the model as it is and return the share of exact answers to held-out wordings by kind."""
+        export(self.vlm, self.feed.tokenizer, self.feed.labels, self.out / "model")
+        rows, kinds = held_out_rows(self.feed, 16, 77)
+        right, wrong = right_answers(self.vlm, self.feed.tokenizer, rows, kinds)
+        with open(self.out / "wrong.txt", "w", encoding="utf-8") as file:
+            file.writelines(f"{kind} | {asked} | {said} | {wanted}\n" for kind, asked, said, wanted in wrong)
+        shares = {kind: round(hits / n, 3) for kind, (hits, n) in right.items()}
+        total = sum(hits for hits, _ in right.values()) / max(1, sum(n for _, n in right.values()))
+        self.vlm.train()
+        return {"right": round(total, 4), **shares}
+
+    def skipped(self) -> list[tuple[str, str]]:
+        """Return nothing: no picture is left out."""
+        return []
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of the generators."""
+        version, numbers, gauss = self.rng.getstate()
+        return {"g": self.g.get_state(), "rng": [version, list(numbers), gauss]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state_dict`."""
+        version, numbers, gauss = state["rng"]
+        self.g.set_state(state["g"])
+        self.rng.setstate((version, tuple(numbers), gauss))
+
+
+def with_evidence(vlm: VLM, labels: list[Label], tokenizer: Tokenizer, g: torch.Generator) -> VLM:
+    """Give a model that reads image tokens alone the place for evidence."""
+    if vlm.evidence is None:
+        config = EvidenceConfig(classes=len(labels), things=len(COCO), boxes=BOXES)
+        vlm.config = replace(vlm.config, evidence=config)
+        vlm.evidence = EvidenceEmbedding(
+            vlm.config.denoiser.d_model, classes=config.classes, things=config.things, boxes=config.boxes
+        )
+        vlm.evidence.reset(g)
+    vlm.evidence.bind(evidence_words(tokenizer, labels))
+    return vlm
+
+
+def start(folder: Path, out: Path, simulator_seed: int = 1) -> tuple[VLM, Tokenizer, list[Label]]:
+    """Load a model in float32, with the words of natural questions and the place for evidence."""
+    vlm, _ = load_checkpoint(folder, dtype=torch.float32)
+    labels = load_labels(folder)
+    if labels is None:
+        raise DataError(f"{folder} has no labels.json; start from lavida-mini")
+    tokenizer, g = Tokenizer.load(folder), torch.Generator().manual_seed(simulator_seed)
+    if (out / "tokenizer.json").exists():  # a run that goes on
+        new = Tokenizer.load(out)
+    elif vlm.evidence is None:
+        new = extended(tokenizer, *missing_words(tokenizer))
+    else:
+        new = tokenizer
+    if new.size > tokenizer.size:
+        vlm = grow(vlm, tokenizer, new, g)
+    out.mkdir(parents=True, exist_ok=True)
+    new.save(out)
+    return with_evidence(vlm, labels, new, g), new, labels
+
+
+def main(arguments: list[str]) -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("start", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--seen", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--rows", type=int, default=8)
+    parser.add_argument("--rate", type=float, default=5e-4)
+    parser.add_argument("--minutes", type=float, default=float("inf"))
+    parser.add_argument("--seed", type=int, default=20)
+    parser.add_argument("--invented", type=float, default=0.5)
+    parser.add_argument("--photographs", type=float, default=0.2)
+    parser.add_argument("--evaluate", type=int, default=150)
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--threads", type=int, default=2)
+    args = parser.parse_args(arguments)
+    torch.set_num_threads(args.threads)
+    vlm, tokenizer, labels = start(args.start, args.out)
+    scenes = Seen.load(args.seen / "scenes.pt") if (args.seen / "scenes.pt").exists() else None
+    photos = Labelled(Seen.load(args.seen / "photos.pt")) if (args.seen / "photos.pt").exists() else None
+    simulator = Simulator(vlm.tower.classifier.weight.detach())
+    shares = Shares(invented=args.invented, photographs=args.photographs)
+    feed = NaturalFeed(tokenizer, labels, simulator, scenes=scenes, photographs=photos, shares=shares)
+    plan = Plan(
+        name="natural", steps=args.steps, schedule="cut cosine", warmup=20, floor=0.05, betas=(0.9, 0.98),
+        weight_decay=0.01,
+    )  # fmt: skip
+    task = NaturalTask(vlm, feed, plan, args.out, rows=args.rows, rate=args.rate, seed=args.seed)
+    parallel.prepare(task.module, compile=args.compile)
+    trainer = Trainer(task, args.out, habits=Habits(log=20, save=300, evaluate=args.evaluate), say=print)
+    trainer.resume()
+    trainer.run(minutes=args.minutes)
+    export(vlm, tokenizer, labels, args.out / "model")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
