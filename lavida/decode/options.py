@@ -1,7 +1,8 @@
 """Options of decoding, each declared once: its default, type, bounds and help.
 
 The command line, transformers' generation configuration and the checks below read `dataclasses.fields(DecodeOptions)`.
-PyTorch is not imported, so that `--help` is quick. `AskOptions` writes the names out once more for editors and type checkers; a test compares the two.
+PyTorch is not imported, so that `--help` is quick. `AskOptions` writes the names out once more for editors and type
+checkers; a test compares the two.
 """
 
 from __future__ import annotations
