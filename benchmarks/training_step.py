@@ -77,7 +77,7 @@ class Cost:
 
 
 def sample(number: int, words: int, config: VLMConfig, rng: random.Random) -> Sample:
-    """A question about a picture of noise, answered by so many words."""
+    """Return a question about a picture of noise, answered by so many words."""
     parts = [Part(kind="text", value="What is this?")]
     if config.vision is not None:
         noise = Image.frombytes("RGB", (448, 448), rng.randbytes(448 * 448 * 3))
@@ -90,7 +90,7 @@ def sample(number: int, words: int, config: VLMConfig, rng: random.Random) -> Sa
 
 
 def masks(batch: Batch, way: Way, objective: Objective, generator: torch.Generator) -> Targets:
-    """The masks of a batch in as many copies as the way has."""
+    """Return the masks of a batch in as many copies as the way has."""
     drawn = draw_targets(batch, replace(objective, complementary=way.complementary), generator)
     return replace(drawn, masked=drawn.masked[: way.copies], p=drawn.p[: way.copies])
 
@@ -117,10 +117,12 @@ class Step:
         self.optimizer = torch.optim.AdamW(learning, lr=1e-6, fused=True)
 
     def loss(self) -> Tensor:
+        """Return the loss of one forward pass."""
         with torch.autocast(self.device, dtype=self.dtype, enabled=self.dtype != torch.float32):
             return self.learner(self.batch, self.hidden)[0]
 
     def __call__(self) -> None:
+        """Make one update."""
         self.optimizer.zero_grad()
         self.loss().backward()
         self.optimizer.step()
@@ -140,7 +142,7 @@ class Step:
 
 
 def prepare(args: argparse.Namespace) -> dict[str, Step]:
-    """A step for each way, all of one network."""
+    """Return a step for each way, all of one network."""
     folder = find_model(args.model)
     vlm = load_net(folder, dtype=torch.float32, device=args.device).train()
     own_memory(vlm)
