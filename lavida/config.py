@@ -218,6 +218,7 @@ def _build(cls: type[Config], data: Any, prefix: str) -> Config:
     _require(not unknown, f"config.json has an unknown field {prefix}{unknown[0] if unknown else ''}; remove it")
     for name, value in data.items():
         _require(fits(value, hints[name]), f"config.json: {prefix}{name} is of the wrong kind, got {value!r:.40}")
+    data = {name: float(value) if hints[name] is float else value for name, value in data.items()}
     try:
         return cls(**data)
     except TypeError as error:
@@ -229,7 +230,7 @@ def fits(value: Any, kind: Any) -> bool:
     if kind is int:
         return isinstance(value, int) and not isinstance(value, bool)
     if kind is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300
     if kind == tuple[int, ...]:
         return isinstance(value, (list, tuple)) and all(fits(one, int) for one in value)
     if kind == tuple[tuple[int, int], ...]:

@@ -16,7 +16,7 @@ class Cache(Protocol):
         """Return the position of the first token of the next forward pass."""
 
     def join(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Return all keys and values [B, KV, keys, H] that the queries of this pass see, given its own [B, KV, L, H]."""
+        """Return all keys and values [B, KV, keys, H] that this pass sees, given its own [B, KV, L, H]."""
 
 
 def room_for(like: Tensor, positions: int) -> Tensor:

@@ -19,10 +19,9 @@ class PrefixCache:
     """
 
     def __init__(self, n_layers: int, room: int = 0) -> None:
-        self._keys: list[Tensor | None] = [None] * n_layers
-        self._values: list[Tensor | None] = [None] * n_layers
+        self._kept: list[tuple[Tensor, Tensor] | None] = [None] * n_layers  # keys and values
         self._held = [0] * n_layers  # positions of the prefix that each layer has
-        self._lent = [False] * n_layers  # the memory belongs to another cache: copied before it is written to
+        self._shared = [False] * n_layers  # the memory belongs to another cache: copied before it is written to
         self.room = room
         self.writing = True
         self.tail: Tensor | None = None  # hidden state [1, D] of the last position: Dream's first logits come from it
@@ -33,53 +32,55 @@ class PrefixCache:
         return self._held[0]
 
     @property
-    def memory(self) -> list[Tensor | None]:
+    def memory(self) -> list[Tensor]:
         """Return the tensors that hold keys and values of each layer; they change when memory has to grow."""
-        return [*self._keys, *self._values]
+        return [tensor for pair in self._kept if pair is not None for tensor in pair]
 
     @property
     def nbytes(self) -> int:
         """Return the bytes that are not shared with another cache."""
-        kept = zip(self._keys, self._values, self._lent)
-        return sum(k.nbytes + v.nbytes for k, v, lent in kept if k is not None and not lent)
+        own = (pair for pair, shared in zip(self._kept, self._shared) if pair is not None and not shared)
+        return sum(keys.nbytes + values.nbytes for keys, values in own)
 
     def join(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Return keys and values [B, KV, P + L, H] that a query of this pass sees; keep them while writing."""
         held, end = self._held[layer], self._held[layer] + k.shape[2]
-        kept = self._keys[layer]
-        several = kept is not None and len(kept) != len(k)  # canvases behind one prefix
-        if several and not self.writing:
-            pairs = ((kept, k), (self._values[layer], v))
-            return tuple(torch.cat((one[:, :, :held].expand(len(k), -1, -1, -1), x), 2) for one, x in pairs)
-        if kept is None or several or self._lent[layer] or kept.shape[2] < end:
-            self._move(layer, k, end + self.room)
-        keys, values = self._keys[layer], self._values[layer]
+        kept = self._kept[layer]
+        several = kept is not None and len(kept[0]) != len(k)  # canvases behind one prefix
+        if kept is not None and several and not self.writing:
+            return _behind(kept[0][:, :, :held], k), _behind(kept[1][:, :, :held], v)
+        if kept is None or several or self._shared[layer] or kept[0].shape[2] < end:
+            kept = self._move(layer, k, end + self.room)
+        keys, values = kept
         keys[:, :, held:end], values[:, :, held:end] = k, v
         if self.writing:
             self._held[layer] = end
         return keys[:, :, :end], values[:, :, :end]
 
-    def _move(self, layer: int, like: Tensor, positions: int) -> None:
-        held = self._held[layer]
-        for kept in (self._keys, self._values):
-            room = room_for(like, positions)
-            if kept[layer] is not None:
-                room[:, :, :held] = kept[layer][:, :, :held]
-            kept[layer] = room
-        self._lent[layer] = False
+    def _move(self, layer: int, like: Tensor, positions: int) -> tuple[Tensor, Tensor]:
+        held, old = self._held[layer], self._kept[layer]
+        new = room_for(like, positions), room_for(like, positions)
+        for source, target in zip(old or (), new):
+            target[:, :, :held] = source[:, :, :held]
+        self._kept[layer], self._shared[layer] = new, False
+        return new
 
     def fork(self, room: int | None = None) -> PrefixCache:
         """Return a cache that shares what is held so far and grows by itself: another question on the same image."""
-        twin = PrefixCache(len(self._keys), self.room if room is None else room)
-        twin._keys, twin._values, twin._held = list(self._keys), list(self._values), list(self._held)
-        twin._lent, twin.tail = [True] * len(self._keys), self.tail
+        twin = PrefixCache(len(self._kept), self.room if room is None else room)
+        twin._kept, twin._held = list(self._kept), list(self._held)
+        twin._shared, twin.tail = [True] * len(self._kept), self.tail
         return twin
 
     def select(self, rows: Tensor) -> PrefixCache:
         """Return a closed cache of the given rows [n] of the batch, in that order; a row may be repeated."""
         twin = self.fork()
-        for kept in (twin._keys, twin._values):
-            kept[:] = [None if x is None else x[rows] for x in kept]
-        twin._lent = [False] * len(self._keys)
+        twin._kept = [None if pair is None else (pair[0][rows], pair[1][rows]) for pair in twin._kept]
+        twin._shared = [False] * len(self._kept)
         twin.writing = False
         return twin
+
+
+def _behind(prefix: Tensor, own: Tensor) -> Tensor:
+    """Return keys or values of one prefix, each canvas's own behind it."""
+    return torch.cat((prefix.expand(len(own), -1, -1, -1), own), 2)

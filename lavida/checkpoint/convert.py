@@ -65,7 +65,7 @@ def convert(source: Path, out: Path, to: str) -> list[str]:
 
 
 def _our_configs(contents: Contents, config: VLMConfig) -> dict[str, dict[str, Any]]:
-    official = contents.data
+    official: dict[str, Any] | None = contents.data
     if contents.layout is OURS:
         kept = contents.folder / OFFICIAL_CONFIG
         official = read_json(kept) if kept.exists() else None
@@ -75,16 +75,16 @@ def _our_configs(contents: Contents, config: VLMConfig) -> dict[str, dict[str, A
 
 def _official_configs(contents: Contents, config: VLMConfig) -> dict[str, dict[str, Any]]:
     kept = contents.folder / OFFICIAL_CONFIG
+    form = find_form(config.family)
     official: dict[str, Any]
     tower: dict[str, Any] | None
-    find_form(config.family)
     if contents.layout is not OURS:
         official, tower = contents.data, contents.tower
     elif kept.exists():
         official, tower = read_json(kept), contents.tower
     else:
         official, tower = write_official(config)
-    if read_official(official, tower, find_form(config.family).layout, contents.shapes) != config:
+    if read_official(official, tower, form.layout, contents.shapes) != config:
         raise CheckpointError(
             f"the published config.json cannot say all that {contents.folder / CONFIG} says, or {OFFICIAL_CONFIG} is "
             "not its own; nothing was written"
@@ -103,7 +103,7 @@ def _renamed(found: Match, layout: Layout, config: VLMConfig) -> dict[str, Store
 
 def _write_weights(folder: Path, named: dict[str, Stored]) -> None:
     paths = sorted({stored.path for stored in named.values()})
-    where = {}
+    where: dict[str, str] = {}
     for path, shard in zip(paths, shard_names(len(paths)), strict=True):
         wanted = {name: stored.name for name, stored in named.items() if stored.path == path}
         where |= dict.fromkeys(wanted, shard)

@@ -31,7 +31,7 @@ _PLACEHOLDERS = (
 
 
 def find_placeholder(path: Path) -> str | None:
-    """Return what stands in the place of a file, such as a git-lfs pointer, and how to mend it; None for a real file."""
+    """Return a line about a placeholder, such as a git-lfs pointer, and how to mend it; None for a real file."""
     try:
         with path.open("rb") as file:
             start = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip().lower()

@@ -15,7 +15,7 @@ _ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
 def find_checkpoint(path_or_id: str | Path) -> Path:
-    """Return the folder of a model: a local one, else the hub's model of that id, downloaded once and then read offline.
+    """Return the folder of a model: a local one, else the hub's model of that id, downloaded once, then read offline.
 
     With HF_HUB_OFFLINE=1 no network is used.
 
@@ -64,7 +64,7 @@ def _unreachable(error: OSError) -> str:
 
 
 def _is_whole(folder: Path) -> bool:
-    """Return whether a cached snapshot holds configuration and weights: other programs cache single files of a model."""
+    """Return whether a cached snapshot holds configuration and weights: other programs cache single files."""
     if not (folder / "config.json").is_file():
         return False
     index = folder / "model.safetensors.index.json"

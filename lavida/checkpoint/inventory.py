@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -85,7 +85,7 @@ class Contents:
 
 @dataclass(frozen=True, kw_only=True)
 class Match:
-    """Sort the tensors of the model into `matched`, `missing` and `misshapen`; the rest is what else the folder holds."""
+    """Sort the model's tensors into `matched`, `missing` and `misshapen`, and list what else the folder holds."""
 
     matched: dict[str, Stored]  # by our names
     missing: dict[str, tuple[int, ...]]
@@ -184,7 +184,8 @@ def meta_model(config: VLMConfig, names: Iterable[str]) -> VLM:
     with torch.device("meta"), _Uninitialised():
         model = VLM(config)
         if model.tower is not None:
-            model.tower.take_form({name.removeprefix("tower.") for name in names if name.startswith("tower.")})
+            take_form: Callable[[set[str]], None] = model.tower.take_form  # type: ignore[assignment]
+            take_form({name.removeprefix("tower.") for name in names if name.startswith("tower.")})
     return model
 
 

@@ -183,16 +183,21 @@ def _batches(tensors: Iterable[tuple[str, Stored]]) -> Iterator[dict[str, Stored
         yield batch
 
 
+def computed_in(dtype: str) -> torch.dtype:
+    """Return the type in which weights stored in a floating type are computed: 8-bit floats are stored only."""
+    return torch.bfloat16 if dtype in _EIGHT_BITS else FLOATS[dtype]
+
+
 def _common_dtype(found: Match) -> torch.dtype | None:
     """Return the type that stored weights are brought to; None if they can stay as they are."""
-    counts: Counter[str] = Counter()
+    counts: Counter[torch.dtype] = Counter()
     for stored in found.matched.values():
         if stored.dtype in FLOATS:
-            counts["BF16" if stored.dtype in _EIGHT_BITS else stored.dtype] += stored.count
+            counts[computed_in(stored.dtype)] += stored.count
     stored_types = {stored.dtype for stored in found.matched.values() if stored.dtype in FLOATS}
     if len(stored_types) < 2 and not stored_types & set(_EIGHT_BITS):
         return None
-    return FLOATS[counts.most_common(1)[0][0]]
+    return counts.most_common(1)[0][0]
 
 
 def _check_finite(state: Mapping[str, Tensor], folder: Path) -> None:

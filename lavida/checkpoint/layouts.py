@@ -104,9 +104,12 @@ class Layout:
         name = bare(name)
         return _rename(name, [(theirs, ours) for ours, theirs in self.rules]) if self.rules else name
 
-    def from_ours(self, name: str) -> str | None:
-        """Return their name of our tensor; None if the layout has no place for it."""
-        return _rename(name, self.rules) if self.rules else name
+    def from_ours(self, name: str) -> str:
+        """Return their name of our tensor. Raises CheckpointError if the layout has no place for it."""
+        theirs = _rename(name, self.rules) if self.rules else name
+        if theirs is None:
+            raise CheckpointError(f"the layout {self.name} has no place for the tensor {name}; keep our own layout")
+        return theirs
 
     def is_unused(self, name: str) -> bool:
         """Return whether this tensor of theirs may be left out."""

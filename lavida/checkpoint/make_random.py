@@ -68,7 +68,14 @@ LLADA = SpecialTokens(
     # The first two reserved tokens are those of infilling: its end, and a place that stays empty.
     tiny=(*_LLADA_NAMED, "<|reserved_token_0|>", "<|reserved_token_1|>", "<|reserved_token_2|>"),
 )
-_QWEN = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>")
+_QWEN: tuple[str, ...] = (
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|object_ref_start|>",
+    "<|object_ref_end|>",
+    "<|box_start|>",
+)
 _QWEN += ("<|box_end|>", "<|quad_start|>", "<|quad_end|>", "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>")
 _QWEN += ("<|image_pad|>", "<|video_pad|>", "<tool_call>", "</tool_call>", "<|fim_prefix|>", "<|fim_middle|>")
 _QWEN += ("<|fim_suffix|>", "<|fim_pad|>", "<|repo_name|>", "<|file_sep|>", "<|beginoftext|>", "<|mask|>")

@@ -150,7 +150,7 @@ def _read(data: Mapping[str, Any], name: str, kind: type, default: Any = REQUIRE
         value = int(value)
     if not fits(value, kind):
         raise TypeError(f"{name} is {value!r:.60} and should be of type {kind.__name__}")
-    return value
+    return float(value) if kind is float else value
 
 
 def _read_denoiser(

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from lavida.checkpoint.inventory import FLOATS, Contents, Match, Stored, meta_model
-from lavida.checkpoint.io import Target
+from lavida.checkpoint.io import Target, computed_in
 from lavida.config import VLMConfig
 from lavida.errors import ConfigError
 from lavida.model import placement
@@ -93,7 +93,7 @@ def _packed(tensors: dict[str, Stored], layers: dict[str, type[QuantLinear]]) ->
             total += stored.n_bytes
             continue
         try:
-            pieces = target.place(name, torch.empty(stored.shape, dtype=FLOATS[stored.dtype], device="meta"))
+            pieces = target.place(name, torch.empty(stored.shape, dtype=computed_in(stored.dtype), device="meta"))
         except ConfigError:  # rows of odd length in 4 bits
             return None
         total += sum(piece.nbytes for piece in pieces.values())

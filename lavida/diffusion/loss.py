@@ -21,14 +21,21 @@ def masked_loss(
     lengths: Tensor | None = None,
     weights: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Loss (scalar) and per-token cross-entropy [B, L], 0 where nothing is masked.
+    """Return the loss (scalar) and the per-token cross-entropy [B, L], 0 where nothing is masked.
 
-    `logits` [B, L, V] must speak of the token at their own row; or [M, V] of the M masked positions only, row by row,
-    which spares the head the rest. `targets` and `masked` are [B, L].
-    "mean", as the published models were trained: sum(w CE) / sum(w) over masked tokens.
-    "1/t", the bound on the likelihood: mean over rows of sum(w CE) / (p * answer length), with the masking
-    probability p [B] and the number of answer tokens `lengths` [B].
-    `weights` w [B, L] default to 1. No masked token at all gives 0.
+    Args:
+        logits: [B, L, V], each row predicting the token at its own position; or [M, V] of the M masked positions only,
+            row by row, which spares the head the rest.
+        targets: The true ids [B, L].
+        masked: The positions to predict [B, L].
+        weighting: "mean", as the published models were trained: sum(w CE) / sum(w) over masked tokens. "1/t", the bound
+            on the likelihood: mean over rows of sum(w CE) / (p * answer length).
+        p: The masking probability [B], for "1/t".
+        lengths: The number of answer tokens [B], for "1/t".
+        weights: w [B, L], 1 by default.
+
+    Raises:
+        ConfigError: The weighting is unknown or lacks its arguments.
     """
     ce = torch.zeros(targets.shape, device=logits.device)
     rows = logits[masked] if logits.dim() == 3 else logits
@@ -44,5 +51,5 @@ def masked_loss(
 
 
 def shift_rows(logits: Tensor) -> Tensor:
-    """Logits [..., L, V] of a model whose row i speaks of token i + 1 (Dream), moved to their own row."""
+    """Move logits [..., L, V] of a model whose row i predicts token i + 1 (Dream) to their own row."""
     return torch.cat((logits[..., :1, :], logits[..., :-1, :]), -2)

@@ -1,4 +1,4 @@
-"""What a training step optimises, as data: each ingredient of the papers is one field."""
+"""The objective of a training step as data: each ingredient of the papers is one field."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ ATTENTION = ("full", "prefix", "turns", "causal")
 class Objective:
     """Masked diffusion (arXiv 2505.16839, section 3.2) or, for the baseline, next-token prediction.
 
-    `complementary`: each answer is seen twice, under a mask and under its complement, with its picture encoded once;
-    off: two independent masks, likewise of one encoded picture.
-    `weighting`: "mean" over masked tokens (the official code) or "1/t" (the bound on the likelihood, eq. 2).
-    `attention`: "full" (both papers), "prefix" (the Prefix-DLM mask: a prompt does not see the answer), "turns" (a turn
-    sees itself and those before it: LLaDA-V's ablation) or "causal".
-    `autoregressive`: next-token loss instead of the forward process; needs "causal".
-    `eps`: smallest masking probability.
+    Args:
+        complementary: Each answer is seen twice, under a mask and under its complement, with its picture encoded once;
+            otherwise under two independent masks.
+        weighting: "mean" over masked tokens (the official code) or "1/t" (the bound on the likelihood, eq. 2).
+        attention: "full" (both papers), "prefix" (the Prefix-DLM mask: a prompt does not attend to the answer), "turns"
+            (a turn attends to itself and those before it: LLaDA-V's ablation) or "causal".
+        autoregressive: Next-token loss instead of the forward process; needs "causal".
+        eps: The smallest masking probability.
     """
 
     complementary: bool = True

@@ -1,4 +1,4 @@
-"""How many tokens each denoising step commits (section 3.4 of arXiv 2505.16839).
+"""Schedules: the number of tokens that each denoising step commits (section 3.4 of arXiv 2505.16839).
 
 A schedule maps the time i / K of the forward process to the share of tokens masked by then; read backwards it says
 how many tokens step k reveals. `shift` a: s(t) = a t / (1 + (a - 1) t); a < 1 (the paper's 1/3) reveals many tokens
@@ -20,7 +20,7 @@ LAST_TIME = 1e-3  # where Dream's grid of times ends
 
 
 def masked_share(t: Tensor, schedule: str, shift: float = DEFAULT_SHIFT) -> Tensor:
-    """Share of tokens masked at time t in 0..1, same shape as t."""
+    """Return the share of tokens masked at time t in 0..1, same shape as t."""
     if schedule == "linear":
         return t
     if schedule == "cosine":
@@ -39,7 +39,7 @@ def unmask_counts(
     shift: float = DEFAULT_SHIFT,
     generator: torch.Generator | None = None,
 ) -> list[int]:
-    """Tokens to commit at each step; they sum to `masks`.
+    """Return the tokens to commit at each step; they sum to `masks`.
 
     "even" splits exactly, the remainder first, over `steps` entries (zeros at the end if steps > masks); "timesteps"
     and "ancestral" (which draws from `generator`) give `steps` entries, zeros anywhere. The others give
@@ -78,7 +78,7 @@ def timestep_counts(
     grid: int | None = None,
     generator: torch.Generator | None = None,
 ) -> list[int]:
-    """Tokens to commit at each of `steps` steps from t to s on a grid of times from 1 to `last_time`.
+    """Return the tokens to commit at each of `steps` steps from t to s on a grid of times from 1 to `last_time`.
 
     Of the masks left, a share 1 - s / t: rounded down, or each mask by itself if there is a `generator` to draw with.
     The last step commits what is left. `grid` is the number of steps that the grid is made for, if it is not `steps`.

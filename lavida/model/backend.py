@@ -58,13 +58,13 @@ def record_passes(net: VLM) -> None:
     """
     if not net.denoiser.embedding.weight.is_cuda:
         raise RequestError("CUDA graphs need a model on a GPU; load it with device='cuda'")
-    net.denoiser.forward = Recorder(net.denoiser.forward, capture=_cuda_graph)
+    net.denoiser.forward = Recorder(net.denoiser.forward, capture=_cuda_graph)  # type: ignore[method-assign]
 
 
 @dataclass(kw_only=True)
 class _Recorded:
     cache: weakref.ref[PrefixCache]
-    memory: list[Tensor | None]  # keys of the layers; a recording holds their addresses
+    memory: list[Tensor]  # keys and values of the layers; a recording holds their addresses
     passes: int = 0
     graph: tuple[Tensor, Callable[[], None], Tensor] | None = None  # input, replay, output
 
@@ -83,6 +83,7 @@ class Recorder:
     def __call__(
         self, x: Tensor, *, positions: Tensor | None = None, mask: Tensor | None = None, cache: Any = None
     ) -> Tensor:
+        """Return hidden states [B, L, D]; arguments as in `Denoiser.forward`."""
         plain = positions is None and mask is None and not torch.is_grad_enabled()
         if not (plain and isinstance(cache, PrefixCache) and not cache.writing):
             return self._forward(x, positions=positions, mask=mask, cache=cache)
@@ -109,8 +110,8 @@ class Recorder:
         return found
 
 
-def _same(some: list[Tensor | None], others: list[Tensor | None]) -> bool:
-    return all(a is b for a, b in zip(some, others, strict=True))
+def _same(some: list[Tensor], others: list[Tensor]) -> bool:
+    return len(some) == len(others) and all(a is b for a, b in zip(some, others))
 
 
 def _cuda_graph(compute: Compute) -> tuple[Callable[[], None], Tensor]:

@@ -52,7 +52,9 @@ class Denoiser(nn.Module):
         self.embedding = nn.Embedding(config.vocab_size, config.d_model)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
         self.norm = RMSNorm(config.d_model, config.norm_eps)
-        self.unembedding = None if config.tied_head else nn.Linear(config.d_model, config.vocab_size, bias=False)
+        self.unembedding: nn.Linear | QuantLinear | None = None
+        if not config.tied_head:
+            self.unembedding = nn.Linear(config.d_model, config.vocab_size, bias=False)
 
     def embed(self, ids: Tensor) -> Tensor:
         """Return token embeddings [..., D]."""

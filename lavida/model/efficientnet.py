@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -38,13 +39,13 @@ class _FrozenDepthwise(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor, stride: int, padding: int) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, stride: int, padding: int) -> Tensor:
         ctx.save_for_backward(weight)
         ctx.stride, ctx.padding = stride, padding
         return F.conv2d(x, weight, bias, stride, padding, groups=len(weight))
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         (weight,) = ctx.saved_tensors
         of_bias = gradient.sum((0, 2, 3))
         if ctx.stride > 1:  # the outputs between, as if the stride had been 1, were never used
@@ -66,7 +67,7 @@ class ConvNorm(nn.Module):
         super().__init__()
         groups = c_in if depthwise else 1
         self.conv = nn.Conv2d(c_in, c_out, kernel, stride, groups=groups, bias=False)
-        self.norm = nn.BatchNorm2d(c_out, eps=1e-3, momentum=0.01)
+        self.norm: nn.BatchNorm2d | nn.Identity = nn.BatchNorm2d(c_out, eps=1e-3, momentum=0.01)
         self.depthwise, self.linear = depthwise, linear
 
     def forward(self, x: Tensor) -> Tensor:
@@ -80,7 +81,7 @@ class ConvNorm(nn.Module):
             # a kernel that begins with a row and a column of zeros, and as many pixels on all sides.
             weight = F.pad(weight, [pads[1] % 2, 0, pads[0] % 2, 0])
         frozen = self.depthwise and bias is not None and bias.requires_grad and not weight.requires_grad
-        if frozen and torch.is_grad_enabled():  # in training only; answers take the plain convolution
+        if frozen and bias is not None and torch.is_grad_enabled():  # in training only
             weight, bias = weight.to(x.dtype), bias.to(x.dtype)  # autocast does not reach into a function of our own
             x = _FrozenDepthwise.apply(x, weight, bias, stride, padding[0])
         else:
@@ -97,9 +98,11 @@ class ConvNorm(nn.Module):
         if norm.weight.is_meta:  # only shapes matter, and arithmetic on this device imports for a second
             self.conv.bias = nn.Parameter(torch.empty_like(norm.bias))
         else:
-            scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+            mean, variance = norm.running_mean, norm.running_var
+            assert mean is not None and variance is not None
+            scale = norm.weight / torch.sqrt(variance + norm.eps)
             self.conv.weight.copy_(self.conv.weight * scale[:, None, None, None])
-            self.conv.bias = nn.Parameter(norm.bias - norm.running_mean * scale)
+            self.conv.bias = nn.Parameter(norm.bias - mean * scale)
         self.norm = nn.Identity()
 
 
@@ -133,8 +136,8 @@ class EfficientNetLite0(nn.Module):
                 blocks.append(MBConv(width, c_out, kernel, stride if i == 0 else 1, expansion))
                 width = c_out
         self.blocks = nn.ModuleList(blocks)
-        self.head = ConvNorm(FEATURES, HEAD, 1)
-        self.classifier = nn.Linear(HEAD, CLASSES)
+        self.head: ConvNorm | None = ConvNorm(FEATURES, HEAD, 1)
+        self.classifier: nn.Linear | None = nn.Linear(HEAD, CLASSES)
         self.adapted: nn.ModuleList | None = None
 
     def forward(self, views: Tensor) -> Tensor:
@@ -168,6 +171,7 @@ class EfficientNetLite0(nn.Module):
 
     def classify(self, maps: Tensor) -> Tensor:
         """Return ImageNet logits [V, 1000] of the trunk's maps [V, 196, 80]."""
+        assert self.head is not None and self.classifier is not None
         features = self.pretrained_features(maps)
         pixels = features.transpose(1, 2).unflatten(2, (TRUNK_SIDE // 2, -1))  # [V, 320, 7, 7], channels last in memory
         return self.classifier(self.head(pixels).mean((2, 3)))
@@ -180,7 +184,7 @@ class EfficientNetLite0(nn.Module):
         return x.flatten(2).transpose(1, 2).unflatten(0, maps.shape[:-2])
 
     def adapt(self) -> nn.ModuleList:
-        """Return the end to be finetuned, at first a copy of the pretrained one; freeze all else and depthwise filters."""
+        """Return the end to be finetuned, at first a copy of the pretrained one; freeze everything else."""
         if self.adapted is None:
             self.adapted = copy.deepcopy(self.blocks[TRUNK:])
         for name, p in self.named_parameters():
@@ -196,7 +200,7 @@ class EfficientNetLite0(nn.Module):
         return learns(name)
 
     def take_form(self, names: Collection[str]) -> None:
-        """Take the form of a checkpoint with these tensors: fused or not, with or without the head and an adapted end."""
+        """Take the form of a checkpoint with these tensors: fused or not, with or without head and adapted end."""
         if "stem.norm.weight" not in names:
             self.fuse()
         if "classifier.weight" not in names:
@@ -209,7 +213,7 @@ class EfficientNetLite0(nn.Module):
         for module in self.modules():
             if isinstance(module, ConvNorm):
                 module.fuse()
-        return self.to(memory_format=torch.channels_last)
+        return self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def learns(name: str) -> bool:

@@ -39,11 +39,12 @@ def quantize(model: VLM, choice: str) -> dict[str, type[QuantLinear]]:
     """
     check_quantize(choice)
     kind, head = KINDS[choice.removesuffix("+head")], choice.endswith("+head")
-    if head and model.denoiser.unembedding is None:
+    unembedding = model.denoiser.unembedding
+    if head and unembedding is None:
         raise RequestError(f"the model's head is its embedding, which stays as it is; take {choice[:4]!r}")
     packed = {BLOCKS + name for name in replace_linears(model.denoiser.blocks, kind)}
-    if head:
-        model.denoiser.unembedding = kind(model.denoiser.unembedding.weight)
+    if head and unembedding is not None:
+        model.denoiser.unembedding = kind(unembedding.weight)
         packed.add("denoiser.unembedding")
     return dict.fromkeys(packed, kind)
 

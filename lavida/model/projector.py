@@ -95,10 +95,14 @@ def arrange(x: Tensor, grid: Grid, tiles: TilesConfig, newline: Tensor | None) -
     side = math.isqrt(x.shape[-2])
     base, lead = x[..., 0, :, :], x.shape[:-3]
     if not grid.columns:
-        return torch.cat((base, newline.to(x.dtype).expand(*lead, 1, -1)), -2) if tiles.unpad else base
+        return (
+            base
+            if newline is None or not tiles.unpad
+            else torch.cat((base, newline.to(x.dtype).expand(*lead, 1, -1)), -2)
+        )
     tiled = x[..., 1:, :, :].reshape(*lead, grid.rows, grid.columns, side, side, x.shape[-1])
     tiled = tiled.transpose(-4, -3).reshape(*lead, grid.rows * side, grid.columns * side, x.shape[-1])
-    if not tiles.unpad:
+    if newline is None or not tiles.unpad:
         return torch.cat((base, tiled.flatten(-3, -2)), -2)
     rows, columns = _kept(grid, *tiled.shape[-3:-1])
     tiled = tiled[..., rows, columns, :]

@@ -48,8 +48,11 @@ class Attention(nn.Module):
         v = self.v(x).view(batch, length, self.n_kv_heads, self.head_dim).transpose(1, 2)
         q, k = rotate(q, cos, sin), rotate(k, cos, sin)
         if isinstance(cache, RaggedBatch):
-            parts = ((span, [t[:, :, span.rows] for t in (q, k, v)]) for span in cache.spans)
-            x = torch.cat([self._attend(*qkv, span.mask, span.cache, layer) for span, qkv in parts], 2)
+            parts = [
+                self._attend(q[:, :, s.rows], k[:, :, s.rows], v[:, :, s.rows], s.mask, s.cache, layer)
+                for s in cache.spans
+            ]
+            x = torch.cat(parts, 2)
         else:
             x = self._attend(q, k, v, mask, cache, layer)
         return self.out(x.transpose(1, 2).reshape(batch, length, -1))

@@ -37,6 +37,9 @@ _GROUP = 128  # neighbouring weights of a row that share one scale in 4 bits
 class QuantLinear(nn.Module):
     """Compute y = x W^T + b with W packed and not trained; gradients pass to x. Subclasses dequantize rows of W."""
 
+    weight: Tensor
+    scale: Tensor
+
     def __init__(self, weight: Tensor, bias: nn.Parameter | None = None) -> None:
         super().__init__()
         self.out_features, self.in_features = weight.shape
@@ -142,6 +145,8 @@ class Int4Linear(QuantLinear):
     weights, or as many of them as divide half a row. Raises ConfigError for rows of odd length.
     """
 
+    low: Tensor
+
     @staticmethod
     def _pack(rows: Tensor, dtype: torch.dtype) -> dict[str, Tensor]:
         width = rows.shape[1]
@@ -166,7 +171,8 @@ def replace_linears(module: nn.Module, kind: type[QuantLinear]) -> set[str]:
     names = {name for name, layer in module.named_modules() if isinstance(layer, nn.Linear)}
     for name in names:
         layer = module.get_submodule(name)
-        module.set_submodule(name, kind(layer.weight, layer.bias))
+        if isinstance(layer, nn.Linear):
+            module.set_submodule(name, kind(layer.weight, layer.bias))
     return names
 
 

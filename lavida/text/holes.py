@@ -1,6 +1,6 @@
-"""Text with holes: "There is a [M:4] in the image, next to [M]." as token ids, and with its holes filled as text.
+r"""Text with holes: "There is a [M:4] in the image, next to [M]." as token ids, and with its holes filled as text.
 
-[M:4] is a hole of 4 tokens, [M:2-5] of 2 to 5, [M] of one or more; \\[M] is no hole but the text [M], and \\\\[M] a
+[M:4] is a hole of 4 tokens, [M:2-5] of 2 to 5, [M] of one or more; \[M] is no hole but the text [M], and \\[M] a
 backslash before a hole. The space before a hole belongs to its filling: a word and the space before it are one token.
 """
 

@@ -139,7 +139,8 @@ def _turn(message: Any, place: int) -> Turn:
 
 def _part(part: Any, place: int) -> Part:
     kind = part.get("type") if isinstance(part, Mapping) else None
-    named, kind = kind, kind.removesuffix("_url") if isinstance(kind, str) and kind != "text_url" else kind
+    if isinstance(kind, str) and kind != "text_url":
+        kind = kind.removesuffix("_url")
     if kind not in KINDS:
         raise RequestError(f'message {place + 1} has a part without a known "type"; choose one of {", ".join(KINDS)}')
     known = ("text",) if kind == "text" else (kind, f"{kind}_url", *_VALUES)
@@ -155,8 +156,8 @@ def _part(part: Any, place: int) -> Part:
         return Part(kind=kind, value=part["text"])
     if len(given) > 1:
         raise RequestError(f"message {place + 1} has a {kind} part with {' and '.join(given)}; give one of them")
-    key, value = next(iter(given.items()), (named, None))
-    return Part(kind=kind, value=_value(key, value, place))
+    key, value = next(iter(given.items()), (kind, None))
+    return Part(kind=kind, value=_value(str(key), value, place))
 
 
 def _value(key: str, value: Any, place: int) -> Any:

@@ -108,7 +108,7 @@ class Vocabulary:
         return self.encode_on(text[:cut]) + self.encode_on(text[cut:])
 
     def decode(self, ids: Iterable[int], *, exact: bool = False) -> str:
-        """Return the text up to the first end token, without special tokens; unless `exact`, without blanks at its ends."""
+        """Return the text up to the first end token, without special tokens; stripped unless `exact`."""
         kept = [int(i) for i in takewhile(lambda i: i not in self.end_ids, ids)]
         kept = [i for i in kept if i not in self.special_ids]
         text: str = self._backend.decode(kept, skip_special_tokens=True)
@@ -161,7 +161,7 @@ def _marked(backend: _Tokenizer, control: Collection[int]) -> _Tokenizer:
 
 
 class Tokenizer(Vocabulary):
-    """Tokenize for lavida-mini: every text is read as if a space stood before it, so that a word is one token anywhere."""
+    """Tokenize for lavida-mini: a space is put before every text, so that a word is one token anywhere."""
 
     adds_space = True
 

@@ -98,7 +98,7 @@ _LAVIDA_MIX = (
 
 
 def align() -> Recipe:
-    """LaViDa, stage 1: the projector learns captions of LCS-558K."""
+    """Train LaViDa's stage 1: the projector learns captions of LCS-558K."""
     return Recipe(
         name="align",
         rates=Rates(projector=1e-3),
@@ -113,7 +113,7 @@ def align() -> Recipe:
 
 
 def finetune() -> Recipe:
-    """LaViDa, stage 2: all parts learn about a million dialogues."""
+    """Train LaViDa's stage 2: all parts learn about a million dialogues."""
     return Recipe(
         name="finetune",
         rates=Rates(denoiser=2e-5, projector=2e-5, tower=2e-6),
@@ -133,7 +133,7 @@ def finetune() -> Recipe:
 
 
 def fim() -> Recipe:
-    """LaViDa, stage 3: infilling; answers with gaps that end in a token which is never masked."""
+    """Train LaViDa's stage 3, infilling: answers with gaps that end in a token which is never masked."""
     return replace(
         finetune(),
         name="fim",
@@ -145,7 +145,7 @@ def fim() -> Recipe:
 
 
 def reason() -> Recipe:
-    """LaViDa, stage 3: distilled chains of thought, kept where the teacher's answer was right; long canvases."""
+    """Train LaViDa's stage 3, reasoning: chains of thought whose answer was right, on long canvases."""
     return replace(
         finetune(),
         name="reason",
@@ -197,12 +197,12 @@ _WEB = Portion(name="visualwebinstruct", of=900_000)
 
 
 def llada_v_align() -> Recipe:
-    """LLaDA-V, stage 1: the projector learns captions."""
+    """Train LLaDA-V's stage 1: the projector learns captions."""
     return replace(align(), name="llada-v-align", objective=_LLADA_V, rule=RULES["llada-v-plain"], batch=64, notes=())
 
 
 def llada_v_single() -> Recipe:
-    """LLaDA-V, stage 2: dialogues about one picture."""
+    """Train LLaDA-V's stage 2: dialogues about one picture."""
     return Recipe(
         name="llada-v-single",
         rates=Rates(denoiser=1e-5, projector=1e-5, tower=2e-6),
@@ -220,17 +220,17 @@ def llada_v_single() -> Recipe:
 
 
 def llada_v_onevision() -> Recipe:
-    """LLaDA-V, stage 2 again: several pictures."""
+    """Train LLaDA-V's stage 2 again: several pictures."""
     return replace(llada_v_single(), name="llada-v-onevision", max_length=16384, mixture=(_MAMMOTH_OV,))
 
 
 def llada_v_reason() -> Recipe:
-    """LLaDA-V, stage 3: reasoning."""
+    """Train LLaDA-V's stage 3: reasoning."""
     return replace(llada_v_single(), name="llada-v-reason", mixture=(_WEB,))
 
 
 def llada_v_balanced() -> Recipe:
-    """LLaDA-V, stage 3 again: reasoning on demand, asked for by a word behind the question."""
+    """Train LLaDA-V's stage 3 again: reasoning on demand, by a word behind the question."""
     return replace(
         llada_v_onevision(),
         name="llada-v-balanced",

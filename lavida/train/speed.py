@@ -1,4 +1,4 @@
-"""How much of the machine a step uses: its matrix products counted, and the fastest ones that the machine makes."""
+"""The share of the machine that a step uses: its counted matrix products, beside the fastest of the machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SIZES = {"cpu": (1024, 8), "cuda": (8192, 10)}
 
 
 def matmul_peak(device: torch.device | str, dtype: torch.dtype) -> float:
-    """Floating-point operations a second of a square matrix product; the best of a few."""
+    """Measure the floating-point operations a second of a square matrix product; the best of a few."""
     kind = torch.device(device).type
     n, times = _SIZES.get(kind, _SIZES["cpu"])
     a = torch.ones(n, n, device=device, dtype=dtype)
@@ -28,7 +28,7 @@ def matmul_peak(device: torch.device | str, dtype: torch.dtype) -> float:
 
 
 def count_flops(work: Callable[[], None]) -> int:
-    """Floating-point operations of the matrix products, convolutions and attention in `work`, run without compilation.
+    """Count the operations of the matrix products, convolutions and attention in `work`, run without compilation.
 
     PyTorch's random generators are left as they were.
     """

@@ -33,8 +33,8 @@ def cell_objects(scene: Scene, side: int) -> list[int]:
 
 def centre_cells(scene: Scene, side: int) -> list[bool]:
     """Return for each cell of a side x side grid, row by row, whether it holds the centre of an object."""
-    held = {min(side - 1, int(o.y * side)) * side + min(side - 1, int(o.x * side)) for o in scene.objects}
-    return [i in held for i in range(side * side)]
+    centres = {min(side - 1, int(o.y * side)) * side + min(side - 1, int(o.x * side)) for o in scene.objects}
+    return [i in centres for i in range(side * side)]
 
 
 class CellWords:

@@ -127,11 +127,15 @@ def fit_probe(
     mean, scale = x.mean(0), x.std(0).clamp(min=1e-6) if len(x) > 1 else torch.ones(x.shape[1])
     z = (x - mean) / scale
     order = torch.randperm(len(z), generator=torch.Generator().manual_seed(seed))
-    held, rest = order[: len(z) // 10], order[len(z) // 10 :]
+    validation, rest = order[: len(z) // 10], order[len(z) // 10 :]
     scores = []
-    for decay in decays if len(held) else decays[:1]:
+    for decay in decays if len(validation) else decays[:1]:
         weight, bias = _regress(z[rest], y[rest], len(classes), decay, steps)
-        right = (F.linear(z[held], weight, bias).argmax(1) == y[held]).float().mean() if len(held) else torch.zeros(())
+        right = (
+            (F.linear(z[validation], weight, bias).argmax(1) == y[validation]).float().mean()
+            if len(validation)
+            else torch.zeros(())
+        )
         scores.append((float(right), decay))
     decay = max(scores)[1]
     weight, bias = _regress(z, y, len(classes), decay, steps)

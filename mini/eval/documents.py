@@ -41,15 +41,15 @@ class ReadDocument:
         return {name: self.value is not None and self.value.get(name) == v for name, v in self.entry.values.items()}
 
 
-def read_documents(model: Model, entries: Sequence[DocumentEntry], *, held: bool) -> list[ReadDocument]:
+def read_documents(model: Model, entries: Sequence[DocumentEntry], *, by_schema: bool) -> list[ReadDocument]:
     """Read every document, held to its schema or asked freely."""
     found = []
     for entry in entries:
         schema = schema_of(entry.kind)
-        if held:
-            one = model.extract(entry.image, schema, length=CANVAS)
-            confidence = {pointer[1:]: p for pointer, p in one.confidence.items()}
-            found.append(ReadDocument(entry=entry, value=one.value, confidence=confidence))
+        if by_schema:
+            extraction = model.extract(entry.image, schema, length=CANVAS)
+            confidence = {pointer[1:]: p for pointer, p in extraction.confidence.items()}
+            found.append(ReadDocument(entry=entry, value=extraction.value, confidence=confidence))
         else:
             text = model.ask(entry.image, form_question(schema), length=CANVAS).text
             found.append(ReadDocument(entry=entry, value=as_object(text), confidence={}))
@@ -67,8 +67,8 @@ def as_object(text: str) -> dict[str, Any] | None:
 
 def figures(read: Sequence[ReadDocument]) -> dict[str, Any]:
     """Compute the figures of one method on one split."""
-    right = [one.right() for one in read]
-    fields = sorted({(one.entry.kind, name) for one in read for name in one.entry.values})
+    right = [document.right() for document in read]
+    fields = sorted({(document.entry.kind, name) for document in read for name in document.entry.values})
     sure = [(one.confidence[name], ok) for one, row in zip(read, right) if one.confidence for name, ok in row.items()]
     return {
         "documents": len(read),
@@ -114,8 +114,8 @@ def main(
     for name, folder in models.items():
         model = load(folder)
         for split, entries in splits.items():
-            for method, held in (("schema", True), ("free", False)):
-                read = read_documents(model, entries, held=held)
+            for method, by_schema in (("schema", True), ("free", False)):
+                read = read_documents(model, entries, by_schema=by_schema)
                 rows.append({"model": name, "method": method, "split": split, **figures(read)})
                 log(f"{name}, {method}, {split}: {rows[-1]['field']:.2f} of the fields right")
     results = {"rows": rows}

@@ -1,6 +1,6 @@
 """The losses of lavida-mini: masked answers in packed rows, a dense loss on cells, and grounding of names in prompts.
 
-The masked loss is that of every family (`lavida.diffusion.loss`); the dense and the grounding loss are our own.
+The answer loss is that of every family (`lavida.train.step`); the dense and the grounding loss are our own.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lavida.diffusion.loss import masked_loss
 from lavida.image.tiles import Grid
 from lavida.model.denoiser import Denoiser
 from lavida.model.projector import arrange, pool
 from lavida.model.vlm import VLM
 from lavida.nn.attention import segment_mask
+from lavida.train.step import answer_loss
 from mini.train.batches import IGNORED, MOST, CellVocabulary, SceneBatch, Views
 from mini.train.packing import PackedRows
 
@@ -126,15 +126,13 @@ def packed_loss(denoiser: Denoiser, rows: PackedRows, image: Tensor) -> PackedLo
     # 2. the attention mask, additive and made once for all layers
     visible = segment_mask(rows.segment, rows.parent)
     mask = torch.zeros(visible.shape, dtype=torch.bfloat16, device=visible.device).masked_fill_(~visible, float("-inf"))
-    # 3. hidden states, then logits at the masked positions only
-    hidden = denoiser(x, positions=rows.positions, mask=mask)
-    logits = denoiser.head(hidden[rows.masked])
-    # 4. cross-entropy; by default every answer token is masked in exactly one of its two copies
-    loss, per_token = masked_loss(logits, rows.targets, rows.masked, weights=rows.weights)
-    if rows.bound_weights is not None:
-        loss = (rows.bound_weights * per_token).sum()
-    content = per_token[rows.masked & (rows.weights == 1)].mean()
-    return PackedLoss(loss=loss, content=content, hidden=hidden.flatten(0, 1))
+    # 3. cross-entropy at the masked positions; by default every token is masked in exactly one of two copies
+    answer = answer_loss(
+        denoiser, x, rows.targets, rows.masked, mask=mask, positions=rows.positions, weights=rows.weights
+    )  # fmt: skip
+    loss = answer.loss if rows.bound_weights is None else (rows.bound_weights * answer.per_token).sum()
+    content = answer.per_token[rows.masked & (rows.weights == 1)].mean()
+    return PackedLoss(loss=loss, content=content, hidden=answer.hidden.flatten(0, 1))
 
 
 def dense_loss(

@@ -20,7 +20,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from lavida.diffusion.masking import apply_mask, complementary, draw_masks, masking_probability, sample_times
+from lavida.diffusion.masking import apply_mask, draw_copies
 from lavida.diffusion.objective import Objective
 from lavida.errors import ConfigError
 from lavida.text.prompt import question_ids
@@ -184,15 +184,12 @@ class Packer:
         padding = q.length - len(q.answer)
         true = torch.tensor(q.answer + [self.tokenizer.eos_id] * padding)
         weights = torch.tensor([1.0] * len(q.answer) + [self.end_weight] * padding)
-        times = sample_times(1 if self.objective.complementary else 2, g, self.objective.eps)
-        everything = torch.ones((len(times), q.length), dtype=torch.bool)
-        drawn, p = draw_masks(everything, times, g), masking_probability(times, q.length)
-        if self.objective.complementary:
-            drawn = torch.cat(complementary(drawn, everything))
-            p = torch.cat((p, 1 - p)).clamp(min=self.objective.eps)
-        for hidden, own_p in zip(drawn, p.tolist(), strict=True):
-            target = _Targets(targets=true, masked=hidden, weights=weights, p=own_p)
-            yield apply_mask(true, hidden, self.tokenizer.mask_id), target
+        answer = torch.ones((1, q.length), dtype=torch.bool)
+        objective = self.objective
+        copies, p = draw_copies(answer, g, complementary_pair=objective.complementary, eps=objective.eps)
+        for masked, own_p in zip(copies[:, 0], p[:, 0].tolist(), strict=True):
+            target = _Targets(targets=true, masked=masked, weights=weights, p=own_p)
+            yield apply_mask(true, masked, self.tokenizer.mask_id), target
 
     def _stack(self, rows: Sequence[tuple[int, _Row]], width: int, questions: int) -> PackedRows:
         """Stack rows of parts as tensors, padded to `width` positions."""

@@ -10,6 +10,7 @@ import json
 import random
 import re
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Literal
 
 import jsonschema
@@ -276,6 +277,7 @@ def test_values_of_five_thousand_schemas(schema: Any, number: int) -> None:
     check_values(schema, number)
 
 
+@cache
 def real_schemas() -> list[Any]:
     """Return schemas of pydantic models and one in the style of OpenAPI."""
     pydantic = pytest.importorskip("pydantic")

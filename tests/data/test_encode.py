@@ -206,11 +206,6 @@ def test_rules_and_models_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         Encoder(config, tokenizer, RULES["lavida-fim"])
     with pytest.raises(CheckpointError, match="has no token"):
         Encoder(config, letters("plain"))
-    with pytest.raises(BrokenSample, match="takes no system message"):
-        record = [{"role": "system", "content": "Be brief."}, *({"role": r, "content": "x"} for r in ("user", "gpt"))]
-        tiny = tiny_tokenizer()
-        one = read_sample({"messages": record}, "set:0", Path)
-        Encoder(tiny_config(tiny), tiny)(one, random.Random(0))
     for wrong in ({"answers": "two"}, {"history": False}, {"gaps": 1.5}, {"end_padding": -1}):
         with pytest.raises(ConfigError):
             SampleRule(**wrong)

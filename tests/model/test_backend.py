@@ -72,7 +72,8 @@ def test_a_prefix_that_moved_is_recorded_anew(net: VLM) -> None:
     net.denoiser.forward = Recorder(net.denoiser.forward, capture=tape, after=1)
     cache = held(net)
     before = write(net, cache, 6)
-    cache._keys[0] = cache._keys[0].clone()
+    keys, values = cache._kept[0]
+    cache._kept[0] = keys.clone(), values
     assert write(net, cache, 6) == before and tape.recorded == 2
 
 

@@ -20,7 +20,7 @@ KEYS = st.sampled_from(
 ) | st.text(max_size=4)
 PARTS = st.fixed_dictionaries(
     {"type": st.sampled_from(["text", "image", "video", "image_url", "video_url", "text_url", "_url"]) | ANYTHING},
-    optional={key: WORDS | ANYTHING for key in ("text", "image", "url", "image_url", "base64", "video")},
+    optional=dict.fromkeys(("text", "image", "url", "image_url", "base64", "video"), WORDS | ANYTHING),
 ) | st.dictionaries(KEYS, WORDS | ANYTHING, max_size=4)
 MESSAGES = st.fixed_dictionaries(
     {

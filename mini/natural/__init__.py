@@ -1,0 +1,1 @@
+"""Teach lavida-mini to answer people's questions about photographs."""

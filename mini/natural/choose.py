@@ -1,0 +1,99 @@
+"""Choose what a question is about: names and kinds of a thing, things that are surely absent, places."""
+
+from __future__ import annotations
+
+import random
+from functools import cache
+
+from mini.natural.names import ACTIONS, COCO, KINDS, NAMES, is_a, may_be
+from mini.natural.truth import Thing, Truth
+
+_EDGE = 0.035  # a centre so near a border between two places has no certain place
+_POSTURES = frozenset({"sitting", "standing", "lying down", "smiling", "looking at the camera", "working", "playing"})
+
+
+@cache
+def mentions(key: str) -> tuple[str, ...]:
+    """Return the name and the kinds by which a question may speak of a thing."""
+    return (key, *(k for k in NAMES[key].kinds if k in KINDS))
+
+
+def once(truth: Truth, word: str) -> bool:
+    """Return True if exactly one thing is, or might be, called so."""
+    return sum(may_be(t.name, word) for t in truth.things) == 1
+
+
+@cache
+def _pool() -> tuple[str, ...]:
+    return tuple(key for key, name in NAMES.items() if name.everyday)
+
+
+@cache
+def _siblings(kinds: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the everyday names that share the most special kind."""
+    return tuple(k for k in _pool() if k not in KINDS and set(NAMES[k].kinds[:1]) & set(kinds))
+
+
+def absent(truth: Truth, rng: random.Random, *, sure: bool = False) -> str | None:
+    """Choose a name or kind of which the picture surely holds nothing, often one akin to what is there.
+
+    Args:
+        truth: The picture.
+        rng: Source of the choice.
+        sure: The name need only differ from everything listed (for a choice between two names), so names whose
+            absence is not certain will do.
+    """
+    for _ in range(12):
+        word = _candidate(truth, rng, sure)
+        if word is None:
+            return None
+        if not sure and not truth.is_complete(word):
+            continue
+        if any(may_be(t.name, word) for t in truth.things):
+            continue
+        # Clothes and whatever people carry can hardly be ruled out on a person.
+        if is_a(word, "clothes") and any(is_a(t.name, "person") for t in truth.things):
+            continue
+        return word
+    return None
+
+
+def _candidate(truth: Truth, rng: random.Random, sure: bool) -> str | None:
+    if isinstance(truth.complete, frozenset) and not sure:
+        known = [word for word in sorted(truth.complete) if word in NAMES]
+        return rng.choice(known) if known else None
+    draw = rng.random()
+    if draw < 0.45 and truth.things:
+        kinds = NAMES[rng.choice(truth.things).name].kinds
+        akin = _siblings(kinds)
+        if akin:
+            return rng.choice(akin)
+    if draw < 0.7:
+        return rng.choice(COCO)
+    return rng.choice(KINDS) if draw > 0.92 else rng.choice(_pool())
+
+
+def place_of(thing: Thing) -> str | None:
+    """Return where a thing is, as a key of `phrases.PLACES`; None near a border between two places.
+
+    A thing that fills two fifths of the picture is in the middle unless its centre lies far off.
+    """
+    (x, y), big = thing.centre, thing.area > 0.4
+    low, high = (0.2, 0.8) if big else (1 / 3, 2 / 3)
+    words = []
+    for at, names in ((y, ("top", "bottom")), (x, ("left", "right"))):
+        if min(abs(at - low), abs(at - high)) < _EDGE:
+            return None
+        if at < low or at > high:
+            words.append(names[at > high])
+    return " ".join(words)
+
+
+def action_besides(right: str, rng: random.Random) -> str:
+    """Choose an activity that excludes the right one."""
+    near = {right, *_POSTURES}
+    if right in ("running", "walking", "jumping"):
+        near |= {"running", "walking", "jumping"}
+    return rng.choice(
+        [a for a in ACTIONS if a not in near and not (set(a.split()) & set(right.split()) - {"the", "a"})]
+    )
