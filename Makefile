@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PHOTO := lavida/assets/demo.jpg
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-sharded lint bench clean
 
 demo: .venv/ready
 	$(BIN)/lavida describe $(PHOTO) --show --time
@@ -13,9 +13,14 @@ demo: .venv/ready
 test: .venv/ready
 	$(BIN)/python -m pytest
 
+# Sharded training equals one process; minutes.
+test-sharded: .venv/ready
+	$(BIN)/python -m pytest -m sharded
+
 lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy -p lavida
 
 # make bench DATA=build/mini tells the quality of captions too.
 TWIN ?= benchmarks/twin

@@ -11,7 +11,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import lavida
-from benchmarks.harness import Report, Row, environment, finish, parser
+from benchmarks.harness import environment, finish, parser
+from benchmarks.report import Report, Row
 from lavida.calibrate import measure_quality
 from lavida.decode.calibration import Trial
 from lavida.decode.resolve import LENGTH
@@ -23,7 +24,7 @@ SPLIT = "i"
 
 
 def line(tried: Trial) -> str:
-    """The line of the chart that a setting belongs to: fixed steps, or a rule."""
+    """Return the line of the chart that a setting belongs to: fixed steps, or a rule."""
     named = [f"{name} {value}" for name, value in tried.options.items() if name not in ("steps", "cache", "remasking")]
     return ", ".join(named) or "fixed steps"
 

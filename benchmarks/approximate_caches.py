@@ -30,7 +30,7 @@ from lavida.model.vlm import VLM
 
 
 def random_model(seed: int) -> VLM:
-    """A small LLaDA, its matrices large enough that tokens matter to one another."""
+    """Return a small LLaDA, its matrices large enough that tokens matter to one another."""
     config = DenoiserConfig(
         vocab_size=1024, d_model=256, n_layers=6, n_heads=4, n_kv_heads=4, mlp_size=512, mask_id=1023, eos_ids=(1022,)
     )
@@ -75,14 +75,14 @@ class Cached:
         self.work.append(1.0 if fresh else (end - query.block.start) / whole)
 
     def found(self) -> dict[str, object]:
-        """What was seen on the whole way."""
+        """Return the means over the whole answer."""
         means = {"same": self.same, "difference": self.off, "positions": self.work}
         return {**self.name, **{name: round(sum(x) / len(x), 4) for name, x in means.items()}}
 
 
 @torch.inference_mode()
 def compare(model: VLM, prompt: Tensor, options: DecodeOptions, refreshes: list[int | None]) -> Iterator[dict]:
-    """What each cache was like on the way of one answer to the prompt [P]."""
+    """Yield how each cache differs along one answer to the prompt [P]."""
     config, segments = model.config.denoiser, model.segments(prompt, [])
     exact = logits_of(model, segments, DecodeOptions(cache="none"))
     caches = [Cached(model, segments, *pair) for pair in product(BLOCK_CACHES, refreshes)]

@@ -18,8 +18,9 @@ from functools import partial
 import torch
 
 import lavida
-from benchmarks.harness import Report, Row, environment, faster, finish, interleave, parser, some
+from benchmarks.harness import environment, faster, finish, interleave, parser, some
 from benchmarks.nets import HALF_BILLION, random_net, random_prompt
+from benchmarks.report import Report, Row
 from lavida.cache.prefix import PrefixCache
 from lavida.decode.driver import answer_steps
 from lavida.decode.loop import Step
@@ -34,7 +35,7 @@ BASE = ("float32", 1)
 
 
 def variants(net: VLM) -> dict[str, VLM]:
-    """Copies of a network in float32, as its weights may be held."""
+    """Return copies of a float32 network, one for each way to hold its weights."""
     made = {"float32": net, "bfloat16": copy.deepcopy(net).bfloat16()}
     for name, start in (("float32 int8", net), ("bfloat16 int8", made["bfloat16"])):
         made[name] = copy.deepcopy(start)

@@ -16,7 +16,8 @@ from functools import partial
 from PIL import Image
 
 import lavida
-from benchmarks.harness import PHOTO, Report, Row, environment, faster, finish, interleave, parser, some
+from benchmarks.harness import PHOTO, environment, faster, finish, interleave, parser, some
+from benchmarks.report import Report, Row
 from lavida.api import Answer, Model
 from lavida.decode.batch_invariance import steady_block
 from lavida.engine import Engine
@@ -43,7 +44,7 @@ Request = tuple[Image.Image, str, dict[str, object]]
 
 
 def mixed() -> list[Request]:
-    """The requests, the same each time: four crops of a photo, four questions, eight ways to write."""
+    """Return the requests, the same each time: four crops of a photo, four questions, eight ways to write."""
     photo = Image.open(PHOTO).convert("RGB")
     width, height = photo.size
     crops = [photo.crop((i * width // 16, 0, width - (3 - i) * width // 16, height)) for i in range(4)]

@@ -14,8 +14,9 @@ from dataclasses import replace
 from functools import partial
 
 import lavida
-from benchmarks.harness import PHOTO, Report, Row, environment, faster, finish, interleave, parser, some
+from benchmarks.harness import PHOTO, environment, faster, finish, interleave, parser, some
 from benchmarks.latency import caches
+from benchmarks.report import Report, Row
 from lavida.api import Draft
 
 LENGTHS = (16, 32, 64, 128, 256, 512, 1024)
@@ -29,7 +30,7 @@ def widen(model: lavida.Model, positions: int) -> None:
 
 
 def passes(model: lavida.Model, length: int, cache: str) -> Iterator[Draft]:
-    """The passes of an answer without end; all of the canvas is open but what the first of them commit."""
+    """Yield the passes of an answer without end; all of the canvas is open but what the first of them commit."""
     return model.stream(PHOTO, length=length, steps=length, schedule="even", cache=cache, early_stop=False)
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import statistics
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from benchmarks.harness import Report, Row
+from benchmarks.report import Report, Row
 
 _SIZE, _DPI = (7.0, 4.0), 110
 

@@ -11,7 +11,8 @@ from functools import partial
 
 import torch
 
-from benchmarks.harness import PHOTO, Report, Row, environment, faster, finish, interleave, parser
+from benchmarks.harness import PHOTO, environment, faster, finish, interleave, parser
+from benchmarks.report import Report, Row
 
 
 def start(*args: str) -> None:

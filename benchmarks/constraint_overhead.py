@@ -19,8 +19,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.harness import Report, Row, environment, faster, finish, interleave, parser
+from benchmarks.harness import environment, faster, finish, interleave, parser
 from benchmarks.nets import LLADA_VOCABULARY, SMALL, random_net, random_prompt
+from benchmarks.report import Report, Row
 from lavida.config import DenoiserConfig
 from lavida.constrain.canvas import CanvasConstraint
 from lavida.constrain.dfa import compile_term
@@ -45,7 +46,7 @@ LIMIT = 0.15  # of a pass
 
 
 def languages() -> dict[str, Texts]:
-    """A choice, a sentence and two forms."""
+    """Return a choice, a sentence and two forms."""
     text: dict[str, Any] = {"type": "string", "maxLength": 40}
     number = {"type": "number", "minimum": 0, "maximum": 999}
     small = {

@@ -1,4 +1,4 @@
-"""What the benchmarks share: arms that run in turn, ratios taken within a round, and how a result is kept.
+"""Parts that benchmarks share: arms that run in turn, ratios taken within a round, results that are kept.
 
 All arms run once in each round, in a new order each time, so that a slow moment of the machine meets all of them. A
 ratio compares two arms of one round; its spread is what the machine did to it, not what it did to the seconds.
@@ -15,7 +15,7 @@ import statistics
 import subprocess
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from typing import Any
 import torch
 
 import lavida
+from benchmarks.chart import draw
+from benchmarks.report import Report
 from lavida.decode.calibration import processor
 
 ROOT = Path(__file__).parents[1]
@@ -31,47 +33,10 @@ PHOTO = Path(lavida.__file__).parent / "assets" / "demo.jpg"
 LEAST_ROUNDS = 3  # fewer have no spread worth the name
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One arm of a benchmark."""
-
-    series: str  # the line of the chart that it belongs to
-    x: float | str  # where it stands on that line
-    values: tuple[float, ...]  # one of each round
-    ratios: tuple[float, ...] = ()  # how many times as good as the base, round by round
-    facts: Mapping[str, Any] = field(default_factory=dict)  # what was counted rather than timed
-
-    @property
-    def name(self) -> str:
-        return f"{self.series}, {self.x:g}" if isinstance(self.x, (int, float)) else f"{self.series}, {self.x}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Report:
-    """The result of a benchmark."""
-
-    name: str
-    title: str
-    x: str  # what `Row.x` is
-    y: str  # what `Row.values` are, with their unit
-    rows: tuple[Row, ...]
-    base: str = ""  # what the ratios compare with
-    notes: tuple[str, ...] = ()
-    environment: Mapping[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Report:
-        """What `write` wrote."""
-        rows = (
-            Row(**{**row, "values": tuple(row["values"]), "ratios": tuple(row["ratios"])}) for row in data.pop("rows")
-        )
-        return cls(**{**data, "rows": tuple(rows), "notes": tuple(data["notes"])})
-
-
 def interleave(
     arms: Mapping[Hashable, Callable[[], float | None]], *, rounds: int, seconds: float, seed: int = 0
 ) -> dict[Hashable, list[float]]:
-    """What each arm gave in each round: the number it returned, or the seconds it took if it returned none.
+    """Run all arms in rounds; return what each gave: the number it returned, or else the seconds it took.
 
     A round that is not counted comes first. Ends after `rounds`, or when another would take longer than is left of
     `seconds`, but not before LEAST_ROUNDS.
@@ -110,7 +75,7 @@ def _digits(value: float) -> str:
 
 
 def environment() -> dict[str, Any]:
-    """The machine and the code, as far as they matter to a time."""
+    """Return the machine and the code, as far as they matter to a time."""
     cuda = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -167,16 +132,14 @@ def _fact(value: Any) -> str:
 
 
 def write(report: Report, folder: Path) -> None:
-    """NAME.json, and NAME.png if matplotlib is there."""
+    """Write NAME.json, and NAME.png if matplotlib is there."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{report.name}.json").write_text(json.dumps(asdict(report), indent=1) + "\n")
-    from benchmarks.chart import draw
-
     draw(report, folder / f"{report.name}.png")
 
 
 def parser(doc: str, *, rounds: int = 7, seconds: float = 60) -> argparse.ArgumentParser:
-    """The options that all benchmarks have."""
+    """Return the options that all benchmarks have."""
     options = argparse.ArgumentParser(description=doc.splitlines()[0])
     options.add_argument("--model", help="name or folder; default: lavida-mini")
     options.add_argument("--rounds", type=int, default=rounds, help="at most so many")

@@ -11,7 +11,8 @@ from PIL import Image, ImageOps
 
 import lavida
 from benchmarks.canvas import widen
-from benchmarks.harness import PHOTO, Report, Row, environment, faster, finish, interleave, parser, some
+from benchmarks.harness import PHOTO, environment, faster, finish, interleave, parser, some
+from benchmarks.report import Report, Row
 
 COUNTS = (1, 2, 4, 8)
 STEPS, LENGTH = 8, 16

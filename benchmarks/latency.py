@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from functools import partial
 
 import lavida
-from benchmarks.harness import PHOTO, Report, Row, environment, faster, finish, interleave, parser, some
+from benchmarks.harness import PHOTO, environment, faster, finish, interleave, parser, some
+from benchmarks.report import Report, Row
 from lavida.decode.options import BLOCK_CACHES
 
 LENGTH = 32
@@ -27,7 +28,7 @@ def caches(model: lavida.Model) -> list[str]:
 
 
 def look(model: lavida.Model) -> None:
-    """The least that a new picture takes: eyes, prompt, one pass."""
+    """Do the least that a new picture takes: encoder, prompt, one pass."""
     model.forget()
     model.describe(PHOTO, length=1)
 

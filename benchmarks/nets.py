@@ -35,7 +35,7 @@ SMALL = DenoiserConfig(
 
 
 def random_net(denoiser: DenoiserConfig, dtype: torch.dtype, seed: int = 0) -> VLM:
-    """A text-only network, in `dtype` from the start."""
+    """Return a text-only network, in `dtype` from the start."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:

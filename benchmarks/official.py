@@ -19,7 +19,8 @@ from typing import Any
 import torch
 
 import lavida
-from benchmarks.harness import PHOTO, Report, Row, environment, faster, finish, interleave, parser, some
+from benchmarks.harness import PHOTO, environment, faster, finish, interleave, parser, some
+from benchmarks.report import Report, Row
 
 SHARES = (0.25, 0.5, 1.0)
 LENGTH, SHIFT = 64, 1 / 3
@@ -53,6 +54,7 @@ class Official:
         raise SystemExit(f"the official code ended with code {self._process.wait()}; its last words are above")
 
     def close(self) -> None:
+        """End the process of the official code."""
         self._process.stdin.close()
         self._process.wait()
 

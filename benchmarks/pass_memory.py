@@ -13,7 +13,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.harness import Report, Row, environment, finish, parser, some
+from benchmarks.harness import environment, finish, parser, some
+from benchmarks.report import Report, Row
 
 CANVASES, PROMPTS = (16, 64, 256, 1024), (64, 1008)
 SMALL = ("--width", "64", "--mlp", "128", "--heads", "2", "--vocab", "512")

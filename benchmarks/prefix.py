@@ -18,8 +18,9 @@ from itertools import islice
 
 import torch
 
-from benchmarks.harness import Report, Row, environment, faster, finish, interleave, parser
+from benchmarks.harness import environment, faster, finish, interleave, parser
 from benchmarks.nets import HALF_BILLION, SMALL, parameters, random_net, random_prompt
+from benchmarks.report import Report, Row
 from lavida.decode.driver import answer_steps
 from lavida.decode.loop import Step
 from lavida.decode.options import DecodeOptions

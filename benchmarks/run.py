@@ -18,7 +18,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.harness import OUT, ROOT, Report, markdown
+from benchmarks.harness import OUT, ROOT, markdown
+from benchmarks.report import Report
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- table: make bench -->", "<!-- end of table -->"

@@ -28,7 +28,7 @@ def return_what_is_freed() -> None:
 
 
 def memory(name: str) -> float:
-    """A line of Linux's account of this process, in megabytes."""
+    """Return a line of Linux's account of this process, in megabytes."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(name)) * 1024 / 1e6
 

@@ -7,7 +7,7 @@
 The twin writes by its own cache of keys, in our loop and, as a second witness, in the `generate` of transformers: its
 blocks are those of Llama, so its weights are given to that class and the texts are compared. Every arm looks at the
 picture anew, and writes a caption, of some 7 tokens, and a detailed one, of some 19. With --data, pictures and captions
-are those of held-out scenes (split i), which the dial was not tuned on; without, the times alone are told, over the
+are those of held-out scenes (split i), which no setting was tuned on; without, only the times are printed, over the
 demo's picture.
 """
 
@@ -25,7 +25,8 @@ from PIL import Image
 from transformers import LlamaConfig, LlamaForCausalLM
 
 import lavida
-from benchmarks.harness import PHOTO, Report, Row, environment, faster, finish, interleave, parser
+from benchmarks.harness import PHOTO, environment, faster, finish, interleave, parser
+from benchmarks.report import Report, Row
 from lavida.config import DenoiserConfig
 from lavida.decode.resolve import LENGTH
 from lavida.model.denoiser import Denoiser
@@ -38,7 +39,7 @@ from mini.eval.splits import SPLITS, pictures, split_features
 
 SPLIT = "i"
 PICTURES = 4  # whose answers are timed
-CAPTIONS = 60  # whose CIDEr-D is told
+CAPTIONS = 60  # whose CIDEr-D is computed
 LENGTHS = {"caption": LENGTH, "detailed": 40}  # of the canvas, by what is asked for
 _RULES: dict[str, dict[str, Any]] = {f"threshold {t:g}": {"threshold": t} for t in (0.9, 0.7, 0.5)}
 ARMS = {
@@ -60,7 +61,7 @@ _PARTS = {
 
 
 def llama_name(name: str) -> str:
-    """What transformers calls a tensor of our denoiser."""
+    """Return the name in transformers of a tensor of our denoiser."""
     part, _, kind = name.rpartition(".")
     if part in _WHOLE:
         return f"{_WHOLE[part]}.{kind}"
@@ -69,7 +70,7 @@ def llama_name(name: str) -> str:
 
 
 def as_llama(denoiser: Denoiser) -> LlamaForCausalLM:
-    """The same weights as transformers knows them."""
+    """Return the same weights as a model of transformers."""
     config: DenoiserConfig = denoiser.config
     llama = LlamaForCausalLM(
         LlamaConfig(
@@ -94,7 +95,7 @@ def as_llama(denoiser: Denoiser) -> LlamaForCausalLM:
 
 @torch.inference_mode()
 def generate(model: lavida.Model, llama: LlamaForCausalLM, kind: str, picture: Image.Image) -> str:
-    """A caption by transformers, behind the same prompt."""
+    """Write a caption by transformers, behind the same prompt."""
     model.forget()
     turns = question_turns(prompt_of(kind), [Part(kind="image", value=picture)])
     ids = torch.tensor(prompt_ids(turns, model.template, model.tokenizer))
@@ -174,20 +175,20 @@ def main() -> None:
         {key: partial(over, once, shown) for key, once in arms.items()}, rounds=args.rounds, seconds=args.seconds
     )
     seconds = {key: tuple(taken / len(shown) for taken in values) for key, values in found.items()}
-    told = qualities({"twin": twin, "ours": ours}, args)
+    scores = qualities({"twin": twin, "ours": ours}, args)
     rows = tuple(
         Row(
             series=f"{kind}, {who}",
             x=arm,
             values=values,
             ratios=faster(values, seconds[kind, "twin", "our loop"]),
-            facts=told.get((kind, who, arm), {}),
+            facts=scores.get((kind, who, arm), {}),
         )
         for (kind, who, arm), values in seconds.items()
     )
     report = Report(
         name="twin",
-        title=f"Seconds of a caption, {len(shown)} pictures, eyes and prompt included",
+        title=f"Seconds of a caption, {len(shown)} pictures, encoder and prompt included",
         x="",
         y="s",
         base="the autoregressive twin in our loop, asked the same",

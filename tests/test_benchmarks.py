@@ -13,9 +13,10 @@ import torch
 
 import lavida
 from benchmarks import harness, run
-from benchmarks.harness import PHOTO, Report, Row, environment, faster, interleave, markdown, spread
+from benchmarks.harness import PHOTO, environment, faster, interleave, markdown, spread
 from benchmarks.nets import SMALL, random_net
 from benchmarks.official import Official
+from benchmarks.report import Report, Row
 
 TWIN = harness.ROOT / "benchmarks" / "twin"
 ROWS = (

@@ -1,4 +1,4 @@
-"""What `describe` and `ask` have in common: for each picture one answer, printed as text, JSON or a live canvas."""
+"""Answers of `describe` and `ask`: one for each picture, printed as text, JSON or a live canvas."""
 
 from __future__ import annotations
 
@@ -24,56 +24,57 @@ if TYPE_CHECKING:
     from lavida.api import Answer, Draft, Model
     from lavida.engine import Ticket
 
-AT_ONCE = 8  # answers written side by side, if their keys fit into memory
+AT_ONCE = 8  # answers that share forward passes, if their keys fit into memory
 JSON_FIELDS = ("image", "prompt", "text", "steps", "seconds", "tokens_per_forward")
 
 
-def answer_all(images: list[str], question: str | None, request: Arguments) -> int:
+def answer_all(images: list[str], question: str | None, arguments: Arguments) -> int:
     """Answer `question` (None = describe) for every picture; one bad picture does not stop the others."""
     from lavida import api
     from lavida.checkpoint.named import MODELS
 
-    api.check_options(request.model, request.decode)  # told before a model is loaded or a picture read
+    api.check_options(arguments.model, arguments.decode)  # reported before a model is loaded or a picture read
     model = None
-    if images or request.video:
-        groups = _groups(images, request)
+    if images or arguments.video:
+        groups = _groups(images, arguments)
     else:
-        _check_stdin(request.model in MODELS)
-        model = _load(request)
+        _check_stdin(arguments.model in MODELS)
+        model = _load(arguments)
         sees = model.net.config.vision is not None
         _check_stdin(sees)
-        groups = _groups(["-"], request) if sees else [[]]
+        groups = _groups(["-"], arguments) if sees else [[]]
     code = 0
-    _check_record(groups, request)
-    for name, answer in _begun(groups, question or api.DESCRIBE, request, model):
+    _check_record(groups, arguments)
+    for name, answer in _start(groups, question or api.DESCRIBE, arguments, model):
         try:
-            _print(answer(), request, name=name if len(groups) > 1 else None)
+            _print(answer(), arguments, name=name if len(groups) > 1 else None)
         except LavidaError as error:
             code = complain(error)
     return code
 
 
-def _begun(
-    groups: list[list[Input | Video | LavidaError]], question: str, request: Arguments, model: Model | None
+def _start(
+    groups: list[list[Input | Video | LavidaError]], question: str, arguments: Arguments, model: Model | None
 ) -> Iterator[tuple[str, Callable[[], Answer]]]:
-    """What each answer is about, and how to wait for it, in order; some are written side by side."""
+    """Yield the name of each answer and a function that waits for it, in order; some share forward passes."""
     waiting: deque[tuple[str, Callable[[], Answer]]] = deque()
     engine, most = None, 1
     for group in groups:
         try:
-            opened = [_open(one, request) for one in group]
+            inputs = [_require_input(entry) for entry in group]
+            opened = [_open(entry, arguments) for entry in inputs]
             if model is None:
-                model = _load(request)
-            if engine is None and len(groups) > 1 and (most := _at_once(model, request)) > 1:
+                model = _load(arguments)
+            if engine is None and len(groups) > 1 and (most := _at_once(model, arguments)) > 1:
                 from lavida.engine import Engine
 
                 engine = Engine(model, most=most)
-            name = ", ".join(one.name for one in group)
-            shown = [_suited(model, one, file) for one, file in zip(opened, group, strict=True)]
+            name = ", ".join(entry.name for entry in inputs)
+            shown = [_fit(model, image, entry) for image, entry in zip(opened, inputs, strict=True)]
             if engine is None:
-                answer = partial(_answer, model, shown, name, question, request)
+                answer = partial(_answer, model, shown, name, question, arguments)
             else:
-                answer = partial(_shared, engine.submit(shown, question, **request.decode), name)
+                answer = partial(_shared, engine.submit(shown, question, **arguments.decode), name)
             waiting.append((name, answer))
         except LavidaError as error:
             waiting.append(("", partial(_failed, error)))
@@ -82,15 +83,17 @@ def _begun(
     yield from waiting
 
 
-def _at_once(model: Model, request: Arguments) -> int:
-    """How many answers share their passes: one where somebody watches, times or limits it, or memory is dear."""
-    if request.show or request.record or request.time or request.decode.get("deadline"):
+def _at_once(model: Model, arguments: Arguments) -> int:
+    """Return how many answers share forward passes: one if it is watched, timed or limited, or memory is short."""
+    if arguments.show or arguments.record or arguments.time or arguments.decode.get("deadline"):
         return 1
     from lavida.cache.store import BUDGET
 
     denoiser, weight = model.net.config.denoiser, model.net.denoiser.embedding.weight
-    of_token = 2 * denoiser.n_layers * denoiser.n_kv_heads * denoiser.head_dim * weight.itemsize  # bytes of its keys
-    return max(1, min(AT_ONCE, BUDGET // (of_token * denoiser.max_length)))
+    token_bytes = (
+        2 * denoiser.n_layers * denoiser.n_kv_heads * denoiser.head_dim * weight.itemsize
+    )  # of its keys and values
+    return max(1, min(AT_ONCE, BUDGET // (token_bytes * denoiser.max_length)))
 
 
 def _shared(ticket: Ticket, name: str) -> Answer:
@@ -101,21 +104,21 @@ def _failed(error: LavidaError) -> Answer:
     raise error
 
 
-def _groups(images: list[str], request: Arguments) -> list[list[Input | Video | LavidaError]]:
-    """What each answer is about."""
+def _groups(images: list[str], arguments: Arguments) -> list[list[Input | Video | LavidaError]]:
+    """Return the pictures of each answer."""
     shown: list[Input | Video | LavidaError] = list(_inputs(images))
-    if request.video:
-        shown.append(Video(source=request.video, frames=request.frames))
-    elif request.frames:
+    if arguments.video:
+        shown.append(Video(source=arguments.video, frames=arguments.frames))
+    elif arguments.frames:
         raise RequestError("--frames goes with --video; name the video")
-    return [shown] if request.together else [[one] for one in shown]
+    return [shown] if arguments.together else [[entry] for entry in shown]
 
 
 def _inputs(images: list[str]) -> Iterator[Input | LavidaError]:
     for arg in images:
         try:
             yield from expand_input(arg)
-        except LavidaError as error:  # told in its turn, after the answers before it
+        except LavidaError as error:  # reported in its turn, after the answers before it
             yield error
 
 
@@ -124,72 +127,77 @@ def _check_stdin(wanted: bool) -> None:
         raise RequestError('no picture; say lavida ask photo.jpg "What is this?" or pipe one in')
 
 
-def _check_record(groups: list[list[Input | Video | LavidaError]], request: Arguments) -> None:
-    if request.record and len(groups) > 1:
+def _check_record(groups: list[list[Input | Video | LavidaError]], arguments: Arguments) -> None:
+    if arguments.record and len(groups) > 1:
         raise RequestError(f"--record takes one picture, got {len(groups)}; record them one by one")
-    if request.record and not (len(groups[0]) == 1 and isinstance(groups[0][0], (Input, LavidaError))):
+    if arguments.record and not (len(groups[0]) == 1 and isinstance(groups[0][0], (Input, LavidaError))):
         raise RequestError("--record shows one picture beside its answer; ask about one picture alone")
 
 
-def _open(one: Input | Video | LavidaError, request: Arguments) -> Image.Image | Video:
-    """A picture, if it can be read at all; a video is opened by the model, which knows how many frames it holds."""
-    if isinstance(one, LavidaError):
-        raise one
-    if isinstance(one, Video):
-        return one
-    return open_image(one.source, name=one.name, any_shape=True, official=request.decode["compat"] == "official")
+def _require_input(entry: Input | Video | LavidaError) -> Input | Video:
+    if isinstance(entry, LavidaError):
+        raise entry
+    return entry
 
 
-def _suited(model: Model, opened: Image.Image | Video, file: Input | Video) -> Image.Image | Video:
+def _open(entry: Input | Video, arguments: Arguments) -> Image.Image | Video:
+    """Open a picture; a video is opened by the model, which knows how many frames it holds."""
+    if isinstance(entry, Video):
+        return entry
+    return open_image(entry.source, name=entry.name, any_shape=True, official=arguments.decode["compat"] == "official")
+
+
+def _fit(model: Model, opened: Image.Image | Video, file: Input | Video) -> Image.Image | Video:
     from lavida.decode.request import open_picture
 
     return opened if isinstance(opened, Video) else open_picture(model.net.config, opened, name=file.name)
 
 
-def _load(request: Arguments) -> Model:
+def _load(arguments: Arguments) -> Model:
     from lavida import api
 
     start = time.perf_counter()
-    model = api.load(request.model, **request.load)
-    if request.time:
+    model = api.load(arguments.model, **arguments.load)
+    if arguments.time:
         print(f"model loaded in {time.perf_counter() - start:.2f} s", file=sys.stderr)
     return model
 
 
-def _answer(model: Model, shown: list[Image.Image | Video], name: str, question: str, request: Arguments) -> Answer:
+def _answer(model: Model, shown: list[Image.Image | Video], name: str, question: str, arguments: Arguments) -> Answer:
     from lavida.decode.request import make_request, turns_of
 
     drafts: list[Draft] = []
     start = time.perf_counter()
-    asked = make_request(model.reader, turns_of(shown, question), request.decode, folder=model.folder)
-    stream = asked.drafts()
-    if request.show:
+    job = make_request(model.reader, turns_of(shown, question), arguments.decode, folder=model.folder)
+    stream = job.drafts()
+    if arguments.show:
         from lavida.cli.show import show
 
         title = f"{name}: {question}" if name else question
-        stream = show(stream, title=title, file=sys.stderr if request.json else sys.stdout)
-    if request.show or request.record:
+        stream = show(stream, title=title, file=sys.stderr if arguments.json else sys.stdout)
+    if arguments.show or arguments.record:
         drafts.extend(stream)
     else:
-        asked.run()
+        job.run()
     seconds = time.perf_counter() - start
-    answer = replace(asked.answer(seconds), image=name)
-    if request.record:
+    answer = replace(job.answer(seconds), image=name)
+    if arguments.record:
         from lavida.cli.record import animation
 
-        write_text(request.record, animation(drafts, picture=shown[0], title=question))
-    if request.time:
+        (picture,) = (image for image in shown if not isinstance(image, Video))
+        write_text(arguments.record, animation(drafts, picture=picture, title=question))
+    if arguments.time:
         print(
             f"answered in {seconds:.2f} s: {answer.steps} steps, {answer.tokens_per_forward:.1f} tokens per step",
             file=sys.stderr,
         )
         if answer.chosen:
-            print(f"chosen: {told(answer.chosen.to_json())}", file=sys.stderr)
+            print(f"chosen: {as_line(answer.chosen.to_json())}", file=sys.stderr)
     return answer
 
 
-def _print(answer: Answer, request: Arguments, *, name: str | None) -> None:
-    if request.json:
+def _print(answer: Answer, arguments: Arguments, *, name: str | None) -> None:
+    if arguments.json:
         chosen = {"chosen": answer.chosen.to_json()} if answer.chosen else {}
         line = json.dumps({f: getattr(answer, f) for f in JSON_FIELDS} | chosen, ensure_ascii=False)
     else:
@@ -197,13 +205,13 @@ def _print(answer: Answer, request: Arguments, *, name: str | None) -> None:
     print(line, flush=True)
 
 
-def told(facts: dict[str, Any]) -> str:
-    """Names and values in a line."""
+def as_line(facts: dict[str, Any]) -> str:
+    """Return names and values in a line."""
     return ", ".join(f"{name} {value}" for name, value in facts.items())
 
 
 def write_text(path: Path, text: str) -> None:
-    """A file that the user named. Raises RequestError if it cannot be written."""
+    """Write a file that the user named. Raises RequestError if that fails."""
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:

@@ -52,7 +52,7 @@ def audit(
 
 
 def as_facts(found: Audit) -> dict:
-    """An audit as plain values."""
+    """Return an audit as plain values."""
     return {
         "text": found.text,
         "words": [

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lavida.cli import options as o
-from lavida.cli.answer import told, write_text
+from lavida.cli.answer import as_line, write_text
 
 if TYPE_CHECKING:
     from lavida.api import Model
@@ -47,7 +47,7 @@ def report(table: Calibration, model: Model, out: Path | None) -> None:
     kept, length = store_calibration(table, model.folder), table.quality.length
     for name in QUALITIES:
         chosen = choose_setting(Target(quality=name), table, table.speeds[-1], length=length, pictures=1)
-        print(f"{name}: {told(chosen.to_json())}")
+        print(f"{name}: {as_line(chosen.to_json())}")
     print(kept)
     if out:
         write_text(out, replace(table, speeds=()).to_json())

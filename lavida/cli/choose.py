@@ -71,7 +71,7 @@ def split(words: list[str], *, sees: bool) -> tuple[str | None, str, list[str]]:
 
 
 def as_facts(choice: Choice, image: str, question: str, answers: list[str]) -> dict[str, Any]:
-    """A choice as plain values."""
+    """Return a choice as plain values."""
     columns = zip(answers, choice.probabilities, choice.errors, choice.likelihoods, strict=True)
     return {
         "image": image,

@@ -39,15 +39,15 @@ def extract(
     loaded = o.load_model(options)
     decode = o.decode_arguments(options)
 
-    def tell(picture: Image.Image, name: str) -> None:
+    def report(picture: Image.Image, name: str) -> None:
         facts = as_facts(loaded.extract(picture, wanted, question=question, **decode), name)
         print(json_text.dumps(facts, ensure_ascii=False) if json else as_text(facts, named=len(found) > 1))
 
-    return each(found, loaded, tell)
+    return each(found, loaded, report)
 
 
 def as_facts(extraction: Extraction, image: str) -> dict[str, Any]:
-    """An extraction as plain values."""
+    """Return an extraction as plain values."""
     return {
         "image": image,
         "value": extraction.value,
@@ -58,7 +58,7 @@ def as_facts(extraction: Extraction, image: str) -> dict[str, Any]:
 
 
 def as_text(facts: dict[str, Any], *, named: bool) -> str:
-    """The object on a line, then a line for each field: how sure, and where in the object."""
+    """Return the object on a line, then a line for each field: its confidence and JSON pointer."""
     head = f"{facts['image']}: " if named else ""
     lines = [head + json_text.dumps(facts["value"], ensure_ascii=False)]
     return "\n".join([*lines, *(f"{p:8.3f}  {name or '/'}" for name, p in facts["confidence"].items())])

@@ -71,7 +71,7 @@ def split(words: list[str], *, sees: bool) -> tuple[str | None, str]:
 
 
 def as_text(found: Infill) -> str:
-    """The text, and a line for each hole: what it holds, how likely that is, and what else it could hold."""
+    """Return the text, and a line for each hole: its filling, the probability, and alternatives."""
     lines = [found.text]
     for number, hole in enumerate(found.holes, start=1):
         others = "".join(f", {one.text or 'nothing'} {one.probability:.3f}" for one in hole.alternatives)

@@ -46,7 +46,7 @@ picture less likely than 5 %, the redder the further below.</caption>
 
 
 def show(found: Audit, *, file: TextIO) -> None:
-    """The text in colours and a table of its words; the table alone where there is no terminal."""
+    """Print the text in colours and a table of its words; only the table where there is no terminal."""
     console = Console(file=file, highlight=False)
     if console.is_terminal:
         text = Text()
@@ -64,7 +64,7 @@ def show(found: Audit, *, file: TextIO) -> None:
 
 
 def page(found: Audit, *, picture: Image.Image, title: str) -> str:
-    """The heat map as HTML, the picture in it."""
+    """Return the heat map as HTML, with the picture in it."""
     words = "".join(
         f'<span style="background: {_css(word)}"'
         f'{" class=doubted" * _is_doubted(word)} title="{escape(_title(word))}">{escape(word.text)}</span>'
@@ -79,7 +79,7 @@ def page(found: Audit, *, picture: Image.Image, title: str) -> str:
 
 
 def heat(word: Word) -> float:
-    """What colours a word, nats: its support, or how far it lies below what is doubted."""
+    """Return the nats that colour a word: its support, or its distance below `DOUBTED`."""
     return word.seen - DOUBTED if _is_doubted(word) else word.support
 
 
@@ -108,7 +108,7 @@ def _percent(value: float) -> str:
 
 
 def _instead(word: Word) -> str:
-    """The likeliest tokens in order, each given those of the word before it; empty if they are the word."""
+    """Return the likeliest tokens in order, each given those of the word before it; "" if they are the word."""
     instead = "".join(token.instead for token in word.tokens).strip()
     return "" if instead == word.text.strip() else instead
 

@@ -34,7 +34,7 @@ def inspect(model: Model, json: Json = False) -> int:
 
 
 def as_text(facts: dict[str, Any]) -> str:
-    """The facts of `summarise` as lines for a reader."""
+    """Return the facts of `summarise` as lines."""
     canvas, picture, tensors, memory = (facts[key] for key in ("canvas", "picture", "tensors", "memory"))
     count = facts["parameters"]
     lines = {

@@ -106,8 +106,8 @@ def _described(name: str, option: Option) -> str:
     """Return the help of a decoding option with its choices or bounds, and its default unless families differ."""
     facts = " ".join(filter(None, (", ".join(filter(None, option.choices)), option.bounds())))
     default = getattr(DecodeOptions, name)
-    told = isinstance(default, (int, float)) and not isinstance(default, bool) and name != "length"
-    notes = [*([facts] if facts and name != "cache" else []), *([f"default {default:.3g}"] if told else [])]
+    has_default = isinstance(default, (int, float)) and not isinstance(default, bool) and name != "length"
+    notes = [*([facts] if facts and name != "cache" else []), *([f"default {default:.3g}"] if has_default else [])]
     return option.help + (f" [{'; '.join(notes)}]" if notes else "")
 
 

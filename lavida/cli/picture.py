@@ -16,22 +16,25 @@ if TYPE_CHECKING:
 
 
 def open_one(image: str) -> Image.Image:
-    """A file, or - for standard input. Raises ImageError, RequestError if it stands for several."""
+    """Open a file, or - for standard input. Raises ImageError, and RequestError if it stands for several."""
     found = list(expand_input(image))
     if len(found) != 1:
         raise RequestError(f"{image} holds {len(found)} pictures; name one")
     return open_image(found[0].source, name=found[0].name, any_shape=True)
 
 
-def each(found: Sequence[Input], model: Model, tell: Callable[[Image.Image, str], None]) -> int:
-    """Open each picture and `tell` of it by its name; one that fails does not stop the others. The exit code."""
+def each(found: Sequence[Input], model: Model, report: Callable[[Image.Image, str], None]) -> int:
+    """Open each picture and `report` on it by its name; one that fails does not stop the others.
+
+    Returns the exit code.
+    """
     from lavida.decode.request import open_picture
 
     code = 0
-    for one in found:
+    for entry in found:
         try:
-            opened = open_image(one.source, name=one.name, any_shape=True)
-            tell(open_picture(model.net.config, opened, name=one.name), one.name)
+            opened = open_image(entry.source, name=entry.name, any_shape=True)
+            report(open_picture(model.net.config, opened, name=entry.name), entry.name)
         except LavidaError as error:
             code = complain(error)
     return code

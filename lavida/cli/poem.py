@@ -1,4 +1,4 @@
-"""`lavida poem photo.jpg --start A --start Be --syllables 5,7,5`: lines that begin and count as they are told."""
+"""`lavida poem photo.jpg --start A --start Be --syllables 5,7,5`: lines with given beginnings and lengths."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WordCount = Annotated[str | None, typer.Option("--words", help="Least and most o
 TokenCount = Annotated[
     str | None, typer.Option("--tokens", help="Least and most of a line, any text; needs no dictionary.")
 ]
-Lines = Annotated[int | None, typer.Option(help="How many. Default: as many as are told of, or one.")]
+Lines = Annotated[int | None, typer.Option(help="How many. Default: as many as are described, or one.")]
 Question = Annotated[str | None, typer.Option(help="What is asked. Default: to describe the picture.")]
 
 
@@ -43,7 +43,7 @@ def poem(
     json: o.Json = False,
     **options: Any,
 ) -> int:
-    """Write a poem about each picture; what it is held to is kept, whatever the model would rather say."""
+    """Write a poem about each picture; every line keeps to the form that is asked for."""
     from lavida import api
     from lavida.cli.picture import each
     from lavida.constrain.poem import poem as template_of
@@ -61,13 +61,13 @@ def poem(
     loaded = o.load_model(options)
     decode = o.decode_arguments(options)
 
-    def tell(picture: Image.Image, name: str) -> None:
+    def report(picture: Image.Image, name: str) -> None:
         answer = loaded.ask(picture, question or api.DESCRIBE, template=form, **decode)
         written = [line.strip() for line in answer.text.split("\n")]
         facts = {"image": name, "lines": written, "steps": answer.steps, "seconds": answer.seconds}
         print(json_text.dumps(facts, ensure_ascii=False) if json else "\n".join(written))
 
-    return each(found, loaded, tell)
+    return each(found, loaded, report)
 
 
 def numbers(text: str, between: str) -> list[int]:

@@ -17,7 +17,7 @@ MARGIN, PHOTO = 20, 240
 
 
 def animation(drafts: Sequence[Draft], *, picture: Image.Image, title: str) -> str:
-    """The SVG document; it loops, and shows the whole answer for three seconds at the end."""
+    """Return the SVG document; it loops, and shows the whole answer for three seconds at the end."""
     final = drafts[-1].pieces
     born = {i: k for k, draft in enumerate(drafts) for i in draft.step.committed.tolist()}
     total = STEP_SECONDS * len(drafts) + HOLD_SECONDS
@@ -60,7 +60,7 @@ def _layout(pieces: Sequence[str]) -> tuple[list[tuple[int, str, int, int]], int
 
 
 def _cell(text: str, x: float, y: float, step: int, total: float) -> str:
-    """A block that gives way to its word at the end of `step`."""
+    """Return a block that its word replaces at the end of `step`."""
     at = (step + 1) * STEP_SECONDS / total
     width = len(text) * CHAR
 

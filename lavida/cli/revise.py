@@ -51,7 +51,7 @@ def revise(
 
 
 def difference(found: Revision, *, marks: bool) -> Text:
-    """The old text with what went out and what came in, in colour or between [-marks-] {+like these+}."""
+    """Return the old text with removed and added words, in colour or between [-marks-] {+like these+}."""
     from rich.text import Text
 
     words, at, text = found.old.split(), 0, Text()

@@ -33,7 +33,7 @@ def show(drafts: Iterable[Draft], *, title: str, file: TextIO) -> Iterator[Draft
 
 
 def plain(draft: Draft) -> str:
-    """The canvas as one line, masks as blocks."""
+    """Return the canvas as one line, masks as blocks."""
     return "".join(_GAP + MASK if piece is None else piece for piece in draft.pieces).strip()
 
 

@@ -1,14 +1,15 @@
 """Options of decoding, each declared once: its default, type, bounds and help.
 
 The command line, transformers' generation configuration and the checks below read `dataclasses.fields(DecodeOptions)`.
-PyTorch is not imported, so that `--help` is quick. `AskOptions` writes the names out once more for editors and type checkers; a test compares the two.
+PyTorch is not imported, so that `--help` is quick. `AskOptions` writes the names out once more for editors and type
+checkers; a test compares the two.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
@@ -340,11 +341,7 @@ def _ids(name: str, value: Any) -> tuple[int, ...]:
     return _whole(f"{name} must hold token ids, 0 or above", value)
 
 
-def _option_of(declared: Field[Any]) -> Option:
-    return declared.metadata["option"]
-
-
-OPTIONS: Mapping[str, Option] = {declared.name: _option_of(declared) for declared in fields(DecodeOptions)}
+OPTIONS: Mapping[str, Option] = {declared.name: declared.metadata["option"] for declared in fields(DecodeOptions)}
 # Names that a caller may give: "language" is made of one of CONSTRAINTS.
 NAMES = (*(name for name in OPTIONS if name != "language"), *CONSTRAINTS)
 
