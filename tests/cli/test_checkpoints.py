@@ -14,7 +14,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from lavida.checkpoint import contents
+from lavida.checkpoint import inventory
 from lavida.checkpoint.io import load_checkpoint
 from lavida.checkpoint.make_random import RECIPES
 from lavida.cli.main import main
@@ -54,7 +54,7 @@ class HeadersOnly:
 def test_inspect_every_family(
     family: str, random_folders: Folders, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contents, "open_weights", HeadersOnly)
+    monkeypatch.setattr(inventory, "open_weights", HeadersOnly)
     assert main(["inspect", str(random_folders[family]), "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     state = load_file(random_folders[family] / "model.safetensors")
