@@ -129,9 +129,7 @@ class NaturalFeed:
         """Let a reader read the texts, by chance; without one, questions about text cannot be answered."""
         if rng.random() < odds:
             return asked, read_ids(self.tokenizer, misread(texts, rng))
-        unread = [
-            replace(q, answer=CANNOT_TELL[q.language]) if q.kind in ("text", "text_check") else q for q in asked
-        ]
+        unread = [replace(q, answer=CANNOT_TELL[q.language]) if q.kind in ("text", "text_check") else q for q in asked]
         return unread, []
 
     def _natural(self, truth: Truth, rng: random.Random, count: int, *, held_out: bool = False) -> list[Question]:

@@ -12,7 +12,9 @@ STOP EXIT OPEN CLOSED PUSH PULL SALE TAXI HOTEL CAFE BAR BUS ENTRANCE PARKING PO
 MUSEUM TICKETS INFO TOILETS DANGER WARNING SLOW WELCOME STATION CITY BEACH PARK NEWS COFFEE PIZZA FRESH FREE NEW HOT COLD
 NORTH SOUTH EAST WEST MAIN STREET ROAD AVENUE SUMMER WINTER LOVE HOME MUSIC
 """.split()
-_SIGNS_ZH = "出口 入口 停车场 银行 超市 饭店 咖啡 医院 药店 学校 公园 北京 上海 中国 欢迎光临 禁止停车 小心地滑 面包 茶".split()
+_SIGNS_ZH = (
+    "出口 入口 停车场 银行 超市 饭店 咖啡 医院 药店 学校 公园 北京 上海 中国 欢迎光临 禁止停车 小心地滑 面包 茶".split()
+)
 _ALIKE = {"O": "0", "0": "O", "I": "l", "l": "I", "S": "5", "B": "8", "1": "l", "E": "F", "rn": "m", "c": "e"}
 ERROR = 0.03  # of characters
 
