@@ -38,7 +38,7 @@ def cases(count: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 
 def run(work: Callable[[], object]) -> bool:
-    """Whether a case succeeds; it may raise a LavidaError of one line and nothing else, and takes no longer than LONGEST."""
+    """Whether a case succeeds; it may raise only a LavidaError of one line, within LONGEST seconds."""
     start = time.perf_counter()
     try:
         work()

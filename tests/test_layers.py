@@ -1,4 +1,4 @@
-"""Imports go downwards only: a package imports packages below it, never one beside or above it, and no module a cycle."""
+"""Imports go downwards only, from a package to those below it, and no module is part of a cycle."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class VLM(nn.Module):
                     p.normal_(0.0, std, generator=generator)
 
     def image_tokens(self, features: Tensor, grid: Grid, tiles: TilesConfig | None = None) -> Tensor:
-        """Compute image tokens [..., T, D] of tower features [..., V, n, C]; every picture of a batch has the same grid.
+        """Compute image tokens [..., T, D] of tower features [..., V, n, C]; a batch has one grid.
 
         `tiles` are those that the views were cut by, if not the model's own.
         """

@@ -20,7 +20,8 @@ sports ball 球, kite 风筝, baseball bat 棒球棒, baseball glove 棒球手�
 tennis racket 网球拍, bottle 瓶子, wine glass 酒杯, cup 杯子, fork 叉子, knife 刀, spoon 勺子, bowl 碗, banana 香蕉,
 apple 苹果, sandwich 三明治, orange 橙子, broccoli 西兰花, carrot 胡萝卜, hot dog 热狗, pizza 披萨, donut 甜甜圈,
 cake 蛋糕, chair 椅子, couch 沙发, potted plant 盆栽, bed 床, dining table 餐桌, toilet 马桶, tv 电视,
-laptop 笔记本电脑, mouse 鼠标, remote 遥控器, keyboard 键盘, cell phone 手机, microwave 微波炉, oven 烤箱, toaster 烤面包机, sink 水槽,
+laptop 笔记本电脑, mouse 鼠标, remote 遥控器, keyboard 键盘, cell phone 手机,
+microwave 微波炉, oven 烤箱, toaster 烤面包机, sink 水槽,
 refrigerator 冰箱, book 书, clock 时钟, vase 花瓶, scissors 剪刀, teddy bear 泰迪熊, hair drier 吹风机,
 toothbrush 牙刷
 """

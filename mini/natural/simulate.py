@@ -30,7 +30,8 @@ _INDOORS = frozenset(
 )
 _OUTDOORS = frozenset({"vehicle", "building", "plant", "boat", "ship", "weapon"})
 _ROOM = frozenset(
-    "remote control,keyboard,computer mouse,microwave,oven,toaster,sink,refrigerator,book,clock,vase,scissors,teddy bear,"
+    "remote control,keyboard,computer mouse,microwave,oven,toaster,sink,refrigerator,book,clock,vase,scissors,"
+    "teddy bear,"
     "hair dryer,toothbrush,television,laptop,cup,fork,knife,spoon,bowl,wine glass,pillow,lamp,curtain,plate,pot".split(
         ","
     )

@@ -1,4 +1,4 @@
-"""Checkpoints with changes to config.json, headers and tensors: loaded, or refused in one line (seed: tests/fuzz.py)."""
+"""Checkpoints with changes to config.json, headers and tensors: loaded or refused in one line (tests/fuzz.py)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Picture files of every format with bytes changed, cut or put in: shown, or refused in one line (seed: tests/fuzz.py)."""
+"""Picture files of every format with bytes changed, cut or put in: shown or refused in one line (tests/fuzz.py)."""
 
 from __future__ import annotations
 
