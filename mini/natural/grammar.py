@@ -30,7 +30,8 @@ _BEFORE = {
 }
 _AFTER = {"en": (" Thanks!", " Thank you.", " Please."), "zh": ("谢谢！", "谢谢。", "多谢。")}
 _SHORT = {
-    "What is": "What's", "what is": "what's", "Where is": "Where's", "isn't it": "isnt it", "I am": "I'm", "It is": "It's",
+    "What is": "What's", "what is": "what's", "Where is": "Where's", "isn't it": "isnt it", "I am": "I'm",
+    "It is": "It's",
     "There is": "There's", "Is not": "Isn't",
 }  # fmt: skip
 _AMERICAN = {"colour": "color", "Colour": "Color", "grey": "gray", "recognise": "recognize", "coloured": "colored"}
@@ -64,10 +65,13 @@ def count_templates(language: str, kind: str, held_out: bool = False) -> int:
     return len({t for line in templates(language, kind, held_out) for t in line})
 
 
-def draw(language: str, kind: str, rng: random.Random, slots: dict[str, str], held_out: bool = False) -> str:
+def draw(
+    language: str, kind: str, rng: random.Random, slots: dict[str, str], held_out: bool = False, where: str = ""
+) -> str:
     """Choose a wording and fill its slots.
 
-    A template whose slots are not all given is not chosen.
+    A template whose slots are not all given is not chosen. `where` is a circumstance ("on the ground") that the
+    question may name without its being asked about; it is left out where the template has no room for it.
 
     Raises:
         KeyError: If no wording of the kind can be filled.
@@ -78,9 +82,24 @@ def draw(language: str, kind: str, rng: random.Random, slots: dict[str, str], he
         raise KeyError(kind)
     weights = [len(line) ** 0.5 for line in lines]
     template = rng.choice(rng.choices(lines, weights)[0])
+    if where:
+        template = _add_where(template, language, where)
     text = re.sub(r"\{([\w/]+)\}", lambda m: slots[m.group(1)], template)
     text = text.replace("@", rng.choice(LANGUAGES[language].PICTURE))
     return text[:1].upper() + text[1:]
+
+
+def _add_where(template: str, language: str, where: str) -> str:
+    """Put a circumstance at the end of an English question, at the beginning of a Chinese one."""
+    if "@" in template:
+        return template
+    if language == "zh":
+        if template.startswith("有") or template.startswith(("几", "一共有", "是不是有")):
+            return where + template
+        return f"{where}的{template}" if template.startswith("{zh}") else template
+    simple = template[-1] in "?." and not set(template[:-1]) & set(",:.?") and not template.startswith(("Tell", "Say"))
+    simple = simple and not template[:-1].endswith(("here", "there", "anywhere"))
+    return f"{template[:-1]} {where}{template[-1]}" if simple else template
 
 
 def fill(line: str, language: str, rng: random.Random, fillers: dict[str, tuple[str, ...]]) -> str:

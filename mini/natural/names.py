@@ -19,7 +19,8 @@ COLOURS: dict[str, str] = dict(CHINESE_COLOURS)  # English colour word -> Chines
 
 # What a thing may be doing: English participle -> Chinese after 在.
 ACTIONS = {
-    "running": "跑", "walking": "走路", "sitting": "坐着", "standing": "站着", "lying down": "躺着", "sleeping": "睡觉",
+    "running": "跑", "walking": "走路", "sitting": "坐着", "standing": "站着", "lying down": "躺着",
+    "sleeping": "睡觉",
     "eating": "吃东西", "drinking": "喝水", "flying": "飞", "swimming": "游泳", "jumping": "跳", "playing": "玩",
     "riding a bicycle": "骑自行车", "riding a horse": "骑马", "riding a motorcycle": "骑摩托车", "reading": "看书",
     "talking on the phone": "打电话", "cooking": "做饭", "dancing": "跳舞", "singing": "唱歌", "surfing": "冲浪",
@@ -31,8 +32,10 @@ ACTIONS = {
 
 # Kinds that a question may ask for, with what they are called in a question ("Which fruit is it?").
 KINDS = (
-    "animal", "bird", "dog", "cat", "fish", "insect", "snake", "monkey", "bear", "fruit", "vegetable", "food", "drink",
-    "vehicle", "furniture", "instrument", "person", "building", "clothes", "tool", "weapon", "ball", "flower", "plant",
+    "animal", "bird", "dog", "cat", "fish", "insect", "snake", "monkey", "bear", "fruit", "vegetable", "food",
+    "drink",
+    "vehicle", "furniture", "instrument", "person", "building", "clothes", "tool", "weapon", "ball", "flower",
+    "plant",
     "toy", "car", "truck", "boat", "butterfly", "spider", "lizard", "turtle", "frog", "duck", "parrot", "computer",
     "clock", "bottle", "hat", "shoe", "airplane", "bicycle", "train", "bus", "ship", "beetle", "crab", "mushroom",
 )  # fmt: skip
@@ -58,13 +61,18 @@ _MORE_KINDS = {
     "coffee mug": (), "wine": ("drink",), "soap bubble": (), "punching bag": (), "balloon": (), "hot-air balloon": (),
     "railway carriage": ("vehicle",), "freight car": ("vehicle",), "scoreboard": (), "brass plate": (), "pick": (),
     "wardrobe": ("furniture",), "mushroom": (), "door": (), "window": (), "mirror": (), "toilet": (), "bathtub": (),
-    "shell": (), "glasses": (), "umbrella": (), "handbag": (), "backpack": (), "flowerpot": (), "space shuttle": ("vehicle",),
+    "shell": (), "glasses": (), "umbrella": (), "handbag": (), "backpack": (), "flowerpot": (),
+    "space shuttle": ("vehicle",),
     "airship": ("vehicle",), "altar": (), "bow": ("weapon",), "honeycomb": (), "knot": (), "hook": (), "pier": (),
-    "soap": (), "pill": (), "key": (), "lock": (), "gear": (), "pencil": (), "pen": (), "crayon": (), "ruler": (), "bucket": (),
-    "basket": (), "ladder": (), "paperclip": (), "pushpin": (), "syringe": (), "toothbrush": (), "razor": (), "shield": (),
+    "soap": (), "pill": (), "key": (), "lock": (), "gear": (), "pencil": (), "pen": (), "crayon": (), "ruler": (),
+    "bucket": (),
+    "basket": (), "ladder": (), "paperclip": (), "pushpin": (), "syringe": (), "toothbrush": (), "razor": (),
+    "shield": (),
     "boomerang": (), "flagpole": (), "tree": ("plant",), "cactus": ("plant",), "palm": ("plant",), "pine": ("plant",),
-    "leaf": (), "water": ("drink",), "plastic bag": (), "carousel": (), "airplane wing": (), "shipwreck": ("ship", "boat", "vehicle"),
-    "rocket": ("vehicle",), "missile": ("weapon",), "baby's dummy": (), "website": (), "home cinema": (), "plate rack": (),
+    "leaf": (), "water": ("drink",), "plastic bag": (), "carousel": (), "airplane wing": (),
+    "shipwreck": ("ship", "boat", "vehicle"),
+    "rocket": ("vehicle",), "missile": ("weapon",), "baby's dummy": (), "website": (), "home cinema": (),
+    "plate rack": (),
     "space bar": (), "car mirror": (), "car wheel": (), "toilet seat": (), "muzzle": (), "knee pad": ("clothes",),
     "backhoe": (), "dock": (), "fountain": (), "stone wall": (), "bannister": (), "totem pole": (), "turnstile": (),
 }  # fmt: skip

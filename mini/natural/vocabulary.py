@@ -1,4 +1,4 @@
-"""List the pieces of text that the questions and answers are made of, for a tokenizer that is to hold each as one token."""
+"""List the pieces of text in questions and answers that a tokenizer should hold as one token each."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from mini.natural.names import ACTIONS, COLOURS, NAMES
 
 _CHINESE = re.compile(r"[一-鿿]")
 _FORMS = (
-    "照片里有", "黑白照片里有", "图里有", "图里没有", "图里", "看图无法判断", "写着", "我确定", "我认为", "室内", "室外", "在室内", "在室外",
-    "白天", "晚上", "黑白", "彩色", "文字", "很多", "请问", "谢谢", "哪里", "哪种", "颜色", "多少", "什么", "还是", "是不是", "有没有",
+    "照片里有", "黑白照片里有", "图里有", "图里没有", "图里", "看图无法判断", "写着", "我确定", "我认为", "室内",
+    "室外", "在室内", "在室外",
+    "白天", "晚上", "黑白", "彩色", "文字", "很多", "请问", "谢谢", "哪里", "哪种", "颜色", "多少", "什么", "还是",
+    "是不是", "有没有",
     "看到", "这张", "图片", "照片", "图像", "吗", "的", "是", "在", "有", "没有", "不是", "很", "暗", "亮",
 )  # fmt: skip
 

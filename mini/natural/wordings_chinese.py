@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from mini.natural.held_out_chinese import HELD_OUT
+
+__all__ = ["HELD_OUT", "PICTURE", "TRAIN"]
+
 PICTURE = ("图", "图片", "照片", "图像", "图")
 
 TRAIN: dict[str, tuple[str, ...]] = {
@@ -91,7 +95,13 @@ TRAIN: dict[str, tuple[str, ...]] = {
         "(@里的|){zh}主要是什么颜色？",
         "{zh}呈什么颜色？",
     ),
-    "colour_main": ("(它|这个|这|这个东西)是什么颜色[的]？", "(它的|)颜色是什么？", "什么颜色？", "(它|这个)是哪种颜色？", "说一下它的颜色。"),
+    "colour_main": (
+        "(它|这个|这|这个东西)是什么颜色[的]？",
+        "(它的|)颜色是什么？",
+        "什么颜色？",
+        "(它|这个)是哪种颜色？",
+        "说一下它的颜色。",
+    ),
     "colour_check": (
         "(@里的|这{measure}|那{measure}|){zh}是{zh_colour}[的]吗？",
         "(@里的|这{measure}|){zh}是不是{zh_colour}[的]？",
@@ -134,6 +144,7 @@ TRAIN: dict[str, tuple[str, ...]] = {
         "{zh_place}能看到什么？",
     ),
     "choice": (
+        "(这个|这种|@里的){zh_main_kind}是{zx}还是{zy}？",
         "(这|它|那|@里|@里的)是{zx}还是{zy}？",
         "是{zx}还是{zy}？",
         "(你看到的|我看到的)是{zx}还是{zy}？",
@@ -162,6 +173,8 @@ TRAIN: dict[str, tuple[str, ...]] = {
         "(你看到的|看到的)是哪类东西？",
     ),
     "kind_check": (
+        "(这个|这种){zh_main_kind}是{zh}吗？",
+        "(@里的|这种){zh_main_kind}是不是{zh}？",
         "(这|它|那|@里的)是{zh}吗？",
         "(这|它|那|@里的)是不是{zh}？",
         "(这|它)是一{measure}{zh}吗？",
@@ -282,35 +295,4 @@ TRAIN: dict[str, tuple[str, ...]] = {
         "(这|它)毫无疑问是{zh}吗？",
         "你有把握说(这|它)是{zh}吗？",
     ),
-}  # fmt: skip
-
-HELD_OUT: dict[str, tuple[str, ...]] = {
-    "name": ("眼前这个是什么呀？", "猜猜这是什么。", "画面的主角是什么？", "镜头对着的是什么？"),
-    "which": ("眼前这是何种{kind}？", "猜猜这是哪种{kind}。", "镜头里的{kind}是什么？", "你认得出这是什么{kind}吗？"),
-    "caption": ("用自己的话讲讲画面。", "眼前是怎样的情景？", "如果要配文字，你会怎么写？", "总结一下镜头里的东西。"),
-    "presence": ("画面里找得到{zh}吗？", "镜头拍到{zh}没有？", "能发现{zh}吗？", "里面含有{zh}吗？", "画面中存在{zh}吗？"),
-    "count": ("画面里总共几{measure}{zh}？", "帮我数数{zh}有多少。", "镜头里出现了几{measure}{zh}？", "共计多少{measure}{zh}？"),
-    "count_check": ("画面里刚好{n}{measure}{zh}吗？", "镜头拍到{n}{measure}{zh}了吗？", "{zh}的数目是{n}吗？", "总数是{n}{measure}{zh}没错吧？"),
-    "colour": ("{zh}的色彩是什么？", "画面里的{zh}属于什么色？", "{zh}看着是什么色？", "要给{zh}上色，该用什么颜色？"),
-    "colour_main": ("它属于什么色？", "那颜色呢？", "这东西看着是什么色？", "该用什么颜色来画它？"),
-    "colour_check": ("{zh}看着是{zh_colour}的吧？", "要画{zh}，该用{zh_colour}吗？", "{zh}属于{zh_colour}吗？", "{zh}真的是{zh_colour}？"),
-    "place": ("{zh}处于什么方位？", "镜头的哪一侧有{zh}？", "帮我找找{zh}。", "{zh}位于何处？"),
-    "place_check": ("{zh}位于{zh_place}吗？", "{zh}真的在{zh_place}？", "画面{zh_place}有{zh}吧？", "{zh}处于{zh_place}吗？"),
-    "name_at": ("位于{zh_place}的是何物？", "看看{zh_place}，是什么？", "{zh_place}摆着什么？", "画面{zh_place}出现了什么？"),
-    "choice": ("二选一：{zx}还是{zy}？", "眼前是{zx}还是{zy}呢？", "应该叫{zx}还是{zy}？", "镜头里究竟是{zx}，还是{zy}？"),
-    "choice_colour": ("二选一：{zh}是{zc}还是{zd}？", "{zh}更像{zc}还是{zd}？", "{zh}看着是{zc}还是{zd}呢？", "要画{zh}，用{zc}还是{zd}？"),
-    "kind": ("这东西归在哪一类？", "大致是哪类事物？", "该怎么给它分类？", "笼统地说这是什么？"),
-    "kind_check": ("这归{zh}一类吗？", "眼前的是{zh}吧？", "可以把它叫作{zh}吗？", "这真的是{zh}？"),
-    "scene": ("这是屋子里面还是露天？", "拍照的人在房间里还是在户外？", "环境是室内还是户外？", "这地方有屋顶还是露天的？"),
-    "scene_check": ("环境是(~in|~out)吗？", "拍照的人当时在(~in|~out)吗？", "这真的是(~in|~out)？", "画面属于(~in|~out)吗？"),
-    "daytime": ("拍的时候天亮着还是天黑了？", "画面是昼还是夜？", "拍摄时间是日间还是夜间？", "那时是白天呢，还是夜晚呢？"),
-    "daytime_check": ("画面属于(~day|~night)吗？", "拍的时候是(~day|~night)吧？", "真的是(~day|~night)？", "那时正值(~day|~night)吗？"),
-    "mono": ("画面带颜色吗，还是只有黑白？", "用的是黑白胶片还是彩色胶片？", "画面只有灰度还是带彩色？", "算彩照还是黑白照？"),
-    "mono_check": ("画面属于(~mono|~colour)吗？", "算(~mono|~colour)照吗？", "真的是(~mono|~colour)？", "用的是(~mono|~colour)胶片吗？"),
-    "brightness_check": ("拍得(~dark|~bright)不(~dark|~bright)？", "环境(~dark|~bright)吗？", "你会说它(~dark|~bright)吗？", "照出来(~dark|~bright)吗？"),
-    "doing": ("{zh}忙着做什么呢？", "{zh}此刻在进行什么活动？", "镜头里的{zh}有什么举动？", "{zh}被拍到在干什么？"),
-    "doing_check": ("{zh}此刻在{zh_doing}吧？", "镜头里的{zh}在{zh_doing}吗？", "{zh}被拍到在{zh_doing}吗？", "{zh}真的在{zh_doing}？"),
-    "text": ("帮我把字抄下来。", "这行字怎么念？", "认得出是什么字吗？", "文字内容是？"),
-    "text_check": ("画面里出现了字没有？", "找得到文字吗？", "能认出什么字吗？", "有没有写东西？"),
-    "sure": ("这是{zh}没错吧？", "你敢打赌这是{zh}吗？", "这准是{zh}吗？", "可以断定这是{zh}吗？"),
-}  # fmt: skip
+}

@@ -6,6 +6,10 @@ picture, which does not count as another wording. `HELD_OUT` lines are never tra
 
 from __future__ import annotations
 
+from mini.natural.held_out_english import HELD_OUT
+
+__all__ = ["HELD_OUT", "PICTURE", "TRAIN"]
+
 PICTURE = ("picture", "photo", "image", "picture", "photo")
 
 TRAIN: dict[str, tuple[str, ...]] = {
@@ -73,6 +77,7 @@ TRAIN: dict[str, tuple[str, ...]] = {
         "Is {a} (in|visible in|shown in|part of) (the|this) @?",
         "Is {a} (visible|there|shown here|to be seen [here|in the @])?",
         "Are there any {some} [in the @|in this @|here]?",
+        "Are there {some} (here|in the @|in this @)?",
         "(Do you see|Can you see|Does the @ show) any {some}?",
         "(Is there any|Any) {one_word} (here|in the @|in this @)?",
         "Has (the|this) @ got {a} [in it]?",
@@ -180,6 +185,8 @@ TRAIN: dict[str, tuple[str, ...]] = {
     ),
     "choice": (
         "Is (it|this|that) {x} or {y}?",
+        "Is (this|that) {main_kind} {x} or {y}?",
+        "Which {main_kind} is it, {x} or {y}?",
         "Is (it|this|that) {x}, or is it {y}?",
         "Is there {x} or {y} [in the @|here]?",
         "Which is it, {x} or {y}?",
@@ -211,6 +218,9 @@ TRAIN: dict[str, tuple[str, ...]] = {
     ),
     "kind_check": (
         "Is (it|this|that|this thing) {a}?",
+        "Is (this|that) {main_kind} {a}?",
+        "Could (this|that|the) {main_kind} be {a}?",
+        "Are (these|those) {some}?",
         "Is (it|this) (really|some kind of|a kind of) {text}?",
         "Would you say (it|this|that) is {a}?",
         "Do you think (it|this|that) is {a}?",
@@ -354,66 +364,4 @@ TRAIN: dict[str, tuple[str, ...]] = {
         "(It|This) is {a}. Are you sure?",
         "Would you bet that (it|this) is {a}?",
     ),
-}  # fmt: skip
-
-HELD_OUT: dict[str, tuple[str, ...]] = {
-    "name": ("What have we got here?", "Any idea what this is?", "So what do we see?", "What is that thing over there?",
-             "What's pictured?", "What is the subject of this @?", "Guess what this is.", "What would that be?"),
-    "which": ("Which {kind} have we got here?", "Any idea which {kind} that is?", "What {kind} would that be?",
-              "Do you recognise the {kind}?", "The {kind} in this @ is what?", "What specific {kind} is pictured?"),
-    "caption": ("Put this @ into words.", "Sum up what is in front of you.", "What would a caption for this say?",
-                "In one line, what is this @ about?", "Talk me through the @.", "What should a blind person know about this @?"),
-    "presence": ("Does {a} appear anywhere?", "Did the photographer catch {a}?", "Have we got {a} in shot?",
-                 "Is {a} somewhere in there?", "Would I find {a} here?", "Am I right that there is {a}?", "Any {some}?",
-                 "Is {a} present?"),
-    "count": ("What number of {some} appear?", "How many {some} would you count?", "I need the count of {some}.",
-              "Give me the total number of {some}.", "How many {some} did they photograph?", "Just how many {some} show up?"),
-    "count_check": ("Do {n} {some} appear here?", "Is the number of {some} {n}?", "Would I count {n} {some}?",
-                    "Am I right that we have {n} {some}?", "Are exactly {n} {some} shown?", "Have we got {n} {some}?"),
-    "colour": ("The {the} has what colour?", "How would you describe the colour of the {the}?", "The {the}: what colour?",
-               "What shade is the {the}?", "Give me the colour of that {the}.", "Which colour do we see on the {the}?"),
-    "colour_main": ("And the colour?", "What shade is it?", "How is it coloured?", "What colour would you call that?",
-                    "Its colour is what?", "What colour has this thing got?"),
-    "colour_check": ("Did they paint the {the} {colour}?", "Am I right that the {the} is {colour}?", "Is that {colour} on the {the}?",
-                     "Has the {the} got the colour {colour}?", "Would you call the {the} {colour}?", "The {the}, is it {colour}?"),
-    "place": ("Whereabouts is the {the}?", "On which side do you see the {the}?", "Where does the {the} appear?",
-              "Point me to the {the}.", "Where has the {the} been placed in the frame?", "Which corner or side has the {the}?"),
-    "place_check": ("Do you see the {the} {place}?", "Am I right that the {the} is {place}?", "Has the {the} been put {place}?",
-                    "Does one find the {the} {place}?", "The {the}, is it {place}?", "Is that the {the} {place}?"),
-    "name_at": ("What have we got {place}?", "What appears {place}?", "What's that thing {place}?", "The thing {place}, what is it?",
-                "What would I find {place}?", "What is placed {place}?"),
-    "choice": ("Would that be {x} or {y}?", "Have we got {x} or {y} here?", "Pick one: {x} or {y}.", "Is that {x} or rather {y}?",
-               "Do we see {x} or {y}?", "What is pictured, {x} or {y}?"),
-    "choice_colour": ("Would you call the {the} {c} or {d}?", "Pick the colour of the {the}: {c} or {d}.", "The {the}, {c} or {d}?",
-                      "Is the {the} more {c} or more {d}?", "Have we got a {c} or a {d} {the}?", "Does the {the} look {c} or {d}?"),
-    "kind": ("How would you classify this?", "What family of things is this from?", "Under which heading does this fall?",
-             "Broadly speaking, what is it?", "What general kind of object is pictured?", "What class of thing have we got?"),
-    "kind_check": ("Would that be {a}?", "Does this count as {a}?", "Have we got {a} here?", "Am I right that this is {a}?",
-                   "Would you class it as {a}?", "Is that thing {a}?"),
-    "scene": ("Did they take this inside or outside?", "Is the setting indoor or outdoor?", "Are the surroundings indoors or outdoors?",
-              "Inside a building or out in the open?", "Would you place this inside or outside?", "Under a roof or in the open air?"),
-    "scene_check": ("Did they shoot this (~in|~out)?", "Is the setting (~in|~out)?", "Am I right that this is (~in|~out)?",
-                    "Would you place this (~in|~out)?", "Are the surroundings (~in|~out)?", "Have they taken this (~in|~out)?"),
-    "daytime": ("Did they shoot this by day or at night?", "At which time of day was this shot?", "Is the sun up or is it night?",
-                "Would that be day or night?", "Are we looking at day or night?", "Is the shot from the day or the night?"),
-    "daytime_check": ("Did they shoot this (~by_day|~by_night)?", "Am I right that it is (~day|~night)?",
-                      "Would that be (~day|~night)?", "Are we looking at (~day|~night)?", "Have they taken this (~by_day|~by_night)?",
-                      "Is that (~day|~night) outside?"),
-    "mono": ("Has this been shot in colour or black and white?", "Is it a colour shot or a black and white one?",
-             "Would you call it colour or black and white?", "Are there colours or only shades of grey?",
-             "Colour film or black and white film?", "Do I see colour or black and white?"),
-    "mono_check": ("Has this been shot in (~bw|~incolour)?", "Am I right that this is (~mono|~colour)?", "Would you call it (~mono|~colour)?",
-                   "Did they shoot in (~bw|~incolour)?", "Is the shot (~mono|~colour)?", "Are we looking at something (~mono|~colour)?"),
-    "brightness_check": ("Did it come out (~dark|~bright)?", "Am I right that it is (~dark|~bright)?", "Is the whole shot (~dark|~bright)?",
-                         "Would that be (~dark|~bright)?", "Has it been shot too (~dark|~bright)?", "Are we looking at a (~dark|~bright) place?"),
-    "doing": ("What has the {the} been caught doing?", "How is the {the} occupied?", "What's the {the} engaged in?",
-              "What did the {the} do when this was shot?", "The {the}, what is it doing?", "What keeps the {the} busy?"),
-    "doing_check": ("Has the {the} been caught {doing}?", "Am I right that the {the} is {doing}?", "Does the {the} seem to be {doing}?",
-                    "Did they catch the {the} {doing}?", "The {the}, is it {doing}?", "Have we got {a} {doing} here?"),
-    "text": ("What do the letters spell?", "Which words can you make out?", "What's the writing on it?", "Spell out the text for me.",
-             "What message is on display?", "What did they write on it?"),
-    "text_check": ("Did anyone write something here?", "Can any words be made out?", "Is anything legible?", "Have we got text in this @?",
-                   "Are any letters visible?", "Would I find words here?"),
-    "sure": ("Would you swear that this is {a}?", "No doubt that it is {a}?",
-             "Am I safe to say that it is {a}?", "Is it beyond doubt {a}?", "Are you convinced it is {a}?", "You are sure this is {a}?"),
-}  # fmt: skip
+}

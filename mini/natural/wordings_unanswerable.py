@@ -103,13 +103,28 @@ TRAIN: dict[str, tuple[str, ...]] = {
 
 HELD_OUT: dict[str, tuple[str, ...]] = {
     "en": (
-        "Which school did {who} go to?", "Is {who} in a good mood because of {topic}?", "What was here ten years ago?",
-        "Who will come through the door next?", "Could I afford {thing}?", "Compose a limerick on {topic}.",
-        "Solve {sum} for me.", "Which river flows through {land}?", "What's on television {day}?", "How many calories has {thing} got?",
-        "Does {who} like {topic}?", "Is {thing} insured?", "What do the neighbours say about {thing}?",
+        "Which school did {who} go to?",
+        "Is {who} in a good mood because of {topic}?",
+        "What was here ten years ago?",
+        "Who will come through the door next?",
+        "Could I afford {thing}?",
+        "Compose a limerick on {topic}.",
+        "Solve {sum} for me.",
+        "Which river flows through {land}?",
+        "What's on television {day}?",
+        "How many calories has {thing} got?",
+        "Does {who} like {topic}?",
+        "Is {thing} insured?",
+        "What do the neighbours say about {thing}?",
     ),
     "zh": (
-        "{who}上过哪所学校？", "{who}喜欢{topic}吗？", "十年前这里是什么？", "我买得起{thing}吗？", "帮我算一下{sum}。",
-        "{land}有哪些河流？", "{thing}上保险了吗？", "{thing}含多少卡路里？",
+        "{who}上过哪所学校？",
+        "{who}喜欢{topic}吗？",
+        "十年前这里是什么？",
+        "我买得起{thing}吗？",
+        "帮我算一下{sum}。",
+        "{land}有哪些河流？",
+        "{thing}上保险了吗？",
+        "{thing}含多少卡路里？",
     ),
-}  # fmt: skip
+}

@@ -1,0 +1,142 @@
+"""Write questions about a picture as a whole, about activities and texts, and such as it cannot answer."""
+
+from __future__ import annotations
+
+from mini.natural import phrases, wordings_unanswerable
+from mini.natural.asker import Asked, Asker
+from mini.natural.choose import absent, action_besides
+from mini.natural.grammar import disturb, fill
+from mini.natural.names import ACTIONS, is_a
+from mini.natural.phrases import CANNOT_TELL
+
+_COLOURLESS = frozenset({"black", "white", "gray"})
+
+
+def scene(a: Asker) -> Asked | None:
+    """Ask whether it is indoors or outdoors."""
+    if a.truth.indoors is None:
+        return None
+    return a.ask("scene", _SCENES[a.language][not a.truth.indoors], {})
+
+
+_SCENES = {"en": ("indoors", "outdoors"), "zh": ("室内", "室外")}
+_TIMES = {"en": ("day", "night"), "zh": ("白天", "晚上")}
+_TINTS = {"en": ("black and white", "in color"), "zh": ("黑白", "彩色")}
+_LIGHTS = {"en": ("dark", "bright"), "zh": ("暗", "亮")}
+
+
+def _pair_check(a: Asker, kind: str, words: dict[str, tuple[str, str]], first: bool) -> Asked:
+    """Ask whether one of two opposite words holds; `first` says that the first is right."""
+    yes = a.rng.random() < 0.5
+    right = words[a.language][0 if first else 1]
+    if a.chinese and kind == "scene_check":
+        right = "在" + right
+    elif a.chinese and kind == "brightness_check":
+        return a.claim(kind, first == yes, f"{'是' if yes else '不是'}，很{right}。", yes)
+    return a.claim(kind, first == yes, phrases.it_is(right, yes, a.language), yes)
+
+
+def scene_check(a: Asker) -> Asked | None:
+    """Ask whether it is indoors (or outdoors)."""
+    return None if a.truth.indoors is None else _pair_check(a, "scene_check", _SCENES, a.truth.indoors)
+
+
+def daytime(a: Asker) -> Asked | None:
+    """Ask whether it is day or night."""
+    return None if a.truth.night is None else a.ask("daytime", _TIMES[a.language][a.truth.night], {})
+
+
+def daytime_check(a: Asker) -> Asked | None:
+    """Ask whether it is day (or night)."""
+    return None if a.truth.night is None else _pair_check(a, "daytime_check", _TIMES, not a.truth.night)
+
+
+def mono(a: Asker) -> Asked | None:
+    """Ask whether the picture is black and white."""
+    return a.ask("mono", _TINTS[a.language][not a.truth.monochrome], {})
+
+
+def mono_check(a: Asker) -> Asked | None:
+    """Ask whether the picture is black and white (or in color)."""
+    return _pair_check(a, "mono_check", _TINTS, a.truth.monochrome)
+
+
+def brightness_check(a: Asker) -> Asked | None:
+    """Ask whether the picture is dark (or bright)."""
+    if a.truth.brightness == "normal":
+        return None
+    return _pair_check(a, "brightness_check", _LIGHTS, a.truth.brightness == "dark")
+
+
+def doing(a: Asker) -> Asked | None:
+    """Ask what a thing is doing."""
+    found = a.pick(lambda t: t.doing in ACTIONS)
+    if found is None:
+        return None
+    return a.ask("doing", phrases.doing(found[0].doing or "", a.language), a.words(found[1]))
+
+
+def doing_check(a: Asker) -> Asked | None:
+    """Ask whether a thing is doing something."""
+    found = a.pick(lambda t: t.doing in ACTIONS)
+    if found is None or found[0].doing is None:
+        return None
+    right, yes = found[0].doing, a.rng.random() < 0.5
+    said = right if yes else action_besides(right, a.rng)
+    slots = a.words(found[1]) | {"doing": said, "zh_doing": ACTIONS[said]}
+    answer = phrases.it_is(phrases.doing(right, a.language), yes, a.language)
+    return a.ask("doing_check", answer, slots, yes=yes)
+
+
+def text(a: Asker) -> Asked | None:
+    """Ask what is written."""
+    texts = a.truth.texts
+    if not texts:
+        if not a.truth.is_complete("text"):
+            return None
+        return a.ask("text", "没有文字。" if a.chinese else "There is no text.", {})
+    said = " ".join(text for text, _ in texts)
+    if len(said) > 40:
+        said = max(texts, key=lambda t: t[1][3] - t[1][1])[0]
+    return a.ask("text", phrases.it_says(said, a.language), {})
+
+
+def text_check(a: Asker) -> Asked | None:
+    """Ask whether anything is written."""
+    yes = bool(a.truth.texts)
+    if not yes and not a.truth.is_complete("text"):
+        return None
+    if a.chinese:
+        answer = "有，图里有文字。" if yes else "没有，图里没有文字。"
+    else:
+        answer = "Yes, there is text." if yes else "No, there is no text."
+    return a.ask("text_check", answer, {}, yes=yes)
+
+
+def unanswerable(a: Asker) -> Asked | None:
+    """Ask what the picture cannot tell."""
+    if a.rng.random() < 0.35:
+        asked = _about_absent(a)
+        if asked is not None:
+            return asked
+    lines = (wordings_unanswerable.HELD_OUT if a.held_out else wordings_unanswerable.TRAIN)[a.language]
+    text = fill(a.rng.choice(lines), a.language, a.rng, wordings_unanswerable.FILLERS[a.language])
+    return Asked(
+        kind="unanswerable",
+        language=a.language,
+        question=disturb(text, a.language, a.rng),
+        answer=CANNOT_TELL[a.language],
+    )
+
+
+def _about_absent(a: Asker) -> Asked | None:
+    """Ask for the colour, place or activity of something that is not there, or for a colour without colours."""
+    if a.truth.monochrome and a.rng.random() < 0.5:
+        found = a.pick(lambda t: t.colour not in _COLOURLESS)
+        if found is not None:
+            return a.ask("unanswerable", CANNOT_TELL[a.language], a.words(found[1]), wording="colour")
+    other = absent(a.truth, a.rng)
+    if other is None:
+        return None
+    wording = a.rng.choice(("colour", "colour", "place", "doing") if is_a(other, "animal") else ("colour", "place"))
+    return a.ask("unanswerable", CANNOT_TELL[a.language], a.words(other), wording=wording)
