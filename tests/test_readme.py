@@ -35,12 +35,14 @@ def test_commands_exist() -> None:
 
 
 def spans(path: Path) -> dict[str, tuple[int, int]]:
-    """First and last line of each class and function at the top of a module, decorators included."""
+    """First and last line of each class, method and function of a module, decorators included."""
     found = {}
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    top = ast.parse(path.read_text(encoding="utf-8")).body
+    inner = [(f"{node.name}.", one) for node in top if isinstance(node, ast.ClassDef) for one in node.body]
+    for before, node in [*(("", node) for node in top), *inner]:
         if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
             first = min([node.lineno, *(one.lineno for one in node.decorator_list)])
-            found[node.name] = (first, node.end_lineno or first)
+            found[before + node.name] = (first, node.end_lineno or first)
     return found
 
 
@@ -56,7 +58,7 @@ def test_one_answer_is_followed_in_700_lines_of_7_files() -> None:
 @pytest.mark.parametrize(("file", "lines", "what"), PATH_TO_READ, ids=[file for file, _, _ in PATH_TO_READ])
 def test_the_lines_hold_what_is_named(file: str, lines: str, what: str) -> None:
     defined, given = spans(ROOT / file), ranges(lines)
-    names = re.findall(r"`(\w+)`", what)
+    names = re.findall(r"`([\w.]+)`", what)
     assert names and [defined[name] for name in names] == given
 
 
@@ -65,5 +67,5 @@ def test_the_glossary_explains_every_class_on_the_way() -> None:
     glossary = re.search(r"^## Glossary\n(.*?)^## ", page, flags=re.MULTILINE | re.DOTALL)
     assert glossary is not None
     terms = re.findall(r"^- \*\*", glossary[1], flags=re.MULTILINE)
-    classes = {name for file, _, what in PATH_TO_READ for name in re.findall(r"`([A-Z]\w+)`", what)}
+    classes = {name for file, _, what in PATH_TO_READ for name in re.findall(r"`([A-Z]\w+)[`.]", what)}
     assert len(terms) <= 10 and [name for name in sorted(classes) if f"`{name}`" not in glossary[1]] == []

@@ -23,7 +23,7 @@ from mini.natural.simulate import BOXES, Simulator, drop_sources
 from mini.natural.texts import invent_texts, misread
 from mini.natural.truth import Box, Thing, Truth
 from mini.train.batches import COUNTS, SCENE_KINDS
-from mini.train.packing import Batch, Packer
+from mini.train.packing import PackedRows, Packer
 
 IMAGE_TOKENS = 16 + 8 * 9 + 2 + BOXES  # cells and newlines, and the tokens of evidence before them
 
@@ -32,7 +32,7 @@ IMAGE_TOKENS = 16 + 8 * 9 + 2 + BOXES  # cells and newlines, and the tokens of e
 class NaturalRows:
     """Hold packed rows and what their N pictures show."""
 
-    batch: Batch
+    batch: PackedRows
     cells: Tensor  # [N, 80, D] projected cells
     inputs: EvidenceInputs
 

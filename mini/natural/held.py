@@ -12,16 +12,25 @@ from torch import Tensor
 from lavida.model.vlm import VLM
 from lavida.nn.attention import segment_mask
 from lavida.text.tokenizer import Tokenizer
-from mini.train.packing import Batch
+from mini.natural.feed import NaturalRows
+from mini.train.losses import image_tokens
+from mini.train.packing import PackedRows
+
+
+def image_prefix(vlm: VLM, cells: Tensor, rows: NaturalRows) -> Tensor:
+    """Return the tokens [N, 98, D] of pictures: evidence, then projected cells [N, 80, D] with newlines and places."""
+    tiles = cells[:, 16:].unflatten(1, (2, 4, 2, 4)).transpose(2, 3).flatten(3, 4).flatten(1, 2)
+    views = torch.cat((cells[:, None, :16], tiles), 1)  # [N, 5, 16, D]
+    return vlm.with_evidence(image_tokens(vlm, views), rows.inputs)
 
 
 @torch.no_grad()
-def answer_packed(vlm: VLM, batch: Batch, image: Tensor, mask_id: int, steps: int = 4) -> Tensor:
+def answer_packed(vlm: VLM, batch: PackedRows, image: Tensor, mask_id: int, steps: int = 4) -> Tensor:
     """Write the first copy of every answer from a canvas of mask tokens; the ids [B, R] come back.
 
     In each step the surest of the masked positions of each answer are kept, as many as are due.
     """
-    learned = batch.odds > 0
+    learned = batch.p > 0
     first = learned & (batch.segment % 3 == 0)  # the copies have segments 3k and 3k + 1
     ids = batch.ids.masked_fill(first, mask_id)
     seen = segment_mask(batch.segment, batch.parent)
@@ -52,14 +61,13 @@ def right_answers(
     vlm: VLM, tokenizer: Tokenizer, rows: Sequence, kinds: dict[tuple[str, str], str], *, steps: int = 4
 ) -> tuple[dict[str, tuple[int, int]], list[tuple[str, str, str, str]]]:
     """Count exact answers of each kind; the wrong ones come back as (kind, question, answer, wanted)."""
-    from mini.natural.train import image_prefix
-
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     wrong = []
     vlm.eval()
     for part in rows:
         batch = part.batch
-        image = image_prefix(vlm, part.cells.to(vlm.positions.map.weight.dtype), part)
+        cells = part.cells.to(vlm.positions.map.weight.dtype)
+        image = image_prefix(vlm, cells, part)
         ids = answer_packed(vlm, batch, image, tokenizer.mask_id, steps)
         for b in range(len(ids)):
             for s in sorted({int(s) for s in batch.segment[b] if s > 1 and s % 3 == 0}):

@@ -31,12 +31,12 @@ from lavida.train.task import Group, Micro, Outcome, Plan
 from lavida.train.trainer import Habits, Trainer
 from mini.natural.feed import NaturalFeed, NaturalRows, Shares
 from mini.natural.growth import extended, grow, missing_words
-from mini.natural.held import held_out_rows, right_answers
+from mini.natural.held import held_out_rows, image_prefix, right_answers
 from mini.natural.labelled import Labelled
 from mini.natural.photographs import Seen
 from mini.natural.simulate import BOXES, Simulator
-from mini.train.export import export
-from mini.train.losses import GRID, answer_loss
+from mini.train.losses import packed_loss
+from mini.train.run import export
 
 
 class Learner(nn.Module):
@@ -50,17 +50,8 @@ class Learner(nn.Module):
         """Return the loss of packed rows and the part of it on content tokens."""
         with torch.autocast(rows.cells.device.type, dtype=torch.bfloat16):
             image = image_prefix(self.vlm, rows.cells, rows)
-            loss, content, _ = answer_loss(self.vlm.denoiser, rows.batch, image)
-        return loss, content
-
-
-def image_prefix(vlm: VLM, cells: Tensor, rows: NaturalRows) -> Tensor:
-    """Return the tokens [N, 98, D] of pictures: evidence, then projected cells [N, 80, D] with newlines and places."""
-    whole, tiles = cells[:, :16], cells[:, 16:].unflatten(1, (8, 8))
-    newline = vlm.newline.to(cells.dtype).expand(len(cells), 8, 1, -1)
-    tokens = torch.cat((whole, torch.cat((tiles, newline), 2).flatten(1, 2)), 1)
-    tokens = tokens + vlm.positions(GRID, vlm.config.tiles, 4).to(tokens.dtype)
-    return vlm.with_evidence(tokens, rows.inputs)
+            found = packed_loss(self.vlm.denoiser, rows.batch, image)
+        return found.loss, found.content
 
 
 class NaturalTask:
