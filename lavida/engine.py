@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class Ticket(Future[Answer]):
     """Stand for an answer that is being written; it may be cancelled at any step.
 
-    Without a thread of the engine, whoever waits for a ticket makes the forward passes meanwhile.
+    Without a thread of the engine, a caller that waits for a ticket makes the forward passes meanwhile.
     """
 
     def __init__(self, request: Request, wait: Callable[[Ticket, float | None], None]) -> None:
@@ -77,7 +77,7 @@ class Engine:
     """Answer questions about pictures with one model.
 
     Requests may come from any thread. After `start`, or in a `with` block, a thread of the engine makes the forward
-    passes; otherwise whoever waits for an answer, or calls `run`, does.
+    passes; otherwise the caller that waits for an answer, or calls `run`, does.
 
     Args:
         model: Answers; use it for nothing else meanwhile.

@@ -77,7 +77,7 @@ class Job:
 
     @property
     def done(self) -> bool:
-        """Whether nothing is left to do."""
+        """Return whether nothing is left to do."""
         return self.loop.query is None or self.error is not None or self.cancelled
 
     @property

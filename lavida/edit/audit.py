@@ -34,7 +34,7 @@ class Token:
 
     @property
     def support(self) -> float:
-        """What the image adds for the token; below 0, it speaks against it."""
+        """Return what the image adds for the token in nats; below 0, it speaks against it."""
         return self.seen - self.blind
 
 
@@ -61,7 +61,7 @@ class Word:
 
     @property
     def support(self) -> float:
-        """What the image adds for the word; below 0, it speaks against it."""
+        """Return what the image adds for the word in nats; below 0, it speaks against it."""
         return self.seen - self.blind
 
 
