@@ -46,7 +46,7 @@ def poem(
     """Write a poem about each picture; every line keeps to the form that is asked for."""
     from lavida import api
     from lavida.cli.picture import each
-    from lavida.constrain.poem import poem as template_of
+    from lavida.constrain.template import poem as template_of
     from lavida.image.load import expand_inputs
 
     form = template_of(

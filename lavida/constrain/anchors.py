@@ -35,19 +35,20 @@ _NO_WORD = _END | _BREAK | _LAST_BREAK | _ASCII
 _State = tuple[_Before, int, bool]  # the character before, what may come behind, whether a backslash was read
 
 
+_ENDS = {
+    Assertion.TEXT_END: _END,
+    Assertion.LAST_LINE_END: _END | _LAST_BREAK,
+    Assertion.LINE_END: _END | _BREAK | _LAST_BREAK,
+}
+
+
 def _holds(mark: Assertion, before: _Before) -> int:
     """Return what may come behind a mark."""
-    match mark:
-        case Assertion.TEXT_START:
-            return _ANYTHING if before is _Before.START else 0
-        case Assertion.LINE_START:
-            return _ANYTHING if before in (_Before.START, _Before.BREAK) else 0
-        case Assertion.TEXT_END:
-            return _END
-        case Assertion.LAST_LINE_END:
-            return _END | _LAST_BREAK
-        case Assertion.LINE_END:
-            return _END | _BREAK | _LAST_BREAK
+    if mark in _ENDS:
+        return _ENDS[mark]
+    if mark in (Assertion.TEXT_START, Assertion.LINE_START):
+        line_start = before is _Before.BREAK and mark is Assertion.LINE_START
+        return _ANYTHING if before is _Before.START or line_start else 0
     ascii_only = mark in (Assertion.ASCII_EDGE, Assertion.ASCII_NO_EDGE)
     if before is _Before.BEYOND and not ascii_only:
         return 0  # it may be a letter or not
@@ -74,12 +75,12 @@ def _after(state: _State, byte: int, escaped: bool) -> _State | None:
     if byte >= 0xC0:
         return (_Before.BEYOND, _ANYTHING, False) if behind & _BEYOND else None
     if char == ("n" if backslash else "\n"):
-        if behind & _BREAK:
-            return _Before.BREAK, _ANYTHING, False
-        return (_Before.BREAK, _END, False) if behind & _LAST_BREAK else None
-    if not backslash and (char.isalnum() or char == "_"):
-        return (_Before.WORD, _ANYTHING, False) if behind & _WORD else None
-    return (_Before.ASCII, _ANYTHING, False) if behind & _ASCII else None
+        after, needed = _Before.BREAK, _BREAK if behind & _BREAK else _LAST_BREAK
+    elif not backslash and (char.isalnum() or char == "_"):
+        after, needed = _Before.WORD, _WORD
+    else:
+        after, needed = _Before.ASCII, _ASCII
+    return (after, _END if needed == _LAST_BREAK else _ANYTHING, False) if behind & needed else None
 
 
 def anchor_table(escaped: bool) -> tuple[Array, Array]:

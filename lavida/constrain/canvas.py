@@ -78,12 +78,12 @@ class CanvasConstraint:
         length, shortest = len(ids), self.shortest()
         if shortest is None:
             raise RequestError("the tokens of this model cannot write any text that the constraint allows; loosen it")
-        if length < shortest:
-            raise RequestError(
-                f"{length} tokens cannot hold the shortest text that the constraint allows, which needs {shortest}; "
-                f"set length to {shortest} or more"
-            )
-        raise RequestError("no text that the constraint allows fits what the canvas holds; change it or its length")
+        if length >= shortest:
+            raise RequestError("no text that the constraint allows fits what the canvas holds; change it or its length")
+        raise RequestError(
+            f"{length} tokens cannot hold the shortest text that the constraint allows, which needs {shortest}; "
+            f"set length to {shortest} or more"
+        )
 
     def allowed(self, ids: Tensor, rows: Tensor) -> Tensor:
         """Return the tokens that lead from F_i to B_(i+1) at each of the open positions `rows` [n], as bool [n, V]."""
@@ -113,15 +113,15 @@ class CanvasConstraint:
 
     def shortest(self) -> int | None:
         """Return the number of tokens of the shortest text that can be written; None if there is none."""
-        states, seen, length = np.arange(len(self._ends)) == 0, np.zeros(len(self._ends), bool), 0
-        while not (states & self._ends).any():
+        states, seen = np.arange(len(self._ends)) == 0, np.zeros(len(self._ends), bool)
+        for length in range(len(states)):
+            if (states & self._ends).any():
+                return length
             seen |= states
             reached = np.zeros_like(seen)
             reached[self._target[self._edges(states, self._mask_id)]] = True
-            states, length = reached & ~seen, length + 1
-            if not states.any():
-                return None
-        return length
+            states = reached & ~seen
+        return None
 
     def _edges(self, states: Array, token: int, goals: Array | None = None) -> Array:
         """Return the edges [E'] out of `states`, into `goals`, that a token takes; a mask token takes any."""
@@ -142,9 +142,8 @@ class CanvasConstraint:
     def _backward(self, ids: Array, goal: Array) -> Array:
         states = np.zeros((len(ids) + 1, len(goal)), bool)
         states[-1] = goal
-        everywhere = np.ones_like(goal)
         for i in range(len(ids) - 1, -1, -1):
-            states[i, self._source[self._edges(everywhere, int(ids[i]), states[i + 1])]] = True
+            states[i, self._source[self._edges(np.ones_like(goal), int(ids[i]), states[i + 1])]] = True
         return states
 
     def _reach(self, ids: Array) -> tuple[Array, Array, Array]:
@@ -207,24 +206,19 @@ def constraint_of(
 
     The second call with the same arguments is cheap. Raises RequestError if the language makes no automaton.
     """
-    model = denoiser.vocab_size, denoiser.mask_id, tuple(denoiser.eos_ids), tuple(banned)
     try:
         hash(language)
     except TypeError:  # one of the user's own, which cannot be found again
-        return _build(language, vocabulary, *model)
-    return copy(_built(language, vocabulary, *model))  # requests share its tables, but each remembers its own canvas
+        return _build(language, vocabulary, denoiser, tuple(banned))
+    # requests share its tables, but each remembers its own canvas
+    return copy(_built(language, vocabulary, denoiser, tuple(banned)))
 
 
 def _build(
-    language: Language,
-    vocabulary: Vocabulary,
-    vocab_size: int,
-    mask_id: int,
-    eos_ids: tuple[int, ...],
-    banned: tuple[int, ...],
+    language: Language, vocabulary: Vocabulary, denoiser: DenoiserConfig, banned: tuple[int, ...]
 ) -> CanvasConstraint:
-    automaton = language.automaton(vocabulary)
-    return CanvasConstraint(automaton, vocab_size=vocab_size, mask_id=mask_id, eos_ids=eos_ids, banned=banned)
+    automaton, vocab_size, mask_id = language.automaton(vocabulary), denoiser.vocab_size, denoiser.mask_id
+    return CanvasConstraint(automaton, vocab_size=vocab_size, mask_id=mask_id, eos_ids=denoiser.eos_ids, banned=banned)
 
 
 _built: Callable[..., CanvasConstraint] = lru_cache(maxsize=16)(_build)

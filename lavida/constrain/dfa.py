@@ -24,7 +24,6 @@ from lavida.constrain.grammar import (
     Listed,
     Mark,
     Multiple,
-    Placed,
     Ranges,
     Repeat,
     Seq,
@@ -58,12 +57,14 @@ class Dfa:
         return state >= 0 and bool(self.final[state])
 
 
-def compile_term(term: Term) -> Dfa:
+def compile_term(term: Term, budget: Budget | None = None) -> Dfa:
     """Compile a term. Raises RequestError if its automaton is too large."""
+    nfa = _ByteNfa(budget or Budget())
     try:
-        return _compiled(term, Budget())
+        end = nfa.add(term, start := nfa.state())
     except RecursionError:
         raise RequestError("the constraint is nested too deeply; write it flatter") from None
+    return minimal(*nfa.table(start, end))
 
 
 def compile_capped(term: Term) -> Iterator[Dfa]:
@@ -85,12 +86,6 @@ def compile_capped(term: Term) -> Iterator[Dfa]:
             yield found
             last = TooComplexError()
     raise last
-
-
-def _compiled(term: Term, budget: Budget) -> Dfa:
-    nfa = _ByteNfa(budget)
-    end = nfa.add(term, start := nfa.state())
-    return minimal(*nfa.table(start, end))
 
 
 class _ByteNfa(Nfa):
@@ -139,7 +134,7 @@ class _ByteNfa(Nfa):
         end, tails = self.state(), {}
         self.budget.spend(len(ranges))
         for low, high in ranges:
-            for spans in _spans(low, high):
+            for spans in utf8_spans(low, high):
                 here = end
                 for depth in range(len(spans) - 1, 0, -1):  # equal tails share their states
                     tail = spans[depth:]
@@ -157,13 +152,12 @@ class _ByteNfa(Nfa):
             start = self.add(term.part, self.after(start))
         end = self.state()
         if term.most is None or term.most >= ANY_NUMBER:
-            loop = self.after(start)
-            self.skip(loop, end)
-            self.skip(self.add(term.part, self.after(loop)), loop)
-            return end
-        for _ in range(term.most - term.least):
-            self.skip(start, end)
-            start = self.add(term.part, self.after(start))
+            start = self.after(start)
+            self.skip(self.add(term.part, self.after(start)), start)
+        else:
+            for _ in range(term.most - term.least):
+                self.skip(start, end)
+                start = self.add(term.part, self.after(start))
         self.skip(start, end)
         return end
 
@@ -193,33 +187,27 @@ class _ByteNfa(Nfa):
     def _made(self, term: Term) -> Dfa:
         """Return an automaton of its own, made once however often the term is repeated."""
         if id(term) not in self._known:
-            self._known[id(term)] = term, self._make(term)  # the term is held, so that its id stays its own
+            match term:
+                case Both(left, right):
+                    made = intersection(compile_term(left, self.budget), compile_term(right, self.budget), self.budget)
+                case Anchored(part, escaped):
+                    made = intersection(compile_term(part, self.budget), _anchors(escaped), self.budget)
+                case Multiple(of):
+                    made = _multiples(of)
+                case _:
+                    raise TypeError(f"{term!r} is no term")
+            self._known[id(term)] = term, made  # the term is held, so that its id stays its own
         return self._known[id(term)][1]
-
-    def _make(self, term: Term) -> Dfa:
-        match term:
-            case Both(left, right):
-                return intersection(_compiled(left, self.budget), _compiled(right, self.budget), self.budget)
-            case Anchored(part, escaped):
-                return intersection(_compiled(part, self.budget), _anchors(escaped), self.budget)
-            case Multiple(of):
-                return _multiples(of)
-            case Placed(part, place):
-                try:
-                    return _compiled(part, self.budget)
-                except TooComplexError:
-                    raise TooComplexError(place, located=True) from None
-        raise TypeError(f"{term!r} is no term")
 
     def _embed(self, dfa: Dfa, start: int, *, silent: bool) -> int:
         """Write an automaton behind a state; `silent` makes its moves on marks read nothing."""
         end, states = self.state(), [self.state() for _ in dfa.final]
         for first in states[:1]:
             self.skip(start, first)
-        bytes_of = [np.flatnonzero(dfa.class_of == k).tolist() for k in range(dfa.next.shape[1])]
+        spans = [_runs(np.flatnonzero(dfa.class_of == k)) for k in range(dfa.next.shape[1])]
         for state, row in zip(states, dfa.next.tolist(), strict=True):
             for k, to in enumerate(row):
-                for low, high in _runs(bytes_of[k]) if to >= 0 else ():
+                for low, high in spans[k] if to >= 0 else ():
                     if silent and low >= FIRST_MARK:
                         self.skip(state, states[to])
                     else:
@@ -230,31 +218,21 @@ class _ByteNfa(Nfa):
 
 
 @lru_cache(maxsize=4096)
-def _spans(low: int, high: int) -> tuple[tuple[tuple[int, int], ...], ...]:
-    return tuple(utf8_spans(low, high))
-
-
-def utf8_spans(low: int, high: int) -> Iterator[tuple[tuple[int, int], ...]]:
-    """Yield the UTF-8 of the code points low..high as sequences of byte ranges; surrogates have none."""
+def utf8_spans(low: int, high: int) -> tuple[tuple[tuple[int, int], ...], ...]:
+    """Return the UTF-8 of the code points low..high as sequences of byte ranges; surrogates have none."""
+    if low > high:
+        return ()
     if low <= SURROGATES[1] and high >= SURROGATES[0]:
-        parts = ((low, SURROGATES[0] - 1), (SURROGATES[1] + 1, high))
-        yield from (spans for a, b in parts if a <= b for spans in utf8_spans(a, b))
-        return
-    for limit in (0x7F, 0x7FF, 0xFFFF):  # the last code points of one, two and three bytes
-        if low <= limit < high:
-            yield from utf8_spans(low, limit)
-            yield from utf8_spans(limit + 1, high)
-            return
-    for bits in (6, 12, 18) if low > 0x7F else ():
+        return utf8_spans(low, SURROGATES[0] - 1) + utf8_spans(SURROGATES[1] + 1, high)
+    cuts = [limit + 1 for limit in (0x7F, 0x7FF, 0xFFFF) if low <= limit < high]  # where another length begins
+    for bits in (6, 12, 18) if low > 0x7F and not cuts else ():
         rest = (1 << bits) - 1
-        if low & ~rest == high & ~rest:
+        if low & ~rest != high & ~rest and (low & rest or high & rest != rest):
+            cuts = [(low | rest) + 1 if low & rest else high & ~rest]
             break
-        cut = (low | rest) + 1 if low & rest else high & ~rest if high & rest != rest else None
-        if cut is not None:
-            yield from utf8_spans(low, cut - 1)
-            yield from utf8_spans(cut, high)
-            return
-    yield tuple(zip(chr(low).encode(), chr(high).encode(), strict=True))
+    if cuts:
+        return utf8_spans(low, cuts[0] - 1) + utf8_spans(cuts[0], high)
+    return (tuple(zip(chr(low).encode(), chr(high).encode(), strict=True)),)
 
 
 def intersection(left: Dfa, right: Dfa, budget: Budget | None = None) -> Dfa:
@@ -302,9 +280,10 @@ def _anchors(escaped: bool) -> Dfa:
 
 def minimal(follow: Array, class_of: Array, final: Array) -> Dfa:
     """Return the smallest automaton of the same language, its states numbered as they are first met."""
-    follow = _trim(follow, final)
-    if not len(follow) or not final.any() or not _alive(follow, final)[0]:
+    alive = _alive(follow, final)
+    if not alive[:1].any():
         return Dfa(next=np.zeros((0, 1), np.int32), class_of=np.zeros(256, np.uint8), final=np.zeros(0, bool))
+    follow = np.where(np.append(alive, False)[follow], follow, -1)  # nothing leads to where no end is reached
     group = np.unique(_refine(follow, final), return_inverse=True)[1]
     member = np.unique(group, return_index=True)[1]
     follow = np.where(follow < 0, -1, group[follow])[member]
@@ -319,12 +298,6 @@ def minimal(follow: Array, class_of: Array, final: Array) -> Dfa:
     follow, final = names[follow[order]], final[member][order]
     columns, kinds = np.unique(follow, axis=1, return_inverse=True)
     return Dfa(next=np.ascontiguousarray(columns), class_of=kinds.reshape(-1)[class_of].astype(np.uint8), final=final)
-
-
-def _trim(follow: Array, final: Array) -> Array:
-    """Drop the transitions to states from which no end is reached."""
-    alive = np.append(_alive(follow, final), False)
-    return np.where(alive[follow], follow, -1)
 
 
 def _alive(follow: Array, final: Array) -> Array:
@@ -380,10 +353,6 @@ def _refine(follow: Array, final: Array) -> Array:
     return np.array(group[:-1])
 
 
-def _runs(numbers: list[int]) -> Iterator[tuple[int, int]]:
-    """Yield the first and last of each run of consecutive numbers."""
-    start = 0
-    for i in range(1, len(numbers) + 1):
-        if i == len(numbers) or numbers[i] != numbers[i - 1] + 1:
-            yield numbers[start], numbers[i - 1]
-            start = i
+def _runs(numbers: Array) -> list[tuple[int, int]]:
+    """Return the first and last of each run of consecutive numbers."""
+    return [(int(run[0]), int(run[-1])) for run in np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)]

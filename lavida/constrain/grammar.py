@@ -5,7 +5,7 @@ A term is a set of texts, character by character; `lavida.constrain.dfa` compile
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
@@ -137,15 +137,7 @@ class Anchored:
     escaped: bool = False
 
 
-@dataclass(frozen=True)
-class Placed:
-    """Match the part; `place` names it where it turns out to be too complex."""
-
-    part: Term
-    place: str
-
-
-Term = Chars | Seq | Alt | Repeat | Both | Listed | Multiple | Mark | Anchored | Placed
+Term = Chars | Seq | Alt | Repeat | Both | Listed | Multiple | Mark | Anchored
 
 ANY = ~Chars(())  # any character
 DIGIT = Chars(((48, 57),))
@@ -207,7 +199,7 @@ def _mapped(term: Term, change: Callable[[Term], Term]) -> Term:
     match term:
         case Seq(parts) | Alt(parts):
             return type(term)(tuple(map(change, parts)))
-        case Repeat(part) | Anchored(part) | Placed(part):
+        case Repeat(part) | Anchored(part):
             return replace(term, part=change(part))
         case Both(left, right):
             return Both(change(left), change(right))
@@ -225,63 +217,30 @@ def typical_text(term: Term) -> str:
 
     It shows how much room such a text takes; it need not be in the language.
     """
+    found = ""
     match term:
         case Chars():
-            return next((c for c in "e0 " if c in term), "".join(chr(low) for low, _ in term.ranges[:1]))
+            found = next((c for c in "e0 " if c in term), "".join(chr(low) for low, _ in term.ranges[:1]))
         case Seq(parts):
-            return _joined(map(typical_text, parts))
+            found = "".join(map(typical_text, parts))
         case Alt(parts):
-            return max(map(typical_text, parts), key=len, default="")
-        case Repeat(part, least, most):
-            letters = (
-                part if isinstance(part, Chars) else part.parts[0] if isinstance(part, Alt) and part.parts else None
-            )
-            if not isinstance(letters, Chars):
-                return _joined([typical_text(part)] * min(_count(_PARTS, least, most), _LONGEST))
-            count = _count(_LETTERS if "e" in letters else _DIGITS, least, most)
+            found = max(map(typical_text, parts), key=len, default="")
+        case Repeat(Chars() as letters, least, most) | Repeat(Alt((Chars() as letters, *_)), least, most):
             phrase = "".join(c for c in _PHRASE if c in letters) or typical_text(letters)
-            return (phrase * (count // max(len(phrase), 1) + 1))[: min(count, _LONGEST)]
+            count = _count(_LETTERS if "e" in letters else _DIGITS, least, most)
+            found = (phrase * count)[:count]
+        case Repeat(part, least, most):
+            found = typical_text(part) * _count(_PARTS, least, most)
+        case Anchored(part) | Both(part, Repeat(_, 0, None)):
+            found = typical_text(part)
         case Both(left, right):
-            return min(typical_text(left), typical_text(right), key=len)
+            found = min(typical_text(left), typical_text(right), key=len)
         case Listed(parts, _, between):
-            return typical_text(between).join(map(typical_text, parts))[:_LONGEST]
-        case Anchored(part) | Placed(part):
-            return typical_text(part)
+            found = typical_text(between).join(map(typical_text, parts))
         case Multiple():
-            return "0" * 20  # as long as any other bound
-    return ""
-
-
-def _joined(parts: Iterable[str]) -> str:
-    return "".join(parts)[:_LONGEST]
+            found = "0" * 20  # as long as any other bound
+    return found[:_LONGEST]
 
 
 def _count(usual: int, least: int, most: int | None) -> int:
-    return max(least, usual if most is None else min(usual, most))
-
-
-def largest_part(whole: Term, parts: Mapping[str, Term]) -> str:
-    """Return the name of the smallest part that makes up half of a term or more; "" if it is the whole."""
-    half = _weight(capped(whole, 3)) / 2
-    weights = {name: _weight(capped(part, 3)) for name, part in parts.items()}
-    return min((name for name in weights if weights[name] >= half), key=lambda name: weights[name], default="")
-
-
-def _weight(term: Term) -> int:
-    """Return about as many states as the automaton of a term has."""
-    match term:
-        case Chars():
-            return 1
-        case Seq(parts) | Alt(parts):
-            return 1 + sum(map(_weight, parts))
-        case Repeat(part, least, most):
-            return 1 + _weight(part) * max(least, most or 1)
-        case Both(left, right):
-            return _weight(left) + _weight(right)
-        case Listed(parts, _, between):
-            return 1 + _weight(between) + sum(map(_weight, parts))
-        case Anchored(part) | Placed(part):
-            return _weight(part)
-        case Multiple(of):
-            return of
-    return 1
+    return min(max(least, usual if most is None else min(usual, most)), _LONGEST)

@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 from lavida.constrain.base import CONSTRAINTS
-from lavida.constrain.dfa import Dfa, compile_capped
-from lavida.constrain.grammar import Term, alt, largest_part, text, typical_text
-from lavida.constrain.nfa import TooComplexError
+from lavida.constrain.dfa import CAPS, Dfa, compile_capped, compile_term
+from lavida.constrain.grammar import Term, alt, capped, text, typical_text
+from lavida.constrain.nfa import Budget, TooComplexError
 from lavida.constrain.regex import regex_term
 from lavida.constrain.tokens import TokenAutomaton, term_automaton
 from lavida.errors import RequestError
 from lavida.text.tokenizer import Vocabulary
 
-LARGEST_SCHEMA = 1_000_000  # bytes of JSON
+LARGEST_SCHEMA = 1_000_000  # characters of JSON
 MOST_CHOICES, MOST_LETTERS = 10_000, 100_000
 MOST_ROOM = 256  # tokens of a canvas whose length nobody has set
 _METHODS = ("automaton", "room", "verify")
@@ -42,7 +42,7 @@ class Texts:
     """Represent the `Language` of a term.
 
     `matches` tells, without tokens, whether a text is in it; `longest` is a text that a canvas should hold where no
-    length is set, and `places` are the parts of a schema, by JSON pointer.
+    length is set, and `places` are the parts of a schema, the innermost first, and what messages call them.
     """
 
     term: Term
@@ -59,7 +59,7 @@ class Texts:
             raise self._located(error) from None
 
     def automaton(self, vocabulary: Vocabulary) -> TokenAutomaton:
-        """Return the sequences of tokens that spell its texts. Raises RequestError."""
+        """Implement `Language.automaton`."""
         try:
             return term_automaton(self.term, vocabulary)
         except TooComplexError as error:
@@ -72,15 +72,22 @@ class Texts:
         return min(len(vocabulary.encode(typical_text(self.term))) + 1, MOST_ROOM)
 
     def verify(self, answer: str) -> None:
-        """Raise RuntimeError for an answer outside the language, which is a fault of this package."""
+        """Implement `Language.verify`."""
         if not (self.matches or self.dfa.accepts)(answer):
             raise RuntimeError(f"an answer broke its constraint, which is a fault of lavida: {answer!r}")
 
-    def _located(self, error: TooComplexError) -> RequestError:
-        if not self.places or error.located:
-            return error
-        place = largest_part(self.term, dict(self.places))
-        return TooComplexError(f"the schema at {place}" if place else "the schema", located=True)
+    def _located(self, error: TooComplexError) -> TooComplexError:
+        """Return an error that names the innermost part of a schema that is too complex by itself."""
+        work = Budget.work
+        for name, part in self.places:
+            budget = Budget()
+            try:
+                compile_term(capped(part, CAPS[-1]), budget)
+            except TooComplexError:
+                return TooComplexError(name)
+            if (work := work + budget.work - Budget.work) < 0:
+                break
+        return TooComplexError("the schema") if self.places else error
 
 
 def regex_language(pattern: str) -> Texts:
@@ -109,14 +116,13 @@ def schema_language(schema: Any) -> Texts:
         term = reader.term()
     except RecursionError:
         raise RequestError("the schema is nested too deeply; write it flatter") from None
-    return Texts(term=term, matches=lambda answer: valid(json.loads(answer)), places=reader.places)
+    return Texts(term=term, matches=lambda answer: valid(json.loads(answer)), places=tuple(reader.places.items()))
 
 
 def choice_language(choices: Sequence[str]) -> Texts:
     """Return the language of several texts. Raises RequestError."""
-    if isinstance(choices, str) or not isinstance(choices, Sequence) or not choices:
-        raise RequestError("choices are a list of at least one text")
-    if not all(isinstance(choice, str) for choice in choices):
+    listed = isinstance(choices, Sequence) and not isinstance(choices, str)
+    if not listed or not choices or not all(isinstance(choice, str) for choice in choices):
         raise RequestError("choices are a list of at least one text")
     if len(choices) > MOST_CHOICES or sum(map(len, choices)) > MOST_LETTERS:
         raise RequestError(f"too many choices; {MOST_CHOICES} of {MOST_LETTERS} letters in all are the most")
@@ -132,13 +138,9 @@ def language_of(asked: Mapping[str, Any]) -> Language | None:
     given = {name: asked[name] for name in CONSTRAINTS if asked.get(name) is not None}
     if len(given) > 1:
         raise RequestError(f"{' and '.join(given)} cannot go together; ask for one of them")
-    makers: dict[str, Callable[[Any], Language]] = {
-        "regex": regex_language,
-        "schema": schema_language,
-        "choices": choice_language,
-        "template": _template_language,
-    }
-    return next((makers[name](value) for name, value in given.items()), None)
+    for name, value in given.items():
+        return _MAKERS[name](value)
+    return None
 
 
 def _template_language(template: Any) -> Language:
@@ -150,26 +152,34 @@ def _template_language(template: Any) -> Language:
     return template
 
 
+_MAKERS: dict[str, Callable[[Any], Language]] = {
+    "regex": regex_language,
+    "schema": schema_language,
+    "choices": choice_language,
+    "template": _template_language,
+}
+
+
 def read_schema(schema: str | Path) -> Any:
     """Read a file of JSON, or JSON text that begins with a brace. Raises RequestError."""
+    name = repr(str(schema)[:80])
+
+    def refuse(constant: str) -> NoReturn:
+        raise RequestError(f"the schema {name} holds {constant}, which is no JSON; write a number")
+
     try:
-        path = Path(schema)
-        is_file = isinstance(schema, Path) or not schema.lstrip("\ufeff \t\r\n").startswith("{")
-        if is_file and path.stat().st_size > LARGEST_SCHEMA:
-            raise RequestError(f"{path} has {path.stat().st_size} bytes; a schema has {LARGEST_SCHEMA} at most")
-        source = path.read_text(encoding="utf-8-sig") if is_file else str(schema).lstrip("\ufeff")
+        source = str(schema).lstrip("\ufeff")
+        if isinstance(schema, Path) or not source.lstrip().startswith("{"):
+            with open(schema, encoding="utf-8-sig") as file:
+                source = file.read(LARGEST_SCHEMA + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is not UTF-8"
-        raise RequestError(f"cannot read the schema {str(schema)[:80]!r} ({reason}); name a file of JSON") from None
+        raise RequestError(f"cannot read the schema {name} ({reason}); name a file of JSON") from None
     if len(source) > LARGEST_SCHEMA:
-        raise RequestError(f"the schema has {len(source)} characters; {LARGEST_SCHEMA} are the most")
+        raise RequestError(f"the schema {name} has too many characters; {LARGEST_SCHEMA} at most are read")
     try:
-        return json.loads(source, parse_constant=partial(_no_number, str(schema)[:80]))
+        return json.loads(source, parse_constant=refuse)
     except ValueError as error:  # JSON that is malformed, or an integer of thousands of digits
         raise RequestError(f"the schema is not JSON ({error}); mend it") from None
     except RecursionError:
         raise RequestError("the schema is nested too deeply; write it flatter") from None
-
-
-def _no_number(where: str, name: str) -> NoReturn:
-    raise RequestError(f"the schema {where!r} holds {name}, which is no JSON; write a number")

@@ -14,11 +14,10 @@ Array = np.ndarray[Any, Any]
 
 
 class TooComplexError(RequestError):
-    """Report that an automaton would be too large; `located` if the message names the part of a schema."""
+    """Report that an automaton would be too large."""
 
-    def __init__(self, where: str = "the constraint", *, located: bool = False) -> None:
-        super().__init__(f"{where} is too complex; use fewer alternatives, smaller counts, or no nested ones")
-        self.located = located
+    def __init__(self, what: str = "the constraint") -> None:
+        super().__init__(f"{what} is too complex; use fewer alternatives, smaller counts, or no nested ones")
 
 
 @dataclass(kw_only=True)

@@ -104,6 +104,8 @@ class _Reader:
         return Seq(tuple(self._item(kind, value, flags) for kind, value in items))
 
     def _item(self, kind: Any, value: Any, flags: int) -> Term:
+        if kind in _UNKNOWN:
+            raise RequestError(f"the regex uses {_UNKNOWN[kind]}, which no automaton can do; write it without")
         if kind in (op.MAX_REPEAT, op.MIN_REPEAT):
             least, most, body = value
             return Repeat(self._sequence(body, flags), int(least), None if most is op.MAXREPEAT else int(most))
@@ -112,8 +114,6 @@ class _Reader:
             return self._sequence(body, (flags | more) & ~less)
         if kind is op.BRANCH:
             return Alt(tuple(self._sequence(one, flags) for one in value[1]))
-        if kind in _UNKNOWN:
-            raise RequestError(f"the regex uses {_UNKNOWN[kind]}, which no automaton can do; write it without")
         if kind is op.AT:
             self._marked = True
             return Mark(self._assertion(value, flags))
@@ -121,11 +121,9 @@ class _Reader:
             return NOTHING
         if kind is op.ANY:
             return ANY if flags & re.DOTALL else ~chars("\n")
-        if kind is op.IN:
-            return _set(value, flags)
         if kind is op.NOT_LITERAL:
             return _set([(op.NEGATE, None), (op.LITERAL, value)], flags)
-        return _set([(kind, value)], flags)
+        return _set(value if kind is op.IN else [(kind, value)], flags)
 
     def _assertion(self, at: Any, flags: int) -> Assertion:
         lines, ascii_only = bool(flags & re.MULTILINE), bool(flags & re.ASCII)
@@ -143,32 +141,20 @@ class _Reader:
 def _set(items: list[tuple[Any, Any]], flags: int) -> Chars:
     """Return the characters that surely belong to a set: of a negated one, those that cannot be among its members."""
     negated = items[0][0] is op.NEGATE
-    surely: list[tuple[int, int]] = []
-    maybe: list[tuple[int, int]] = []
-    for kind, value in items[int(negated) :]:
-        inner, outer = _members(kind, value, flags)
-        surely += inner.ranges
-        maybe += outer.ranges
-    return ~Chars.of(maybe) if negated else Chars.of(surely) & ANY
+    members = [_members(kind, value, flags) for kind, value in items[int(negated) :]]
+    ranges = Chars.of(pair for surely, maybe in members for pair in (maybe if negated else surely).ranges)
+    return ~ranges if negated else ranges & ANY
 
 
 def _members(kind: Any, value: Any, flags: int) -> tuple[Chars, Chars]:
     """Return what surely is and what may be among the characters of one part of a set."""
     if kind is op.CATEGORY:
-        inner, outer = _CATEGORIES[_NEGATED.get(value, value)]
-        if flags & re.ASCII:
-            outer = inner
-        return (~outer, ~inner) if value in _NEGATED else (inner, outer)
-    low, high = value if kind is op.RANGE else (value, value)
-    named = Chars(((low, high),))
+        surely, maybe = _CATEGORIES[_NEGATED.get(value, value)]
+        maybe = surely if flags & re.ASCII else maybe
+        return (~maybe, ~surely) if value in _NEGATED else (surely, maybe)
+    named = Chars((value if kind is op.RANGE else (value, value),))
     if not flags & re.IGNORECASE:
         return named, named
-    return _both_cases(named)
-
-
-def _both_cases(named: Chars) -> tuple[Chars, Chars]:
-    """Add the other case of ASCII letters; a letter beyond ASCII may have any other case."""
     letters = "".join(chr(c) for low, high in (named & _ASCII).ranges for c in range(low, high + 1))
-    inner = named | chars(letters.upper()) | chars(letters.lower())
-    beyond = named & ~_ASCII
-    return inner, inner | ~_ASCII | (_FOLDED if beyond.ranges else beyond)
+    surely = named | chars(letters.upper() + letters.lower())
+    return surely, surely | ~_ASCII | (_FOLDED if (named & ~_ASCII).ranges else surely)  # beyond ASCII: any other case

@@ -18,7 +18,8 @@ from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
 from lavida.constrain.grammar import EMPTY, NOTHING, Listed, Repeat, Term, alt, optional, seq, text
-from lavida.constrain.scalars import COLON, COMMA, FORMATS, Schemas, counts, literal, number, string
+from lavida.constrain.regex import regex_term
+from lavida.constrain.scalars import COLON, COMMA, FORMATS, counts, literal, number, string
 from lavida.constrain.validate import check_schema, disjoint, escape, finds, separating_names, size_of, validator
 from lavida.errors import RequestError
 
@@ -63,25 +64,23 @@ class _Part:
         where = self.where + "".join(f"/{escape(str(name))}" for name in path)
         return replace(self, schema=schema, where=where, beside=False)
 
+    def without(self, *keywords: str) -> _Part:
+        """Return the part without some of its keywords."""
+        return replace(self, schema={key: value for key, value in self.schema.items() if key not in keywords})
+
 
 class SchemaReader:
-    """Read one schema; `places` holds the terms of its parts by JSON pointer, once `term` has been called."""
+    """Read one schema; `places` holds the terms of its parts and what messages call them, once `term` was called."""
 
     def __init__(self, schema: Any) -> None:
         self._root, self._nodes = schema, 0
-        self._places: dict[str, Term] = {}
         self._checked: set[int] = set()
         self._validator = validator(schema)
-
-    @property
-    def places(self) -> tuple[tuple[str, Term], ...]:
-        """The terms of the schema's parts, by JSON pointer."""
-        return tuple(self._places.items())
+        self.places: dict[str, Term] = {}
 
     def term(self) -> Term:
         """Return the texts that are valid by the schema and that this module writes. Raises RequestError."""
-        resource = DRAFT202012.create_resource(self._root)
-        resolver = Registry().resolver_with_root(resource)
+        resolver = Registry().resolver_with_root(DRAFT202012.create_resource(self._root))
         return self._term([_Part(self._root, "", resolver)])
 
     def _term(self, parts: Sequence[_Part], where: str | None = None) -> Term:
@@ -109,7 +108,7 @@ class SchemaReader:
         if kinds is None:
             _refuse(where, "allows any value", "give a type")
         term = alt([self._of_type(kind, flat, where) for kind in kinds])
-        self._places.setdefault(where, term)
+        self.places.setdefault(_named(where), term)
         return term
 
     def _flat(self, parts: Iterable[_Part]) -> Iterator[_Part]:
@@ -118,9 +117,11 @@ class SchemaReader:
             if isinstance(part.schema, bool):
                 yield part
                 continue
-            own = {key: value for key, value in part.schema.items() if key not in ("$ref", "allOf", "$id")}
-            if "$id" in part.schema and part.schema is not self._root:
-                part = self._inside(part)
+            own = part.without("$ref", "allOf", "$id").schema
+            if "$id" in part.schema and part.schema is not self._root:  # which its references are relative to
+                with _located(part.where):
+                    inside = part.resolver.in_subresource(DRAFT202012.create_resource(part.schema))
+                part = replace(part, resolver=inside)
             yield replace(part, schema=own)
             inner = [part.at("allOf", i, schema=one) for i, one in enumerate(part.schema.get("allOf", ()))]
             if "$ref" in part.schema:
@@ -128,22 +129,14 @@ class SchemaReader:
             beside = part.beside or len(inner) > 1 or bool(_ASSERTING & set(own))
             yield from self._flat(replace(one, beside=beside) for one in inner)
 
-    def _inside(self, part: _Part) -> _Part:
-        """Return a part whose $id its references are relative to."""
-        with _located(part.where):
-            return replace(part, resolver=part.resolver.in_subresource(DRAFT202012.create_resource(part.schema)))
-
     def _referred(self, part: _Part) -> _Part:
         target = part.schema["$ref"]
         try:
             found = part.resolver.lookup(target)
         except (Unresolvable, LookupError, TypeError, ValueError, AttributeError):
-            outside = not target.startswith("#")
-            _refuse(
-                part.where,
-                f"refers to {target!r}, {'outside of itself' if outside else 'which is not in it'}",
-                "copy that under $defs" if outside else "define it under $defs",
-            )
+            if target.startswith("#"):
+                _refuse(part.where, f"refers to {target!r}, which is not in it", "define it under $defs")
+            _refuse(part.where, f"refers to {target!r}, outside of itself", "copy that under $defs")
         schema = found.contents
         if id(schema) in part.open:
             _refuse(part.where, f"is recursive ({target})", "write out as many levels as are needed")
@@ -157,26 +150,23 @@ class SchemaReader:
         """Return the values of the enum or const of a part that its other keywords and the other parts allow."""
         keyword = "const" if "const" in part.schema else "enum"
         values = [part.schema["const"]] if keyword == "const" else part.schema["enum"]
-        rest = {key: value for key, value in part.schema.items() if key != keyword}
+        schemas = [part.without(keyword).schema, *(other.schema for other in others)]
         with _located(part.where):
-            for schema in (rest, *(other.schema for other in others)):
-                if _ASSERTING & set(schema):
-                    if len(values) * size_of(schema) > MOST_CHECKS:
-                        _refuse(part.where, "lists many values beside other keywords", "leave those out")
-                    allows = self._validator.evolve(schema=schema).is_valid
-                    values = [value for value in values if allows(value)]
+            for schema in (schema for schema in schemas if _ASSERTING & set(schema)):
+                if len(values) * size_of(schema) > MOST_CHECKS:
+                    _refuse(part.where, "lists many values beside other keywords", "leave those out")
+                values = list(filter(self._validator.evolve(schema=schema).is_valid, values))
             return alt([literal(value) for value in values])
 
     def _branches(self, flat: Sequence[_Part], i: int, keyword: str, where: str) -> Term:
         """Return any of the branches of one part, each with all the other parts."""
         part = flat[i]
-        rest = replace(part, schema={key: value for key, value in part.schema.items() if key != keyword})
+        rest = part.without(keyword)
         # The first part stands above the others; all besides it know nothing of the branch.
         others = [rest if j == i else replace(other, beside=other.beside or j > 0) for j, other in enumerate(flat)]
         beside = part.beside or len(flat) > 1 or bool(_ASSERTING & set(rest.schema))
-        branches = [
-            replace(part.at(keyword, j, schema=one), beside=beside) for j, one in enumerate(part.schema[keyword])
-        ]
+        below = [part.at(keyword, j, schema=one) for j, one in enumerate(part.schema[keyword])]
+        branches = [replace(branch, beside=beside) for branch in below]
         needed = self._apart(part, branches) if keyword == "oneOf" and len(branches) > 1 else [[]] * len(branches)
         terms = []
         for branch, names in zip(branches, needed, strict=True):
@@ -206,8 +196,8 @@ class SchemaReader:
         return [list(names) for names in needed]
 
     def _of_type(self, kind: str, flat: Sequence[_Part], where: str) -> Term:
-        plain: Schemas = [(part.schema, part.where) for part in flat]
-        most = counts([part.schema for part in flat], "minItems", "maxItems")[1]
+        schemas = [part.schema for part in flat]
+        most = counts(schemas, "minItems", "maxItems")[1]
         for part in flat:
             _check(part, _REFUSED_OF.get(kind, ()), single=most is not None and most < 2)
         with _located(where):
@@ -217,10 +207,14 @@ class SchemaReader:
                 case "boolean":
                     return alt([text("true"), text("false")])
                 case "string":
-                    return string(plain)
+                    return string(schemas, [self._pattern(part) for part in flat if "pattern" in part.schema])
                 case "number" | "integer":
-                    return number(plain, whole=kind == "integer")
+                    return number(schemas, whole=kind == "integer")
         return self._array(flat, where) if kind == "array" else self._object(flat, where)
+
+    def _pattern(self, part: _Part) -> Term:
+        term = regex_term(part.schema["pattern"], search=True)
+        return self.places.setdefault(f"the pattern of {_named(part.where)}", term)
 
     def _array(self, flat: Sequence[_Part], where: str) -> Term:
         least, most = counts([part.schema for part in flat], "minItems", "maxItems")
@@ -232,9 +226,16 @@ class SchemaReader:
             more = self._items_at(flat, given, f"{where}/items")
         if more == NOTHING:
             most = given
+        elif not first:
+            first = [more]
         if most is not None and least > most:
             return NOTHING
-        return seq(text("["), _items(first, more, least, most), text("]"))
+        rest = None if most is None else most - len(first)
+        items: Term = Repeat(seq(COMMA, more), max(least - len(first), 0), rest)
+        for i in range(len(first) - 1, -1, -1):
+            items = seq(COMMA if i else EMPTY, first[i], items)
+            items = items if i < least else optional(items)
+        return seq(text("["), items, text("]"))
 
     def _items_at(self, flat: Sequence[_Part], i: int, where: str) -> Term:
         """Return the items at a place, of which the one behind all `prefixItems` stands for those that follow."""
@@ -257,64 +258,38 @@ class SchemaReader:
         least, most = counts(schemas, "minProperties", "maxProperties")
         named = dict.fromkeys(name for schema in schemas for name in schema.get("properties", ()))
         required = dict.fromkeys(name for schema in schemas for name in schema.get("required", ()))
-        members: list[Term] = []
-        needed: list[bool] = []
+        members: dict[str, Term] = {}
         for name in named | required:
             found = [below for part in flat for below in _property(part, name)]
             if not found:
                 _refuse(where, f"requires {name!r} and does not describe it", "put it among the properties")
-            if any(below.schema is False for below in found):
-                if name in required:
-                    return NOTHING
-                continue
-            with _located(where):
-                label = literal(name)
-            members.append(seq(label, COLON, self._together(found, found[0].where)))
-            needed.append(name in required)
-        if not named | required and most != 0:
-            self._check_closed(flat, where)
-        return seq(text("{"), Listed(tuple(members), tuple(needed), COMMA, least, most), text("}"))
-
-    def _check_closed(self, flat: Sequence[_Part], where: str) -> None:
-        """Refuse an object that may have any properties and names none."""
-        given = [part.schema["additionalProperties"] for part in flat if "additionalProperties" in part.schema]
-        if any("patternProperties" in part.schema for part in flat):
-            _refuse(where, "names properties by patternProperties only", "name those that it has")
-        if any(isinstance(schema, Mapping) and schema for schema in given):
-            _refuse(where, "describes additionalProperties and names none", "name those that it has")
-        if False not in given:
+            if all(below.schema is not False for below in found):
+                with _located(where):
+                    label = literal(name)
+                members[name] = seq(label, COLON, self._together(found, found[0].where))
+            elif name in required:
+                return NOTHING
+        if not named | required and most != 0 and not any(map(_is_closed, schemas)):
             _refuse(where, "is an object without properties", "name those that it has")
+        listed = Listed(tuple(members.values()), tuple(name in required for name in members), COMMA, least, most)
+        return seq(text("{"), listed, text("}"))
+
+
+def _is_closed(schema: Mapping[str, Any]) -> bool:
+    return schema.get("additionalProperties") is False and not schema.get("patternProperties")
 
 
 def _property(part: _Part, name: str) -> Iterator[_Part]:
     """Yield the schemas that a part has for a property."""
-    found = False
+    found = []
     if name in part.schema.get("properties", ()):
-        found = True
-        yield part.at("properties", name, schema=part.schema["properties"][name])
-    for pattern, schema in part.schema.get("patternProperties", {}).items():
-        with _located(part.where):
-            if not finds(pattern, name):
-                continue
-        found = True
-        yield part.at("patternProperties", pattern, schema=schema)
+        found.append(("properties", name))
+    with _located(part.where):
+        found += [("patternProperties", one) for one in part.schema.get("patternProperties", ()) if finds(one, name)]
+    for path in found:
+        yield part.at(*path, schema=part.schema[path[0]][path[1]])
     if not found and part.schema.get("additionalProperties", True) not in (True, {}):
         yield part.at("additionalProperties", schema=part.schema["additionalProperties"])
-
-
-def _items(first: list[Term], more: Term, least: int, most: int | None) -> Term:
-    """Return the items of an array: those of `first` in their order, then `more` of one kind."""
-    if not first:
-        if most == 0:
-            return EMPTY
-        rest = Repeat(seq(COMMA, more), max(least - 1, 0), None if most is None else most - 1)
-        return seq(more, rest) if least else optional(seq(more, rest))
-    whole: Term = Repeat(seq(COMMA, more), max(least - len(first), 0), None if most is None else most - len(first))
-    for i in range(len(first) - 1, -1, -1):
-        whole = seq(COMMA if i else EMPTY, first[i], whole)
-        if i >= least:
-            whole = optional(whole)
-    return whole
 
 
 def _kinds(schemas: Iterable[Mapping[str, Any]]) -> list[str] | None:
@@ -336,16 +311,15 @@ def _check(part: _Part, refused: Sequence[str], *, single: bool = False) -> None
     for keyword in refused:
         if keyword not in part.schema:
             continue
-        match keyword:
-            case "not" | "contains":
-                asserts = True
-            case "uniqueItems":
-                asserts = part.schema[keyword] and not single
-            case "unevaluatedItems" | "unevaluatedProperties":
-                asserts = part.beside  # only what its own schema describes is written
-            case _:
-                asserts = part.schema[keyword] not in (True, {}, [])
-        if asserts:
+        value = part.schema[keyword]
+        asserts = {
+            "not": True,
+            "contains": True,
+            "uniqueItems": value and not single,
+            "unevaluatedItems": part.beside,  # only what its own schema describes is written
+            "unevaluatedProperties": part.beside,
+        }
+        if asserts.get(keyword, value not in (True, {}, [])):
             _refuse(part.where, f"uses {keyword!r}, which cannot be guaranteed", "leave it out")
 
 
@@ -359,12 +333,16 @@ def _located(where: str) -> Iterator[None]:
     except Unresolvable as error:
         _refuse(where, f"refers to {error.ref!r}, which is not in it", "define it under $defs")
     except RequestError as error:
-        raise _RefusedError(f"the schema{f' at {where}' if where else ''}: {error}") from None
+        raise _RefusedError(f"{_named(where)}: {error}") from None
 
 
 class _RefusedError(RequestError):
     """Report a refusal that names its place."""
 
 
+def _named(where: str) -> str:
+    return f"the schema{f' at {where}' if where else ''}"
+
+
 def _refuse(where: str, what: str, remedy: str) -> NoReturn:
-    raise _RefusedError(f"the schema{f' at {where}' if where else ''} {what}; {remedy}")
+    raise _RefusedError(f"{_named(where)} {what}; {remedy}")

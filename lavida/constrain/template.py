@@ -1,4 +1,4 @@
-"""Hold an answer to a template: fixed text, choices, and holes whose length is counted.
+"""Hold an answer to a template: fixed text, choices, and holes whose length is counted, such as the lines of a poem.
 
 Template(parts=("There is a", Hole(most=4), "next to", Choice(options=("a tree", "a house")), "."))
 
@@ -12,16 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
-from lavida.constrain.token_nfa import TokenNfa
-from lavida.constrain.tokens import TokenAutomaton
-from lavida.constrain.words import Lexicon, is_word, lexicon_of
+from lavida.constrain.tokens import TokenAutomaton, TokenNfa
+from lavida.constrain.words import Lexicon, is_word
 from lavida.errors import RequestError
 from lavida.text.syllables import count_syllables, syllable_table
 from lavida.text.tokenizer import Vocabulary
 
 LONGEST = 256  # tokens of a text that a canvas is sized for
 MOST_COUNTED = 1024  # tokens, words or syllables of a hole: more than a canvas holds
-MOST_PARTS = 256
+MOST_PARTS, MOST_LINES = 256, 128
 MEASURES = ("tokens", "words", "syllables")
 _PAUSES, _STOPS = ",", ".!?"  # after any word of a hole, and after the last one
 _CLOSING = ".,;:!?)\n"  # no space stands before these
@@ -115,23 +114,36 @@ def _check_unicode(*texts: str) -> None:
         raise RequestError("a text of the template is not valid Unicode; write it in UTF-8") from None
 
 
-def _gap(before: Part, part: Part, *, first: bool) -> tuple[str, ...]:
-    """Return what may stand between two parts: the answer and each line may begin with a space, as words do."""
-    if first or (isinstance(before, str) and before.endswith("\n")):
+def _gap(parts: Sequence[Part], place: int) -> tuple[str, ...]:
+    """Return what may stand before a part: the answer and each line may begin with a space, as words do."""
+    before, part = parts[place - 1], parts[place]
+    if place == 0 or (isinstance(before, str) and before.endswith("\n")):
         return ("", " ")
-    text = part if isinstance(part, str) else ""
-    return ("",) if text[:1] and text[0] in _CLOSING else (" ",)
+    return ("",) if isinstance(part, str) and part[:1] in tuple(_CLOSING) else (" ",)
+
+
+def _texts(part: str | Choice) -> list[str]:
+    return [text.strip(" ") for text in ((part,) if isinstance(part, str) else part.options)]
+
+
+_lexicon = lru_cache(maxsize=2)(Lexicon)
 
 
 @lru_cache(maxsize=16)
 def _automaton(template: Template, vocabulary: Vocabulary) -> TokenAutomaton:
-    lexicon = lexicon_of(vocabulary)
+    lexicon = _lexicon(vocabulary)
     nfa = TokenNfa(vocabulary.size)
     start = at = nfa.state()
     for place, part in enumerate(template.parts):
-        end = nfa.state()
-        before = template.parts[place - 1] if place else ""
-        _add(nfa, lexicon, at, part, end, gap=_gap(before, part, first=place == 0))
+        end, gap = nfa.state(), _gap(template.parts, place)
+        if not isinstance(part, Hole):
+            for text in _texts(part):
+                for space in gap:
+                    _literal(nfa, lexicon, at, (space + text).encode(), end)
+        elif part.measure == "tokens":
+            _tokens(nfa, lexicon, at, part, end, gap)
+        else:
+            _words(nfa, lexicon, at, part, end)
         at = end
     automaton = nfa.automaton(start, at)
     if not len(automaton.final):
@@ -139,19 +151,8 @@ def _automaton(template: Template, vocabulary: Vocabulary) -> TokenAutomaton:
     return automaton
 
 
-def _add(nfa: TokenNfa, lexicon: Lexicon, start: int, part: Part, end: int, *, gap: tuple[str, ...]) -> None:
-    if isinstance(part, Hole):
-        add = _tokens if part.measure == "tokens" else _words
-        add(nfa, lexicon, start, part, end, gap)
-        return
-    for text in (part,) if isinstance(part, str) else part.options:
-        for space in gap:
-            _literal(nfa, lexicon, start, space + text.strip(" "), end)
-
-
-def _literal(nfa: TokenNfa, lexicon: Lexicon, start: int, text: str, end: int) -> None:
+def _literal(nfa: TokenNfa, lexicon: Lexicon, start: int, data: bytes, end: int) -> None:
     """Add every spelling of a text."""
-    data = text.encode()
     if not data:
         nfa.skip(start, end)
         return
@@ -192,20 +193,22 @@ def _tokens(nfa: TokenNfa, lexicon: Lexicon, start: int, hole: Hole, end: int, g
                     nfa.link(here, nfa.label([token]), states[key])
 
 
-def _words(nfa: TokenNfa, lexicon: Lexicon, start: int, hole: Hole, end: int, gap: tuple[str, ...]) -> None:
+def _words(nfa: TokenNfa, lexicon: Lexicon, start: int, hole: Hole, end: int) -> None:
     """Add words of the dictionary and punctuation, measured; the first ones spell the hole's start."""
     most = min(hole.most, MOST_COUNTED)
-    sizes = {count: count if hole.measure == "syllables" else 1 for count in lexicon.words}
+    by_size: dict[int, list[int]] = {}
+    for _, syllables, token in lexicon.words:
+        by_size.setdefault(syllables if hole.measure == "syllables" else 1, []).append(token)
     after = [nfa.state() for _ in range(most + 1)]  # by words or syllables read
     paused = [nfa.state() for _ in after]
     final = nfa.state()
-    words = {count: nfa.label(ids) for count, ids in lexicon.words.items()}
+    words = {size: nfa.label(ids) for size, ids in by_size.items()}
     pauses, stops = nfa.label(lexicon.marks(_PAUSES)), nfa.label(lexicon.marks(_STOPS))
     for read, here in enumerate(after):
-        for syllables, label in words.items():
-            if (to := read + sizes[syllables]) <= most:
-                nfa.link(here, label, after[to])
-                nfa.link(paused[read], label, after[to])
+        for size, label in words.items():
+            if read + size <= most:
+                nfa.link(here, label, after[read + size])
+                nfa.link(paused[read], label, after[read + size])
         if read:
             nfa.link(here, pauses, paused[read])
         if read >= hole.least:
@@ -230,7 +233,7 @@ def _openings(hole: Hole, lexicon: Lexicon) -> list[tuple[str, int]]:
     counted = count_syllables(" ".join(whole))
     if counted is None:
         raise RequestError(f"the dictionary does not know a word of {hole.start!r}; measure the hole in tokens")
-    ends = {last + word[len(last) :]: count for word, count in lexicon.names if word.startswith(last.lower())}
+    ends = {last + word[len(last) :]: count for word, count, _ in lexicon.words if word.startswith(last.lower())}
     if is_word(last.lower()):
         ends[last] = syllable_table()[last.lower()]
     if not ends:
@@ -248,7 +251,7 @@ def fits(parts: Sequence[Part], text: str) -> bool:
         if place == len(parts):
             return at == len(text)
         part = parts[place]
-        for gap in _gap(parts[place - 1] if place else "", part, first=place == 0):
+        for gap in _gap(parts, place):
             if text.startswith(gap, at) and any(behind(place + 1, end) for end in _ends(part, text, at + len(gap))):
                 return True
         return False
@@ -261,8 +264,7 @@ def _ends(part: Part, text: str, at: int) -> list[int]:
     if isinstance(part, Hole):
         line = text.find("\n", at)
         return [end for end in range(at + 1, (len(text) if line < 0 else line) + 1) if _fills(part, text[at:end])]
-    texts = (part,) if isinstance(part, str) else part.options
-    return [at + len(one) for one in (one.strip(" ") for one in texts) if text.startswith(one, at)]
+    return [at + len(one) for one in _texts(part) if text.startswith(one, at)]
 
 
 def _fills(hole: Hole, text: str) -> bool:
@@ -275,3 +277,50 @@ def _fills(hole: Hole, text: str) -> bool:
         return False
     count = count_syllables(text) if hole.measure == "syllables" else len(words)
     return count is not None and hole.least <= count <= hole.most
+
+
+def poem(
+    starts: Sequence[str] = (),
+    *,
+    acrostic: str | None = None,
+    syllables: Sequence[int] | None = None,
+    words: tuple[int, int] | None = None,
+    tokens: tuple[int, int] | None = None,
+    lines: int | None = None,
+) -> Template:
+    """Build a template of one hole a line.
+
+    Args:
+        starts: The letters that each line begins with; a single one holds for all lines.
+        acrostic: A word whose letters the lines begin with.
+        syllables: The syllables of each line; a single number holds for all lines.
+        words: The least and the most words of a line; 4 to 8 unless another measure is given.
+        tokens: The least and the most tokens of a line.
+        lines: The number of lines, if nothing else tells it.
+
+    Raises:
+        RequestError: The numbers do not agree.
+    """
+    if acrostic is not None:
+        if starts:
+            raise RequestError("an acrostic says how each line begins; leave out the starts")
+        starts = [letter.upper() for letter in acrostic if letter.isalpha()]
+    given = {name: n for name, n in (("syllables", syllables), ("words", words), ("tokens", tokens)) if n}
+    if len(given) > 1:
+        raise RequestError("a line is measured in syllables, in words or in tokens; choose one")
+    measure, length = next(iter(given.items()), ("words", (4, 8)))
+    if not isinstance(length, Sequence) or (measure != "syllables" and len(length) != 2):
+        raise RequestError(f"the length of a line is its least and its most, such as (4, 8), got {length!r}")
+    bounds = [(count, count) for count in length] if measure == "syllables" else [tuple(length)]
+    counts = {len(each) for each in (starts, bounds) if len(each) > 1}
+    number = max([1, *counts]) if lines is None else lines
+    if counts - {number}:
+        raise RequestError(f"a poem of {number} lines, and {min(counts - {number})} given; make them equal")
+    if type(number) is not int or not 1 <= number <= MOST_LINES:
+        raise RequestError(f"a poem of {number} lines fits no canvas; give 1 to {MOST_LINES}")
+    parts: list[Part] = []
+    for line in range(number):
+        least, most = bounds[line % len(bounds)]
+        start = starts[line % len(starts)] if starts else ""
+        parts += ["\n"] * (line > 0) + [Hole(measure=measure, least=least, most=most, start=start)]
+    return Template(parts=tuple(parts))

@@ -1,4 +1,4 @@
-"""Lift automata over bytes to tokens, and keep them in memory and in the user's cache folder.
+"""Build automata over tokens: lift those over bytes, which are kept in the user's cache folder, or write them by moves.
 
 What a token does is a function from states to states, the composition of what its bytes do. Tokens of equal functions
 form a class, and there are few classes even for a large vocabulary: where a constraint says "a string of at most 40
@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections import OrderedDict
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from safetensors.numpy import load_file, save
 
 from lavida.constrain.dfa import Dfa, compile_capped
 from lavida.constrain.grammar import Term, seq, text
-from lavida.constrain.nfa import Array, TooComplexError
+from lavida.constrain.nfa import Array, Budget, Nfa, TooComplexError
 from lavida.errors import RequestError
 from lavida.text.spelling import Spelling, spell
 from lavida.text.tokenizer import Vocabulary
@@ -30,7 +30,6 @@ from lavida.text.tokenizer import Vocabulary
 MOST_EDGES = 6_000_000
 FORMAT = 2  # of kept automata; raised when terms come to mean something else
 MOST_FILES = 256
-_MOST_KNOWN = 32
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,8 +79,47 @@ class TokenAutomaton:
         return range(found[0], found[-1] + 1) if found else range(0)
 
 
-_NAMES = [field.name for field in fields(TokenAutomaton)]
-_known: OrderedDict[str, TokenAutomaton] = OrderedDict()
+class TokenNfa(Nfa):
+    """Hold an automaton whose moves read tokens."""
+
+    def __init__(self, tokens: int) -> None:
+        super().__init__(Budget(parts=200_000, states=40_000, work=10_000_000))
+        self._tokens = tokens
+        self._labels: dict[bytes, int] = {}
+        self._sets: list[Array] = []
+
+    def label(self, ids: Array | list[int]) -> int:
+        """Return the label of a set of tokens."""
+        chosen = np.unique(np.asarray(ids, dtype=np.int64))
+        number = self._labels.setdefault(chosen.tobytes(), len(self._sets))
+        if number == len(self._sets):
+            self._sets.append(chosen)
+        return number
+
+    def spell(self, start: int, ids: list[int], end: int) -> None:
+        """Add a path that reads these tokens one after the other."""
+        for token in ids[:-1]:
+            after = self.state()
+            self.link(start, self.label([token]), after)
+            start = after
+        self.link(start, self.label(ids[-1:]), end)
+
+    def automaton(self, start: int, end: int) -> TokenAutomaton:
+        """Build the automaton of what leads from one state to another. Raises TooComplexError.
+
+        Tokens that no move tells apart form a class, so the table has a column for each class, 0 for that of no move.
+        """
+        code = np.zeros(self._tokens, dtype=np.int64)
+        used = np.zeros(self._tokens, dtype=bool)
+        for ids in self._sets:
+            used[ids] = True
+            if len(ids) > 1:
+                code = np.unique(code * 2 + np.isin(np.arange(self._tokens), ids), return_inverse=True)[1]
+        alone = np.unique([ids[0] for ids in self._sets if len(ids) == 1]).astype(np.int64)
+        code[alone] = code.max() + 1 + np.arange(len(alone))  # a token with a move of its own is a class of its own
+        code = np.where(used, np.unique(code, return_inverse=True)[1] + 1, 0)
+        members = [np.unique(code[ids]).tolist() for ids in self._sets]
+        return TokenAutomaton.from_moves(code, *self.determinise(start, end, members, int(code.max()) + 1))
 
 
 def closed(source: Array, target: Array, start: Array) -> Array:
@@ -101,26 +139,23 @@ def closed(source: Array, target: Array, start: Array) -> Array:
 def lift(dfa: Dfa, spelling: Spelling) -> TokenAutomaton:
     """Build the automaton of the token sequences whose bytes `dfa` accepts. Raises TooComplexError."""
     functions = _Functions(dfa)
-    does = np.zeros(spelling.size, dtype=np.int64)  # the function of each token's bytes so far; 0 = identity
-    lengths = np.diff(spelling.starts)
-    alive = np.flatnonzero(lengths > 0) if len(dfa.final) else np.zeros(0, np.int64)
-    does[lengths == 0] = -1
-    depth = 0
+    lengths = np.diff(spelling.starts) if len(dfa.final) else np.zeros(spelling.size, np.int64)
+    does = np.where(lengths > 0, 0, -1)  # the function of each token's bytes so far; 0 = identity
+    alive, depth = np.flatnonzero(lengths > 0), 0
     while len(alive):
         byte = dfa.class_of[spelling.data[spelling.starts[alive] + depth]]
         does[alive] = functions.after(does[alive], byte)
         depth += 1
         alive = alive[(does[alive] >= 0) & (lengths[alive] > depth)]
-    if not len(dfa.final):
-        does[:] = -1
     used, kind = np.unique(does, return_inverse=True)
     class_of = kind if len(used) and used[0] == -1 else kind + 1  # the dead class comes first
     edges = [(np.flatnonzero(row >= 0), row[row >= 0]) for row in (functions.rows[f] for f in used[used >= 0])]
-    if sum(len(source) for source, _ in edges) > MOST_EDGES:
+    sizes = [len(source) for source, _ in edges]
+    if sum(sizes) > MOST_EDGES:
         raise TooComplexError("for this vocabulary the constraint")
-    number = np.repeat(np.arange(1, len(edges) + 1), [len(source) for source, _ in edges])
-    source, target = (np.concatenate([np.zeros(0, np.int32), *ends]) for ends in zip(*edges)) if edges else ([], [])
-    source, target = np.asarray(source, np.int64), np.asarray(target, np.int64)
+    number = np.repeat(np.arange(1, len(edges) + 1), sizes)
+    nothing = (np.zeros(0, np.int64),) * 2
+    source, target = (np.concatenate(ends).astype(np.int64) for ends in zip(nothing, *edges, strict=True))
     return _merged(TokenAutomaton.of(class_of, source, number, target, dfa.final))
 
 
@@ -138,13 +173,10 @@ class _Functions:
     def after(self, functions: Array, bytes_: Array) -> Array:
         """Return the functions followed by bytes of the given kinds, both [n]."""
         keys, back = np.unique(functions * self._kinds + bytes_, return_inverse=True)
-        return np.array([self._after(key) for key in keys.tolist()], dtype=np.int64)[back]
-
-    def _after(self, key: int) -> int:
-        if key not in self._known:
-            row = self._next[self.rows[key // self._kinds], key % self._kinds]
-            self._known[key] = self._number(row)
-        return self._known[key]
+        for key in keys.tolist():
+            if key not in self._known:
+                self._known[key] = self._number(self._next[self.rows[key // self._kinds], key % self._kinds])
+        return np.array([self._known[key] for key in keys.tolist()], dtype=np.int64)[back]
 
     def _number(self, row: Array) -> int:
         if row.max() < 0:
@@ -166,15 +198,12 @@ def _merged(automaton: TokenAutomaton) -> TokenAutomaton:
     kind, pairs = automaton.kind[order], np.stack((automaton.source, automaton.target), 1)[order].astype(np.int32)
     groups: dict[bytes, int] = {}
     number = np.zeros(int(automaton.class_of.max(initial=0)) + 1, np.int32)
+    first = np.zeros(len(number), bool)  # of classes that became one, the first keeps its edges
     starts = np.flatnonzero(np.diff(kind, prepend=0))
     for start, stop in zip(starts, np.append(starts[1:], len(kind))):
-        number[kind[start]] = groups.setdefault(pairs[start:stop].tobytes(), len(groups) + 1)
-    first = np.zeros(len(number), bool)  # of classes that became one, the first keeps its edges
-    seen: set[int] = set()
-    for one in range(1, len(number)):
-        if number[one] and number[one] not in seen:
-            first[one] = True
-            seen.add(int(number[one]))
+        known = len(groups)
+        number[kind[start]] = groups.setdefault(pairs[start:stop].tobytes(), known + 1)
+        first[kind[start]] = len(groups) > known
     kept = first[automaton.kind]
     return TokenAutomaton(
         class_of=number[automaton.class_of],
@@ -191,37 +220,31 @@ def term_automaton(term: Term, vocabulary: Vocabulary) -> TokenAutomaton:
     What a tokenizer writes before every text (a space) is part of them. Where the term is too large, long texts are
     left out (`compile_capped`). Raises RequestError if that does not suffice.
     """
-    spelling = spell(vocabulary)
-    spelled = seq(text(" "), term) if vocabulary.adds_space else term
     try:
-        key = sha256(f"{FORMAT} {spelling.digest} {spelled!r}".encode()).hexdigest()
+        return _term_automaton(seq(text(" "), term) if vocabulary.adds_space else term, spell(vocabulary))
     except RecursionError:
         raise RequestError("the constraint is nested too deeply; write it flatter") from None
-    automaton = _known.pop(key, None) or fetch(key)
-    if automaton is None:
-        automaton = _lifted(spelled, spelling)
-        keep(key, automaton)
-    _known[key] = automaton
-    if len(_known) > _MOST_KNOWN:
-        _known.popitem(last=False)
-    return automaton
 
 
-def _lifted(term: Term, spelling: Spelling) -> TokenAutomaton:
-    for dfa in compile_capped(term):
-        try:
-            return lift(dfa, spelling)
-        except TooComplexError:
-            continue
-    raise TooComplexError
+@lru_cache(maxsize=32)
+def _term_automaton(term: Term, spelling: Spelling) -> TokenAutomaton:
+    key = sha256(f"{FORMAT} {spelling.digest} {term!r}".encode()).hexdigest()
+    found = fetch(key)
+    for dfa in compile_capped(term) if found is None else ():
+        with suppress(TooComplexError):
+            found = lift(dfa, spelling)
+            keep(key, found)
+            break
+    if found is None:
+        raise TooComplexError
+    return found
 
 
 def fetch(key: str) -> TokenAutomaton | None:
     """Read an automaton from the user's cache folder; None if there is none, or only a broken one."""
     try:
-        held = load_file(_folder() / f"{key}.safetensors")
-        return TokenAutomaton(**{name: held[name] for name in _NAMES})
-    except (OSError, SafetensorError, KeyError):
+        return TokenAutomaton(**load_file(_folder() / f"{key}.safetensors"))
+    except (OSError, SafetensorError, TypeError):
         return None
 
 
@@ -234,7 +257,7 @@ def keep(key: str, automaton: TokenAutomaton) -> None:
         for file in files[: max(len(files) + 1 - MOST_FILES, 0)]:
             file.unlink(missing_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder, delete=False) as part:  # whole or not at all
-            part.write(save({name: getattr(automaton, name) for name in _NAMES}))
+            part.write(save(vars(automaton)))
         os.replace(part.name, folder / f"{key}.safetensors")
 
 

@@ -28,15 +28,17 @@ _SHORT = 12  # letters of a text that `re` may be asked about: its time is expon
 
 def as_json(schema: Any) -> Any:
     """Return a schema as `json` would read it back: tuples are lists, names are texts. Raises RequestError."""
-    values, letters = _size(schema)
-    if values > MOST_VALUES or letters > MOST_LETTERS:
+    try:
+        plain = json.loads(json.dumps(schema, default=_plain))
+    except (TypeError, ValueError) as error:
+        raise RequestError(f"the schema is not JSON ({error}); mend it") from None
+    names = sum(len(name) for value in _walk(plain) if isinstance(value, dict) for name in value)
+    texts = sum(len(value) for value in _walk(plain) if isinstance(value, str))
+    if size_of(plain) > MOST_VALUES or names + texts > MOST_LETTERS:
         raise RequestError(
             f"the schema holds more than {MOST_VALUES} values or {MOST_LETTERS} letters; make it smaller"
         )
-    try:
-        return json.loads(json.dumps(schema, default=_plain))
-    except (TypeError, ValueError) as error:
-        raise RequestError(f"the schema is not JSON ({error}); mend it") from None
+    return plain
 
 
 def _plain(value: Any) -> Any:
@@ -45,26 +47,16 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is no type of JSON")
 
 
-def _size(schema: Any) -> tuple[int, int]:
-    """Count the values of a schema and the letters in them, up to a few more than are allowed."""
-    values = letters = 0
-    todo = [schema]
-    while todo and values <= MOST_VALUES and letters <= MOST_LETTERS:
-        value = todo.pop()
-        values += 1
-        if isinstance(value, Mapping):
-            letters += sum(len(str(key)) for key in value)
-            todo.extend(value.values())
-        elif isinstance(value, (list, tuple)):
-            todo.extend(value)
-        elif isinstance(value, str):
-            letters += len(value)
-    return values, letters
-
-
 def size_of(schema: Any) -> int:
     """Return how many values a schema holds."""
-    return _size(schema)[0]
+    return sum(1 for _ in _walk(schema))
+
+
+def _walk(schema: Any) -> Iterator[Any]:
+    todo = [schema]
+    while todo:
+        yield (value := todo.pop())
+        todo.extend(value.values() if isinstance(value, dict) else value if isinstance(value, list) else ())
 
 
 def check_schema(schema: Any, where: str = "") -> None:
@@ -141,9 +133,13 @@ def disjoint(left: Sequence[Any], right: Sequence[Any], resolve: Resolve) -> boo
 
 def separating_names(left: Sequence[Any], right: Sequence[Any], resolve: Resolve) -> list[str]:
     """Return the properties that, where both sides have them, cannot have the same value."""
-    names = {name: None for schema in _objects(left) for name in schema.get("properties", {})}
-    both = [name for name in names if any(name in schema.get("properties", {}) for schema in _objects(right))]
-    return [name for name in both if disjoint(_property(left, name, resolve), _property(right, name, resolve), resolve)]
+    sides: list[dict[str, list[Any]]] = [{}, {}]
+    for properties, schemas in zip(sides, (left, right), strict=True):
+        for schema in _objects(schemas):
+            for name, below in schema.get("properties", {}).items():
+                properties.setdefault(name, []).extend(resolve(below))
+    one, other = sides
+    return [name for name in one if name in other and disjoint(one[name], other[name], resolve)]
 
 
 def _objects(schemas: Sequence[Any]) -> list[Mapping[str, Any]]:
@@ -152,15 +148,9 @@ def _objects(schemas: Sequence[Any]) -> list[Mapping[str, Any]]:
 
 def _required(schemas: Sequence[Any]) -> set[str]:
     """Return the required names, if the schemas allow nothing but objects."""
-    types = [schema["type"] for schema in _objects(schemas) if "type" in schema]
-    if not any(kind in ("object", ["object"]) for kind in types):
+    if not any(schema.get("type") in ("object", ["object"]) for schema in _objects(schemas)):
         return set()
     return {name for schema in _objects(schemas) for name in schema.get("required", ())}
-
-
-def _property(schemas: Sequence[Any], name: str, resolve: Resolve) -> list[Any]:
-    given = [schema["properties"][name] for schema in _objects(schemas) if name in schema.get("properties", {})]
-    return [one for schema in given for one in resolve(schema)]
 
 
 def _apart(left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:

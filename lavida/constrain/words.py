@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 
@@ -24,35 +23,24 @@ class Lexicon:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
         spelling = spell(vocabulary)
-        self.bytes = [spelling.bytes_of(i) for i in range(spelling.size)]  # none of special tokens
+        self._bytes = [spelling.bytes_of(i) for i in range(spelling.size)]  # none of special tokens
         self._spelled: dict[bytes, list[int]] = defaultdict(list)
-        for i, data in enumerate(self.bytes):
-            if data:
-                self._spelled[data].append(i)
+        for i, data in enumerate(self._bytes):
+            self._spelled[data].append(i)
         self._longest = max(map(len, self._spelled), default=0)
-        plain = sorted((data, i) for i, data in enumerate(self.bytes) if _is_plain(data))
+        plain = sorted((data, i) for i, data in enumerate(self._bytes) if _is_plain(data))
         self._sorted = [data for data, _ in plain]
         self.plain = np.array([i for _, i in plain], dtype=np.int64)  # tokens of printable text
 
     @cached_property
-    def words(self) -> dict[int, Array]:
-        """Return, by number of syllables, the tokens that are a whole lower-case word with a space before it."""
-        table, found = syllable_table(), defaultdict(list)
-        for i, data in enumerate(self.bytes):
-            word = data[1:].decode("ascii", "replace") if data[:1] == b" " else ""
-            if is_word(word):
-                found[table[word]].append(i)
-        return {count: np.array(ids) for count, ids in found.items()}
+    def words(self) -> list[tuple[str, int, int]]:
+        """Return (word, syllables, token) for each token that is a whole lower-case word with a space before it."""
+        spelled = [(data[1:].decode("ascii", "replace"), i) for i, data in enumerate(self._bytes) if data[:1] == b" "]
+        return [(word, syllable_table()[word], i) for word, i in spelled if is_word(word)]
 
-    @cached_property
-    def names(self) -> list[tuple[str, int]]:
-        """Return the words of `words` as text, with their syllables."""
-        return [(self.bytes[i][1:].decode(), count) for count, ids in self.words.items() for i in ids.tolist()]
-
-    def marks(self, signs: Iterable[str]) -> list[int]:
+    def marks(self, signs: str) -> list[int]:
         """Return the tokens that are one of these signs."""
-        wanted = {sign.encode() for sign in signs}
-        return [i for i, data in enumerate(self.bytes) if data in wanted]
+        return [token for sign in signs for token in self._spelled.get(sign.encode(), ())]
 
     def pieces(self, text: bytes) -> list[tuple[int, int, int]]:
         """Return (from, to, token) for each token that spells a part of a text."""
@@ -75,12 +63,6 @@ class Lexicon:
 def is_word(word: str) -> bool:
     """Tell whether the pronouncing dictionary has a lower-case word, and not just its letters."""
     return word in syllable_table() and (len(word) > 2 or word in _SHORT)
-
-
-@lru_cache(maxsize=2)
-def lexicon_of(vocabulary: Vocabulary) -> Lexicon:
-    """Return the lexicon of a vocabulary, kept for the next template."""
-    return Lexicon(vocabulary)
 
 
 def _is_plain(data: bytes) -> bool:

@@ -22,8 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from lavida.constrain.poem import poem
-from lavida.constrain.template import Hole, Template
+from lavida.constrain.template import Hole, Template, poem
 from lavida.errors import RequestError
 from lavida.eval.metrics import mean, without_nan, words
 from mini.data.atlas import Atlas

@@ -21,9 +21,8 @@ from referencing.exceptions import Unresolvable
 
 from lavida.constrain.dfa import compile_capped
 from lavida.constrain.language import language_of, regex_language, schema_language
-from lavida.constrain.poem import poem
 from lavida.constrain.regex import regex_term
-from lavida.constrain.template import Choice, Hole, Template
+from lavida.constrain.template import Choice, Hole, Template, poem
 from lavida.errors import LavidaError
 from lavida.text.forms import form_question
 from tests.constrain.walks import sample, sample_text

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from lavida.constrain.dfa import compile_term
-from lavida.constrain.numbers import Bound, decimal, integer
+from lavida.constrain.scalars import Bound, decimal, integer
 from lavida.errors import RequestError
 
 ENDS = ["0", "5", "-5", "10", "99", "100", "12.5", "-0.3", "0.05", "1.10", "-120", "7", "1000", "-1", "0.999", "3.14"]

@@ -5,8 +5,7 @@ import torch
 
 from lavida.checkpoint.named import MODELS
 from lavida.constrain.canvas import CanvasConstraint
-from lavida.constrain.poem import poem
-from lavida.constrain.template import Choice, Hole, Template
+from lavida.constrain.template import Choice, Hole, Template, poem
 from lavida.errors import RequestError
 from lavida.text.syllables import count_syllables
 from lavida.text.tokenizer import Tokenizer

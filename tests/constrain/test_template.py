@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 
-from lavida.constrain.poem import poem
-from lavida.constrain.template import Choice, Hole, Template
-from lavida.constrain.token_nfa import TokenNfa
+from lavida.constrain.template import Choice, Hole, Template, poem
+from lavida.constrain.tokens import TokenNfa
 from lavida.errors import RequestError
 from lavida.text.syllables import count_syllables, syllable_table
 from lavida.text.tokenizer import Tokenizer

@@ -79,18 +79,18 @@ def test_exact_text_keeps_its_blanks() -> None:
 
 def test_an_automaton_is_kept_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(tokens, "_known", type(tokens._known)())
+    tokens._term_automaton.cache_clear()
     tokenizer, term = tiny_tokenizer(), regex_term("(kept|on disk)+")
     first = term_automaton(term, tokenizer)
     (file,) = tmp_path.rglob("*.safetensors")
     assert term_automaton(term, tokenizer) is first  # from memory
-    tokens._known.clear()
+    tokens._term_automaton.cache_clear()
     monkeypatch.setattr(tokens, "compile_capped", lambda term: pytest.fail("it was made again"))
     again = term_automaton(term, tokenizer)
-    assert all(np.array_equal(getattr(first, name), getattr(again, name)) for name in tokens._NAMES)
+    assert all(np.array_equal(getattr(first, name), getattr(again, name)) for name in vars(first))
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    tokens._known.clear()
+    tokens._term_automaton.cache_clear()
     file.write_bytes(b"broken")
     assert np.array_equal(term_automaton(term, tokenizer).target, first.target)
     assert file.read_bytes() != b"broken"  # and mended
