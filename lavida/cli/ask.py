@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from pathlib import Path
 from typing import Annotated, Any
-
-import typer
 
 from lavida.cli import options as o
 from lavida.cli.answer import answer_all
@@ -14,27 +12,18 @@ from lavida.errors import RequestError
 
 Words = Annotated[
     list[str],
-    typer.Argument(
-        metavar='IMAGE... "QUESTION"',
-        help="Pictures as in describe, then the question; without a picture it is read from stdin, unless the model "
+    o.argument(
+        'IMAGE... "QUESTION"',
+        "Pictures as in describe, then the question; without a picture it is read from stdin, unless the model "
         "reads text only. A question of - is read from stdin.",
     ),
 ]
 
 
-def ask(
-    words: Words,
-    **options: Any,
-) -> int:
+def ask(words: Words, **options: Any) -> int:
     """Ask one question about pictures, one answer a line."""
-    images, question = split(words)
-    return answer_all(images, question, o.sort_arguments(options))
-
-
-def split(words: list[str]) -> tuple[list[str], str]:
-    """(pictures, question): the last word is the question. Raises RequestError if there is none."""
     *images, question = words
-    if not images and (question == "-" or Path(question).exists()):
+    if not images and (question == "-" or os.path.exists(question)):
         raise RequestError(f'no question for {question}; say lavida ask {question} "What is this?"')
     if question == "-":
         if "-" in images:
@@ -42,7 +31,7 @@ def split(words: list[str]) -> tuple[list[str], str]:
         question = sys.stdin.read()
     if not question.strip():
         raise RequestError("the question is empty; ask something about the picture")
-    return images, question.strip()
+    return answer_all(images, question.strip(), options)
 
 
 app = o.application(ask, o.decoding(), o.CALIBRATED, o.CONSTRAINED, o.ANSWERING, o.LOADING)

@@ -2,80 +2,57 @@
 
 from __future__ import annotations
 
-import json as json_text
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from lavida.cli import options as o
-from lavida.cli.revise import Picture, Question, Words
-from lavida.errors import RequestError
 
 if TYPE_CHECKING:
-    from lavida.edit.audit import Audit
-
-Html = Annotated[Path | None, typer.Option(help="Write the heat map as an HTML page, too.")]
+    from lavida.edit.audit import Audit, Token, Word
 
 
 def audit(
-    image: Picture,
-    text: Words,
-    question: Question = None,
-    html: Html = None,
+    image: o.Picture,
+    text: o.Text,
+    question: o.Question = None,
+    html: Annotated[Path | None, o.option("Write the heat map as an HTML page, too.")] = None,
     cache: o.Cache = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object, every token in it.")] = False,
+    json: o.Json = False,
     **options: Any,
 ) -> int:
     """Show for each word how likely it is with the picture and without it; green: supported, red: contradicted."""
     from lavida import api
     from lavida.cli.heat import page, show
+    from lavida.cli.output import print_facts, write_text
     from lavida.cli.picture import open_one
     from lavida.decode.request import open_picture
 
-    picture = open_one(image)
+    picture, asked = open_one(image), question or api.DESCRIBE
     loaded = o.load_model(options)
-    asked = question or api.DESCRIBE
     found = loaded.audit(picture, text, question=asked, cache=cache)
     if html is not None:
-        try:
-            shown = open_picture(loaded.net.config, picture)
-            html.write_text(page(found, picture=shown, title=asked), encoding="utf-8")
-        except OSError as error:
-            raise RequestError(f"cannot write {html} ({error.strerror}); choose another place") from None
+        write_text(html, page(found, picture=open_picture(loaded.net.config, picture), title=asked))
     if json:
-        print(json_text.dumps({"image": image, "question": asked, **as_facts(found)}, ensure_ascii=False))
+        print_facts({"image": image, "question": asked, **as_facts(found)}, "", as_json=True)
     else:
-        show(found, file=sys.stdout)
+        show(found)
     return 0
 
 
-def as_facts(found: Audit) -> dict:
+def as_facts(found: Audit) -> dict[str, Any]:
     """Return an audit as plain values."""
-    return {
-        "text": found.text,
-        "words": [
-            {
-                "text": word.text.strip(),
-                "log_likelihood": word.seen,
-                "without_picture": word.blind,
-                "support": word.support,
-                "tokens": [
-                    {
-                        "text": token.text,
-                        "log_likelihood": token.seen,
-                        "without_picture": token.blind,
-                        "support": token.support,
-                        "likeliest": token.instead,
-                        "likeliest_log_likelihood": token.instead_seen,
-                    }
-                    for token in word.tokens
-                ],
-            }
-            for word in found.words
-        ],
-    }
+    words = []
+    for word in found.words:
+        tokens = [
+            {**_figures(t.text, t), "likeliest": t.instead, "likeliest_log_likelihood": t.instead_seen}
+            for t in word.tokens
+        ]
+        words.append({**_figures(word.text.strip(), word), "tokens": tokens})
+    return {"text": found.text, "words": words}
+
+
+def _figures(text: str, part: Word | Token) -> dict[str, Any]:
+    return {"text": text, "log_likelihood": part.seen, "without_picture": part.blind, "support": part.support}
 
 
 app = o.application(audit, o.LOADING)

@@ -6,16 +6,14 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from lavida.cli import options as o
 
-Source = Annotated[str, typer.Argument(metavar="IN", help="A folder, or the id owner/name of a hub model.")]
-Out = Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.")]
-To = Annotated[str, typer.Option(help="lavida (our names and configuration) or hf (the family's published ones).")]
 
-
-def convert(source: Source, out: Out, to: To) -> int:
+def convert(
+    source: Annotated[str, o.argument("IN", "A folder, or the id owner/name of a hub model.")],
+    out: Annotated[Path, o.argument("OUT", "A new folder.")],
+    to: Annotated[str, o.option("lavida (our names and configuration) or hf (the family's published ones).")],
+) -> int:
     """Write a checkpoint in the other layout; what our layout does not need is kept for the way back."""
     from lavida.checkpoint.convert import convert as write
     from lavida.checkpoint.named import find_model

@@ -5,16 +5,13 @@ from __future__ import annotations
 import json as json_text
 from typing import Annotated, Any
 
-import typer
-
 from lavida.cli import options as o
 from lavida.errors import CheckpointError
 
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="A folder, the id owner/name of a hub model, lavida-mini.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+Model = Annotated[str, o.argument("MODEL", "A folder, the id owner/name of a hub model, lavida-mini.")]
 
 
-def inspect(model: Model, json: Json = False) -> int:
+def inspect(model: Model, json: o.Json = False) -> int:
     """Family, parameters, token ids, tensors and memory of a checkpoint; exit code 2 if it does not load."""
     from lavida.checkpoint.inventory import match, meta_model, read_config, survey
     from lavida.checkpoint.named import find_model
@@ -72,10 +69,9 @@ def _tensors(tensors: dict[str, Any]) -> str:
     words = [f"{tensors['matched']} matched"]
     for what in ("missing", "misshapen", "unexpected"):
         names = sorted(tensors[what])
-        words.append(
-            f"{len(names)} {what}" + (f" ({', '.join(names[:3])}{', ...' * (len(names) > 3)})" if names else "")
-        )
-    return ", ".join(words) + (f", {len(tensors['unused'])} not needed" if tensors["unused"] else "")
+        listed = f" ({', '.join(names[:3])}{', ...' * (len(names) > 3)})" if names else ""
+        words.append(f"{len(names)} {what}{listed}")
+    return ", ".join([*words, *([f"{len(tensors['unused'])} not needed"] if tensors["unused"] else [])])
 
 
 def _ids(ids: list[int]) -> str:

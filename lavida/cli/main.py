@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lavida.errors import LavidaError
@@ -94,7 +93,7 @@ def _run(args: list[str]) -> int:
     if args[0] not in VERBS:
         if args[0].startswith("-") and args[0] != "-":
             return complain(f"unknown option {args[0]}; `lavida --help` lists the commands")
-        if args[0] != "-" and not Path(args[0]).exists():
+        if args[0] != "-" and not os.path.exists(args[0]):
             return complain(f"unknown command {args[0]!r} and no such file; choose one of {', '.join(VERBS)}")
         args = ["describe", *args]
     words = 2 if " ".join(args[:2]) in VERBS else 1
@@ -108,9 +107,8 @@ def invoke(app: typer.Typer, command: str, args: list[str], program: str = "lavi
     import typer.main
 
     parser = typer.main.get_command(app)
-    usage_error: type[Any] = typer.BadParameter.__bases__[
-        0
-    ]  # unknown options, missing arguments: typer exports only a leaf
+    # Unknown options, missing arguments: typer exports only a leaf of their class.
+    usage_error: type[Any] = typer.BadParameter.__bases__[0]
     try:
         # Not parser.main(): it would print usage errors in its own way and turn a broken pipe into exit code 1.
         with parser.make_context(command, args) as context:

@@ -5,22 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from lavida.cli import options as o
 
-Out = Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.")]
-Family = Annotated[
-    str,
-    typer.Option(
-        help="lavida-llada, lavida-dream, lavida-fim, lavida-reason, lavida-lowres, llada-v, llada or dream.",
-    ),
-]
-Scale = Annotated[str, typer.Option(help="tiny (about a megabyte) or 8b (the published size, about 16 GB).")]
-Seed = Annotated[int, typer.Option(help="Of the weights.")]
+FAMILIES = "lavida-llada, lavida-dream, lavida-fim, lavida-reason, lavida-lowres, llada-v, llada or dream."
 
 
-def make_random(out: Out, family: Family, scale: Scale = "tiny", seed: Seed = 0) -> int:
+def make_random(
+    out: Annotated[Path, o.argument("OUT", "A new folder.")],
+    family: Annotated[str, o.option(FAMILIES)],
+    scale: Annotated[str, o.option("tiny (about a megabyte) or 8b (the published size, about 16 GB).")] = "tiny",
+    seed: Annotated[int, o.option("Of the weights.")] = 0,
+) -> int:
     """Write random weights, the configuration as published, and a stand-in tokenizer with the special tokens."""
     from lavida.checkpoint.make_random import make_random as write
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json as json_text
 from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
 
 from lavida.cli import options as o
 from lavida.errors import RequestError
@@ -13,41 +10,28 @@ from lavida.errors import RequestError
 if TYPE_CHECKING:
     from PIL import Image
 
-Images = Annotated[
-    list[str], typer.Argument(metavar="IMAGE...", help="Files, folders, patterns, or - for standard input.")
-]
-Start = Annotated[
-    list[str] | None, typer.Option(help="Letters that a line begins with; once for each line, or once for all.")
-]
-Acrostic = Annotated[str | None, typer.Option(help="A word whose letters the lines begin with.")]
-Syllables = Annotated[
-    str | None, typer.Option(help="Of each line, such as 5,7,5, or one number for all. Takes lavida[poem].")
-]
-WordCount = Annotated[str | None, typer.Option("--words", help="Least and most of a line. Default: 4-8.")]
-TokenCount = Annotated[
-    str | None, typer.Option("--tokens", help="Least and most of a line, any text; needs no dictionary.")
-]
-Lines = Annotated[int | None, typer.Option(help="How many. Default: as many as are described, or one.")]
-Question = Annotated[str | None, typer.Option(help="What is asked. Default: to describe the picture.")]
+    from lavida.api import Model
+
+Start = Annotated[list[str] | None, o.option("Letters that a line begins with; once for each line, or once for all.")]
+Syllables = Annotated[str | None, o.option("Of each line, such as 5,7,5, or one number for all. Takes lavida[poem].")]
 
 
 def poem(
-    images: Images,
+    images: o.Pictures,
     start: Start = None,
-    acrostic: Acrostic = None,
+    acrostic: Annotated[str | None, o.option("A word whose letters the lines begin with.")] = None,
     syllables: Syllables = None,
-    words: WordCount = None,
-    tokens: TokenCount = None,
-    lines: Lines = None,
-    question: Question = None,
-    json: o.Json = False,
+    words: Annotated[str | None, o.option("Least and most of a line. Default: 4-8.")] = None,
+    tokens: Annotated[str | None, o.option("Least and most of a line, any text; needs no dictionary.")] = None,
+    lines: Annotated[int | None, o.option("How many. Default: as many as are described, or one.")] = None,
+    question: Annotated[str | None, o.option("What is asked. Default: to describe the picture.")] = None,
+    json: o.JsonLines = False,
     **options: Any,
 ) -> int:
     """Write a poem about each picture; every line keeps to the form that is asked for."""
     from lavida import api
-    from lavida.cli.picture import each
+    from lavida.cli.picture import answer_each
     from lavida.constrain.poem import poem as template_of
-    from lavida.image.load import expand_inputs
 
     form = template_of(
         start or (),
@@ -57,21 +41,17 @@ def poem(
         tokens=None if tokens is None else bounds(tokens),
         lines=lines,
     )
-    found = list(expand_inputs(images))
-    loaded = o.load_model(options)
-    decode = o.decode_arguments(options)
 
-    def report(picture: Image.Image, name: str) -> None:
-        answer = loaded.ask(picture, question or api.DESCRIBE, template=form, **decode)
-        written = [line.strip() for line in answer.text.split("\n")]
-        facts = {"image": name, "lines": written, "steps": answer.steps, "seconds": answer.seconds}
-        print(json_text.dumps(facts, ensure_ascii=False) if json else "\n".join(written))
+    def answer(model: Model, picture: Image.Image, **decode: Any) -> tuple[dict[str, Any], str]:
+        found = model.ask(picture, question or api.DESCRIBE, **{**decode, "template": form})
+        written = [line.strip() for line in found.text.split("\n")]
+        return {"lines": written, "steps": found.steps, "seconds": found.seconds}, "\n".join(written)
 
-    return each(found, loaded, report)
+    return answer_each(images, answer, options, json=json)
 
 
 def numbers(text: str, between: str) -> list[int]:
-    """Whole numbers in a text such as 5,7,5. Raises RequestError."""
+    """Return the whole numbers in a text such as 5,7,5. Raises RequestError."""
     try:
         return [int(part) for part in text.split(between)]
     except ValueError:
@@ -79,7 +59,7 @@ def numbers(text: str, between: str) -> list[int]:
 
 
 def bounds(text: str) -> tuple[int, int]:
-    """Least and most, such as 4-8, or one number for both. Raises RequestError."""
+    """Return least and most, such as 4-8, or one number for both. Raises RequestError."""
     found = numbers(text, "-")
     if len(found) > 2:
         raise RequestError(f"{text!r} are no bounds; write the least and the most like 4-8")

@@ -5,19 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from lavida.cli.options import application
-
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, finished or not.")]
-Out = Annotated[Path | None, typer.Option(help="The page. Default: RUN/report.html.")]
+from lavida.cli import options as o
 
 
-def report(run: Run, out: Out = None) -> None:
+def report(
+    run: Annotated[Path, o.argument("RUN", "Folder of a run, finished or not.")],
+    out: Annotated[Path | None, o.option("The page. Default: RUN/report.html.")] = None,
+) -> None:
     """Draw a run's log.jsonl into one HTML page with its pictures; any browser opens it, without a network."""
     from lavida.train.report import write_report
 
     print(write_report(run, out))
 
 
-app = application(report)
+app = o.application(report)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json as json_text
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
 
 from lavida.cli import options as o
 
@@ -15,38 +12,32 @@ if TYPE_CHECKING:
 
     from lavida.edit.revise import Revision
 
-Picture = Annotated[str, typer.Argument(metavar="IMAGE", help="One picture, - for standard input.")]
-Words = Annotated[str, typer.Argument(metavar='"TEXT"', help="What is said about it.")]
-Question = Annotated[str | None, typer.Option(help="What the text answers. Default: a request to describe.")]
-Doubt = Annotated[float, typer.Option(help="Mask a word if another one is e^DOUBT times likelier at its place.")]
-Changes = Annotated[int, typer.Option(help="Rewrite so many words at most.")]
+Doubt = Annotated[float, o.option("Mask a word if another one is e^DOUBT times likelier at its place.")]
 
 
 def revise(
-    image: Picture,
-    text: Words,
-    question: Question = None,
+    image: o.Picture,
+    text: o.Text,
+    question: o.Question = None,
     doubt: Doubt = 2.0,
-    changes: Changes = 8,
+    changes: Annotated[int, o.option("Rewrite so many words at most.")] = 8,
     cache: o.Cache = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    json: o.Json = False,
     **options: Any,
 ) -> int:
     """Rewrite what the picture makes unlikely in a text and show the difference; a likely text stays as it is."""
     from rich.console import Console
 
     from lavida import api
+    from lavida.cli.output import print_facts
     from lavida.cli.picture import open_one
 
-    picture = open_one(image)
-    loaded = o.load_model(options)
-    found = loaded.revise(picture, text, question=question or api.DESCRIBE, cache=cache, doubt=doubt, changes=changes)
+    picture, asked = open_one(image), question or api.DESCRIBE
+    found = o.load_model(options).revise(picture, text, question=asked, cache=cache, doubt=doubt, changes=changes)
     console = Console(highlight=False)
-    if json:
-        print(json_text.dumps({"image": image, **asdict(found)}, ensure_ascii=False))
-    else:
+    if not json:
         console.print(difference(found, marks=not console.is_terminal), soft_wrap=True)
-        print(found.new)
+    print_facts({"image": image, **asdict(found)}, found.new, as_json=json)
     return 0
 
 
