@@ -101,9 +101,10 @@ def usable_cores() -> int:
 
 def busy_cores(seconds: float = _WINDOW) -> float:
     """Measure how many of the usable cores other processes keep busy; 0 where the system does not tell."""
-    before, own, start = _busy_seconds(), time.process_time(), time.perf_counter()
+    before, own = _busy_seconds(), time.process_time()
     if before is None:
         return 0.0
+    start = time.perf_counter()
     time.sleep(seconds)
     after, taken = _busy_seconds(), time.perf_counter() - start
     return 0.0 if after is None else max(0.0, (after - before - (time.process_time() - own)) / taken)
