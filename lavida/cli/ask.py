@@ -1,4 +1,9 @@
-"""`lavida ask photo.jpg "What is this?"`, `cat photo.jpg | lavida ask "What is this?"`."""
+"""`lavida describe` and `lavida ask`: one answer for each picture.
+
+lavida describe photos/ --json
+lavida ask photo.jpg "What is this?"
+cat photo.jpg | lavida ask "What is this?"
+"""
 
 from __future__ import annotations
 
@@ -10,6 +15,19 @@ from lavida.cli import options as o
 from lavida.cli.answer import answer_all
 from lavida.errors import RequestError
 
+Images = Annotated[
+    list[str] | None, o.argument("IMAGE...", "Files, folders, patterns; - for a picture or list on stdin.")
+]
+
+
+@o.command(o.decoding(), o.CALIBRATED, o.ANSWERING, o.LOADING)
+def describe(images: Images = None, **options: Any) -> int:
+    """Describe pictures, one line each."""
+    if not images and options["video"] is None:
+        raise RequestError("Missing argument 'IMAGE...'; see `lavida describe --help`")
+    return answer_all(images or [], None, options)
+
+
 Words = Annotated[
     list[str],
     o.argument(
@@ -20,6 +38,7 @@ Words = Annotated[
 ]
 
 
+@o.command(o.decoding(), o.CALIBRATED, o.CONSTRAINED, o.ANSWERING, o.LOADING)
 def ask(words: Words, **options: Any) -> int:
     """Ask one question about pictures, one answer a line."""
     *images, question = words
@@ -32,6 +51,3 @@ def ask(words: Words, **options: Any) -> int:
     if not question.strip():
         raise RequestError("the question is empty; ask something about the picture")
     return answer_all(images, question.strip(), options)
-
-
-app = o.application(ask, o.decoding(), o.CALIBRATED, o.CONSTRAINED, o.ANSWERING, o.LOADING)

@@ -19,6 +19,7 @@ Images = Annotated[
 Out = Annotated[Path | None, o.option("Write what was found about quality to this file besides, to go with the model.")]
 
 
+@o.command(o.LOADING)
 def calibrate(
     images: Images = None,
     length: Annotated[int | None, o.option("Tokens of the canvas that settings are tried on.")] = None,
@@ -46,6 +47,3 @@ def report(table: Calibration, model: Model, out: Path | None) -> None:
     print(kept)
     if out:
         write_text(out, replace(table, speeds=()).to_json())
-
-
-app = o.application(calibrate, o.LOADING)

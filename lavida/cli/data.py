@@ -16,7 +16,7 @@ from lavida.errors import RequestError
 LISTED = 20  # broken entries; --json lists all
 _HELP = {"help_option_names": ["-h", "--help"]}
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+data = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 File = Annotated[
     str,
@@ -26,12 +26,12 @@ File = Annotated[
 ]
 
 
-@app.callback(context_settings=_HELP)
-def data() -> None:
+@data.callback(context_settings=_HELP)
+def _group() -> None:
     """Check data sets."""
 
 
-@app.command(context_settings=_HELP)
+@data.command(context_settings=_HELP)
 def check(
     file: File,
     images: Annotated[Path | None, option("Folder of the pictures. Default: that of FILE.")] = None,

@@ -1,6 +1,6 @@
-"""Options that commands share, and the application that a command becomes.
+"""Options that commands share, and the decorator that makes a command.
 
-A command declares its own parameters and `**options`; `application` puts the shared ones in their place. Those of
+A command declares its own parameters and `**options`; `command` puts the shared ones in their place. Those of
 decoding come from the fields of `DecodeOptions`, which declare help, type and bounds.
 """
 
@@ -152,21 +152,25 @@ class GroupedCommand(TyperCommand):
                 formatter.write_dl(records)
 
 
-def application(command: Callable[..., int | None], *shared: Shared) -> typer.Typer:
-    """Return a typer application of one command, whose `**options` are the `shared` ones.
+def command(*shared: Shared) -> Callable[[Callable[..., int | None]], typer.Typer]:
+    """Turn a function into a typer application of one command, whose `**options` are the `shared` ones.
 
     Its help is plain: to import rich takes longer than to read it.
     """
-    own = inspect.signature(command, eval_str=True)
+    return lambda function: _application(function, shared)
+
+
+def _application(function: Callable[..., int | None], shared: tuple[Shared, ...]) -> typer.Typer:
+    own = inspect.signature(function, eval_str=True)
     parameters = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD] + [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
         for options in shared
         for name, (annotation, default) in options.items()
     ]
 
-    @wraps(command)
+    @wraps(function)
     def run(**given: Any) -> int | None:
-        return command(**given)
+        return function(**given)
 
     run.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in parameters}

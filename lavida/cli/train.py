@@ -1,4 +1,4 @@
-"""`lavida train tune --data photos.jsonl`: train a model of any family by a recipe, or go on with a run.
+"""`lavida train tune --data photos.jsonl`: train a model by a recipe, or go on with a run; `lavida train report RUN`.
 
 lavida train tune --data photos.jsonl --out runs/photos                        # lavida-mini on one's own pictures
 lavida train finetune --model FOLDER --data a.jsonl --data b.jsonl=2 --device cuda
@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from lavida.cli.options import Model, application, argument, option
+from lavida.cli import options as o
+from lavida.cli.options import Model, argument, option
 from lavida.errors import RequestError
 
 Data = Annotated[
@@ -25,6 +26,7 @@ Rule = Annotated[str | None, option("What of a dialogue is learnt: dialogue, lav
 HeldOut = Annotated[int | None, option("Samples of the first file to measure by. Default: a tenth, up to 32.")]
 
 
+@o.command()
 def train(
     recipe: Annotated[str, argument("RECIPE", "align, finetune, fim, reason, ar, tune, llada-v-align ...")],
     data: Data = None,
@@ -84,4 +86,12 @@ def train(
     run(chosen, options)
 
 
-app = application(train)
+@o.command()
+def train_report(
+    run: Annotated[Path, argument("RUN", "Folder of a run, finished or not.")],
+    out: Annotated[Path | None, option("The page. Default: RUN/report.html.")] = None,
+) -> None:
+    """Draw a run's log.jsonl into one HTML page with its pictures; any browser opens it, without a network."""
+    from lavida.train.report import write_report
+
+    print(write_report(run, out))

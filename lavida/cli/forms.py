@@ -1,7 +1,13 @@
-"""`lavida poem photo.jpg --start A --start Be --syllables 5,7,5`: lines with given beginnings and lengths."""
+"""`lavida extract` and `lavida poem`: answers of a given form.
+
+lavida extract receipt.jpg --schema receipt.json                  # a validated object, a confidence for each field
+lavida poem photo.jpg --start A --start Be --syllables 5,7,5      # lines with given beginnings and lengths
+"""
 
 from __future__ import annotations
 
+import json as json_text
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from lavida.cli import options as o
@@ -12,10 +18,36 @@ if TYPE_CHECKING:
 
     from lavida.api import Model
 
+
+@o.command(o.decoding(), o.CALIBRATED, o.LOADING)
+def extract(
+    images: o.Pictures,
+    schema: Annotated[Path, o.option("JSON Schema of the object that is wanted.")],
+    question: Annotated[str | None, o.option("Asked instead of the schema's title and fields.")] = None,
+    json: o.JsonLines = False,
+    **options: Any,
+) -> int:
+    """Read an object off each picture. Each field is printed with how sure the model was of it."""
+    from lavida.cli.picture import answer_each
+    from lavida.edit.extract import as_schema
+
+    wanted = as_schema(schema)
+
+    def answer(model: Model, picture: Image.Image, **decode: Any) -> tuple[dict[str, Any], str]:
+        found = model.extract(picture, wanted, question=question, **decode)
+        confidence = {name: round(p, 4) for name, p in found.confidence.items()}
+        facts = {"value": found.value, "confidence": confidence, "steps": found.steps, "seconds": found.seconds}
+        lines = (f"{p:8.3f}  {name or '/'}" for name, p in confidence.items())
+        return facts, "\n".join([json_text.dumps(found.value, ensure_ascii=False), *lines])
+
+    return answer_each(images, answer, options, json=json, named=True)
+
+
 Start = Annotated[list[str] | None, o.option("Letters that a line begins with; once for each line, or once for all.")]
 Syllables = Annotated[str | None, o.option("Of each line, such as 5,7,5, or one number for all. Takes lavida[poem].")]
 
 
+@o.command(o.decoding(), o.CALIBRATED, o.LOADING)
 def poem(
     images: o.Pictures,
     start: Start = None,
@@ -64,6 +96,3 @@ def bounds(text: str) -> tuple[int, int]:
     if len(found) > 2:
         raise RequestError(f"{text!r} are no bounds; write the least and the most like 4-8")
     return found[0], found[-1]
-
-
-app = o.application(poem, o.decoding(), o.CALIBRATED, o.LOADING)
