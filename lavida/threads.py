@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -33,12 +34,9 @@ _PROC = Path("/proc")
 
 
 def wait_passively() -> bool:
-    """Make the OpenMP threads of this process and its children sleep while they wait.
+    """Make the OpenMP threads of this process and its children sleep while they wait; return whether they will.
 
     Works only before PyTorch is imported, and does nothing if the environment sets a waiting policy already.
-
-    Returns:
-        Whether the environment that OpenMP read, or will read, asks for passive waiting.
     """
     if "torch" not in sys.modules and not any(name in os.environ for name in _PASSIVE):
         os.environ.update(_PASSIVE)
@@ -67,11 +65,7 @@ def parse_threads(text: str | int) -> Threads:
 
 
 def set_threads(threads: Threads, weight_bytes: int) -> int:
-    """Set PyTorch's number of threads for the whole process and return it.
-
-    Args:
-        threads: A number, or "auto" for `choose_threads`.
-        weight_bytes: Size of the model's weights.
+    """Set PyTorch's number of threads for the whole process and return it; "auto" is that of `choose_threads`.
 
     Raises:
         RequestError: A number of threads that is out of range.
@@ -94,11 +88,7 @@ def choose_threads(weight_bytes: int) -> int:
     if weight_bytes < SMALL_WEIGHTS:
         return 1
     cores, quota = usable_cores(), _quota()
-    free = cores - busy_cores()
-    if quota is not None:
-        free = min(free, quota)
-    if not waits_passively():
-        free -= 1
+    free = min(cores - busy_cores(), cores if quota is None else quota) - (not waits_passively())
     limit = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
     most = int(limit) if limit.isdecimal() and int(limit) else cores
     return max(1, min(most, int(free + 0.5), MAX_THREADS))
@@ -126,42 +116,30 @@ def _affinity() -> set[int]:
 
 def _busy_seconds() -> float | None:
     """Return the seconds that the usable cores have worked since the machine was started (Linux)."""
-    cores = {f"cpu{core}" for core in _affinity()}
+    cores, ticks = {f"cpu{core}" for core in _affinity()}, []
     try:
-        lines = [line.split() for line in (_PROC / "stat").read_text().splitlines()]
-        busy = [_busy_ticks(line[1:]) for line in lines if line and line[0] in cores]
+        for line in (_PROC / "stat").read_text().splitlines():
+            name, *fields = line.split() or [""]
+            if name in cores:
+                user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields[:8])
+                ticks.append(user + nice + system + irq + softirq + steal)
     except (OSError, ValueError):
         return None
-    return sum(busy) / os.sysconf("SC_CLK_TCK") if busy else None
-
-
-def _busy_ticks(fields: list[str]) -> int:
-    user, nice, system, _idle, _iowait, *interrupts = map(int, fields)
-    return user + nice + system + sum(interrupts[:3])  # irq, softirq, and what the hypervisor took ("steal")
+    return sum(ticks) / os.sysconf("SC_CLK_TCK") if ticks else None
 
 
 def _quota() -> float | None:
     """Return the cores that the cgroup of this process may use, from version 1 or 2, or None without a quota."""
-    found = [limit for folder in _cgroup_folders() if (limit := _quota_of(folder)) is not None]
-    return min(found, default=None)
-
-
-def _cgroup_folders() -> list[Path]:
-    """Return the folders of this process's CPU cgroup and of those around it."""
-    try:
-        lines = (_PROC / "self" / "cgroup").read_text().splitlines()
-    except OSError:
-        return []
-    folders: list[Path] = []
-    for line in lines:
-        _, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        if controllers and "cpu" not in controllers.split(","):
-            continue
-        roots = [_CGROUPS / controllers, _CGROUPS / "cpu"] if controllers else [_CGROUPS, _CGROUPS / "unified"]
-        parts = Path(path.lstrip("/"))
-        folders += [root / parent for root in roots for parent in (parts, *parts.parents)]
-    return folders
+    limits = []
+    with suppress(OSError):
+        for line in (_PROC / "self" / "cgroup").read_text().splitlines():
+            _, controllers, path = (line + "::").split(":", 2)
+            if controllers and "cpu" not in controllers.split(","):
+                continue
+            roots = [_CGROUPS / controllers, _CGROUPS / "cpu"] if controllers else [_CGROUPS, _CGROUPS / "unified"]
+            parts = Path(path.strip("/:"))
+            limits += [_quota_of(root / folder) for root in roots for folder in (parts, *parts.parents)]
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def _quota_of(folder: Path) -> float | None:
@@ -169,8 +147,7 @@ def _quota_of(folder: Path) -> float | None:
         if (folder / "cpu.max").is_file():
             quota, period = (folder / "cpu.max").read_text().split()
         else:
-            quota = (folder / "cpu.cfs_quota_us").read_text()
-            period = (folder / "cpu.cfs_period_us").read_text()
+            quota, period = ((folder / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
         return float(quota) / float(period) if quota != "max" and float(quota) > 0 else None
     except (OSError, ValueError, ZeroDivisionError):
         return None

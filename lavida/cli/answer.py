@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lavida.cli.main import complain
-from lavida.cli.options import Arguments
+from lavida.cli.options import decode_arguments, load_model
+from lavida.cli.output import as_line, print_facts, write_text
 from lavida.errors import LavidaError, RequestError
 from lavida.image.load import Input, expand_input, open_image
 from lavida.image.video import Video
@@ -22,197 +22,149 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from lavida.api import Answer, Draft, Model
-    from lavida.engine import Ticket
 
 AT_ONCE = 8  # answers that share forward passes, if their keys fit into memory
 JSON_FIELDS = ("image", "prompt", "text", "steps", "seconds", "tokens_per_forward")
+Entry = Input | Video | LavidaError  # an error is reported in its turn, after the answers before it
 
 
-def answer_all(images: list[str], question: str | None, arguments: Arguments) -> int:
+def answer_all(images: list[str], question: str | None, options: Mapping[str, Any]) -> int:
     """Answer `question` (None = describe) for every picture; one bad picture does not stop the others."""
     from lavida import api
-    from lavida.checkpoint.named import MODELS
 
-    api.check_options(arguments.model, arguments.decode)  # reported before a model is loaded or a picture read
-    model = None
-    if images or arguments.video:
-        groups = _groups(images, arguments)
-    else:
-        _check_stdin(arguments.model in MODELS)
-        model = _load(arguments)
-        sees = model.net.config.vision is not None
-        _check_stdin(sees)
-        groups = _groups(["-"], arguments) if sees else [[]]
+    api.check_options(options["model"], decode_arguments(options))  # before a model is loaded or a picture read
+    groups = _groups(images, options)
+    if options["record"] and len(groups) > 1:
+        raise RequestError(f"--record takes one picture, got {len(groups)}; record them one by one")
+    if options["record"] and (len(groups[0]) != 1 or isinstance(groups[0][0], Video)):
+        raise RequestError("--record shows one picture beside its answer; ask about one picture alone")
     code = 0
-    _check_record(groups, arguments)
-    for name, answer in _start(groups, question or api.DESCRIBE, arguments, model):
+    for name, answer in _start(groups, question or api.DESCRIBE, options):
         try:
-            _print(answer(), arguments, name=name if len(groups) > 1 else None)
+            _print(replace(answer(), image=name), as_json=options["json"], named=len(groups) > 1)
         except LavidaError as error:
             code = complain(error)
     return code
 
 
-def _start(
-    groups: list[list[Input | Video | LavidaError]], question: str, arguments: Arguments, model: Model | None
-) -> Iterator[tuple[str, Callable[[], Answer]]]:
-    """Yield the name of each answer and a function that waits for it, in order; some share forward passes."""
-    waiting: deque[tuple[str, Callable[[], Answer]]] = deque()
-    engine, most = None, 1
-    for group in groups:
-        try:
-            inputs = [_require_input(entry) for entry in group]
-            opened = [_open(entry, arguments) for entry in inputs]
-            if model is None:
-                model = _load(arguments)
-            if engine is None and len(groups) > 1 and (most := _at_once(model, arguments)) > 1:
-                from lavida.engine import Engine
+def _groups(images: list[str], options: Mapping[str, Any]) -> list[list[Entry]]:
+    """Return the pictures of each answer: those named, that on standard input, or none for a model without vision."""
+    from lavida.cli.picture import has_vision
 
-                engine = Engine(model, most=most)
-            name = ", ".join(entry.name for entry in inputs)
-            shown = [_fit(model, image, entry) for image, entry in zip(opened, inputs, strict=True)]
-            if engine is None:
-                answer = partial(_answer, model, shown, name, question, arguments)
-            else:
-                answer = partial(_shared, engine.submit(shown, question, **arguments.decode), name)
-            waiting.append((name, answer))
-        except LavidaError as error:
-            waiting.append(("", partial(_failed, error)))
-        if len(waiting) >= most:
-            yield waiting.popleft()
-    yield from waiting
-
-
-def _at_once(model: Model, arguments: Arguments) -> int:
-    """Return how many answers share forward passes: one if it is watched, timed or limited, or memory is short."""
-    if arguments.show or arguments.record or arguments.time or arguments.decode.get("deadline"):
-        return 1
-    from lavida.cache.store import BUDGET
-
-    denoiser, weight = model.net.config.denoiser, model.net.denoiser.embedding.weight
-    token_bytes = (
-        2 * denoiser.n_layers * denoiser.n_kv_heads * denoiser.head_dim * weight.itemsize
-    )  # of its keys and values
-    return max(1, min(AT_ONCE, BUDGET // (token_bytes * denoiser.max_length)))
-
-
-def _shared(ticket: Ticket, name: str) -> Answer:
-    return replace(ticket.result(), image=name)
-
-
-def _failed(error: LavidaError) -> Answer:
-    raise error
-
-
-def _groups(images: list[str], arguments: Arguments) -> list[list[Input | Video | LavidaError]]:
-    """Return the pictures of each answer."""
-    shown: list[Input | Video | LavidaError] = list(_inputs(images))
-    if arguments.video:
-        shown.append(Video(source=arguments.video, frames=arguments.frames))
-    elif arguments.frames:
+    if options["frames"] and not options["video"]:
         raise RequestError("--frames goes with --video; name the video")
-    return [shown] if arguments.together else [[entry] for entry in shown]
+    if not images and not options["video"]:
+        if not has_vision(options["model"]):
+            return [[]]
+        if sys.stdin.isatty():
+            raise RequestError('no picture; say lavida ask photo.jpg "What is this?" or pipe one in')
+        images = ["-"]
+    shown: list[Entry] = list(_inputs(images))
+    if options["video"]:
+        shown.append(Video(source=options["video"], frames=options["frames"]))
+    return [shown] if options["together"] else [[entry] for entry in shown]
 
 
 def _inputs(images: list[str]) -> Iterator[Input | LavidaError]:
     for arg in images:
         try:
             yield from expand_input(arg)
-        except LavidaError as error:  # reported in its turn, after the answers before it
+        except LavidaError as error:
             yield error
 
 
-def _check_stdin(wanted: bool) -> None:
-    if wanted and sys.stdin.isatty():
-        raise RequestError('no picture; say lavida ask photo.jpg "What is this?" or pipe one in')
+def _start(
+    groups: list[list[Entry]], question: str, options: Mapping[str, Any]
+) -> Iterator[tuple[str, Callable[[], Answer]]]:
+    """Yield the name of each answer and a function that waits for it, in order; some share forward passes."""
+    waiting: deque[tuple[str, Callable[[], Answer]]] = deque()
+    model, engine, most = None, None, 1
+    decode = decode_arguments(options)
+    for group in groups:
+        try:
+            opened = [_open(entry, decode["compat"] == "official") for entry in group]
+            if model is None:
+                model = load_model(options)
+                most = _at_once(model, options) if len(groups) > 1 else 1
+            if engine is None and most > 1:
+                from lavida.engine import Engine
+
+                engine = Engine(model, most=most)
+            shown = [_fit(model, name, picture) for name, picture in opened]
+            name = ", ".join(name for name, _ in opened)
+            if engine is None:
+                waiting.append((name, partial(_answer, model, shown, name, question, options)))
+            else:
+                waiting.append((name, engine.submit(shown, question, **decode).result))
+        except LavidaError as error:
+            failed: Future[Answer] = Future()
+            failed.set_exception(error)
+            waiting.append(("", failed.result))
+        if len(waiting) >= most:
+            yield waiting.popleft()
+    yield from waiting
 
 
-def _check_record(groups: list[list[Input | Video | LavidaError]], arguments: Arguments) -> None:
-    if arguments.record and len(groups) > 1:
-        raise RequestError(f"--record takes one picture, got {len(groups)}; record them one by one")
-    if arguments.record and not (len(groups[0]) == 1 and isinstance(groups[0][0], (Input, LavidaError))):
-        raise RequestError("--record shows one picture beside its answer; ask about one picture alone")
+def _at_once(model: Model, options: Mapping[str, Any]) -> int:
+    """Return how many answers share forward passes: one if it is watched, timed or limited, or memory is short."""
+    if any(options[name] for name in ("show", "record", "time", "deadline")):
+        return 1
+    from lavida.cache.store import BUDGET
+
+    denoiser, weight = model.net.config.denoiser, model.net.denoiser.embedding.weight
+    token_bytes = 2 * denoiser.n_layers * denoiser.n_kv_heads * denoiser.head_dim * weight.itemsize  # keys and values
+    return max(1, min(AT_ONCE, BUDGET // (token_bytes * denoiser.max_length)))
 
 
-def _require_input(entry: Input | Video | LavidaError) -> Input | Video:
+def _open(entry: Entry, official: bool) -> tuple[str, Image.Image | Video]:
+    """Open a picture; a video is opened by the model, which knows how many frames it holds."""
     if isinstance(entry, LavidaError):
         raise entry
-    return entry
-
-
-def _open(entry: Input | Video, arguments: Arguments) -> Image.Image | Video:
-    """Open a picture; a video is opened by the model, which knows how many frames it holds."""
     if isinstance(entry, Video):
-        return entry
-    return open_image(entry.source, name=entry.name, any_shape=True, official=arguments.decode["compat"] == "official")
+        return entry.name, entry
+    return entry.name, open_image(entry.source, name=entry.name, any_shape=True, official=official)
 
 
-def _fit(model: Model, opened: Image.Image | Video, file: Input | Video) -> Image.Image | Video:
+def _fit(model: Model, name: str, opened: Image.Image | Video) -> Image.Image | Video:
     from lavida.decode.request import open_picture
 
-    return opened if isinstance(opened, Video) else open_picture(model.net.config, opened, name=file.name)
+    return opened if isinstance(opened, Video) else open_picture(model.net.config, opened, name=name)
 
 
-def _load(arguments: Arguments) -> Model:
-    from lavida import api
-
-    start = time.perf_counter()
-    model = api.load(arguments.model, **arguments.load)
-    if arguments.time:
-        print(f"model loaded in {time.perf_counter() - start:.2f} s", file=sys.stderr)
-    return model
-
-
-def _answer(model: Model, shown: list[Image.Image | Video], name: str, question: str, arguments: Arguments) -> Answer:
+def _answer(
+    model: Model, shown: list[Image.Image | Video], name: str, question: str, options: Mapping[str, Any]
+) -> Answer:
     from lavida.decode.request import make_request, turns_of
 
-    drafts: list[Draft] = []
     start = time.perf_counter()
-    job = make_request(model.reader, turns_of(shown, question), arguments.decode, folder=model.folder)
-    stream = job.drafts()
-    if arguments.show:
+    request = make_request(model.reader, turns_of(shown, question), decode_arguments(options), folder=model.folder)
+    stream = request.drafts()
+    if options["show"]:
         from lavida.cli.show import show
 
         title = f"{name}: {question}" if name else question
-        stream = show(stream, title=title, file=sys.stderr if arguments.json else sys.stdout)
-    if arguments.show or arguments.record:
+        stream = show(stream, title=title, file=sys.stderr if options["json"] else sys.stdout)
+    drafts: list[Draft] = []
+    if options["show"] or options["record"]:
         drafts.extend(stream)
     else:
-        job.run()
+        request.run()
     seconds = time.perf_counter() - start
-    answer = replace(job.answer(seconds), image=name)
-    if arguments.record:
+    answer = request.answer(seconds)
+    if options["record"]:
         from lavida.cli.record import animation
 
         (picture,) = (image for image in shown if not isinstance(image, Video))
-        write_text(arguments.record, animation(drafts, picture=picture, title=question))
-    if arguments.time:
-        print(
-            f"answered in {seconds:.2f} s: {answer.steps} steps, {answer.tokens_per_forward:.1f} tokens per step",
-            file=sys.stderr,
-        )
+        write_text(options["record"], animation(drafts, picture=picture, title=question))
+    if options["time"]:
+        speed = f"{answer.steps} steps, {answer.tokens_per_forward:.1f} tokens per step"
+        print(f"answered in {seconds:.2f} s: {speed}", file=sys.stderr)
         if answer.chosen:
             print(f"chosen: {as_line(answer.chosen.to_json())}", file=sys.stderr)
     return answer
 
 
-def _print(answer: Answer, arguments: Arguments, *, name: str | None) -> None:
-    if arguments.json:
-        chosen = {"chosen": answer.chosen.to_json()} if answer.chosen else {}
-        line = json.dumps({f: getattr(answer, f) for f in JSON_FIELDS} | chosen, ensure_ascii=False)
-    else:
-        line = answer.text if name is None else f"{name}: {answer.text}"
-    print(line, flush=True)
-
-
-def as_line(facts: dict[str, Any]) -> str:
-    """Return names and values in a line."""
-    return ", ".join(f"{name} {value}" for name, value in facts.items())
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file that the user named. Raises RequestError if that fails."""
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise RequestError(f"cannot write {path} ({error.strerror}); choose another place or free some space") from None
+def _print(answer: Answer, *, as_json: bool, named: bool) -> None:
+    chosen = {"chosen": answer.chosen.to_json()} if answer.chosen else {}
+    facts = {field: getattr(answer, field) for field in JSON_FIELDS} | chosen
+    print_facts(facts, f"{answer.image}: {answer.text}" if named else answer.text, as_json=as_json)

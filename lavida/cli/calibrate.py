@@ -6,36 +6,32 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from lavida.cli import options as o
-from lavida.cli.answer import as_line, write_text
+from lavida.cli.output import as_line, write_text
 
 if TYPE_CHECKING:
     from lavida.api import Model
     from lavida.decode.calibration import Calibration
 
 Images = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[IMAGE...]", help="Pictures to try the settings on. Default: the demo photograph."),
+    list[str] | None, o.argument("[IMAGE...]", "Pictures to try the settings on. Default: the demo photograph.")
 ]
+Out = Annotated[Path | None, o.option("Write what was found about quality to this file besides, to go with the model.")]
 
 
+@o.command(o.LOADING)
 def calibrate(
     images: Images = None,
-    length: Annotated[int | None, typer.Option(help="Tokens of the canvas that settings are tried on.")] = None,
-    again: Annotated[bool, typer.Option("--again", help="Measure the quality anew though it is known.")] = False,
-    out: Annotated[
-        Path | None, typer.Option(help="Write what was found about quality to this file besides, to go with the model.")
-    ] = None,
+    length: Annotated[int | None, o.option("Tokens of the canvas that settings are tried on.")] = None,
+    again: Annotated[bool, o.option("Measure the quality anew though it is known.", "--again")] = False,
+    out: Out = None,
     **options: Any,
 ) -> None:
     """Time this machine, and measure the quality of each setting unless the model's table has it already."""
     from lavida.calibrate import calibrate as measure
 
     loaded = o.load_model(options)
-    table = measure(loaded, images=images or (), length=length, again=again)
-    report(table, loaded, out)
+    report(measure(loaded, images=images or (), length=length, again=again), loaded, out)
 
 
 def report(table: Calibration, model: Model, out: Path | None) -> None:
@@ -51,6 +47,3 @@ def report(table: Calibration, model: Model, out: Path | None) -> None:
     print(kept)
     if out:
         write_text(out, replace(table, speeds=()).to_json())
-
-
-app = o.application(calibrate, o.LOADING)

@@ -10,41 +10,36 @@ from typing import Annotated, Any
 
 import typer
 
-from lavida.cli.options import Model
+from lavida.cli.options import Model, argument, option
 from lavida.errors import RequestError
 
 LISTED = 20  # broken entries; --json lists all
+_HELP = {"help_option_names": ["-h", "--help"]}
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+data = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 File = Annotated[
     str,
-    typer.Argument(
-        metavar="FILE",
-        help="JSON, JSON lines, tar shards such as 'set-{000..031}.tar', parquet, a saved folder, hub:OWNER/NAME.",
+    argument(
+        "FILE", "JSON, JSON lines, tar shards such as 'set-{000..031}.tar', parquet, a saved folder, hub:OWNER/NAME."
     ),
 ]
-Images = Annotated[Path | None, typer.Option(help="Folder of the pictures. Default: that of FILE.")]
-Split = Annotated[str, typer.Option(help="Of a set of the datasets library.")]
-MaxLength = Annotated[int | None, typer.Option(help="Tokens that a sample may take. Default: the model's.")]
-Workers = Annotated[int, typer.Option(help="Processes that open pictures.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object, every broken entry in it.")]
 
 
-@app.callback(context_settings={"help_option_names": ["-h", "--help"]})
-def data() -> None:
+@data.callback(context_settings=_HELP)
+def _group() -> None:
     """Check data sets."""
 
 
-@app.command(context_settings={"help_option_names": ["-h", "--help"]})
+@data.command(context_settings=_HELP)
 def check(
     file: File,
-    images: Images = None,
-    split: Split = "train",
+    images: Annotated[Path | None, option("Folder of the pictures. Default: that of FILE.")] = None,
+    split: Annotated[str, option("Of a set of the datasets library.")] = "train",
     model: Model = "lavida-mini",
-    max_length: MaxLength = None,
-    workers: Workers = 0,
-    json: Json = False,
+    max_length: Annotated[int | None, option("Tokens that a sample may take. Default: the model's.")] = None,
+    workers: Annotated[int, option("Processes that open pictures.")] = 0,
+    json: Annotated[bool, option("One JSON object, every broken entry in it.", "--json")] = False,
 ) -> int:
     """Read every entry as a model would and open every picture; exit code 2 if any of them is broken.
 
@@ -83,7 +78,7 @@ def as_text(facts: dict[str, Any]) -> str:
             f"answers   {facts['answers']}",
         ]
     lines += [f"{kind}: {count}" for kind, count in facts["broken_by_kind"].items()]
-    lines += [f"  {facts['source']}:{one['index']}  {one['reason']}" for one in facts["broken"][:LISTED]]
+    lines += [f"  {facts['source']}:{entry['index']}  {entry['reason']}" for entry in facts["broken"][:LISTED]]
     if len(facts["broken"]) > LISTED:
         lines.append(f"  and {len(facts['broken']) - LISTED} more; --json lists all")
     return "\n".join(lines)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 from html import escape
-from typing import TextIO
 
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lavida.cli.output import thumbnail
 from lavida.edit.audit import Audit, Word
 
 FULL = 6.0  # nats at which a colour is strongest
@@ -45,9 +43,9 @@ picture less likely than 5 %, the redder the further below.</caption>
 """
 
 
-def show(found: Audit, *, file: TextIO) -> None:
+def show(found: Audit) -> None:
     """Print the text in colours and a table of its words; only the table where there is no terminal."""
-    console = Console(file=file, highlight=False)
+    console = Console(highlight=False)
     if console.is_terminal:
         text = Text()
         for word in found.words:
@@ -58,29 +56,30 @@ def show(found: Audit, *, file: TextIO) -> None:
     for i, heading in enumerate(("word", "with picture", "without", "support", "likeliest here")):
         table.add_column(heading, justify="left" if i in (0, 4) else "right", no_wrap=True)
     for word in found.words:
-        cells = (_percent(word.seen), _percent(word.blind), f"{word.support:+.2f}", _instead(word))
-        table.add_row(Text(word.text.strip()), *map(Text, cells))
+        table.add_row(*map(Text, _cells(word)))
     console.print(table)
 
 
 def page(found: Audit, *, picture: Image.Image, title: str) -> str:
     """Return the heat map as HTML, with the picture in it."""
     words = "".join(
-        f'<span style="background: {_css(word)}"'
-        f'{" class=doubted" * _is_doubted(word)} title="{escape(_title(word))}">{escape(word.text)}</span>'
+        f'<span style="background: {_css(word)}"{" class=doubted" * _is_doubted(word)}>{escape(word.text)}</span>'
         for word in found.words
     )
-    rows = "\n".join(
-        f"<tr><td>{escape(word.text.strip())}</td><td>{_percent(word.seen)}</td><td>{_percent(word.blind)}</td>"
-        f"<td>{word.support:+.2f}</td><td>{escape(_instead(word))}</td></tr>"
-        for word in found.words
-    )
-    return _PAGE.format(title=escape(title), picture=_data(picture), words=words, rows=rows)
+    rows = "\n".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in _cells(word))}</tr>" for word in found.words)
+    return _PAGE.format(title=escape(title), picture=thumbnail(picture, _PHOTO)[1], words=words, rows=rows)
 
 
 def heat(word: Word) -> float:
     """Return the nats that colour a word: its support, or its distance below `DOUBTED`."""
     return word.seen - DOUBTED if _is_doubted(word) else word.support
+
+
+def _cells(word: Word) -> tuple[str, ...]:
+    """Return the row of a word: its figures, and the likeliest tokens at its place unless they are the word."""
+    text, instead = word.text.strip(), "".join(token.instead for token in word.tokens).strip()
+    seen, blind = (f"{100 * math.exp(value):.1f} %" for value in (word.seen, word.blind))
+    return text, seen, blind, f"{word.support:+.2f}", "" if instead == text else instead
 
 
 def _colour(word: Word) -> tuple[tuple[int, int, int], float]:
@@ -101,24 +100,3 @@ def _css(word: Word) -> str:
 
 def _is_doubted(word: Word) -> bool:
     return word.seen < DOUBTED
-
-
-def _percent(value: float) -> str:
-    return f"{100 * math.exp(value):.1f} %"
-
-
-def _instead(word: Word) -> str:
-    """Return the likeliest tokens in order, each given those of the word before it; "" if they are the word."""
-    instead = "".join(token.instead for token in word.tokens).strip()
-    return "" if instead == word.text.strip() else instead
-
-
-def _title(word: Word) -> str:
-    return f"with the picture {_percent(word.seen)}, without {_percent(word.blind)}, support {word.support:+.2f} nats"
-
-
-def _data(picture: Image.Image) -> str:
-    small, buffer = picture.convert("RGB"), io.BytesIO()
-    small.thumbnail((_PHOTO, _PHOTO))
-    small.save(buffer, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

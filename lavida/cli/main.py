@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lavida.errors import LavidaError
@@ -18,22 +17,22 @@ from lavida.threads import wait_passively
 if TYPE_CHECKING:
     import typer
 
-# verb -> (module whose `app` is a typer application, what it does)
+# verb -> (module that holds it as a typer application of its name, what it does)
 VERBS = {
-    "describe": ("lavida.cli.describe", "Describe pictures: files, folders, patterns, or - for standard input."),
+    "describe": ("lavida.cli.ask", "Describe pictures: files, folders, patterns, or - for standard input."),
     "ask": ("lavida.cli.ask", "Ask a question about pictures."),
-    "extract": ("lavida.cli.extract", "Read an object of a JSON Schema off pictures, with confidences."),
-    "poem": ("lavida.cli.poem", "Write lines about pictures with given beginnings and lengths."),
-    "choose": ("lavida.cli.choose", "Compare several answers by their likelihood."),
-    "fill": ("lavida.cli.fill", "Fill the holes of a text about a picture."),
-    "revise": ("lavida.cli.revise", "Rewrite what a picture makes unlikely in a text."),
-    "audit": ("lavida.cli.audit", "Show what in a text the picture supports, as a heat map."),
-    "inspect": ("lavida.cli.inspect", "Show the parts of a checkpoint, and whether it is complete."),
-    "convert": ("lavida.cli.convert", "Write a checkpoint in our layout or in the published one."),
-    "make-random": ("lavida.cli.make_random", "Write a random checkpoint of any family, to test with."),
+    "extract": ("lavida.cli.forms", "Read an object of a JSON Schema off pictures, with confidences."),
+    "poem": ("lavida.cli.forms", "Write lines about pictures with given beginnings and lengths."),
+    "choose": ("lavida.cli.texts", "Compare several answers by their likelihood."),
+    "fill": ("lavida.cli.texts", "Fill the holes of a text about a picture."),
+    "revise": ("lavida.cli.texts", "Rewrite what a picture makes unlikely in a text."),
+    "audit": ("lavida.cli.texts", "Show what in a text the picture supports, as a heat map."),
+    "inspect": ("lavida.cli.checkpoints", "Show the parts of a checkpoint, and whether it is complete."),
+    "convert": ("lavida.cli.checkpoints", "Write a checkpoint in our layout or in the published one."),
+    "make-random": ("lavida.cli.checkpoints", "Write a random checkpoint of any family, to test with."),
     "data": ("lavida.cli.data", "Check a data set: read every entry, open every picture."),
     "train": ("lavida.cli.train", "Train a model on your data by a recipe, or go on with a run."),
-    "train report": ("lavida.cli.report", "Draw a run into one HTML page."),
+    "train report": ("lavida.cli.train", "Draw a run into one HTML page."),
     "calibrate": ("lavida.cli.calibrate", "Measure a model here, for --quality and --deadline."),
 }
 
@@ -94,12 +93,13 @@ def _run(args: list[str]) -> int:
     if args[0] not in VERBS:
         if args[0].startswith("-") and args[0] != "-":
             return complain(f"unknown option {args[0]}; `lavida --help` lists the commands")
-        if args[0] != "-" and not Path(args[0]).exists():
+        if args[0] != "-" and not os.path.exists(args[0]):
             return complain(f"unknown command {args[0]!r} and no such file; choose one of {', '.join(VERBS)}")
         args = ["describe", *args]
     words = 2 if " ".join(args[:2]) in VERBS else 1
     verb = " ".join(args[:words])
-    return invoke(import_module(VERBS[verb][0]).app, f"lavida {verb}", args[words:])
+    app = getattr(import_module(VERBS[verb][0]), verb.replace("-", "_").replace(" ", "_"))
+    return invoke(app, f"lavida {verb}", args[words:])
 
 
 def invoke(app: typer.Typer, command: str, args: list[str], program: str = "lavida") -> int:
@@ -108,9 +108,8 @@ def invoke(app: typer.Typer, command: str, args: list[str], program: str = "lavi
     import typer.main
 
     parser = typer.main.get_command(app)
-    usage_error: type[Any] = typer.BadParameter.__bases__[
-        0
-    ]  # unknown options, missing arguments: typer exports only a leaf
+    # Unknown options, missing arguments: typer exports only a leaf of their class.
+    usage_error: type[Any] = typer.BadParameter.__bases__[0]
     try:
         # Not parser.main(): it would print usage errors in its own way and turn a broken pipe into exit code 1.
         with parser.make_context(command, args) as context:

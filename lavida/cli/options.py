@@ -1,14 +1,15 @@
-"""Options that commands share, and the application that a command becomes.
+"""Options that commands share, and the decorator that makes a command.
 
-A command declares its own parameters and `**options`; `application` puts the shared ones in their place. Those of
+A command declares its own parameters and `**options`; `command` puts the shared ones in their place. Those of
 decoding come from the fields of `DecodeOptions`, which declare help, type and bounds.
 """
 
 from __future__ import annotations
 
 import inspect
+import sys
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,127 +27,112 @@ FORM, ANSWER, MODEL = "Form of the answer", "Output", "Model"
 _HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
-def _option(text: str, *names: str, group: str, **rest: Any) -> Any:
+def option(text: str, *names: str, group: str | None = None, **rest: Any) -> Any:
+    """Return the declaration of an option whose help is `text`, listed under the heading `group`."""
     return typer.Option(*names, help=text, rich_help_panel=group, **rest)
 
 
-Model = Annotated[str, _option("Folder, id owner/name of a hub model, or lavida-mini.", group=MODEL)]
-Device = Annotated[str, _option("cpu, cuda or mps.", group=MODEL)]
-Dtype = Annotated[
-    str | None, _option("float32, bfloat16, float16 or auto, the fastest. Default: as stored.", group=MODEL)
-]
-Quantize = Annotated[str | None, _option("int8 or int4: the denoiser's weights in less memory.", group=MODEL)]
-Offload = Annotated[
-    bool, _option("Keep the denoiser's blocks on the CPU between their turns.", "--offload", group=MODEL)
-]
-Template = Annotated[
-    str | None, _option("Write the prompt as another family does; plain for base models.", group=MODEL)
-]
-Threads = Annotated[
-    str,
-    _option(
-        "CPU threads; auto suits the size of the model and the load of the machine.", group=MODEL, metavar="N",
-        parser=parse_threads,
-    ),
-]  # fmt: skip
+def argument(metavar: str, text: str) -> Any:
+    """Return the declaration of an argument."""
+    return typer.Argument(metavar=metavar, help=text)
+
+
+Model = Annotated[str, option("Folder, id owner/name of a hub model, or lavida-mini.", group=MODEL)]
 Cache = Annotated[
     str | None,
-    _option("prefix computes the prompt once, none every time. Default: as the model is asked.", group=MODEL),
+    option("prefix computes the prompt once, none every time. Default: as the model is asked.", group=MODEL),
 ]
-Json = Annotated[bool, _option("One JSON object a line for each picture.", "--json", group=ANSWER)]
-Regex = Annotated[str | None, _option("Regular expression that the whole answer matches.", group=FORM)]
-Schema = Annotated[Path | None, _option("File of a JSON Schema that the answer fits.", group=FORM)]
-Choices = Annotated[list[str] | None, _option("A text that the answer may be; repeat it.", "--choice", group=FORM)]
-Quality = Annotated[
-    str | None,
-    _option("high, balanced or fast: steps, rule and cache as `lavida calibrate` measured.", group=CANVAS),
-]
-Deadline = Annotated[str | None, _option("The same, the best that is ready in time: 400ms.", group=CANVAS)]
-Together = Annotated[bool, _option("Ask once about all pictures.", "--together", group=ANSWER)]
-Video = Annotated[Path | None, _option("A video to ask about; needs lavida[video].", group=ANSWER)]
-Frames = Annotated[int | None, _option("Frames of the video to use. Default: 32 if they fit.", group=ANSWER)]
-Show = Annotated[bool, _option("Watch the canvas fill up.", "--show", group=ANSWER)]
-Time = Annotated[bool, _option("Print seconds of loading and answering on standard error.", "--time", group=ANSWER)]
-Record = Annotated[Path | None, _option("Write the denoising as an animated SVG (one picture).", group=ANSWER)]
+Json = Annotated[bool, option("One JSON object.", "--json")]
+JsonLines = Annotated[bool, option("One JSON object a line for each picture.", "--json", group=ANSWER)]
+Picture = Annotated[str, argument("IMAGE", "One picture, - for standard input.")]
+Pictures = Annotated[list[str], argument("IMAGE...", "Files, folders, patterns, or - for standard input.")]
+Text = Annotated[str, argument('"TEXT"', "What is said about it.")]
+Question = Annotated[str | None, option("What the text answers. Default: a request to describe.")]
 
 Shared = Mapping[str, tuple[Any, Any]]  # by name: annotation and default
+
+
+def _shared(group: str, **declared: tuple[Any, ...]) -> Shared:
+    """Return options of one group by (type, default, help, name if it differs); a switch has no opposite."""
+    return {
+        name: (Annotated[kind, option(text, *(names or [f"--{name}"] * (kind is bool)), group=group)], default)
+        for name, (kind, default, text, *names) in declared.items()
+    }
+
+
+_THREADS = option(
+    "CPU threads; auto suits the size of the model and the load of the machine.",
+    group=MODEL, metavar="N", parser=parse_threads,
+)  # fmt: skip
 LOADING: Shared = {
     "model": (Model, "lavida-mini"),
-    "device": (Device, "cpu"),
-    "dtype": (Dtype, None),
-    "quantize": (Quantize, None),
-    "offload": (Offload, False),
-    "template": (Template, None),
-    "threads": (Threads, AUTO),
+    **_shared(
+        MODEL,
+        device=(str, "cpu", "cpu, cuda or mps."),
+        dtype=(str | None, None, "float32, bfloat16, float16 or auto, the fastest. Default: as stored."),
+        quantize=(str | None, None, "int8 or int4: the denoiser's weights in less memory."),
+        offload=(bool, False, "Keep the denoiser's blocks on the CPU between their turns."),
+        template=(str | None, None, "Write the prompt as another family does; plain for base models."),
+    ),
+    "threads": (Annotated[str, _THREADS], AUTO),
 }
-CALIBRATED: Shared = {"quality": (Quality, None), "deadline": (Deadline, None)}
-CONSTRAINED: Shared = {"regex": (Regex, None), "schema": (Schema, None), "choices": (Choices, None)}
-ANSWERING: Shared = {
-    "together": (Together, False),
-    "video": (Video, None),
-    "frames": (Frames, None),
-    "json": (Json, False),
-    "show": (Show, False),
-    "time": (Time, False),
-    "record": (Record, None),
-}
+CALIBRATED = _shared(
+    CANVAS,
+    quality=(str | None, None, "high, balanced or fast: steps, rule and cache as `lavida calibrate` measured."),
+    deadline=(str | None, None, "The same, the best that is ready in time: 400ms."),
+)
+CONSTRAINED = _shared(
+    FORM,
+    regex=(str | None, None, "Regular expression that the whole answer matches."),
+    schema=(Path | None, None, "File of a JSON Schema that the answer fits."),
+    choices=(list[str] | None, None, "A text that the answer may be; repeat it.", "--choice"),
+)
+ANSWERING = _shared(
+    ANSWER,
+    together=(bool, False, "Ask once about all pictures."),
+    video=(Path | None, None, "A video to ask about; needs lavida[video]."),
+    frames=(int | None, None, "Frames of the video to use. Default: 32 if they fit."),
+    json=(bool, False, "One JSON object a line for each picture."),
+    show=(bool, False, "Watch the canvas fill up."),
+    time=(bool, False, "Print seconds of loading and answering on standard error."),
+    record=(Path | None, None, "Write the denoising as an animated SVG (one picture)."),
+)
 
 
 @cache
 def decoding() -> Shared:
     """Return the options of decoding that fit on a command line; None stands for the model's default."""
     return {
-        name: (Annotated[option.kind | None, _option(_described(name, option), group=option.group)], None)
-        for name, option in OPTIONS.items()
-        if option.group is not None
+        name: (Annotated[declared.kind | None, option(_described(name, declared), group=declared.group)], None)
+        for name, declared in OPTIONS.items()
+        if declared.group is not None
     }
 
 
-def _described(name: str, option: Option) -> str:
+def _described(name: str, declared: Option) -> str:
     """Return the help of a decoding option with its choices or bounds, and its default unless families differ."""
-    facts = " ".join(filter(None, (", ".join(filter(None, option.choices)), option.bounds())))
+    facts = " ".join(filter(None, (", ".join(filter(None, declared.choices)), declared.bounds())))
     default = getattr(DecodeOptions, name)
     has_default = isinstance(default, (int, float)) and not isinstance(default, bool) and name != "length"
     notes = [*([facts] if facts and name != "cache" else []), *([f"default {default:.3g}"] if has_default else [])]
-    return option.help + (f" [{'; '.join(notes)}]" if notes else "")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Arguments:
-    """Hold the shared arguments of `ask` and `describe`, sorted by what they are for."""
-
-    decode: dict[str, Any]  # options by name, as `Model.ask` takes them; None = the model's default
-    load: dict[str, Any]  # what `lavida.load` takes besides the model
-    model: str
-    together: bool
-    video: Path | None
-    frames: int | None
-    json: bool
-    show: bool
-    time: bool
-    record: Path | None
-
-
-def sort_arguments(options: Mapping[str, Any]) -> Arguments:
-    """Return the shared arguments of a command, sorted."""
-    loading = {name: options[name] for name in LOADING if name != "model"}
-    rest = {name: value for name, value in options.items() if name not in LOADING}
-    own = {name: rest.pop(name) for name in ANSWERING}
-    if "choices" in rest:
-        rest["choices"] = rest["choices"] or None  # a list option that is not given is empty
-    return Arguments(decode=rest, load=loading, model=options["model"], **own)
+    return declared.help + (f" [{'; '.join(notes)}]" if notes else "")
 
 
 def decode_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of decoding among the shared arguments of a command."""
-    return {name: value for name, value in options.items() if name in OPTIONS or name in CALIBRATED}
+    """Return the options of decoding among the shared ones, as `Model.ask` takes them; None = the model's default."""
+    names = [name for name in options if name in OPTIONS or name in CALIBRATED or name in CONSTRAINED]
+    return {name: None if options[name] == [] else options[name] for name in names}
 
 
 def load_model(options: Mapping[str, Any]) -> LoadedModel:
-    """Load the model that the options of `LOADING` among `options` name."""
+    """Load the model that the options of `LOADING` among `options` name; report the time if `time` asks for it."""
     from lavida import api
 
-    return api.load(options["model"], **{name: options[name] for name in LOADING if name != "model"})
+    start = time.perf_counter()
+    model = api.load(options["model"], **{name: options[name] for name in LOADING if name != "model"})
+    if options.get("time"):
+        print(f"model loaded in {time.perf_counter() - start:.2f} s", file=sys.stderr)
+    return model
 
 
 class GroupedCommand(TyperCommand):
@@ -154,42 +140,40 @@ class GroupedCommand(TyperCommand):
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write arguments, then each group of options."""
-        groups: dict[str, list[tuple[str, str]]] = {"Arguments": []}
+        groups: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
             if record is not None:
-                group = "Arguments" if parameter.param_type_name == "argument" else None
-                groups.setdefault(group or getattr(parameter, "rich_help_panel", None) or "Options", []).append(record)
+                panel = getattr(parameter, "rich_help_panel", None) or "Options"
+                group = "Arguments" if parameter.param_type_name == "argument" else panel
+                groups.setdefault(group, []).append(record)
         for title, records in groups.items():
-            if records:
-                with formatter.section(title):
-                    formatter.write_dl(records)
+            with formatter.section(title):
+                formatter.write_dl(records)
 
 
-def application(command: Callable[..., int | None], *shared: Shared) -> typer.Typer:
-    """Return a typer application of one command, whose `**options` are the `shared` ones.
+def command(*shared: Shared) -> Callable[[Callable[..., int | None]], typer.Typer]:
+    """Turn a function into a typer application of one command, whose `**options` are the `shared` ones.
 
     Its help is plain: to import rich takes longer than to read it.
     """
-    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command(no_args_is_help=False, context_settings=_HELP, cls=GroupedCommand)(_with_shared(command, shared))
-    return app
+    return lambda function: _application(function, shared)
 
 
-def _with_shared(command: Callable[..., int | None], shared: tuple[Shared, ...]) -> Callable[..., int | None]:
-    """Return the command with a signature in which the shared options stand for `**options`."""
-    own = inspect.signature(command, eval_str=True)
-    parameters = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
-    for options in shared:
-        parameters += [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
-            for name, (annotation, default) in options.items()
-        ]
+def _application(function: Callable[..., int | None], shared: tuple[Shared, ...]) -> typer.Typer:
+    own = inspect.signature(function, eval_str=True)
+    parameters = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD] + [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+        for options in shared
+        for name, (annotation, default) in options.items()
+    ]
 
-    @wraps(command)
+    @wraps(function)
     def run(**given: Any) -> int | None:
-        return command(**given)
+        return function(**given)
 
     run.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in parameters}
-    return run
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.command(no_args_is_help=False, context_settings=_HELP, cls=GroupedCommand)(run)
+    return app

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from PIL import Image
 
 from lavida.cli.main import complain
+from lavida.cli.options import decode_arguments, load_model
+from lavida.cli.output import print_facts
 from lavida.errors import LavidaError, RequestError
-from lavida.image.load import Input, expand_input, open_image
-
-if TYPE_CHECKING:
-    from lavida.api import Model
+from lavida.image.load import expand_input, expand_inputs, open_image
 
 
 def open_one(image: str) -> Image.Image:
@@ -23,18 +23,51 @@ def open_one(image: str) -> Image.Image:
     return open_image(found[0].source, name=found[0].name, any_shape=True)
 
 
-def each(found: Sequence[Input], model: Model, report: Callable[[Image.Image, str], None]) -> int:
-    """Open each picture and `report` on it by its name; one that fails does not stop the others.
+def has_vision(model: str) -> bool:
+    """Report whether a model reads pictures, without loading it."""
+    from lavida.checkpoint.inventory import read_config, survey
+    from lavida.checkpoint.named import find_model
 
-    Returns the exit code.
+    return read_config(survey(find_model(model))).vision is not None
+
+
+def split_picture(words: list[str], model: str) -> tuple[str | None, list[str]]:
+    """Return the picture before other arguments, None for a model that reads text only. Raises RequestError."""
+    if has_vision(model):
+        return words[0], words[1:]
+    if os.path.isfile(words[0]):
+        raise RequestError(f"the model reads text only; leave {words[0]} out, or load one with a vision tower")
+    return None, words
+
+
+def answer_each(
+    images: Sequence[str],
+    answer: Callable[..., tuple[dict[str, Any], str]],
+    options: Mapping[str, Any],
+    *,
+    json: bool,
+    named: bool = False,
+) -> int:
+    """Print an answer about each picture; one that fails does not stop the others.
+
+    Args:
+        images: Files, folders, patterns.
+        answer: Called with the model, a picture and options of decoding; returns facts for JSON, and a text.
+        options: Those of loading and decoding.
+        json: Print the facts instead of the text.
+        named: Begin the texts with the names of the pictures, if there are several.
     """
     from lavida.decode.request import open_picture
 
-    code = 0
+    found, code = list(expand_inputs(images)), 0
+    model = load_model(options)
     for entry in found:
         try:
             opened = open_image(entry.source, name=entry.name, any_shape=True)
-            report(open_picture(model.net.config, opened, name=entry.name), entry.name)
+            picture = open_picture(model.net.config, opened, name=entry.name)
+            facts, text = answer(model, picture, **decode_arguments(options))
+            head = f"{entry.name}: " if named and len(found) > 1 else ""
+            print_facts({"image": entry.name, **facts}, head + text, as_json=json)
         except LavidaError as error:
             code = complain(error)
     return code

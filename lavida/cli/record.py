@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
 from PIL import Image
 
 from lavida.api import Draft
+from lavida.cli.output import thumbnail
 
 STEP_SECONDS, HOLD_SECONDS = 0.35, 3.0
 COLUMNS, CHAR, LINE, SIZE = 40, 10.2, 30, 17  # characters a row; pixels: of a character, a row, the font
@@ -21,26 +20,20 @@ def animation(drafts: Sequence[Draft], *, picture: Image.Image, title: str) -> s
     final = drafts[-1].pieces
     born = {i: k for k, draft in enumerate(drafts) for i in draft.step.committed.tolist()}
     total = STEP_SECONDS * len(drafts) + HOLD_SECONDS
-    thumb = picture.copy()
-    thumb.thumbnail((PHOTO, PHOTO))
+    thumb, address = thumbnail(picture, PHOTO)
     cells, rows = _layout([piece or "" for piece in final])
     left = 2 * MARGIN + thumb.width
     width, height = left + COLUMNS * CHAR + MARGIN, max(thumb.height, (rows + 2) * LINE) + 2 * MARGIN
+    head = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}">',
+        f"<title>{escape(title)}</title>",
+        '<rect width="100%" height="100%" rx="10" fill="#14181f"/>',
+        f'<image href="{address}" x="{MARGIN}" y="{MARGIN}" width="{thumb.width}" height="{thumb.height}"/>',
+        f'<g font-family="ui-monospace, Menlo, Consolas, monospace" font-size="{SIZE}" xml:space="preserve">',
+        f'<text x="{left}" y="{MARGIN + LINE * 0.7:.1f}" fill="#8b98a9">{escape(title)}</text>',
+    ]
     body = [_cell(text, left + x * CHAR, MARGIN + (row + 2) * LINE, born[i], total) for i, text, x, row in cells]
-    return "\n".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}">',
-            f"<title>{escape(title)}</title>",
-            '<rect width="100%" height="100%" rx="10" fill="#14181f"/>',
-            f'<image href="{_data(thumb)}" x="{MARGIN}" y="{MARGIN}" width="{thumb.width}" height="{thumb.height}"/>',
-            f'<g font-family="ui-monospace, Menlo, Consolas, monospace" font-size="{SIZE}" xml:space="preserve">',
-            f'<text x="{left}" y="{MARGIN + LINE * 0.7:.1f}" fill="#8b98a9">{escape(title)}</text>',
-            *body,
-            "</g>",
-            "</svg>",
-            "",
-        ]
-    )
+    return "\n".join([*head, *body, "</g>", "</svg>", ""])
 
 
 def _layout(pieces: Sequence[str]) -> tuple[list[tuple[int, str, int, int]], int]:
@@ -61,22 +54,13 @@ def _layout(pieces: Sequence[str]) -> tuple[list[tuple[int, str, int, int]], int
 
 def _cell(text: str, x: float, y: float, step: int, total: float) -> str:
     """Return a block that its word replaces at the end of `step`."""
-    at = (step + 1) * STEP_SECONDS / total
-    width = len(text) * CHAR
-
-    def switch(before: int, after: int) -> str:
-        return (
-            f'<animate attributeName="opacity" values="{before};{after}" keyTimes="0;{at:.4f}" '
-            f'calcMode="discrete" dur="{total:.2f}s" repeatCount="indefinite"/>'
-        )
-
+    at, width = (step + 1) * STEP_SECONDS / total, len(text) * CHAR
+    hide, reveal = (
+        f'<animate attributeName="opacity" values="{values}" keyTimes="0;{at:.4f}" '
+        f'calcMode="discrete" dur="{total:.2f}s" repeatCount="indefinite"/>'
+        for values in ("1;0", "0;1")
+    )
     place = f'x="{x + 1:.1f}" y="{y - SIZE:.1f}" width="{width - 2:.1f}" height="{SIZE + 5}"'
     block = f'<rect {place} rx="3" fill="#3b5b8c" opacity="0">'
     word = f'<text x="{x:.1f}" y="{y:.1f}" fill="#e8edf4" textLength="{width:.1f}" lengthAdjust="spacingAndGlyphs">'
-    return f"{block}{switch(1, 0)}</rect>{word}{escape(text)}{switch(0, 1)}</text>"
-
-
-def _data(image: Image.Image) -> str:
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return f"{block}{hide}</rect>{word}{escape(text)}{reveal}</text>"

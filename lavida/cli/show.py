@@ -11,9 +11,7 @@ from rich.text import Text
 
 from lavida.api import Draft
 
-MASK = "\u2592\u2592"  # a shaded block
-# A mask looks as wide as a short word, so that the text moves little when it is filled in.
-_GAP = " "
+MASK = " \u2592\u2592"  # a shaded block as wide as a short word, so that the text moves little when it is filled in
 
 
 def show(drafts: Iterable[Draft], *, title: str, file: TextIO) -> Iterator[Draft]:
@@ -34,7 +32,7 @@ def show(drafts: Iterable[Draft], *, title: str, file: TextIO) -> Iterator[Draft
 
 def plain(draft: Draft) -> str:
     """Return the canvas as one line, masks as blocks."""
-    return "".join(_GAP + MASK if piece is None else piece for piece in draft.pieces).strip()
+    return "".join(MASK if piece is None else piece for piece in draft.pieces).strip()
 
 
 def _styled(draft: Draft) -> Text:
@@ -42,7 +40,7 @@ def _styled(draft: Draft) -> Text:
     text = Text()
     for i, piece in enumerate(draft.pieces):
         if piece is None:
-            text.append(_GAP + MASK, style="blue dim")
+            text.append(MASK, style="blue dim")
         else:
             text.append(piece, style="bold green" if i in new else "")
     return text

@@ -74,13 +74,10 @@ def split_target(options: Mapping[str, Any]) -> tuple[Target | None, dict[str, A
 
 def seconds(text: str | float) -> float:
     """Return the seconds of "400ms", "0.4s", "0.4" or 0.4. Raises RequestError."""
-    found = re.fullmatch(r"\s*([0-9.]+(?:[eE][-+]?[0-9]+)?)\s*(ms|s|)\s*", str(text))
-    try:
-        if found is not None:
-            return float(found[1]) * _UNITS[found[2]]
-    except ValueError:  # two points
-        pass
-    raise RequestError(f"a deadline is a time such as 400ms or 1.5s, got {text!r}")
+    found = re.fullmatch(r"\s*((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s*(ms|s|)\s*", str(text))
+    if found is None:
+        raise RequestError(f"a deadline is a time such as 400ms or 1.5s, got {text!r}")
+    return float(found[1]) * _UNITS[found[2]]
 
 
 def choose_setting(target: Target, table: Calibration, speed: Speed | None, *, length: int, pictures: int) -> Setting:
@@ -111,25 +108,21 @@ def _steps(tried: Trial, quality: Quality, length: int) -> int:
 
 
 def _in_time(deadline: float, quality: Quality, speed: Speed, length: int, pictures: int) -> Trial:
-    def latest(tried: Trial) -> float:
-        """Return the seconds if no step is saved."""
-        return speed.predict(tried.options["cache"], _steps(tried, quality, length), length, pictures)
-
-    fitting = [tried for tried in quality.tried if latest(tried) <= deadline]
+    """Return the best setting that is done in time if it saves no step."""
+    latest = [speed.predict(t.options["cache"], _steps(t, quality, length), length, pictures) for t in quality.tried]
+    fitting = [tried for tried, seconds in zip(quality.tried, latest, strict=True) if seconds <= deadline]
     if not fitting:
-        least = min(map(latest, quality.tried))
-        raise RequestError(
-            f"no answer of {length} tokens is ready in {deadline * 1000:g} ms here; allow {math.ceil(least * 1000)} ms"
-        )
+        allowed = math.ceil(min(latest) * 1000)
+        raise RequestError(f"no answer of {length} tokens is ready in {deadline * 1000:g} ms here; allow {allowed} ms")
     return max(fitting, key=lambda tried: (tried.quality, -tried.passes))
 
 
 def _good_enough(share: float, quality: Quality, speed: Speed | None, length: int) -> Trial:
+    """Return the fastest setting, by its forward passes, that keeps a share of the best quality."""
+
     def cost(tried: Trial) -> float:
-        """Return the cost of the passes; they alone depend on the setting."""
-        if speed is None:
-            return tried.passes
-        return speed.predict(tried.options["cache"], tried.passes / quality.length * length, length, 0)
+        passes = tried.passes * length / quality.length
+        return tried.passes if speed is None else speed.predict(tried.options["cache"], passes, length, 0)
 
     best = max(tried.quality for tried in quality.tried)
     return min((t for t in quality.tried if t.quality >= share * best), key=lambda t: (cost(t), -t.quality))

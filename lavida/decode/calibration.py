@@ -10,6 +10,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -38,9 +39,7 @@ class Trial:
     def __post_init__(self) -> None:
         steps = self.options.get("steps")
         if not isinstance(steps, int) or steps < 1:
-            raise RequestError(
-                f"a setting of a calibration must say how many steps it takes, got {steps!r}; calibrate again"
-            )
+            raise RequestError(f"a setting of a calibration must name its steps, got {steps!r}; calibrate again")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,11 +100,9 @@ class Calibration:
             quality, speeds = data["quality"], data["speeds"]
             if quality is not None:
                 quality = Quality(**{**quality, "tried": tuple(Trial(**row) for row in quality["tried"])})
-            speeds = tuple(
-                Speed(**{**s, "passes": {name: tuple(map(float, pair)) for name, pair in s["passes"].items()}})
-                for s in speeds
-            )
-            return cls(model=data["model"], quality=quality, speeds=speeds)
+            for speed in speeds:
+                speed["passes"] = {name: tuple(map(float, pair)) for name, pair in speed["passes"].items()}
+            return cls(model=data["model"], quality=quality, speeds=tuple(Speed(**speed) for speed in speeds))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise RequestError(f"the calibration table is damaged ({error}); run `lavida calibrate` again") from None
 
@@ -167,14 +164,10 @@ def require_calibration(folder: Path | None, name: str) -> Calibration:
 def store_calibration(table: Calibration, folder: Path) -> Path:
     """Write a calibration beside its model, or into the user's cache if that folder is the package's or read-only."""
     if not folder.resolve().is_relative_to(_PACKAGE):
-        try:
-            return _write(table, folder / FILE)
-        except OSError:  # a folder that may only be read
-            pass
-    return _write(table, _in_cache(table.model))
-
-
-def _write(table: Calibration, path: Path) -> Path:
+        with suppress(OSError):  # a folder that may only be read
+            (folder / FILE).write_text(table.to_json(), encoding="utf-8")
+            return folder / FILE
+    path = _in_cache(table.model)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(table.to_json(), encoding="utf-8")
     return path

@@ -58,27 +58,16 @@ ELSEWHERE = {
 
 @dataclass(frozen=True, kw_only=True)
 class Option:
-    """Describe one field of `DecodeOptions`: what it means and which values it takes.
+    """Describe one field of `DecodeOptions`: what it means and which values it takes."""
 
-    Attributes:
-        help: A sentence for users.
-        kind: Type of the value.
-        group: Under which heading the command line lists it; None leaves it out there.
-        minimum: Least value allowed.
-        above: Value that is too small, for an open interval.
-        maximum: Largest value allowed.
-        choices: All values allowed.
-        optional: Whether None is a value.
-    """
-
-    help: str
+    help: str  # a sentence for users
     kind: type
-    group: str | None = None
+    group: str | None = None  # heading on the command line; None leaves the option out there
     minimum: float | None = None
-    above: float | None = None
     maximum: float | None = None
+    above: float | None = None  # a value that is too small
     choices: tuple[str | None, ...] = ()
-    optional: bool = True
+    optional: bool = True  # whether None is a value
 
     def check(self, name: str, value: Any) -> Any:
         """Return the value, numbers as plain Python ones. Raises RequestError if it is not allowed."""
@@ -87,14 +76,12 @@ class Option:
         if self.choices:
             _require(value in self.choices, f"unknown {name} {value!r}; choose one of {_listed(self.choices)}")
             return value
-        if self.kind is int:
-            _require(_is_number(value, Integral), f"{name} must be a whole number, got {value!r}")
-            value = int(value)
-        elif self.kind is float:
-            _require(_is_number(value, Real), f"{name} must be a number, got {value!r}")
-            value = float(value)
-        else:
+        number, called = {int: (Integral, "a whole number"), float: (Real, "a number")}.get(self.kind, (None, ""))
+        if number is None:
             _require(isinstance(value, self.kind), f"{name} must be true or false, got {value!r}")
+            return value
+        _require(_is_number(value, number), f"{name} must be {called}, got {value!r}")
+        value = self.kind(value)
         in_bounds = (
             (self.minimum is None or value >= self.minimum)
             and (self.above is None or value > self.above)
@@ -112,9 +99,9 @@ class Option:
         return ""
 
 
-def _option(default: Any, help: str, kind: type, **rest: Any) -> Any:
-    option = Option(help=help, kind=kind, optional=default is None, **rest)
-    return field(default=default, metadata={"option": option})
+def _option(default: Any, kind: type, group: str | None, help: str, **rest: Any) -> Any:
+    declared = Option(help=help, kind=kind, group=group, optional=default is None, **rest)
+    return field(default=default, metadata={"option": declared})
 
 
 def _is_number(value: Any, kind: type) -> bool:
@@ -139,102 +126,93 @@ class DecodeOptions:
     """
 
     length: int = _option(
-        32,
-        "Tokens of the canvas, the longest answer possible. Default: the model's own, 16 for lavida-mini.",
-        int,
-        group=CANVAS,
-        minimum=1,
+        32, int, CANVAS,
+        "Tokens of the canvas, the longest answer possible. Default: the model's own, 16 for lavida-mini.", minimum=1,
         maximum=MAX_LENGTH,
-    )
+    )  # fmt: skip
     steps: int | None = _option(
-        None, "Forward passes over the canvas; fewer is faster. Default: one per token.", int, group=CANVAS, minimum=1
+        None, int, CANVAS, "Forward passes over the canvas; fewer is faster. Default: one per token.", minimum=1
     )
     block: int | None = _option(
-        None, "Finish the canvas in blocks of so many tokens, left to right.", int, group=CANVAS, minimum=1
+        None, int, CANVAS, "Finish the canvas in blocks of so many tokens, left to right.", minimum=1
     )
-    schedule: str = _option("shift", "Tokens per step over time.", str, group=CANVAS, choices=SCHEDULES)
+    schedule: str = _option("shift", str, CANVAS, "Tokens per step over time.", choices=SCHEDULES)
     shift: float = _option(
-        DEFAULT_SHIFT,
-        "Of schedule shift: below 1 commits many tokens early.",
-        float,
-        group=CANVAS,
-        above=0,
-        maximum=100,
+        DEFAULT_SHIFT, float, CANVAS, "Of schedule shift: below 1 commits many tokens early.", above=0, maximum=100
     )
-    counts: tuple[int, ...] | None = _option(None, "Tokens of each step, instead of a schedule.", tuple)
+    counts: tuple[int, ...] | None = _option(None, tuple, None, "Tokens of each step, instead of a schedule.")
 
     # Rules that commit more tokens than the schedule: Fast-dLLM (arXiv 2505.22618), entropy bound (arXiv 2505.24857)
     threshold: float | None = _option(
-        None, "Commit also all tokens of at least this confidence.", float, group=TOKENS, above=0, maximum=1
+        None, float, TOKENS, "Commit also all tokens of at least this confidence.", above=0, maximum=1
     )
     factor: float | None = _option(
-        None, "Commit also the n surest while (n + 1) (1 - confidence) is below this.", float, group=TOKENS, above=0,
+        None, float, TOKENS, "Commit also the n surest while (n + 1) (1 - confidence) is below this.", above=0,
         maximum=100,
     )  # fmt: skip
     entropy_bound: float | None = _option(
-        None, "Commit also the surest whose entropies sum to this; with remasking entropy.", float, group=TOKENS,
-        above=0, maximum=1000,
+        None, float, TOKENS, "Commit also the surest whose entropies sum to this; with remasking entropy.", above=0,
+        maximum=1000,
     )  # fmt: skip
     remasking: str = _option(
-        "confidence", "What decides which tokens are committed first.", str, group=TOKENS, choices=REMASKING
+        "confidence", str, TOKENS, "What decides which tokens are committed first.", choices=REMASKING
     )
     temperature: float = _option(
-        0.0,
-        "Of the Gumbel noise on the logits; 0 takes the likeliest token.",
-        float,
-        group=TOKENS,
-        minimum=0,
-        maximum=10,
+        0.0, float, TOKENS, "Of the Gumbel noise on the logits; 0 takes the likeliest token.", minimum=0, maximum=10
     )
     top_p: float | None = _option(
-        None, "Sample among the likeliest tokens of this total probability.", float, group=TOKENS, above=0, maximum=1
+        None, float, TOKENS, "Sample among the likeliest tokens of this total probability.", above=0, maximum=1
     )
-    top_k: int | None = _option(None, "Sample among so many of the likeliest tokens.", int, group=TOKENS, minimum=1)
+    top_k: int | None = _option(None, int, TOKENS, "Sample among so many of the likeliest tokens.", minimum=1)
     sharp_confidence: bool = _option(
-        False, "Measure confidence after temperature, top_p and top_k, as Dream does.", bool, group=TOKENS
+        False, bool, TOKENS, "Measure confidence after temperature, top_p and top_k, as Dream does."
     )
     selection_temperature: float = _option(
-        0.0, "Draw positions by softmax(confidence / this); 0 takes the surest.", float, group=TOKENS, minimum=0,
-        maximum=10,
-    )  # fmt: skip
-    banned: tuple[int, ...] = _option((), "Token ids that are never written.", tuple)
+        0.0, float, TOKENS, "Draw positions by softmax(confidence / this); 0 takes the surest.", minimum=0, maximum=10
+    )
+    banned: tuple[int, ...] = _option((), tuple, None, "Token ids that are never written.")
     guidance: float = _option(
-        0.0, "Classifier-free guidance, away from an answer to a masked prompt; two passes a step.", float,
-        group=TOKENS, minimum=0, maximum=10,
+        0.0, float, TOKENS, "Classifier-free guidance, away from an answer to a masked prompt; two passes a step.",
+        minimum=0, maximum=10,
     )  # fmt: skip
     revise: float | None = _option(
-        None, "Mask and rewrite what was less sure than this, at most half of a block.", float, group=TOKENS, above=0,
+        None, float, TOKENS, "Mask and rewrite what was less sure than this, at most half of a block.", above=0,
         maximum=1,
     )  # fmt: skip
-    language: Language | None = _option(None, "What the answer is held to.", object)
+    language: Language | None = _option(None, object, None, "What the answer is held to.")
 
-    early_stop: bool = _option(True, "Finish when an end token is committed and all before it is.", bool, group=CANVAS)
-    stops: tuple[tuple[int, ...], ...] = _option((), "Sequences of ids behind which nothing is written.", tuple)
+    early_stop: bool = _option(True, bool, CANVAS, "Finish when an end token is committed and all before it is.")
+    stops: tuple[tuple[int, ...], ...] = _option((), tuple, None, "Sequences of ids behind which nothing is written.")
     cache: str = _option(
-        "prefix", "prefix computes the prompt once, none at every step; block and dual approximate none.", str,
-        group=COMPUTING, choices=CACHES,
+        "prefix", str, COMPUTING,
+        "prefix computes the prompt once, none at every step; block and dual approximate none.", choices=CACHES,
     )  # fmt: skip
     refresh: int | None = _option(
-        None, "With cache block and dual: a full pass every so many; default at the start of a block.", int,
-        group=COMPUTING, minimum=1,
+        None, int, COMPUTING,
+        "With cache block and dual: a full pass every so many; default at the start of a block.", minimum=1,
     )  # fmt: skip
-    seed: int = _option(0, "Of the noise; the same seed gives the same text.", int, group=COMPUTING)
+    seed: int = _option(0, int, COMPUTING, "Of the noise; the same seed gives the same text.")
     compat: str | None = _option(
-        None, "official decodes as the published code does, oddities included.", str, group=COMPUTING, choices=COMPAT
+        None, str, COMPUTING, "official decodes as the published code does, oddities included.", choices=COMPAT
     )
 
     def __post_init__(self) -> None:
-        for name, option in OPTIONS.items():
-            if option.kind not in (tuple, object):
-                object.__setattr__(self, name, option.check(name, getattr(self, name)))
+        checked = {
+            name: declared.check(name, getattr(self, name))
+            for name, declared in OPTIONS.items()
+            if declared.kind not in (tuple, object)
+        }
         check_seed(self.seed)
-        object.__setattr__(self, "banned", _ids("banned", self.banned))
-        object.__setattr__(self, "stops", tuple(_ids("a stop", stop) for stop in _sequence("stops", self.stops)))
-        _require(all(self.stops), "a stop must hold at least one token id")
+        is_list = isinstance(self.stops, Sequence) and not isinstance(self.stops, (str, bytes))
+        _require(is_list, "stops must be a list")
+        checked["banned"] = _whole("banned must hold token ids, 0 or above", self.banned)
+        checked["stops"] = tuple(_whole("a stop must hold token ids, 0 or above", stop) for stop in self.stops)
+        _require(all(checked["stops"]), "a stop must hold at least one token id")
         if self.counts is not None:
-            object.__setattr__(self, "counts", _whole("counts must hold numbers of tokens, 0 or above", self.counts))
+            checked["counts"] = _whole("counts must hold numbers of tokens, 0 or above", self.counts)
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
         self._check_canvas()
-        self._check_rules()
         self._check_combinations()
 
     def _check_canvas(self) -> None:
@@ -249,38 +227,26 @@ class DecodeOptions:
             alone = self.steps is None and blocks == 1
             _require(alone, "counts says what each step commits; leave out steps and block")
 
-    def _check_rules(self) -> None:
+    def _check_combinations(self) -> None:
         rules = [name for name in RULES if getattr(self, name) is not None]
         _require(len(rules) < 2, f"{' and '.join(rules)} are two rules for the same; choose one")
         for name in ("threshold", "factor", "revise"):
-            _require(
-                getattr(self, name) is None or self.remasking in ("confidence", "margin"),
-                f"a {name} compares probabilities; remasking {self.remasking!r} gives none, "
-                "choose confidence or margin",
-            )
-        _require(
-            self.entropy_bound is None or self.remasking == "entropy", "entropy_bound goes with remasking entropy only"
-        )
-        _require(
-            self.selection_temperature == 0 or (self.remasking != "random" and not rules),
-            "selection_temperature draws positions by their confidence; it goes with neither random nor "
-            + (rules[0] if rules else "a rule"),
-        )
-
-    def _check_combinations(self) -> None:
+            mend = f"remasking {self.remasking!r} gives none, choose confidence or margin"
+            gives = getattr(self, name) is None or self.remasking in ("confidence", "margin")
+            _require(gives, f"a {name} compares probabilities; {mend}")
+        entropy = self.entropy_bound is None or self.remasking == "entropy"
+        _require(entropy, "entropy_bound goes with remasking entropy only")
+        drawn = self.selection_temperature != 0
+        message = "selection_temperature draws positions by their confidence; it goes with neither random nor "
+        _require(not drawn or not (rules or self.remasking == "random"), message + (rules[0] if rules else "a rule"))
         narrowed = self.top_p is not None or self.top_k is not None
-        _require(
-            not narrowed or self.temperature > 0 or self.sharp_confidence,
-            "top_p and top_k change nothing at temperature 0; set a temperature or sharp_confidence",
-        )
-        _require(
-            self.refresh is None or self.cache in BLOCK_CACHES, f"cache {self.cache!r} is exact; leave out refresh"
-        )
+        message = "top_p and top_k change nothing at temperature 0; set a temperature or sharp_confidence"
+        _require(not narrowed or self.temperature > 0 or self.sharp_confidence, message)
+        exact = self.refresh is not None and self.cache not in BLOCK_CACHES
+        _require(not exact, f"cache {self.cache!r} is exact; leave out refresh")
         _require(self.revise is None or self.counts is None, "counts says what each step commits; leave out revise")
-        _require(
-            self.language is None or not self.stops,
-            f"a stop would cut off what the {' or '.join(CONSTRAINTS)} asks for; leave out stops",
-        )
+        message = f"a stop would cut off what the {' or '.join(CONSTRAINTS)} asks for; leave out stops"
+        _require(self.language is None or not self.stops, message)
 
     def blocks(self) -> list[tuple[int, int]]:
         """Return (start, end) of each block; the last may be shorter."""
@@ -317,28 +283,16 @@ class DecodeOptions:
 
             counts = unmask_counts(masks, steps, self.schedule, self.shift, generator)
         else:
-            counts = list(self.counts)
-            _require(
-                sum(counts) == masks, f"counts commits {sum(counts)} tokens and {masks} are masked; make them equal"
-            )
+            counts, total = list(self.counts), sum(self.counts)
+            _require(total == masks, f"counts commits {total} tokens and {masks} are masked; make them equal")
         return counts + [0] * (self.least_passes - len(counts))
 
 
-def _sequence(name: str, value: Any) -> Sequence[Any]:
-    _require(isinstance(value, Sequence) and not isinstance(value, (str, bytes)), f"{name} must be a list")
-    return value
-
-
 def _whole(message: str, value: Any) -> tuple[int, ...]:
-    ok = isinstance(value, Iterable) and not isinstance(value, (str, bytes))
-    _require(ok, message)
+    _require(isinstance(value, Iterable) and not isinstance(value, (str, bytes)), message)
     values = tuple(value)
     _require(all(_is_number(number, Integral) and number >= 0 for number in values), message)
     return tuple(map(int, values))
-
-
-def _ids(name: str, value: Any) -> tuple[int, ...]:
-    return _whole(f"{name} must hold token ids, 0 or above", value)
 
 
 OPTIONS: Mapping[str, Option] = {declared.name: declared.metadata["option"] for declared in fields(DecodeOptions)}
@@ -355,11 +309,7 @@ def check_names(options: Iterable[str], known: Sequence[str] = NAMES) -> None:
 
 
 class ExtractOptions(TypedDict, total=False):
-    """Name the options of `extract`, for editors and type checkers.
-
-    The fields of `DecodeOptions`, and `quality` or `deadline`, which chooses steps, rule and cache. None stands for the
-    model's default.
-    """
+    """Name the options of `extract` for editors and type checkers; None stands for the model's default."""
 
     length: int | None
     steps: int | None

@@ -6,6 +6,7 @@ Two tables of defaults: ours, and those of the official functions. docs/fidelity
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lavida.config import VLMConfig
@@ -30,16 +31,11 @@ _OURS: dict[str, dict[str, Any]] = {
     "llada": {"length": 128, "block": 32, "schedule": "even", "cache": "none"},
     "dream": {"length": 128, "remasking": "entropy", "sharp_confidence": True, "schedule": "even", "cache": "none"},
 }
-_DREAM = {  # top_k 50 is a default of transformers that Dream's code inherits
-    "length": 512,
-    "schedule": "timesteps",
-    "remasking": "entropy",
-    "sharp_confidence": True,
-    "top_k": 50,
-    "cache": "none",
-    "early_stop": False,
-}
 _LLADA = {"length": 128, "block": 128, "schedule": "even", "cache": "none", "early_stop": False}
+_DREAM = {  # top_k 50 is a default of transformers that Dream's code inherits
+    "length": 512, "schedule": "timesteps", "remasking": "entropy", "sharp_confidence": True, "top_k": 50,
+    "cache": "none", "early_stop": False,
+}  # fmt: skip
 _OFFICIAL: dict[str, dict[str, Any]] = {
     "lavida-mini": {},
     "lavida-llada": {**_LLADA, "shift": 3.0},
@@ -57,8 +53,7 @@ def family_options(config: VLMConfig, compat: str | None = None) -> dict[str, An
     token after token. Raises RequestError for an unknown `compat`.
     """
     OPTIONS["compat"].check("compat", compat)
-    table = _OURS if compat is None else _OFFICIAL
-    options = {**table[config.family], "compat": compat}
+    options = {**(_OURS if compat is None else _OFFICIAL)[config.family], "compat": compat}
     ends, banned = config.denoiser.eos_ids, config.denoiser.banned_ids
     if banned:
         options["banned"] = banned
@@ -125,7 +120,12 @@ def decode_options(options: Mapping[str, Any], defaults: Mapping[str, Any] | Non
         RequestError: A name is unknown or a value out of range.
     """
     check_names(options, (*OPTIONS, *CONSTRAINTS))
-    given = _with_language({name: value for name, value in options.items() if value is not None})
+    given = {name: value for name, value in options.items() if value is not None}
+    if any(name in given for name in CONSTRAINTS):
+        from lavida.constrain.language import language_of  # only where it is needed
+
+        language = language_of(given)
+        given = {name: value for name, value in given.items() if name not in CONSTRAINTS} | {"language": language}
     defaults = {"length": LENGTH, **(defaults or {})}
     for name in ("length", "steps", "block"):  # before they are compared with each other
         if name in given:
@@ -142,13 +142,4 @@ def decode_options(options: Mapping[str, Any], defaults: Mapping[str, Any] | Non
     made = DecodeOptions(**{**chosen, "banned": given.get("banned", ())})
     if "shift" in given and "schedule" not in given and made.schedule != "shift":
         raise RequestError(f"shift belongs to schedule shift, and this model's is {made.schedule}; add schedule shift")
-    return DecodeOptions(**{**chosen, "banned": (*made.banned, *defaults.get("banned", ()))})
-
-
-def _with_language(given: dict[str, Any]) -> dict[str, Any]:
-    if not any(name in given for name in CONSTRAINTS):
-        return given
-    from lavida.constrain.language import language_of  # only where it is needed
-
-    rest = {name: value for name, value in given.items() if name not in CONSTRAINTS}
-    return {**rest, "language": language_of(given)}
+    return replace(made, banned=(*made.banned, *defaults.get("banned", ())))

@@ -16,42 +16,30 @@ from lavida.config import VLMConfig
 from lavida.errors import CheckpointError, RequestError
 
 _OWN = tuple(f.name for f in fields(VLMConfig))
-# What the Auto classes hand on and nothing here depends on: no code of a checkpoint is run, whoever trusts it.
-_INNER = ("_from_auto", "_from_pipeline", "adapter_kwargs", "code_revision", "config", "trust_remote_code")
-# How a model is loaded: of no account for its configuration and processor, and no choice here.
-_LOADING = (
-    "attn_implementation",
-    "device_map",
-    "dtype",
-    "low_cpu_mem_usage",
-    "torch_dtype",
-    "use_fast",
-    "use_safetensors",
-)
-# Where and how to look on the hub; of no account for a folder.
+# Arguments without effect: those that the Auto classes pass on (no code of a checkpoint is run, whatever
+# trust_remote_code says), and ways to load a model, which its configuration and processor do not depend on.
+_WITHOUT_EFFECT = (
+    "_from_auto", "_from_pipeline", "adapter_kwargs", "attn_implementation", "code_revision", "config", "device_map",
+    "dtype", "low_cpu_mem_usage", "torch_dtype", "trust_remote_code", "use_fast", "use_safetensors",
+)  # fmt: skip
+# Where and how to look on the hub; without effect for a folder.
 _HUB = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
 
 
 def folder_of(path: str | Path, given: Mapping[str, Any]) -> Path:
     """Return the folder of a model by path, hub id or name, as `lavida.load` finds it.
 
-    Args:
-        path: Of the model.
-        given: Other arguments of a `from_pretrained`.
-
-    Raises:
-        RequestError: An argument would have been ignored.
+    `given` holds the other arguments of a `from_pretrained`. Raises RequestError if one would be ignored.
     """
     here = Path(path).is_dir()
     for name, value in given.items():
-        if name in (*_INNER, *_LOADING) or value is None or value is False or (name, value) == ("revision", "main"):
+        if name in _WITHOUT_EFFECT or value is None or value is False or (name, value) == ("revision", "main"):
             continue
         if name not in _HUB:
             raise RequestError(f"from_pretrained takes no argument {name!r}; leave it out")
         if not here or name == "subfolder":
-            raise RequestError(
-                f"from_pretrained takes no {name!r}; download by huggingface_hub.snapshot_download, give the folder"
-            )
+            mend = "download by huggingface_hub.snapshot_download, give the folder"
+            raise RequestError(f"from_pretrained takes no {name!r}; {mend}")
     return find_model(path)
 
 
@@ -95,7 +83,7 @@ class LavidaConfig(PretrainedConfig):
                 raise CheckpointError(f"{contents.folder / CONFIG} is not what was read; give the folder of one model")
             vlm = read_config(contents)
         config = cls.of(vlm, name_or_path=name)
-        return (config, {n: v for n, v in given.items() if n not in _INNER}) if both else config
+        return (config, {n: v for n, v in given.items() if n not in _WITHOUT_EFFECT}) if both else config
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields of `VLMConfig` and nothing else."""

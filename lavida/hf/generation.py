@@ -21,13 +21,8 @@ GENERATION_CONFIG = "generation_config.json"
 NAMES = tuple(name for name in OPTIONS if name != "language")  # which JSON cannot hold
 # Arguments of transformers that change nothing here: every row is answered alone, and end tokens fill the canvas.
 _WITHOUT_EFFECT = (
-    "pad_token_id",
-    "bos_token_id",
-    "transformers_version",
-    "synced_gpus",
-    "tokenizer",
-    "return_dict_in_generate",
-)
+    "pad_token_id", "bos_token_id", "transformers_version", "synced_gpus", "tokenizer", "return_dict_in_generate",
+)  # fmt: skip
 _NEUTRAL = {
     "num_beams": 1, "num_return_sequences": 1, "num_beam_groups": 1, "repetition_penalty": 1.0, "length_penalty": 1.0,
     "diversity_penalty": 0.0, "no_repeat_ngram_size": 0, "min_length": 0, "min_new_tokens": 0, "use_cache": True,
@@ -56,23 +51,19 @@ def translate(given: Mapping[str, Any]) -> dict[str, Any]:
         options["temperature"] = 1.0
     elif sample is False:
         options |= {"temperature": 0.0, "top_p": None, "top_k": None}
-    known = vars(GenerationConfig())
+    known, rest = vars(GenerationConfig()), {n: v for n, v in rest.items() if not n.startswith("_")}
+    check_names(rest.keys() - known, NAMES)
     for name, value in rest.items():
-        if name in known and not name.startswith("_"):
-            if value is not None and value is not False and value != _NEUTRAL.get(name):
-                raise RequestError(f"{name}={value!r} is not possible by masked diffusion; leave it out")
-        elif not name.startswith("_"):
-            check_names([name], NAMES)
+        if value is not None and value is not False and value != _NEUTRAL.get(name):
+            raise RequestError(f"{name}={value!r} is not possible by masked diffusion; leave it out")
     return options
 
 
 class DiffusionGenerationConfig:
     """Hold how an answer is decoded: the fields of `DecodeOptions`, each None until set, for the family's default.
 
-    Arguments of transformers are translated (`translate`).
-
-    Raises:
-        RequestError: A name is unknown. Values are checked by `generate`.
+    Arguments of transformers are translated (`translate`). Raises RequestError for an unknown name; values are checked
+    by `generate`.
     """
 
     __slots__ = NAMES
@@ -135,9 +126,8 @@ def read_options(config: Any, own: DiffusionGenerationConfig, given: Mapping[str
         base, in_config = config or own, False
     else:
         raise RequestError(f"generation_config is a {type(config).__name__}; give a DiffusionGenerationConfig")
-    rest = dict(given)
-    wants_output = rest.pop("return_dict_in_generate", None)
-    return base.updated(rest).to_dict(), in_config if wants_output is None else bool(wants_output)
+    wants_output = given.get("return_dict_in_generate")
+    return base.updated(given).to_dict(), in_config if wants_output is None else bool(wants_output)
 
 
 @dataclass
@@ -169,11 +159,10 @@ def stream_steps(
     may be `revised`, it is put when it is finished.
     """
     streamer.put(prompt)
-    show_draft, sent = getattr(streamer, "put_draft", None), 0
-    step = None
+    show_draft, sent, step = getattr(streamer, "put_draft", None), 0, None
     for step in steps:
-        opened = (step.canvas == mask_id).nonzero()
-        ready = int(opened[0]) if len(opened) else len(step.canvas)
+        masks = (step.canvas == mask_id).nonzero()
+        ready = int(masks[0]) if len(masks) else len(step.canvas)
         if show_draft is not None:
             show_draft(step.canvas)
         elif ready > sent and not revised:

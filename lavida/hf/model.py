@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self, cast
@@ -84,17 +85,10 @@ class LavidaForMaskedDiffusion(PreTrainedModel):
         """
         folder = folder_of(path, given)
         if attn_implementation not in (None, "sdpa"):
-            raise RequestError(
-                f"attention is computed by sdpa, not {attn_implementation!r}; leave attn_implementation out"
-            )
-        device = _device(device_map)
-        net = load_net(
-            folder,
-            dtype=_dtype(torch_dtype if dtype is None else dtype),
-            device=device,
-            quantize=quantize,
-            offload=offload,
-        )
+            mend = "leave attn_implementation out"
+            raise RequestError(f"attention is computed by sdpa, not {attn_implementation!r}; {mend}")
+        chosen = _dtype(torch_dtype if dtype is None else dtype)
+        net = load_net(folder, dtype=chosen, device=_device(device_map), quantize=quantize, offload=offload)
         known = any((folder / name).is_file() for name in (FAST, *SLOW))
         tokenizer = tokenizer_of(folder, net.config) if known else None
         config = LavidaConfig.of(net.config, name_or_path=str(path))
@@ -141,10 +135,10 @@ class LavidaForMaskedDiffusion(PreTrainedModel):
         """Answer prompts, one after the other, as if each came alone.
 
         Args:
-            input_ids: As `LavidaProcessor` returns them, [B, P].
-            attention_mask: The same, [B, P].
-            pixel_values: The same, [V, 3, S, S].
-            image_grids: The same, [N, 4].
+            input_ids: As `LavidaProcessor` returns them, [B, P]; so are the next three.
+            attention_mask: [B, P].
+            pixel_values: [V, 3, S, S].
+            image_grids: [N, 4].
             generation_config: Ours or that of transformers; None is the model's own.
             streamer: Follows one row (`generation.stream_steps`).
             **options: Fields of `DiffusionGenerationConfig`, or what `generation.translate` reads: `max_new_tokens`,
@@ -204,20 +198,20 @@ class LavidaForMaskedDiffusion(PreTrainedModel):
                 "input_ids and attention_mask must be [B, P] alike; give both as the processor made them"
             )
         prompts = [ids[kept.bool()] for ids, kept in zip(input_ids, mask, strict=True)]
+        counts = [int((ids == IMAGE_ID).sum()) for ids in prompts]
         shown = _pictures(pixel_values, image_grids)
-        places = sum(int((ids == IMAGE_ID).sum()) for ids in prompts)
-        if places != len(shown):
+        if sum(counts) != len(shown):
+            mend = "make them equal"
             raise RequestError(
-                f"the prompts have {places} places for a picture and {len(shown)} were given; make them equal"
+                f"the prompts have {sum(counts)} places for a picture and {len(shown)} were given; {mend}"
             )
-        for ids in prompts:
-            count = int((ids == IMAGE_ID).sum())
+        if shown:
+            reader.images.require()
+        pictures = iter(shown)
+        for ids, count in zip(prompts, counts, strict=True):
             tiles = tiles_among(self.config.vlm.tiles, count, official=official)
-            mine, shown = shown[:count], shown[count:]
-            if mine:
-                reader.images.require()
             encode = reader.images.encode_views
-            yield ids.to(self.device), [encode(pixels, grid, tiles) for pixels, grid in mine]
+            yield ids.to(self.device), [encode(*picture, tiles) for picture in itertools.islice(pictures, count)]
 
 
 def _pictures(pixel_values: Tensor | None, image_grids: Tensor | None) -> list[tuple[Tensor, Grid]]:
@@ -234,10 +228,8 @@ def _pictures(pixel_values: Tensor | None, image_grids: Tensor | None) -> list[t
 
 
 def _dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
-    if isinstance(dtype, torch.dtype) or dtype is None:
-        return dtype
-    if dtype == "auto":
-        return None
+    if not isinstance(dtype, str) or dtype == "auto":
+        return None if isinstance(dtype, str) else dtype
     if dtype not in DTYPES:
         raise RequestError(f"unknown dtype {dtype!r}; choose one of auto, {', '.join(DTYPES)}")
     return DTYPES[dtype]

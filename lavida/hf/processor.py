@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -9,7 +10,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from PIL import Image
 from torch import Tensor
 from transformers import BatchFeature, PreTrainedTokenizerFast
 from transformers.processing_utils import ProcessorMixin
@@ -106,12 +106,12 @@ class LavidaProcessor(ProcessorMixin):
         compat: str | None = None,
         **common: Any,
     ) -> str | list[str] | Tensor | BatchFeature:
-        """Write a dialogue, or a list of dialogues, as a prompt that opens the answer.
+        """Write a dialogue (`lavida.text.messages`), or a list of dialogues, as a prompt that opens the answer.
 
         Text in the messages is never read as a special token; in the string, which a call reads back, it is.
 
         Args:
-            conversation: Messages (`lavida.text.messages`), or a list of such lists.
+            conversation: Messages, or a list of such lists.
             add_generation_prompt: Must be True.
             tokenize: Return ids [B, P] instead of text.
             return_dict: With `tokenize`, return what a call returns, pictures included.
@@ -171,12 +171,12 @@ class LavidaProcessor(ProcessorMixin):
             raise RequestError("give a text: what apply_chat_template returns")
         official, template = _is_official(compat), find_template(self.template)
         ids = [piece_ids(split(one), template, self.vocabulary, official=official) for one in texts]
-        pictures = iter(_flat(images))
-        shown = [[one for _, one in zip(range(row.count(IMAGE_ID)), pictures)] for row in ids]
-        if [len(row) for row in shown] != [row.count(IMAGE_ID) for row in ids] or next(pictures, None) is not None:
-            given, places = len(_flat(images)), sum(row.count(IMAGE_ID) for row in ids)
-            raise RequestError(f"the text has {places} places for a picture and {given} were given; make them equal")
-        return self._batch(ids, shown, official)
+        given, counts = _flat(images), [row.count(IMAGE_ID) for row in ids]
+        if sum(counts) != len(given):
+            places = f"{sum(counts)} places for a picture"
+            raise RequestError(f"the text has {places} and {len(given)} were given; make them equal")
+        pictures = iter(given)
+        return self._batch(ids, [list(itertools.islice(pictures, count)) for count in counts], official)
 
     def decode(self, ids: Iterable[int] | Tensor, skip_special_tokens: bool = False, **_: Any) -> str:
         """Return the text of ids, without the places of pictures; spaces are never cleaned up."""
@@ -201,10 +201,10 @@ class LavidaProcessor(ProcessorMixin):
             "input_ids": torch.tensor([[fill] * (widest - len(row)) + row for row in ids]),
             "attention_mask": torch.tensor([[0] * (widest - len(row)) + [1] * len(row) for row in ids]),
         }
-        seen = [self._views(picture, len(row), official) for row in shown for picture in row]
-        if seen:
-            data["pixel_values"] = torch.cat([pixels for pixels, _ in seen])
-            data["image_grids"] = torch.tensor([grid for _, grid in seen])
+        cut = [self._views(picture, len(row), official) for row in shown for picture in row]
+        if cut:
+            data["pixel_values"] = torch.cat([pixels for pixels, _ in cut])
+            data["image_grids"] = torch.tensor([grid for _, grid in cut])
         return BatchFeature(data)
 
     def _views(self, picture: Picture, among: int, official: bool) -> tuple[Tensor, tuple[int, int, int, int]]:
@@ -229,24 +229,20 @@ def _with_images(message: Any) -> Any:
     """Return the message with each picture under "image", wherever transformers lets it stand."""
     if not isinstance(message, Mapping) or not isinstance(message.get("content"), (list, tuple)):
         return message
-    return {**message, "content": [_part(part) for part in message["content"]]}
-
-
-def _part(part: Any) -> Any:
-    if not isinstance(part, Mapping) or part.get("type") != "image":
-        return part
-    part = {"image" if name in _PLACES else name: value for name, value in part.items()}
-    if isinstance(part.get("image"), str) and part["image"].startswith(("http://", "https://", "data:")):
-        raise RequestError("pictures are not fetched from addresses; download it and give its path")
-    return part
+    parts = []
+    for part in message["content"]:
+        if isinstance(part, Mapping) and part.get("type") == "image":
+            part = {"image" if name in _PLACES else name: value for name, value in part.items()}
+            if isinstance(part.get("image"), str) and part["image"].startswith(("http://", "https://", "data:")):
+                raise RequestError("pictures are not fetched from addresses; download it and give its path")
+        parts.append(part)
+    return {**message, "content": parts}
 
 
 def _flat(images: Any) -> list[Picture]:
-    if images is None:
-        return []
-    if isinstance(images, (str, bytes, Path, Image.Image)):
-        return [images]
-    return [picture for one in images for picture in _flat(one)]
+    if isinstance(images, (list, tuple)):
+        return [picture for part in images for picture in _flat(part)]
+    return [] if images is None else [images]
 
 
 def _is_official(compat: str | None) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from lavida import api
+from lavida.checkpoint import named
 from lavida.cli.main import main
 from lavida.decode.driver import Driver
 from tests.pictures import BAD, gradient
@@ -28,6 +29,7 @@ def model() -> api.Model:
 def _tiny(model: api.Model, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api, "load", lambda *args, **kwargs: model)
     monkeypatch.setattr(api, "find_model", lambda path: tiny_folder)
+    monkeypatch.setattr(named, "find_model", lambda path: tiny_folder)  # read by those who import it when called
 
 
 @pytest.fixture

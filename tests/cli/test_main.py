@@ -37,7 +37,7 @@ def test_every_verb_has_help_and_starts_without_pytorch(verb: str, capsys: pytes
     assert f"lavida {verb}" in capsys.readouterr().out
     code = f"import sys; from lavida.cli.main import main; main({argv}); sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-    assert importlib.import_module(VERBS[verb][0]).__doc__.startswith(f"`lavida {verb}")
+    assert f"`lavida {verb}" in importlib.import_module(VERBS[verb][0]).__doc__
 
 
 def test_importing_the_command_line_imports_no_pytorch() -> None:

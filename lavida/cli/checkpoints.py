@@ -1,20 +1,20 @@
-"""`lavida inspect MODEL`: what a checkpoint is and whether all of it is there, without loading a tensor."""
+"""`lavida inspect MODEL`, `lavida convert IN OUT --to hf`, `lavida make-random OUT --family F`: checkpoints."""
 
 from __future__ import annotations
 
 import json as json_text
+import sys
+from pathlib import Path
 from typing import Annotated, Any
-
-import typer
 
 from lavida.cli import options as o
 from lavida.errors import CheckpointError
 
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="A folder, the id owner/name of a hub model, lavida-mini.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+Model = Annotated[str, o.argument("MODEL", "A folder, the id owner/name of a hub model, lavida-mini.")]
 
 
-def inspect(model: Model, json: Json = False) -> int:
+@o.command()
+def inspect(model: Model, json: o.Json = False) -> int:
     """Family, parameters, token ids, tensors and memory of a checkpoint; exit code 2 if it does not load."""
     from lavida.checkpoint.inventory import match, meta_model, read_config, survey
     from lavida.checkpoint.named import find_model
@@ -72,10 +72,9 @@ def _tensors(tensors: dict[str, Any]) -> str:
     words = [f"{tensors['matched']} matched"]
     for what in ("missing", "misshapen", "unexpected"):
         names = sorted(tensors[what])
-        words.append(
-            f"{len(names)} {what}" + (f" ({', '.join(names[:3])}{', ...' * (len(names) > 3)})" if names else "")
-        )
-    return ", ".join(words) + (f", {len(tensors['unused'])} not needed" if tensors["unused"] else "")
+        listed = f" ({', '.join(names[:3])}{', ...' * (len(names) > 3)})" if names else ""
+        words.append(f"{len(names)} {what}{listed}")
+    return ", ".join([*words, *([f"{len(tensors['unused'])} not needed"] if tensors["unused"] else [])])
 
 
 def _ids(ids: list[int]) -> str:
@@ -86,4 +85,34 @@ def _size(n_bytes: int) -> str:
     return f"{n_bytes / 2**30:.1f} GiB" if n_bytes >= 2**30 / 10 else f"{n_bytes / 2**20:.1f} MiB"
 
 
-app = o.application(inspect)
+@o.command()
+def convert(
+    source: Annotated[str, o.argument("IN", "A folder, or the id owner/name of a hub model.")],
+    out: Annotated[Path, o.argument("OUT", "A new folder.")],
+    to: Annotated[str, o.option("lavida (our names and configuration) or hf (the family's published ones).")],
+) -> int:
+    """Write a checkpoint in the other layout; what our layout does not need is kept for the way back."""
+    from lavida.checkpoint.convert import convert as write
+    from lavida.checkpoint.named import find_model
+
+    left = write(find_model(source), out, to)
+    if left:
+        print(f"lavida: left behind, as code is never run: {', '.join(left)}", file=sys.stderr)
+    return 0
+
+
+FAMILIES = "lavida-llada, lavida-dream, lavida-fim, lavida-reason, lavida-lowres, llada-v, llada or dream."
+
+
+@o.command()
+def make_random(
+    out: Annotated[Path, o.argument("OUT", "A new folder.")],
+    family: Annotated[str, o.option(FAMILIES)],
+    scale: Annotated[str, o.option("tiny (about a megabyte) or 8b (the published size, about 16 GB).")] = "tiny",
+    seed: Annotated[int, o.option("Of the weights.")] = 0,
+) -> int:
+    """Write random weights, the configuration as published, and a stand-in tokenizer with the special tokens."""
+    from lavida.checkpoint.make_random import make_random as write
+
+    write(family, scale, out, seed=seed)
+    return 0
