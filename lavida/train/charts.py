@@ -1,4 +1,4 @@
-"""Line charts as SVG text: curves, stages as bands behind them, values as tooltips; no script and no library."""
+"""Draw line charts as SVG text: stages as bands behind the curves, values as tooltips; no script and no library."""
 
 from __future__ import annotations
 
@@ -6,37 +6,28 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import NamedTuple
 
 WIDTH, HEIGHT = 880, 300
-LEFT, RIGHT, TOP, BOTTOM = 58, 24, 24, 34  # margins, for the labels of the axes
+LEFT, RIGHT, TOP, BOTTOM = 58, 856, 24, 266  # edges of the plot, with room for the labels of the axes
 HUES = (255, 30, 150, 310, 75, 200)  # of curves that are distinguished by name
 SPAN = 1000  # of a logarithmic axis; smaller values, and zero, lie on its lower edge
 FEW = 12  # points of a curve that are marked
 Point = tuple[float, float]
+Band = tuple[str, float, float]  # a name and the stretch of the x axis that it covers
 
 
-@dataclass(frozen=True, kw_only=True)
-class Curve:
-    """Points in order of x; a `faint` one lies behind the others, without tooltips and outside the legend."""
+class Curve(NamedTuple):
+    """Hold points in the order of x."""
 
     label: str
     points: Sequence[Point]
     hue: float = HUES[0]
-    faint: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Band:
-    """A stretch of the x axis with a name."""
-
-    label: str
-    start: float
-    end: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
-    """Values from `low` to `high` laid on pixels from `start` to `end`."""
+    """Map values from `low` to `high` to pixels from `start` to `end`."""
 
     low: float
     high: float
@@ -59,8 +50,7 @@ class Axis:
         rough = (self.high - self.low) / 6
         unit = 10.0 ** math.floor(math.log10(rough))
         step = next(m * unit for m in (1, 2, 5, 10) if m * unit >= rough)
-        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
-        return [i * step for i in range(first, last + 1)]
+        return [i * step for i in range(math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9) + 1)]
 
 
 def thinned(points: Sequence[Point], most: int) -> list[Point]:
@@ -92,20 +82,25 @@ def chart(
     if not curves:
         return ""
     x, y = _axes(curves, bands, from_zero)
-    body = [*_bands(bands, x), *_grid(x, y, across)]
-    body += [_line(c, x, y) for c in sorted(curves, key=lambda c: not c.faint)]
-    body += [_dots(c, x, y, across) for c in curves if not c.faint]
-    named = [c for c in curves if not c.faint]
-    legend = "".join(f'<span><i style="background:{_colour(c)}"></i>{escape(c.label)}</span>' for c in named)
+    body = [_band(label, x(start), x(end), "gap" if i % 2 else "band") for i, (label, start, end) in enumerate(bands)]
+    for at, label in ((y(value), number(value)) for value in y.ticks()):
+        body.append(f'<line x1="{LEFT}" x2="{RIGHT}" y1="{at:.1f}" y2="{at:.1f}" class="grid"/>')
+        body.append(f'<text x="{LEFT - 7}" y="{at + 4:.1f}" text-anchor="end">{label}</text>')
+    body += [
+        f'<text x="{x(value):.1f}" y="{BOTTOM + 16}" text-anchor="middle">{number(value)}</text>' for value in x.ticks()
+    ]
+    body.append(f'<text x="{RIGHT}" y="{HEIGHT - 3}" text-anchor="end" class="name">{escape(across)}</text>')
+    body += [_line(curve, x, y, across) for curve in curves]
+    legend = "".join(f'<span><i style="background:{_colour(c)}"></i>{escape(c.label)}</span>' for c in curves)
     return (
         f'<figure><figcaption>{escape(title)}</figcaption><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
         f'aria-label="{escape(title)}">{"".join(body)}</svg>'
-        f"{f'<p class=legend>{legend}</p>' if len(named) > 1 else ''}</figure>"
+        f"{f'<p class=legend>{legend}</p>' if len(curves) > 1 else ''}</figure>"
     )
 
 
 def _axes(curves: Sequence[Curve], bands: Sequence[Band], from_zero: bool) -> tuple[Axis, Axis]:
-    xs = [x for c in curves for x, _ in c.points] + [edge for b in bands for edge in (b.start, b.end)]
+    xs = [x for c in curves for x, _ in c.points] + [edge for _, *edges in bands for edge in edges]
     ys = [y for c in curves for _, y in c.points]
     low, high = min(ys), max(ys)
     least = max(min((y for y in ys if y > 0), default=0.0), high / SPAN)
@@ -115,53 +110,29 @@ def _axes(curves: Sequence[Curve], bands: Sequence[Band], from_zero: bool) -> tu
     else:
         room = 0.06 * (high - low) or abs(high) * 0.1 or 1.0
         low, high = (min(0.0, low) if from_zero else low - room), high + room
-    left, right = min(xs), max(xs)
-    if left == right:
-        left, right = left - 1, right + 1
-    return (
-        Axis(low=left, high=right, start=LEFT, end=WIDTH - RIGHT),
-        Axis(low=low, high=high, start=HEIGHT - BOTTOM, end=TOP, log=log),
-    )
+    single = min(xs) == max(xs)
+    across = Axis(low=min(xs) - single, high=max(xs) + single, start=LEFT, end=RIGHT)
+    return across, Axis(low=low, high=high, start=BOTTOM, end=TOP, log=log)
 
 
-def _bands(bands: Sequence[Band], x: Axis) -> list[str]:
-    parts = []
-    for i, band in enumerate(bands):
-        left, right = x(band.start), x(band.end)
-        shade = ' class="band"' if i % 2 == 0 else ' class="gap"'
-        place = f'x="{left:.1f}" y="{TOP}" width="{right - left:.1f}" height="{HEIGHT - TOP - BOTTOM}"'
-        parts.append(f"<rect {place}{shade}><title>{escape(band.label)}</title></rect>")
-        if right - left > 7 * len(band.label):
-            parts.append(f'<text x="{left + 4:.1f}" y="{TOP - 7}" class="name">{escape(band.label)}</text>')
-    return parts
+def _band(label: str, left: float, right: float, shade: str) -> str:
+    place = f'x="{left:.1f}" y="{TOP}" width="{right - left:.1f}" height="{BOTTOM - TOP}"'
+    name = f'<text x="{left + 4:.1f}" y="{TOP - 7}" class="name">{escape(label)}</text>'
+    shown = name if right - left > 7 * len(label) else ""
+    return f'<rect {place} class="{shade}"><title>{escape(label)}</title></rect>{shown}'
 
 
-def _grid(x: Axis, y: Axis, across: str) -> list[str]:
-    parts = []
-    for value in y.ticks():
-        at = y(value)
-        parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}" class="grid"/>')
-        parts.append(f'<text x="{LEFT - 7}" y="{at + 4:.1f}" text-anchor="end">{number(value)}</text>')
-    for value in x.ticks():
-        parts.append(f'<text x="{x(value):.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{number(value)}</text>')
-    parts.append(f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 3}" text-anchor="end" class="name">{escape(across)}</text>')
-    return parts
-
-
-def _line(curve: Curve, x: Axis, y: Axis) -> str:
+def _line(curve: Curve, x: Axis, y: Axis, across: str) -> str:
+    """Return a curve and the places of its tooltips; those of a short one are visible: one point makes no line."""
     points = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in curve.points)
-    kind = ' class="faint"' if curve.faint else ""
-    return f'<polyline points="{points}"{kind} style="stroke:{_colour(curve)}"/>'
-
-
-def _dots(curve: Curve, x: Axis, y: Axis, across: str) -> str:
-    """Return the places of the tooltips; those of a short curve are visible, since one point makes no line."""
     kind, radius = (' class="few"', 3) if len(curve.points) <= FEW else ("", 5)
-    dots = []
-    for a, b in curve.points:
-        tooltip = f"{escape(curve.label)}, {across} {number(a)}: {number(b)}"
-        dots.append(f'<circle cx="{x(a):.1f}" cy="{y(b):.1f}" r="{radius}"><title>{tooltip}</title></circle>')
-    return f'<g{kind} style="fill:{_colour(curve)}">{"".join(dots)}</g>'
+    dots = "".join(
+        f'<circle cx="{x(a):.1f}" cy="{y(b):.1f}" r="{radius}">'
+        f"<title>{escape(curve.label)}, {across} {number(a)}: {number(b)}</title></circle>"
+        for a, b in curve.points
+    )
+    colour = _colour(curve)
+    return f'<polyline points="{points}" style="stroke:{colour}"/><g{kind} style="fill:{colour}">{dots}</g>'
 
 
 def _colour(curve: Curve) -> str:

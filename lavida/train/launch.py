@@ -110,7 +110,7 @@ def train(recipe: Recipe, options: Options, *, say: Callable[[str], None] = prin
         if trainer.resume():
             trainer.display.note(f"going on at step {trainer.total}")
         if options.tensorboard and rank() == 0:
-            trainer.log.watchers = (TensorBoard(options.out, since=trainer.total),)
+            trainer.log.board = TensorBoard(options.out, since=trainer.total)
         if not trainer.run(minutes=math.inf if options.minutes is None else options.minutes):
             trainer.display.note(f"stopped in time; run the same command again to go on from {options.out}")
             return False

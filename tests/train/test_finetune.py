@@ -190,7 +190,7 @@ def test_sizes_that_do_not_divide_are_told(small, tmp_path):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_is_one(name):
-    recipe = RECIPES[name]()
+    recipe = RECIPES[name]
     assert recipe.name == name and recipe.rates.scaled(0.5)
     assert recipe.objective.autoregressive == (name == "ar")
 
