@@ -172,10 +172,6 @@ def _charts(history: History) -> Iterator[str]:
         for i in range(count)
     ]  # fmt: skip
     yield chart("Loss by timestep: how much of the answer was masked", by_bucket, bands=bands)
-    by_stage = [Curve(f"end of {s.name}", _profile(s, count), HUES[i % len(HUES)]) for i, s in enumerate(stages)]
-    yield chart(
-        "Loss by timestep at the end of each stage (the last quarter of its steps)", by_stage, across="% masked"
-    )
     parts = dict.fromkeys(part for s in history.steps for part in s.get("lr") or {})
     rates = [curve(part, "lr", part, hue=HUES[i % len(HUES)]) for i, part in enumerate(parts)]
     yield chart("Learning rate of each part", rates, bands=bands)
@@ -184,17 +180,6 @@ def _charts(history: History) -> Iterator[str]:
     yield chart("Samples per second", [curve("samples per second", "samples_per_s")], from_zero=True)
     share = curve("share of the peak", "matmul_share")
     yield chart("Share of the machine's measured matmul peak", [share], from_zero=True)
-
-
-def _profile(stage: Stage, count: int) -> list[Point]:
-    """Return (masked per cent, mean loss) of the last quarter of a stage."""
-    late = [s.get("buckets") or [] for s in stage.steps[-max(1, len(stage.steps) // 4) :]]
-    points = []
-    for i in range(count):
-        values = [b[i] for b in late if i < len(b) and is_number(b[i])]
-        if values:
-            points.append((100 * (i + 0.5) / count, sum(values) / len(values)))
-    return points
 
 
 def _stages(stages: Sequence[Stage]) -> str:

@@ -19,8 +19,8 @@ from lavida.cli.main import main
 from lavida.config import DenoiserConfig, VLMConfig
 from lavida.diffusion.objective import Objective
 from lavida.errors import ConfigError, DataError, RequestError
-from lavida.train.finetune import thaw, trained_config
-from lavida.train.launch import Options, mix, train
+from lavida.train.finetune import Options, thaw, trained_config
+from lavida.train.launch import mix, train
 from lavida.train.lora import load_adapters, merge_adapters
 from lavida.train.recipes import RECIPES, Portion, Rates, Recipe, find_recipe
 from lavida.train.trainer import Habits
