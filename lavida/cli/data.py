@@ -59,14 +59,14 @@ def check(
     folder = find_model(model)
     config = read_config(survey(folder))
     encode = Encoder(config, tokenizer_of(folder, config), max_length=max_length)
-    facts = examine(source, encode, workers=workers, watch=_watched).to_json()
+    facts = examine(source, encode, workers=workers, watch=_watched)
     print(json_text.dumps(facts, indent=1) if json else as_text(facts))
     broken = len(facts["broken"])
     return complain(f"{broken} of {facts['samples']} samples cannot be used; training skips them") if broken else 0
 
 
 def as_text(facts: dict[str, Any]) -> str:
-    """Format the facts of `Report.to_json` as lines for a reader."""
+    """Format the facts of a set as lines for a reader."""
     lines = [f"{facts['source']}: {facts['samples']} samples, {facts['usable']} of them usable"]
     if facts["usable"]:
         tokens = facts["tokens"]

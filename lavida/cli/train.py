@@ -65,7 +65,7 @@ def train(
     if epochs is not None and steps is not None:
         raise RequestError("--epochs and --steps say the same; give one of them")
     from lavida.data.rules import find_rule
-    from lavida.train.launch import Options
+    from lavida.train.finetune import Options
     from lavida.train.launch import train as run
     from lavida.train.recipes import find_recipe
     from lavida.train.trainer import Habits

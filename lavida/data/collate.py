@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lavida.image.tiles import Grid
@@ -15,7 +17,7 @@ from lavida.image.tiles import Grid
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """One sample as ids, -200 at the place of each picture. T counts a picture as one."""
+    """Hold one sample as ids, -200 at the place of each picture. T counts a picture as one."""
 
     name: str  # "source:index"
     ids: Tensor  # [T]
@@ -28,7 +30,7 @@ class Example:
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """B rows of T ids; pictures are not put in their places yet."""
+    """Hold B rows of T ids; pictures are not put in their places yet."""
 
     number: int  # of all micro-batches of the run, whichever process takes them
     ids: Tensor  # [B, T], -200 at the place of each picture
@@ -43,10 +45,9 @@ class Batch:
 
     def to(self, device: str | torch.device) -> Batch:
         """Return the batch on another device."""
-        moved = {f.name: getattr(self, f.name) for f in fields(self)}
-        moved = {name: value.to(device) if isinstance(value, Tensor) else value for name, value in moved.items()}
-        moved["views"] = [[(pixels.to(device), grid) for pixels, grid in row] for row in self.views]
-        return Batch(**moved)
+        held = {f.name: getattr(self, f.name) for f in fields(self)}
+        moved: dict[str, Any] = {name: value.to(device) for name, value in held.items() if isinstance(value, Tensor)}
+        return replace(self, **moved, views=[[(pixels.to(device), grid) for pixels, grid in row] for row in self.views])
 
 
 def collate(
@@ -74,33 +75,22 @@ def collate(
     """
     rng = rng or random.Random(number)
     limit = min(n for n in (pack, longest, sys.maxsize) if n is not None)
-    if pack is not None:
-        if end_padding is not None:
-            examples = [_extended(e, min(rng.randint(0, end_padding), limit - e.length), pad_id) for e in examples]
-        rows = _packed(examples, pack)
-    else:
-        if end_padding is not None:
-            extra = max(0, rng.randint(-end_padding - 1, end_padding))
-            width = max(len(e.ids) for e in examples) + extra
-            examples = [_extended(e, min(width - len(e.ids), limit - e.length), pad_id) for e in examples]
-        rows = [[example] for example in examples]
+    if end_padding is not None:
+        if pack is not None:
+            counts = [rng.randint(0, end_padding) for _ in examples]
+        else:
+            width = max(len(e.ids) for e in examples) + max(0, rng.randint(-end_padding - 1, end_padding))
+            counts = [width - len(e.ids) for e in examples]
+        examples = [_extended(e, max(0, min(n, limit - e.length)), pad_id) for e, n in zip(examples, counts)]
+    rows = [[example] for example in examples] if pack is None else _packed(examples, pack)
     return _stacked(rows, pad_id, number)
 
 
 def _extended(example: Example, count: int, pad_id: int) -> Example:
     """Return the example with `count` more ids that belong to its last answer."""
-
-    def longer(values: Tensor, value: int | bool) -> Tensor:
-        return torch.cat((values, values.new_full((max(count, 0),), value)))
-
-    return replace(
-        example,
-        ids=longer(example.ids, pad_id),
-        answer=longer(example.answer, int(example.answer.max())),
-        turn=longer(example.turn, int(example.turn[-1])),
-        frozen=longer(example.frozen, False),
-        length=example.length + max(count, 0),
-    )
+    last = {"ids": pad_id, "answer": int(example.answer.max()), "turn": int(example.turn[-1]), "frozen": False}
+    longer: dict[str, Any] = {k: F.pad(getattr(example, k), (0, count), value=value) for k, value in last.items()}
+    return replace(example, length=example.length + count, **longer)
 
 
 def _packed(examples: Sequence[Example], tokens: int) -> list[list[Example]]:
@@ -123,20 +113,18 @@ def _packed(examples: Sequence[Example], tokens: int) -> list[list[Example]]:
 def _stacked(rows: Sequence[Sequence[Example]], pad_id: int, number: int) -> Batch:
     width = max(sum(len(e.ids) for e in row) for row in rows)
 
-    def filled(parts: list[list[Tensor]], fill: int | bool) -> Tensor:
-        out = parts[0][0].new_full((len(parts), width), fill)
-        for line, part in zip(out, map(torch.cat, parts)):
-            line[: len(part)] = part
-        return out
+    def filled(part: Callable[[int, Example], Tensor], fill: int | bool = 0) -> Tensor:
+        lines = [torch.cat([part(place, e) for place, e in enumerate(row)]) for row in rows]
+        return torch.stack([F.pad(line, (0, width - len(line)), value=fill) for line in lines])
 
     return Batch(
         number=number,
-        ids=filled([[e.ids for e in row] for row in rows], pad_id),
-        answer=filled([[e.answer for e in row] for row in rows], 0),
-        turn=filled([[e.turn for e in row] for row in rows], 0),
-        frozen=filled([[e.frozen for e in row] for row in rows], False),
-        real=filled([[torch.ones_like(e.frozen) for e in row] for row in rows], False),
-        sample=filled([[torch.full_like(e.ids, place) for place, e in enumerate(row)] for row in rows], 0),
+        ids=filled(lambda _, e: e.ids, pad_id),
+        answer=filled(lambda _, e: e.answer),
+        turn=filled(lambda _, e: e.turn),
+        frozen=filled(lambda _, e: e.frozen, False),
+        real=filled(lambda _, e: torch.ones_like(e.frozen), False),
+        sample=filled(lambda place, e: torch.full_like(e.ids, place)),
         views=[[picture for e in row for picture in e.views] for row in rows],
         names=[", ".join(e.name for e in row) for row in rows],
         samples=sum(map(len, rows)),

@@ -27,7 +27,7 @@ from lavida.text.tokenizer import Vocabulary
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """A sample before its pictures are cut into views."""
+    """Hold a sample before its pictures are cut into views."""
 
     ids: Tensor
     answer: Tensor
@@ -79,16 +79,14 @@ class Encoder:
         """Return the example; `rng` makes the rule's random choices. Raises BrokenSample."""
         measured = self.measure(sample, rng)
         ids, answer = measured.ids, measured.answer
-        frozen = ids == self._fixed if self._fixed is not None else torch.zeros(len(ids), dtype=torch.bool)
-        return Example(
-            name=sample.name,
-            ids=ids,
-            answer=answer,
-            turn=measured.turn,
-            frozen=frozen & (answer > 0),
-            views=[views(image, self._vision(), measured.tiles) for image in measured.images],
-            length=measured.length,
+        frozen = (
+            (ids == self._fixed) & (answer > 0) if self._fixed is not None else torch.zeros_like(ids, dtype=torch.bool)
         )
+        cut = [views(image, self._vision(), measured.tiles) for image in measured.images]
+        return Example(
+            name=sample.name, ids=ids, answer=answer, turn=measured.turn, frozen=frozen, views=cut,
+            length=measured.length,
+        )  # fmt: skip
 
     def measure(self, sample: Sample, rng: random.Random) -> Measured:
         """Return ids, opened pictures and length of a sample. Raises BrokenSample if it cannot be used."""
@@ -99,14 +97,15 @@ class Encoder:
             raise BrokenSample("broken entry", str(error)) from None
         images = [self._open(part.value) for part in pictures_of(turns)]
         tiles = tiles_among(self.config.tiles, len(images))
-        tokens = [self._tokens(image, tiles) for image in images]
-        length = len(ids) - len(images) + sum(tokens)
-        kept = len(ids)
+        vision = self.config.vision
+        tokens = [token_count(grid_of(*image.size, vision, tiles), tiles, vision.cells) for image in images if vision]
+        length, kept = len(ids) - len(images) + sum(tokens), len(ids)
         if length > self.max_length:
             kept = self._cut(ids, tokens) if self.rule.cut else 0
-            length = self.max_length
         if not any(answers[:kept]) or IMAGE_ID in ids[kept:]:
-            raise BrokenSample("too long", self._too_long(ids, tokens))
+            of_pictures = f", {sum(tokens)} of them of pictures" if tokens else ""
+            raise BrokenSample("too long", f"{length} tokens{of_pictures}, and at most {self.max_length} are taken")
+        length = min(length, self.max_length)
         own, answer, turn = (torch.tensor(values[:kept]) for values in (ids, answers, places))
         return Measured(ids=own, answer=answer, turn=turn, images=images, tiles=tiles, length=length)
 
@@ -119,14 +118,15 @@ class Encoder:
         """
         prompt, rendered = render_turns(turns, self.template)
         history = sum(turn.role == "assistant" for turn in turns) - learnt
-        ids, answers, places = [], [], []
-        place = 0
+        ids, answers, places, place = [], [], [], 0
         for turn in rendered:
             if turn.role != "assistant":
                 prompt = prompt + turn.pieces
                 continue
             own = place + 1 - history
-            content = self._with_gaps(turn.content, rng) if own > 0 else turn.content
+            content = turn.content
+            if own > 0 and self._gap and self.rule.gaps and rng.random() < self.rule.gaps:
+                content = with_gaps("".join(content), self._gap, rng, spaced=not self.tokenizer.adds_space)
             stretches = (prompt, False), (turn.opening, self.rule.structure), (content + turn.closing, True)
             for pieces, whole in stretches:
                 new = piece_ids(pieces, self.template, self.tokenizer)
@@ -135,11 +135,6 @@ class Encoder:
                 places += [place] * len(new)
             prompt, place = [], place + 1
         return ids, answers, places
-
-    def _with_gaps(self, content: list[str], rng: random.Random) -> list[str]:
-        if not self.rule.gaps or self._gap is None or rng.random() >= self.rule.gaps:
-            return content
-        return with_gaps("".join(content), self._gap, rng, spaced=not self.tokenizer.adds_space)
 
     def _vision(self) -> VisionConfig:
         if self.config.vision is None:
@@ -155,10 +150,6 @@ class Encoder:
         except ImageError as error:
             raise BrokenSample("broken picture", str(error)) from None
 
-    def _tokens(self, image: Image.Image, tiles: TilesConfig) -> int:
-        vision = self._vision()
-        return token_count(grid_of(*image.size, vision, tiles), tiles, vision.cells)
-
     def _cut(self, ids: Sequence[int], tokens: Sequence[int]) -> int:
         """Return how many of the ids fit into the longest length."""
         left, pictures = self.max_length, iter(tokens)
@@ -167,11 +158,6 @@ class Encoder:
             if left < 0:
                 return place
         return len(ids)
-
-    def _too_long(self, ids: Sequence[int], tokens: Sequence[int]) -> str:
-        length = len(ids) - len(tokens) + sum(tokens)
-        of_pictures = f", {sum(tokens)} of them of pictures" if tokens else ""
-        return f"{length} tokens{of_pictures}, and at most {self.max_length} are taken"
 
 
 def _fold_system(turns: Sequence[Turn], template: ChatTemplate) -> Sequence[Turn]:

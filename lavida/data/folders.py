@@ -1,4 +1,4 @@
-"""Photographs sorted into folders by their label: the smallest labelled set there is."""
+"""Read photographs that are sorted into folders by their label."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ QUESTION = "What is this?"
 
 
 class FolderSource:
-    """Photographs as samples: `photos/solar panel/roof.jpg` answers "What is this?" with "solar panel".
+    """Read photographs as samples: `photos/solar panel/roof.jpg` answers "What is this?" with "solar panel".
 
     _ stands for a space. A folder below a label's belongs to the label too. Hidden files and folders are ignored.
     """
 
     def __init__(self, path: Path) -> None:
         self.name, self.path = path.resolve().name, path
-        self.files = labelled_files(path)
+        found = sorted(p for p in path.glob("*/**/*") if p.suffix.lower() in SUFFIXES and p.is_file())
+        self.files = [p for p in found if not any(part.startswith(".") for part in p.relative_to(path).parts)]
 
     def __len__(self) -> int:
         return len(self.files)
@@ -37,9 +38,3 @@ class FolderSource:
         label = file.relative_to(self.path).parts[0].replace("_", " ")
         record = {"image": str(file), "question": QUESTION, "answer": label}
         return read_sample(record, f"{self.name}:{index}", Path)
-
-
-def labelled_files(path: Path) -> list[Path]:
-    """Return the pictures in the folders of a folder, in the order of their names."""
-    found = sorted(p for p in path.glob("*/**/*") if p.suffix.lower() in SUFFIXES and p.is_file())
-    return [p for p in found if not any(part.startswith(".") for part in p.relative_to(path).parts)]

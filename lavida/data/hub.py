@@ -1,4 +1,4 @@
-"""Sets of the `datasets` library (an extra): saved folders, parquet files, the hub."""
+"""Read sets of the `datasets` library (an extra): saved folders, parquet files, the hub."""
 
 from __future__ import annotations
 
@@ -32,10 +32,7 @@ def open_hub(repository: str, *, split: str, images: Path | None = None) -> HubS
 
 
 class HubSource:
-    """Rows of a table whose columns are those of `lavida.data.samples`.
-
-    Rows are read as they are stored, so that no picture is decoded before it is needed, wherever in a row it stands.
-    """
+    """Read rows of a table with the columns of `lavida.data.samples`; no picture is decoded before it is needed."""
 
     def __init__(self, table: Any, name: str, images: Path | None = None) -> None:
         self.name, self._images = name, images
@@ -88,7 +85,10 @@ def _letters(value: Any) -> int:
 
 
 def _open(name: str, load: Callable[[ModuleType], Any], split: str, images: Path | None) -> HubSource:
-    datasets = _library()
+    try:
+        import datasets
+    except ImportError:
+        raise DataError("this data set needs the datasets library: pip install 'lavida[datasets]'") from None
     try:
         table = load(datasets)
         if isinstance(table, datasets.DatasetDict):
@@ -100,11 +100,3 @@ def _open(name: str, load: Callable[[ModuleType], Any], split: str, images: Path
     if not len(table):
         raise DataError(f"the data set {name} is empty")
     return HubSource(table, name, images)
-
-
-def _library() -> ModuleType:
-    try:
-        import datasets
-    except ImportError:
-        raise DataError("this data set needs the datasets library: pip install 'lavida[datasets]'") from None
-    return datasets

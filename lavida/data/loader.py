@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -24,14 +23,8 @@ WINDOW = 64  # micro-batches within which samples of like length are brought tog
 TRIES = 64  # broken samples in a row after which a source is given up
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Fetched:
-    batch: Batch | DataError  # an error is returned: raised in a worker, it would lose its one line
-    skipped: list[Skipped]
-
-
 class Loader:
-    """Micro-batches of a mixture, from a saved place on.
+    """Draw micro-batches of a mixture, from a saved place on.
 
     Iterating raises DataError if a source holds hardly anything but broken samples.
 
@@ -79,12 +72,15 @@ class Loader:
         # A generator of its own, or it would draw from the one that a resumed run must find as it was.
         unused = torch.Generator()
         loader = DataLoader(fetch, sampler=self._wanted(), batch_size=None, num_workers=self.workers, generator=unused)
-        for fetched in loader:
-            self._note(fetched.skipped)
-            if isinstance(fetched.batch, DataError):
-                raise fetched.batch
+        for batch, skipped in loader:
+            for entry in skipped:
+                if (entry.source, entry.index) not in self._known:
+                    self._known.add((entry.source, entry.index))
+                    self.skipped.append(entry)
+            if isinstance(batch, DataError):
+                raise batch
             self._next += self.batch_size * self.world
-            yield fetched.batch
+            yield batch
 
     def state_dict(self) -> dict[str, Any]:
         """Return the place in the stream; the same in every process."""
@@ -129,12 +125,6 @@ class Loader:
         random.Random(f"{self.seed}/window/{window}").shuffle(batches)
         return batches
 
-    def _note(self, skipped: list[Skipped]) -> None:
-        for one in skipped:
-            if (one.source, one.index) not in self._known:
-                self._known.add((one.source, one.index))
-                self.skipped.append(one)
-
 
 class _Fetch(Dataset):
     """Read, open, encode and collate in a worker."""
@@ -142,23 +132,19 @@ class _Fetch(Dataset):
     def __init__(self, mixture: Mixture, encode: Encoder, seed: int, pack: int | None) -> None:
         self._mixture, self._encode, self._seed, self._pack = mixture, encode, seed, pack
 
-    def __getitem__(self, wanted: tuple[int, list[Draw]]) -> _Fetched:
+    def __getitem__(self, wanted: tuple[int, list[Draw]]) -> tuple[Batch | DataError, list[Skipped]]:
+        """Return a batch and the samples left out; an error is returned, since in a worker it would lose its line."""
         number, draws = wanted
         skipped: list[Skipped] = []
         try:
             examples = [self._example(draw, skipped) for draw in draws]
         except DataError as error:
-            return _Fetched(batch=error, skipped=skipped)
-        batch = collate(
-            examples,
-            pad_id=self._encode.pad_id,
-            number=number,
-            end_padding=self._encode.rule.end_padding,
-            rng=random.Random(f"{self._seed}/batch/{number}"),
-            pack=self._pack,
-            longest=self._encode.max_length,
-        )
-        return _Fetched(batch=batch, skipped=skipped)
+            return error, skipped
+        rule, rng = self._encode.rule, random.Random(f"{self._seed}/batch/{number}")
+        return collate(
+            examples, pad_id=self._encode.pad_id, number=number, end_padding=rule.end_padding, rng=rng,
+            pack=self._pack, longest=self._encode.max_length,
+        ), skipped  # fmt: skip
 
     def _example(self, draw: Draw, skipped: list[Skipped]) -> Example:
         """Return the example of a draw, or of another one of its source if its sample is broken."""

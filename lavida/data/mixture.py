@@ -25,7 +25,7 @@ _SUBSET_SEED = 0  # which samples are held out or taken must not change with the
 
 @dataclass(frozen=True, kw_only=True)
 class Ingredient:
-    """A source and its part in a mixture.
+    """Describe a source and its part in a mixture.
 
     Args:
         source: The samples.
@@ -62,7 +62,7 @@ class Ingredient:
 
 @dataclass(frozen=True, kw_only=True)
 class Draw:
-    """One sample of the stream: its number there, its ingredient, its place in that source."""
+    """Name a sample of the stream by its number there, its ingredient and its place in that source."""
 
     number: int
     ingredient: int
@@ -70,7 +70,7 @@ class Draw:
 
 
 class Mixture:
-    """The stream of several ingredients. Raises ConfigError for weights that some of them lack."""
+    """Draw the stream of several ingredients. Raises ConfigError for weights that some of them lack."""
 
     def __init__(self, ingredients: Sequence[Ingredient]) -> None:
         if not ingredients:
@@ -118,10 +118,10 @@ class Mixture:
         sample = one.source[draw.index]
         if not one.suffix:
             return sample
-        turns = [
+        turns = (
             _ending_in(turn, one.suffix) if turn.role == "user" and rng.random() < one.suffix_share else turn
             for turn in sample.turns
-        ]
+        )
         return replace(sample, turns=tuple(turns))
 
     def name_of(self, draw: Draw) -> str:

@@ -18,6 +18,7 @@ import binascii
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +30,8 @@ CAPTION = "Describe the image."  # the question that a bare caption answers
 PICTURE_SIZE = 4000  # sources count a picture as this many letters: about a thousand tokens
 KINDS = ("missing file", "broken picture", "empty answer", "too long", "broken entry")  # of broken samples
 WORDS = ("conversations", "messages", "texts", "answer", "caption")  # the fields that hold an entry's words
-_ROLES = {
-    "human": "user",
-    "user": "user",
-    "gpt": "assistant",
-    "model": "assistant",
-    "assistant": "assistant",
-    "system": "system",
-}
+_ROLES = {"human": "user", "user": "user", "gpt": "assistant", "model": "assistant"}
+_ROLES |= {"assistant": "assistant", "system": "system"}
 _PART_PICTURES = ("image", "image_url", "path", "url", "bytes")  # the keys under which a part holds its picture
 
 Picture = Path | bytes
@@ -45,7 +40,7 @@ FindPicture = Callable[[str], Picture]  # the file that an entry names
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """A dialogue that the assistant ends; the value of a picture part is a path or the file's bytes."""
+    """Hold a dialogue that the assistant ends; the value of a picture part is a path or the file's bytes."""
 
     name: str  # "source:index"
     turns: tuple[Turn, ...]
@@ -61,7 +56,7 @@ class BrokenSample(DataError):
 
 @dataclass(frozen=True, kw_only=True)
 class Skipped:
-    """An entry that was left out, and the reason."""
+    """Describe an entry that was left out."""
 
     source: str
     index: int
@@ -85,13 +80,11 @@ def read_sample(record: Any, name: str, find: FindPicture) -> Sample:
     if any(record.get(key) for key in ("video", "videos")):
         raise broken("the entry shows a video; give frames of it as pictures")
     try:
-        turns = list(_turns(record))
+        turns = _turns(record)
     except (KeyError, TypeError, AttributeError) as error:
         reason = f"lacks {error}" if isinstance(error, KeyError) else "is not built as it should be"
         raise broken(f"a turn of the dialogue {reason}") from None
-    if not turns:
-        raise broken("the dialogue is empty")
-    first = int(turns[0].role == "system")
+    first = sum(turn.role == "system" for turn in turns[:1])
     if [turn.role for turn in turns[first : first + 1]] == ["assistant"]:  # a greeting, which answers no question
         del turns[first]
     _check_order(turns)
@@ -138,21 +131,19 @@ def has_words(record: Any) -> bool:
     return isinstance(record, Mapping) and any(record.get(key) is not None for key in WORDS)
 
 
-def _turns(record: Mapping[str, Any]) -> Iterator[Turn]:
-    """Yield the turns as they are written; a picture part without value takes the entry's next picture."""
-    if record.get("conversations") is not None:
-        yield from map(_turn, _rows(record["conversations"]))
-    elif record.get("messages") is not None:
-        yield from map(_turn, _rows(record["messages"]))
-    elif record.get("texts") is not None:
-        for pair in _rows(record["texts"]):
-            yield from (_spoken("user", pair["user"]), _spoken("assistant", pair["assistant"]))
-    elif record.get("answer") is not None:
-        yield from (_spoken("user", record["question"]), _spoken("assistant", record["answer"]))
-    elif record.get("caption") is not None:
-        yield from (_spoken("user", CAPTION), _spoken("assistant", record["caption"]))
-    else:
+def _turns(record: Mapping[str, Any]) -> list[Turn]:
+    """Return the turns as they are written; a picture part without value takes the entry's next picture."""
+    key = next((key for key in WORDS if record.get(key) is not None), None)
+    if key is None:
         raise broken(f"the entry holds no {', '.join(WORDS[:-1])} or {WORDS[-1]}")
+    if key in ("conversations", "messages"):
+        return [_turn(message) for message in _rows(record[key])]
+    if key == "texts":
+        pairs = [(pair["user"], pair["assistant"]) for pair in _rows(record[key])]
+    else:
+        pairs = [(CAPTION if key == "caption" else record["question"], record[key])]
+    both = ("user", "assistant")
+    return [Turn(role=role, parts=(_text(words),)) for pair in pairs for role, words in zip(both, pair)]
 
 
 def _rows(value: Any) -> list[Mapping[str, Any]]:
@@ -174,52 +165,45 @@ def _rows(value: Any) -> list[Mapping[str, Any]]:
 
 def _turn(message: Mapping[str, Any]) -> Turn:
     role = message.get("from") if message.get("from") is not None else message.get("role")
-    name = role.lower() if isinstance(role, str) else role
-    if not isinstance(name, str):
+    if not isinstance(role, str):
         if role is None and not {"from", "role"} & set(message):
             raise KeyError("role" if "content" in message else "from")
         raise TypeError
-    if name not in _ROLES:
+    if role.lower() not in _ROLES:
         raise broken(f"the role of a turn is {role!r}, which is none of {', '.join(_ROLES)}")
     content = message["value"] if message.get("value") is not None or "content" not in message else message["content"]
-    if isinstance(content, str):
-        return _spoken(_ROLES[name], content)
-    if isinstance(content, Mapping) or (isinstance(content, Sequence) and not isinstance(content, bytes)):
-        return _joined(_ROLES[name], [_part(part) for part in _rows(content)])
-    return _spoken(_ROLES[name], content)
+    of_parts = isinstance(content, (Mapping, Sequence)) and not isinstance(content, (str, bytes))
+    parts = [_part(part) for part in _rows(content)] if of_parts else [_text(content)]
+    return Turn(role=_ROLES[role.lower()], parts=tuple(_joined(parts)))
 
 
-def _spoken(role: str, text: Any) -> Turn:
-    if not isinstance(text, str):
-        raise broken(f"a turn holds {type(text).__name__} instead of text")
-    return Turn(role=role, parts=(Part(kind="text", value=text),))
+def _text(value: Any) -> Part:
+    if not isinstance(value, str):
+        raise broken(f"a turn holds {type(value).__name__} instead of text")
+    return Part(kind="text", value=value)
 
 
 def _part(part: Any) -> Part:
     """Return one part of a message; tables fill the fields that a part does not have with null."""
     if isinstance(part, str):
-        return Part(kind="text", value=part)
+        return _text(part)
     given = {key: value for key, value in part.items() if value is not None}
     shown = next((key for key in _PART_PICTURES if key in given), None)
     kind = given.get("type", "text" if "text" in given else "image" if shown else None)
     if kind == "text":
-        if not isinstance(given["text"], str):
-            raise broken(f"a turn holds {type(given['text']).__name__} instead of text")
-        return Part(kind="text", value=given["text"])
+        return _text(given["text"])
     if kind not in ("image", "image_url"):
         raise broken(f"a message has a part of type {kind!r}; only text and image are read")
     return Part(kind="image", value=None if shown is None else given[shown])
 
 
-def _joined(role: str, parts: Sequence[Part]) -> Turn:
-    """Return a turn whose neighbouring texts are one, a line each."""
-    out: list[Part] = []
-    for part in parts:
-        if part.kind == "text" and out and out[-1].kind == "text":
-            out[-1] = replace(part, value=f"{out[-1].value}\n{part.value}")
+def _joined(parts: Sequence[Part]) -> Iterator[Part]:
+    """Yield the parts with neighbouring texts as one, a line each."""
+    for kind, same in groupby(parts, lambda part: part.kind):
+        if kind == "text":
+            yield _text("\n".join(part.value for part in same))
         else:
-            out.append(part)
-    return Turn(role=role, parts=tuple(out))
+            yield from same
 
 
 def _several(value: Any) -> Sequence[Any]:
@@ -267,14 +251,11 @@ def _placed(turns: Sequence[Turn], pictures: Sequence[Picture], find: FindPictur
     elif free != len(pictures):
         raise broken(f"{free} places for a picture and {len(pictures)} pictures")
     left, alone = iter(pictures), max(len(places), len(pictures)) == 1
-    out = []
-    for place, turn in enumerate(asked):
-        if turn.role == "user":
-            turn = _filled(turn, left, find, alone)
-            if not turn.parts:
-                raise broken(f"turn {place + 1} is a question without words")
-        out.append(turn)
-    return out
+    filled = [_filled(turn, left, find, alone) if turn.role == "user" else turn for turn in asked]
+    empty = next((i for i, turn in enumerate(filled, 1) if turn.role == "user" and not turn.parts), None)
+    if empty:
+        raise broken(f"turn {empty} is a question without words")
+    return filled
 
 
 def _marked(turn: Turn) -> Turn:
@@ -283,12 +264,10 @@ def _marked(turn: Turn) -> Turn:
     for part in turn.parts:
         if part.kind == "image":
             parts.append(part)
-            continue
-        first, *rest = part.value.split(MARK)
-        parts.append(replace(part, value=first))
-        for text in rest:
-            parts += [Part(kind="image"), Part(kind="text", value=text)]
-    return Turn(role=turn.role, parts=tuple(parts))
+        else:
+            first, *rest = map(_text, part.value.split(MARK))
+            parts += [first, *(new for text in rest for new in (Part(kind="image"), text))]
+    return replace(turn, parts=tuple(parts))
 
 
 def _filled(turn: Turn, left: Iterator[Picture], find: FindPicture, alone: bool) -> Turn:
@@ -298,11 +277,9 @@ def _filled(turn: Turn, left: Iterator[Picture], find: FindPicture, alone: bool)
         parts = [replace(part, value=part.value.strip()) if part.kind == "text" else part for part in parts]
         if alone:
             texts = " ".join(part.value for part in parts if part.kind == "text" and part.value)
-            parts = [*(part for part in parts if part.kind == "image"), Part(kind="text", value=texts)]
-    parts = [
-        replace(part, value=next(left) if part.value is None else read_picture(part.value, find))
-        if part.kind == "image"
-        else part
-        for part in parts
-    ]
-    return Turn(role=turn.role, parts=tuple(part for part in parts if part.value != ""))
+            parts = [*(part for part in parts if part.kind == "image"), _text(texts)]
+    for place, part in enumerate(parts):
+        if part.kind == "image":
+            picture = next(left) if part.value is None else read_picture(part.value, find)
+            parts[place] = replace(part, value=picture)
+    return replace(turn, parts=tuple(part for part in parts if part.value != ""))

@@ -16,13 +16,14 @@ from typing import Any, Protocol
 
 from lavida.data.folders import FolderSource
 from lavida.data.hub import open_hub, open_parquet, open_saved
-from lavida.data.samples import MARK, PICTURE_SIZE, Picture, Sample, broken, has_words, read_sample
+from lavida.data.samples import MARK, PICTURE_SIZE, Sample, broken, has_words, read_sample
 from lavida.data.shards import ShardSource
 from lavida.errors import DataError
 
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _BOM = b"\xef\xbb\xbf"
-_GAP, _COLON = re.compile(r"[\s,]*"), re.compile(r"\s*:?\s*")
+_GAP = re.compile(r"[\s,:]*")
+_DECODER = json.JSONDecoder()
 _MOST_SHARDS = 100_000
 
 
@@ -111,7 +112,7 @@ def expand_shards(spec: str) -> list[Path]:
 
 
 class JsonSource:
-    """Entries in JSON, each read when it is needed, with pictures in files.
+    """Read entries in JSON, each when it is needed, with pictures in files.
 
     The file is one entry a line, a list of entries, one object that holds such a list (under any name, or one list for
     each split), or entries one behind the other over several lines.
@@ -133,7 +134,8 @@ class JsonSource:
                 raise DataError(f"{path}: is written in UTF-16; save it as UTF-8")
             start = head.removeprefix(_BOM).lstrip()[:1]
             if start == b"[":
-                self._index_list()
+                text = self._text()
+                self._index_list(text, text.index("[") + 1)
             elif start != b"{" or not self._index_objects(split):
                 self._index_lines()
         except OSError as error:
@@ -162,10 +164,7 @@ class JsonSource:
             raise broken(f"no valid JSON ({_line(error)})") from None
         except OSError as error:
             raise broken(f"cannot be read ({error.strerror})") from None
-        return read_sample(record, f"{self.name}:{index}", self._picture)
-
-    def _picture(self, path: str) -> Picture:
-        return self.images / path
+        return read_sample(record, f"{self.name}:{index}", self.images.joinpath)
 
     def _add(self, start: int, text: bytes) -> None:
         self._starts.append(start)
@@ -181,16 +180,16 @@ class JsonSource:
                     self._add(at + len(line) - len(text), text.rstrip())
                 at += len(line)
 
-    def _index_list(self) -> None:
-        text = self._text()
+    def _index_list(self, text: str, start: int) -> None:
+        """Index the list whose bracket stands before `start`, to the end of the file."""
         try:
-            end = self._walk(text, text.index("[") + 1)
+            spans = list(_values(text, start, in_list=True))
         except (ValueError, RecursionError) as error:
-            raise DataError(
-                f"{self.path}: no valid JSON ({_line(error)}); mend it, or write one entry a line"
-            ) from None
-        if text[end:].strip():
+            reason = f"no valid JSON ({_line(error)}); mend it, or write one entry a line"
+            raise DataError(f"{self.path}: {reason}") from None
+        if _skipped(text, spans[-1][1] if spans else start) + 1 < len(text.rstrip()):
             raise DataError(f"{self.path}: something stands behind the list of entries; write one list")
+        self._add_spans(text, spans)
 
     def _index_objects(self, split: str) -> bool:
         """Index a file that begins with an object; False if it is one entry a line, some of them perhaps broken."""
@@ -206,50 +205,34 @@ class JsonSource:
         try:
             text = self._text()
             spans = list(_values(text))
-            if len(spans) > 1 or has_words(record := json.loads(text[slice(*spans[0])])):
-                self._add_spans(text, spans)
-                return True
+            record = json.loads(text[slice(*spans[0])])
         except (DataError, ValueError, RecursionError):  # then each line is read, and reported, by itself
             return False
-        self._index_within(text, record, split)
+        if len(spans) == 1 and not has_words(record):
+            spans = self._spans_within(text, record, split)
+        self._add_spans(text, spans)
         return True
 
-    def _index_within(self, text: str, record: dict[str, Any], split: str) -> None:
-        """Index the list of entries that an object holds."""
+    def _spans_within(self, text: str, record: dict[str, Any], split: str) -> list[tuple[int, int]]:
+        """Return the places of the entries of the list that an object holds."""
         lists = {k: v for k, v in record.items() if isinstance(v, list) and v and isinstance(v[0], dict)}
         name = split if split in lists else "data" if "data" in lists else next(iter(lists), None)
         if name is None or (len(lists) > 1 and name not in (split, "data")):
             held = f"several lists ({', '.join(lists)})" if lists else "no list of entries"
             raise DataError(f"{self.path}: one JSON object with {held}; write the entries as a list, or one a line")
         place = text.index("{") + 1
-        decoder = json.JSONDecoder()
         while True:  # the key's own place: its text may also stand in a value before it
-            key, place = decoder.raw_decode(text, _GAP.match(text, place).end())  # type: ignore[union-attr]
-            place = _COLON.match(text, place).end()  # type: ignore[union-attr]
+            key, place = _DECODER.raw_decode(text, _skipped(text, place))
+            place = _skipped(text, place)
             if key == name:
-                self._walk(text, place + 1)
-                return
-            _, place = decoder.raw_decode(text, place)
+                return list(_values(text, place + 1, in_list=True))
+            _, place = _DECODER.raw_decode(text, place)
 
     def _text(self) -> str:
-        data = self.path.read_bytes()
         try:
-            return data.decode("utf-8-sig")
+            return self.path.read_bytes().decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise DataError(f"{self.path}: no UTF-8 ({_line(error)}); mend it, or write one entry a line") from None
-
-    def _walk(self, text: str, place: int) -> int:
-        """Index the values of a list from behind its bracket on; return the place behind its end."""
-        spans: list[tuple[int, int]] = []
-        decoder = json.JSONDecoder()
-        while True:
-            place = _GAP.match(text, place).end()  # type: ignore[union-attr]
-            if text[place : place + 1] == "]":
-                self._add_spans(text, spans)
-                return place + 1
-            start = place
-            _, place = decoder.raw_decode(text, start)
-            spans.append((start, place))
 
     def _add_spans(self, text: str, spans: Sequence[tuple[int, int]]) -> None:
         """Add values by their places in the text, as places in the file."""
@@ -263,13 +246,21 @@ class JsonSource:
             at, before = at + len(written), stop
 
 
-def _values(text: str) -> Iterator[tuple[int, int]]:
-    """Yield the places of JSON values that stand one behind the other. Raises ValueError."""
-    decoder, place = json.JSONDecoder(), len(text) - len(text.lstrip())
-    while place < len(text):
-        _, end = decoder.raw_decode(text, place)
+def _values(text: str, place: int = 0, *, in_list: bool = False) -> Iterator[tuple[int, int]]:
+    """Yield the places of JSON values up to the end of the text, or of the list. Raises ValueError."""
+    while True:
+        place = _skipped(text, place)
+        if text[place : place + 1] == "]" if in_list else place == len(text):
+            return
+        _, end = _DECODER.raw_decode(text, place)
         yield place, end
-        place = _GAP.match(text, end).end()  # type: ignore[union-attr]
+        place = end
+
+
+def _skipped(text: str, place: int) -> int:
+    """Return the place of the next value, key or bracket."""
+    found = _GAP.match(text, place)
+    return found.end() if found else place
 
 
 def _line(error: Exception) -> str:

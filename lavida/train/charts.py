@@ -1,66 +1,28 @@
-"""Line charts as SVG text: curves, stages as bands behind them, values as tooltips; no script and no library."""
+"""Draw line charts as SVG text: stages as bands behind the curves, values as tooltips; no script and no library."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
+from typing import NamedTuple
 
 WIDTH, HEIGHT = 880, 300
-LEFT, RIGHT, TOP, BOTTOM = 58, 24, 24, 34  # margins, for the labels of the axes
+LEFT, RIGHT, TOP, BOTTOM = 58, 836, 24, 266  # edges of the plot, with room for the labels of the axes
 HUES = (255, 30, 150, 310, 75, 200)  # of curves that are distinguished by name
 SPAN = 1000  # of a logarithmic axis; smaller values, and zero, lie on its lower edge
 FEW = 12  # points of a curve that are marked
+TICKS = 4  # labelled stretches of an axis
 Point = tuple[float, float]
+Band = tuple[str, float, float]  # a name and the stretch of the x axis that it covers
 
 
-@dataclass(frozen=True, kw_only=True)
-class Curve:
-    """Points in order of x; a `faint` one lies behind the others, without tooltips and outside the legend."""
+class Curve(NamedTuple):
+    """Hold points in the order of x."""
 
     label: str
     points: Sequence[Point]
     hue: float = HUES[0]
-    faint: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Band:
-    """A stretch of the x axis with a name."""
-
-    label: str
-    start: float
-    end: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Axis:
-    """Values from `low` to `high` laid on pixels from `start` to `end`."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-    log: bool = False
-
-    def __call__(self, value: float) -> float:
-        """Return the pixel of a value."""
-        low, high = self.low, self.high
-        if self.log:
-            low, high, value = math.log10(low), math.log10(high), math.log10(max(value, low))
-        return self.start + (value - low) / (high - low) * (self.end - self.start)
-
-    def ticks(self) -> list[float]:
-        """Return round values within the range: 1, 2 or 5 times a power of ten."""
-        if self.log:
-            powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
-            return [m * 10.0**p for p in powers for m in (1, 2, 5) if self.low <= m * 10.0**p <= self.high]
-        rough = (self.high - self.low) / 6
-        unit = 10.0 ** math.floor(math.log10(rough))
-        step = next(m * unit for m in (1, 2, 5, 10) if m * unit >= rough)
-        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
-        return [i * step for i in range(first, last + 1)]
 
 
 def thinned(points: Sequence[Point], most: int) -> list[Point]:
@@ -81,9 +43,7 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{float(f'{value:.3g}')}"
 
 
-def chart(
-    title: str, curves: Sequence[Curve], *, bands: Sequence[Band] = (), across: str = "step", from_zero: bool = False
-) -> str:
+def chart(title: str, curves: Sequence[Curve], *, bands: Sequence[Band] = (), from_zero: bool = False) -> str:
     """Return a figure with its legend, as HTML; empty if no curve has a point.
 
     The axis is logarithmic for values that are not negative and span more than tenfold, unless `from_zero`.
@@ -91,77 +51,52 @@ def chart(
     curves = [c for c in curves if c.points]
     if not curves:
         return ""
-    x, y = _axes(curves, bands, from_zero)
-    body = [*_bands(bands, x), *_grid(x, y, across)]
-    body += [_line(c, x, y) for c in sorted(curves, key=lambda c: not c.faint)]
-    body += [_dots(c, x, y, across) for c in curves if not c.faint]
-    named = [c for c in curves if not c.faint]
-    legend = "".join(f'<span><i style="background:{_colour(c)}"></i>{escape(c.label)}</span>' for c in named)
+    xs = [x for c in curves for x, _ in c.points] + [edge for _, *edges in bands for edge in edges]
+    ys = [y for c in curves for _, y in c.points]
+    least = max(min((y for y in ys if y > 0), default=0.0), max(ys) / SPAN)
+    log = not from_zero and min(ys) >= 0 and max(ys) > 10 * least
+    scale, back = (math.log10, lambda y: 10**y) if log else (float, float)
+    left, low = min(xs), scale(least) if log else min(ys) * (not from_zero or min(ys) < 0)
+    right, high = max(xs) + (max(xs) == left), scale(max(ys)) + (not log and max(ys) == low)
+
+    def across(x: float) -> float:
+        return LEFT + (x - left) / (right - left) * (RIGHT - LEFT)
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        return across(x), BOTTOM - (scale(max(y, least) if log else y) - low) / (high - low) * (BOTTOM - TOP)
+
+    body = []
+    for i, (name, start, end) in enumerate(bands):
+        box = f'x="{across(start):.1f}" y="{TOP}" width="{across(end) - across(start):.1f}" height="{BOTTOM - TOP}"'
+        body.append(f'<rect {box} class="{"gap" if i % 2 else "band"}"><title>{escape(name)}</title></rect>')
+        if across(end) - across(start) > 7 * len(name):
+            body.append(f'<text x="{across(start) + 4:.1f}" y="{TOP - 7}" class="name">{escape(name)}</text>')
+    for share in (i / TICKS for i in range(TICKS + 1)):
+        at, along = BOTTOM - share * (BOTTOM - TOP), LEFT + share * (RIGHT - LEFT)
+        body.append(f'<line x1="{LEFT}" x2="{RIGHT}" y1="{at}" y2="{at}" class="grid"/>')
+        label = number(back(low + share * (high - low)))
+        body.append(f'<text x="{LEFT - 7}" y="{at + 4}" text-anchor="end">{label}</text>')
+        step = number(round(left + share * (right - left)))
+        body.append(f'<text x="{along}" y="{BOTTOM + 16}" text-anchor="middle">{step}</text>')
+    body += [_line(curve, [place(*point) for point in curve.points]) for curve in curves]
+    legend = "".join(f'<span><i style="background:{_colour(c)}"></i>{escape(c.label)}</span>' for c in curves)
     return (
         f'<figure><figcaption>{escape(title)}</figcaption><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
         f'aria-label="{escape(title)}">{"".join(body)}</svg>'
-        f"{f'<p class=legend>{legend}</p>' if len(named) > 1 else ''}</figure>"
+        f"{f'<p class=legend>{legend}</p>' if len(curves) > 1 else ''}</figure>"
     )
 
 
-def _axes(curves: Sequence[Curve], bands: Sequence[Band], from_zero: bool) -> tuple[Axis, Axis]:
-    xs = [x for c in curves for x, _ in c.points] + [edge for b in bands for edge in (b.start, b.end)]
-    ys = [y for c in curves for _, y in c.points]
-    low, high = min(ys), max(ys)
-    least = max(min((y for y in ys if y > 0), default=0.0), high / SPAN)
-    log = not from_zero and low >= 0 and high > 10 * least
-    if log:
-        low, high = least / 1.1, high * 1.1
-    else:
-        room = 0.06 * (high - low) or abs(high) * 0.1 or 1.0
-        low, high = (min(0.0, low) if from_zero else low - room), high + room
-    left, right = min(xs), max(xs)
-    if left == right:
-        left, right = left - 1, right + 1
-    return (
-        Axis(low=left, high=right, start=LEFT, end=WIDTH - RIGHT),
-        Axis(low=low, high=high, start=HEIGHT - BOTTOM, end=TOP, log=log),
+def _line(curve: Curve, places: Sequence[Point]) -> str:
+    """Return a curve and the places of its tooltips; those of a short one are visible: one point makes no line."""
+    colour, (kind, radius) = _colour(curve), (' class="few"', 3) if len(places) <= FEW else ("", 5)
+    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+    dots = "".join(
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}">'
+        f"<title>{escape(curve.label)}, step {number(step)}: {number(value)}</title></circle>"
+        for (x, y), (step, value) in zip(places, curve.points)
     )
-
-
-def _bands(bands: Sequence[Band], x: Axis) -> list[str]:
-    parts = []
-    for i, band in enumerate(bands):
-        left, right = x(band.start), x(band.end)
-        shade = ' class="band"' if i % 2 == 0 else ' class="gap"'
-        place = f'x="{left:.1f}" y="{TOP}" width="{right - left:.1f}" height="{HEIGHT - TOP - BOTTOM}"'
-        parts.append(f"<rect {place}{shade}><title>{escape(band.label)}</title></rect>")
-        if right - left > 7 * len(band.label):
-            parts.append(f'<text x="{left + 4:.1f}" y="{TOP - 7}" class="name">{escape(band.label)}</text>')
-    return parts
-
-
-def _grid(x: Axis, y: Axis, across: str) -> list[str]:
-    parts = []
-    for value in y.ticks():
-        at = y(value)
-        parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}" class="grid"/>')
-        parts.append(f'<text x="{LEFT - 7}" y="{at + 4:.1f}" text-anchor="end">{number(value)}</text>')
-    for value in x.ticks():
-        parts.append(f'<text x="{x(value):.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{number(value)}</text>')
-    parts.append(f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 3}" text-anchor="end" class="name">{escape(across)}</text>')
-    return parts
-
-
-def _line(curve: Curve, x: Axis, y: Axis) -> str:
-    points = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in curve.points)
-    kind = ' class="faint"' if curve.faint else ""
-    return f'<polyline points="{points}"{kind} style="stroke:{_colour(curve)}"/>'
-
-
-def _dots(curve: Curve, x: Axis, y: Axis, across: str) -> str:
-    """Return the places of the tooltips; those of a short curve are visible, since one point makes no line."""
-    kind, radius = (' class="few"', 3) if len(curve.points) <= FEW else ("", 5)
-    dots = []
-    for a, b in curve.points:
-        tooltip = f"{escape(curve.label)}, {across} {number(a)}: {number(b)}"
-        dots.append(f'<circle cx="{x(a):.1f}" cy="{y(b):.1f}" r="{radius}"><title>{tooltip}</title></circle>')
-    return f'<g{kind} style="fill:{_colour(curve)}">{"".join(dots)}</g>'
+    return f'<polyline points="{points}" style="stroke:{colour}"/><g{kind} style="fill:{colour}">{dots}</g>'
 
 
 def _colour(curve: Curve) -> str:

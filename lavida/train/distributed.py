@@ -1,4 +1,4 @@
-"""Training on many processes or in little memory; applied from outside, the network knows nothing of it.
+"""Train on many processes or in little memory; applied from outside, the network knows nothing of it.
 
 torchrun --nproc_per_node 2 -m lavida.cli.main train ...                  # two processes; with --device cuda a GPU each
 torchrun --nnodes 4 --nproc_per_node 8 --rdzv-endpoint HOST:29500 -m lavida.cli.main train ... --device cuda
@@ -92,9 +92,8 @@ def prepare(
 ) -> Module:
     """Make `module` ready to be trained by all processes.
 
-    Call it with the module on its device and before an optimizer is made. Its `forward` is what is trained: a whole
-    step, from a batch to a loss. Gradients are averaged over processes. Other methods of a sharded module need
-    `unsharded`.
+    Call it with the module on its device and before an optimizer is made. Its `forward` is what is trained; other
+    methods of a sharded module need `unsharded`. Gradients are averaged over processes.
 
     Args:
         module: The network and its loss.
@@ -128,13 +127,11 @@ def prepare(
 
 def layers(module: nn.Module) -> list[nn.Module]:
     """Return the repeated layers of denoiser and tower: the units of sharding, checkpointing and compilation."""
-    found: list[nn.Module] = []
-    for part in module.modules():
-        if isinstance(part, Denoiser):
-            found += part.blocks
-        elif isinstance(part, SiglipTower):
-            found += part.encoder.layers
-    return found
+    lists = (
+        part.blocks if isinstance(part, Denoiser) else part.encoder.layers if isinstance(part, SiglipTower) else ()
+        for part in module.modules()
+    )
+    return [layer for layers in lists for layer in layers]
 
 
 def _shard(module: nn.Module, shard: int, dtype: torch.dtype) -> None:
@@ -156,12 +153,9 @@ def _shard(module: nn.Module, shard: int, dtype: torch.dtype) -> None:
         normed = any(isinstance(part, nn.LayerNorm) for part in layer.modules())
         fully_shard(layer, mesh=mesh, mp_policy=whole if normed else rounded)
     fully_shard(module, mesh=mesh, mp_policy=whole)
-    module.begin_forward = _nothing  # type: ignore[assignment]
+    # What the root of a sharded module does in a forward pass besides its layers.
+    module.begin_forward = lambda: None  # type: ignore[assignment]
     register_fsdp_forward_method(module, "begin_forward")
-
-
-def _nothing() -> None:
-    """Do what the root of a sharded module does in a forward pass besides its layers."""
 
 
 @contextmanager

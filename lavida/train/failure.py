@@ -1,8 +1,7 @@
-"""An error among several processes: one line from the first process that failed, last on the screen.
+"""Report an error among several processes: one line from the first process that failed, last on the screen.
 
-When a process of torchrun fails, the others fail too, for want of it, and torchrun prints a report of its own behind
-all of them. So the first one to fail is written down, the others stay silent, and a small process that outlives
-torchrun prints the line.
+When a process of torchrun fails, the others fail too, and torchrun prints a report of its own behind all of them. So
+the first one to fail is written down, the others stay silent, and a small process that outlives torchrun prints it.
 """
 
 from __future__ import annotations
@@ -39,54 +38,34 @@ def reported() -> Iterator[None]:
     """Report an error of this process unless another one failed first; then leave in silence."""
     try:
         yield
-    except LavidaError as error:
-        if not _is_first():
-            raise SystemExit(1) from None
-        _say_last(f"lavida: {' '.join(str(error).split())}")
-        raise
     except Exception as error:
+        if _ERROR_FILE not in os.environ:
+            raise
+        error_file = Path(os.environ[_ERROR_FILE])
+        claim = error_file.parent.parent / "first-failure"  # one for all processes of this machine and start
         # The connection breaks when another process has failed, perhaps a moment before it says so.
         deadline = time.monotonic() + _PATIENCE
-        while isinstance(error, RuntimeError) and not _claim_exists() and time.monotonic() < deadline:
+        while isinstance(error, RuntimeError) and not claim.exists() and time.monotonic() < deadline:
             time.sleep(0.05)
-        if not _is_first():
+        try:
+            claim.touch(exist_ok=False)
+        except OSError:
             raise SystemExit(1) from None
-        last = (str(error).strip().splitlines() or [""])[-1]
-        _say_last(f"lavida: process {os.environ.get('RANK')} failed: {type(error).__name__}: {last}")
+        if isinstance(error, LavidaError):
+            line = " ".join(str(error).split())
+        else:
+            last = (str(error).strip().splitlines() or [""])[-1]
+            line = f"process {os.environ.get('RANK')} failed: {type(error).__name__}: {last}"
+        _say_last(error_file, f"lavida: {line}")
         raise
 
 
-def _claim() -> Path | None:
-    """Return the file that the first failure creates: one for all processes of this machine and start."""
-    error_file = os.environ.get(_ERROR_FILE)
-    return Path(error_file).parent.parent / "first-failure" if error_file else None
-
-
-def _claim_exists() -> bool:
-    claim = _claim()
-    return claim is None or claim.exists()
-
-
-def _is_first() -> bool:
-    claim = _claim()
-    if claim is None:
-        return True
-    try:
-        claim.touch(exist_ok=False)
-    except OSError:
-        return False
-    return True
-
-
-def _say_last(line: str) -> None:
+def _say_last(error_file: Path, line: str) -> None:
     """Give the line to torchrun's report, and print it behind that."""
-    error_file = os.environ.get(_ERROR_FILE)
-    if error_file is None:
-        return
     # The form of torch.distributed.elastic.multiprocessing.errors.
-    told = {"message": {"message": line, "extraInfo": {"py_callstack": line, "timestamp": str(int(time.time()))}}}
+    message = {"message": line, "extraInfo": {"py_callstack": line, "timestamp": str(int(time.time()))}}
     try:
-        Path(error_file).write_text(json.dumps(told), encoding="utf-8")
+        error_file.write_text(json.dumps({"message": message}), encoding="utf-8")
         sys.stderr.flush()
         subprocess.Popen(
             [sys.executable, "-c", _LAST_WORDS, str(os.getppid()), line], stdin=subprocess.DEVNULL,

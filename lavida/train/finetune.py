@@ -1,14 +1,14 @@
-"""The task behind `lavida train RECIPE`: a model of any family on data of any kind, by a recipe."""
+"""Finetune a model of any family on data of any kind, by a recipe: the task behind `lavida train RECIPE`."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from math import ceil
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -22,89 +22,92 @@ from lavida.data.mixture import Draw, Mixture
 from lavida.data.samples import BrokenSample, Sample
 from lavida.decode.prompt import first_guess
 from lavida.diffusion.objective import Objective
-from lavida.errors import ConfigError, LavidaError
+from lavida.errors import ConfigError, LavidaError, RequestError, check_seed
+from lavida.model.efficientnet import EfficientNetLite0
+from lavida.model.siglip import SiglipTower
 from lavida.model.vlm import VLM
 from lavida.text.messages import Part, pictures_of
 from lavida.text.tokenizer import Tokenizer
-from lavida.train.distributed import unsharded
+from lavida.train.distributed import PRECISIONS, rank, unsharded, world
 from lavida.train.lora import Lora, add_adapters
 from lavida.train.recipes import Recipe
-from lavida.train.step import HintIds, Targets, TrainingStep, draw_targets
+from lavida.train.step import Targets, TrainingStep, draw_targets
 from lavida.train.task import Group, Micro, Outcome, Plan
+from lavida.train.trainer import Habits
 
 PARTS = ("tower", "projector", "denoiser")
+CAPTIONS = 4  # held-out samples that are answered at each evaluation; the loss is taken of all
 
 
-class FinetunedTower(Protocol):
-    """An image encoder that knows which of its parameters are finetuned."""
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Describe how a recipe is run; only rounding, seed and data change what is learnt."""
 
-    def begin_finetuning(self) -> None:
-        """Make what is finetuned."""
+    model: str = "lavida-mini"
+    data: tuple[str, ...]  # files, each with "=WEIGHT" behind it or none
+    images: Path | None = None
+    held_out: int | None = None  # samples of the first file; None = a tenth, at most MOST_HELD_OUT
+    out: Path
+    micro: int = 8
+    seed: int = 0
+    device: str = "cpu"
+    precision: str = "bfloat16"
+    workers: int = 0
+    minutes: float | None = None
+    habits: Habits = Habits()
+    shard: int = 0
+    checkpointing: bool = False
+    compile: bool = False
+    tensorboard: bool = False
+    lora: int | None = None  # rank of adapters that learn in place of the weights
+    quantize: str | None = None  # the weights under the adapters, packed
 
-    def learns(self, name: str) -> bool:
-        """Return whether finetuning changes a parameter."""
-        ...
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
+        if not self.data:
+            raise RequestError("there is nothing to learn from; give --data FILE")
+        if self.micro < 1 or self.workers < 0 or (self.held_out or 0) < 0:
+            raise RequestError("--micro must be at least 1, --workers and --held-out at least 0")
+        if self.quantize is not None and self.lora is None:
+            raise RequestError("packed weights do not learn; give --lora RANK as well")
+        if self.precision not in PRECISIONS:
+            raise ConfigError(f"unknown precision {self.precision!r}; choose one of {', '.join(PRECISIONS)}")
 
 
 class Finetune:
-    """A `Task`. Batches and their masks are functions of the seed and of a batch's number in the run.
-
-    Args:
-        model: Trained in place.
-        mixture: The data.
-        recipe: Rates, objective, rule, length.
-        micro: Samples that are computed at a time on each process.
-        seed: Of the order of the data and of the masks.
-        device: That of the model.
-        precision: The one that `module` is prepared with (`lavida.train.distributed.prepare`).
-        workers: Processes that read the data.
-        captions: The number of held-out samples that are answered at each evaluation; the loss is taken of all.
-        rank: This process.
-        world: The number of processes.
-        pictures: A folder for held-out pictures that lie in archives, for the report.
-        lora: Adapters in the denoiser's blocks, which learn in place of the weights.
+    """Train a model in place as a `Task`; batches and masks depend on the seed and on a batch's number in the run.
 
     Raises:
         ConfigError: Model, recipe and sizes do not fit.
     """
 
-    def __init__(
-        self,
-        model: Model,
-        mixture: Mixture,
-        recipe: Recipe,
-        *,
-        micro: int = 8,
-        seed: int = 0,
-        device: torch.device | str = "cpu",
-        precision: str = "float32",
-        workers: int = 0,
-        captions: int = 4,
-        rank: int = 0,
-        world: int = 1,
-        pictures: Path | None = None,
-        lora: Lora | None = None,
-    ) -> None:
-        self.model, self.recipe, self.seed = model, recipe, seed
-        self.device, self._precision = torch.device(device), precision
-        net, objective = model.net, fitted_objective(model.net.config, recipe)
-        self.saved_config = trained_config(net.config, objective)
-        net.config = _view_config(self.saved_config, recipe)
+    def __init__(self, model: Model, mixture: Mixture, recipe: Recipe, options: Options, device: torch.device) -> None:
+        self.model, self.recipe, self.seed = model, recipe, options.seed
+        self.device, self._precision = device, options.precision
+        net, objective = model.net, recipe.objective
+        if net.config.shared_image and objective.attention == "full":  # its picture stands apart from the prompt
+            objective = replace(objective, attention="prefix")
+        self.saved_config = net.config = trained_config(net.config, objective)
+        if recipe.one_view and net.config.tiles.keep_aspect:  # a model that stretches its pictures keeps its own views
+            net.config = replace(net.config, tiles=replace(net.config.tiles, pinpoints=(), pool=False, unpad=False))
         net.denoiser.config = net.config.denoiser
         own_memory(net)
         if recipe.rates.tower and net.tower is not None:
-            cast(FinetunedTower, net.tower).begin_finetuning()
-        self.adapted = add_adapters(net, lora) if lora is not None else None
-        self.module = TrainingStep(net, objective, hint_ids=_hint_ids(model))
+            cast(SiglipTower | EfficientNetLite0, net.tower).begin_finetuning()
+        lora = None if options.lora is None else Lora(rank=options.lora, alpha=2.0 * options.lora)
+        self.adapted = None if lora is None else add_adapters(net, lora)
+        # The hint of a model whose tower names classes.
+        hint_ids = partial(first_guess, cast(Tokenizer, model.tokenizer), model.labels) if model.labels else None
+        self.module = TrainingStep(net, objective, hint_ids=hint_ids)
         length = min(recipe.max_length or net.config.denoiser.max_length, net.config.denoiser.max_length)
         encode = Encoder(net.config, model.tokenizer, recipe.rule, max_length=length)
-        at_once = min(micro, max(1, recipe.batch // world))
+        micro = min(options.micro, max(1, recipe.batch // world()))
         self.loader = Loader(
-            mixture, encode, batch_size=at_once, seed=seed, rank=rank, world=world, workers=workers,
+            mixture, encode, batch_size=micro, seed=self.seed, rank=rank(), world=world(), workers=options.workers,
             grouped=recipe.grouped,
         )  # fmt: skip
-        self.plans = [_plan(recipe, len(mixture), at_once, world)]
-        self._held_out = _HeldOut(mixture, encode, at_once, captions, pictures)
+        self.plans = [_plan(recipe, len(mixture), micro * world())]
+        self._held_out = _HeldOut(mixture, encode, micro, options.out / "held-out")
         self._stream: Iterator[Batch] | None = None
         self._reported = 0
 
@@ -176,9 +179,8 @@ class Finetune:
 class _HeldOut:
     """The held-out samples of a mixture, read once."""
 
-    def __init__(self, mixture: Mixture, encode: Encoder, size: int, captions: int, pictures: Path | None) -> None:
-        self._mixture, self._encode, self._size = mixture, encode, size
-        self._captions, self._pictures = captions, pictures
+    def __init__(self, mixture: Mixture, encode: Encoder, size: int, pictures: Path) -> None:
+        self._mixture, self._encode, self._size, self._pictures = mixture, encode, size, pictures
         self._samples: list[tuple[Sample, Example]] | None = None
 
     def batches(self) -> Iterator[Batch]:
@@ -194,7 +196,7 @@ class _HeldOut:
     def answers(self, model: Model) -> list[dict[str, str]]:
         """Return the model's answers to the last question of the first few samples, beside the true ones."""
         out = []
-        for sample, _ in (self._samples or [])[: self._captions]:
+        for sample, _ in (self._samples or [])[:CAPTIONS]:
             asked, truth = sample.turns[:-1], sample.turns[-1]
             messages = [
                 {"role": turn.role, "content": [{"type": p.kind, p.kind: p.value} for p in turn.parts]}
@@ -222,20 +224,11 @@ class _HeldOut:
         """Return the file of a picture; one from an archive is written beside the run's log."""
         if not isinstance(part.value, bytes):
             return str(Path(part.value).absolute())
-        if self._pictures is None:
-            return name
         path = self._pictures / "".join(c if c.isalnum() else "-" for c in name)
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(part.value)
         return f"{path.parent.name}/{path.name}"
-
-
-def fitted_objective(config: VLMConfig, recipe: Recipe) -> Objective:
-    """Return the recipe's objective; a model whose picture stands apart from the prompt keeps to the prefix mask."""
-    if config.shared_image and recipe.objective.attention == "full":
-        return replace(recipe.objective, attention="prefix")
-    return recipe.objective
 
 
 def trained_config(config: VLMConfig, objective: Objective) -> VLMConfig:
@@ -261,7 +254,7 @@ def thaw(vlm: VLM, parts: set[str]) -> dict[str, list[nn.Parameter]]:
     """
     vlm.requires_grad_(False)
     held: dict[str, list[nn.Parameter]] = {part: [] for part in PARTS if part in parts}
-    tower = cast(FinetunedTower, vlm.tower)
+    tower = cast(SiglipTower | EfficientNetLite0, vlm.tower)
     for name, p in vlm.named_parameters():
         part = name.split(".")[0]
         part = part if part in PARTS else "projector"
@@ -283,34 +276,12 @@ def own_memory(net: VLM) -> None:
             tensor.data = tensor.data.clone()
 
 
-def _view_config(config: VLMConfig, recipe: Recipe) -> VLMConfig:
-    """Return the configuration of the first stages: one square view, every cell a token.
-
-    A model that stretches its pictures keeps its own.
-    """
-    if not recipe.one_view or not config.tiles.keep_aspect:
-        return config
-    return replace(config, tiles=replace(config.tiles, pinpoints=(), pool=False, unpad=False))
-
-
-def _hint_ids(model: Model) -> HintIds | None:
-    """Return the hint of a model whose tower names classes."""
-    if not model.labels:
-        return None
-    return partial(first_guess, cast(Tokenizer, model.tokenizer), model.labels)
-
-
-def _plan(recipe: Recipe, samples: int, micro: int, world: int) -> Plan:
-    if recipe.batch % (micro * world):
+def _plan(recipe: Recipe, samples: int, at_once: int) -> Plan:
+    if recipe.batch % at_once:
         raise ConfigError(
-            f"a batch of {recipe.batch} samples does not divide into {world} processes with micro-batches of {micro}; "
-            "choose --micro so that it does"
+            f"a batch of {recipe.batch} samples does not divide into {world()} processes with micro-batches of "
+            f"{at_once // world()}; choose --micro so that it does"
         )
     steps = recipe.steps or max(1, ceil(recipe.epochs * samples / recipe.batch))
-    return Plan(
-        name=recipe.name,
-        steps=steps,
-        accumulate=recipe.batch // (micro * world),
-        warmup=ceil(recipe.warmup * steps),
-        floor=recipe.floor,
-    )
+    accumulate, warmup = recipe.batch // at_once, ceil(recipe.warmup * steps)
+    return Plan(name=recipe.name, steps=steps, accumulate=accumulate, warmup=warmup, floor=recipe.floor)

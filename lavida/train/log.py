@@ -15,9 +15,9 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -32,19 +32,12 @@ LOG = "log.jsonl"
 TENSORBOARD = "tensorboard"  # folder of the event files
 
 
-class Watcher(Protocol):
-    """A receiver of each line besides the file, such as TensorBoard."""
-
-    def write(self, event: str, step: int, **fields: Any) -> None:
-        """Take one line."""
-        ...
-
-
 class Log:
-    """Append lines to `out/log.jsonl`; only the first of several processes writes."""
+    """Append lines to `out/log.jsonl` and to `board`, if there is one; only the first of several processes writes."""
 
-    def __init__(self, out: Path, watchers: Sequence[Watcher] = (), *, silent: bool = False) -> None:
-        self.path, self.watchers, self.silent = out / LOG, watchers, silent
+    def __init__(self, out: Path, *, silent: bool = False) -> None:
+        self.path, self.silent = out / LOG, silent
+        self.board: TensorBoard | None = None
 
     def write(self, event: str, step: int, **fields: Any) -> None:
         """Write one line."""
@@ -52,8 +45,8 @@ class Log:
             return
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps({"event": event, "step": step, **_plain(fields)}, ensure_ascii=False) + "\n")
-        for watcher in self.watchers:
-            watcher.write(event, step, **fields)
+        if self.board is not None:
+            self.board.write(event, step, **fields)
 
     def cut(self, step: int) -> None:
         """Drop the lines after a step, and a line that was not finished: the run goes on from there."""
@@ -89,18 +82,15 @@ class Meter:
 
     def clear(self) -> None:
         """Begin a new line."""
-        self.steps, self.samples = 0, 0.0
-        self.sums: dict[str, float] = {}
+        self.steps, self.sums = 0, dict[str, float]()
         self.buckets = torch.zeros(2, BUCKETS, dtype=torch.float64)
 
-    def add(self, figures: Mapping[str, float], samples: float, buckets: Tensor | None) -> None:
+    def add(self, figures: Mapping[str, float], buckets: Tensor) -> None:
         """Add the figures of one step."""
         self.steps += 1
-        self.samples += samples
         for name, value in figures.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
-        if buckets is not None:
-            self.buckets += buckets.to(self.buckets)
+        self.buckets += buckets
 
     def means(self) -> dict[str, float]:
         """Return the mean of each figure."""
@@ -113,20 +103,16 @@ class Meter:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the sums as plain values."""
-        return {"steps": self.steps, "samples": self.samples, "sums": dict(self.sums), "buckets": self.buckets.tolist()}
+        return {"steps": self.steps, "sums": dict(self.sums), "buckets": self.buckets.tolist()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from saved sums."""
-        self.steps, self.samples, self.sums = state["steps"], state["samples"], dict(state["sums"])
+        self.steps, self.sums = state["steps"], dict(state["sums"])
         self.buckets = torch.tensor(state["buckets"], dtype=torch.float64)
 
 
 class TensorBoard:
-    """Write event files to `out/tensorboard`; lines of an earlier process after step `since` are hidden.
-
-    Raises:
-        RequestError: TensorBoard is not installed.
-    """
+    """Write event files to `out/tensorboard`; lines of an earlier process after step `since` are hidden."""
 
     def __init__(self, out: Path, *, since: int = 0) -> None:
         try:
@@ -143,10 +129,6 @@ class TensorBoard:
             text = "\n\n".join(f"{key}: {value}" for key, value in caption.items())
             self._writer.add_text(f"captions/{i}", text, step)
         self._writer.flush()
-
-    def close(self) -> None:
-        """Close the files."""
-        self._writer.close()
 
 
 def _numbers(group: str, fields: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
@@ -169,7 +151,6 @@ class Display:
         self._say, self._silent = say, silent
         self._bar: Progress | None = None
         self._task: TaskID | None = None
-        self._plan: Plan | None = None
 
     def __enter__(self) -> Display:
         if not self._silent and self._say is print and sys.stdout.isatty():
@@ -188,18 +169,17 @@ class Display:
 
     def begin(self, plan: Plan, step: int) -> None:
         """Begin a stage at a step."""
-        self._plan = plan
         if self._bar is not None:
             self._task = self._bar.add_task(plan.name, total=plan.steps, completed=step, figures="")
 
-    def step(self, step: int, means: Mapping[str, float], pace: float, share: float) -> None:
+    def step(self, plan: Plan, step: int, means: Mapping[str, float], pace: float, share: float) -> None:
         """Show the means of the last steps, samples a second, and the share of the matmul peak."""
         named = ", ".join(f"{name} {value:.3f}" for name, value in means.items())
         figures = f"{named}, {pace:.1f} samples/s, {share:.0%} of peak"
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=step, figures=figures)
-        elif self._plan is not None:
-            self.note(f"{self._plan.name} {step}/{self._plan.steps}: {figures}")
+        else:
+            self.note(f"{plan.name} {step}/{plan.steps}: {figures}")
 
     def evaluated(self, figures: Mapping[str, Any]) -> None:
         """Show held-out figures and the first captions."""
@@ -210,9 +190,7 @@ class Display:
 
     def note(self, line: str) -> None:
         """Show one line."""
-        if self._silent:
-            return
         if self._bar is not None:
             self._bar.console.print(line, markup=False, highlight=False)
-        else:
+        elif not self._silent:
             self._say(line)

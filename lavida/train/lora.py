@@ -68,7 +68,7 @@ def add_adapters(vlm: VLM, lora: Lora) -> PeftModel:
 
 
 class _Holder(nn.Module):
-    """The network under the name that it has within the model of transformers, so that peft's files fit both."""
+    """Hold the network under its name within the model of transformers, so that peft's files fit both."""
 
     def __init__(self, net: VLM) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ def save_adapters(
     """Write the adapters alone.
 
     Args:
-        adapted: What `add_adapters` returned.
+        adapted: The model with adapters.
         folder: A new or old folder.
         base: The name or folder of the model under them, by which `--model FOLDER` finds it again.
         weights: All weights of a sharded model by peft's names (`PREFIX`).

@@ -11,39 +11,32 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.distributed.checkpoint.state_dict import (
-    StateDictOptions,
-    get_optimizer_state_dict,
-    set_optimizer_state_dict,
-)
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_optimizer_state_dict, set_optimizer_state_dict
 from torch.distributed.tensor import DTensor
 
 from lavida.train.task import Group, Plan
 
 
 class Optimizers:
-    """Hold both optimizers; the rate of each group is its own times the plan's share at the step."""
+    """Hold both optimizers; the rate of a group is its own times the plan's share at the step."""
 
     def __init__(self, groups: Sequence[Group], plan: Plan) -> None:
         self.plan = plan
         self.parameters = [p for muon in (True, False) for g in groups if g.muon == muon for p in g.parameters]
         self.all: list[torch.optim.Optimizer] = []
-        plain = [self._group(g) for g in groups if not g.muon and g.parameters]
-        matrices = [self._group(g) for g in groups if g.muon and g.parameters]
+        settings: dict[str, Any] = {"lr": 1.0, "weight_decay": plan.weight_decay}
+        plain, matrices = (
+            [
+                {"params": list(g.parameters), "lr": g.rate, "rate": g.rate, "name": g.name}
+                for g in groups
+                if g.muon == muon and g.parameters
+            ]
+            for muon in (False, True)
+        )
         if plain:
-            self.all.append(
-                torch.optim.AdamW(plain, lr=1.0, betas=plan.betas, weight_decay=plan.weight_decay, fused=True)
-            )
+            self.all.append(torch.optim.AdamW(plain, betas=plan.betas, fused=True, **settings))
         if matrices:
-            self.all.append(
-                torch.optim.Muon(
-                    matrices, lr=1.0, weight_decay=plan.weight_decay, momentum=0.95, adjust_lr_fn="match_rms_adamw"
-                )
-            )
-
-    @staticmethod
-    def _group(group: Group) -> dict[str, Any]:
-        return {"params": list(group.parameters), "lr": group.rate, "rate": group.rate, "name": group.name}
+            self.all.append(torch.optim.Muon(matrices, momentum=0.95, adjust_lr_fn="match_rms_adamw", **settings))
 
     def schedule(self, step: int) -> dict[str, float]:
         """Set the rates of a step, counted from 0, and return them by the groups' names."""

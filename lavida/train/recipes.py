@@ -1,12 +1,12 @@
 """The stages of the papers as data: parts that learn, objective, data, length.
 
 Where paper and published scripts disagree, the scripts are followed, since they made the published models; `notes` says
-so at each place. Every field may be given anew: `replace(finetune(), epochs=1)`, or an option of `lavida train`.
+so at each place. Other values: `replace(RECIPES["finetune"], epochs=1)`, or an option of `lavida train`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field, replace
 
 from lavida.data.rules import RULES, SampleRule
@@ -97,152 +97,109 @@ _LAVIDA_MIX = (
 )
 
 
-def align() -> Recipe:
-    """Train LaViDa's stage 1: the projector learns captions of LCS-558K."""
-    return Recipe(
-        name="align",
-        rates=Rates(projector=1e-3),
-        rule=RULES["lavida-plain"],
-        batch=256,
-        max_length=8192,
-        grouped=False,
-        one_view=True,
-        mixture=(Portion(name="blip_laion_cc_sbu_558k", of=558_128),),
-        notes=(_RATE, _WEIGHT),
-    )
-
-
-def finetune() -> Recipe:
-    """Train LaViDa's stage 2: all parts learn about a million dialogues."""
-    return Recipe(
-        name="finetune",
-        rates=Rates(denoiser=2e-5, projector=2e-5, tower=2e-6),
-        batch=128,
-        epochs=2,
-        floor=0.1,
-        max_length=4096,
-        mixture=_LAVIDA_MIX,
-        notes=(
-            _RATE,
-            _WEIGHT,
-            _HISTORY,
-            "the paper says batch 512 in one sentence and 128 in the next; the scripts make 128",
-            "the paper's table 5 lists another composition (COCO 349,860, ALLaVA-VFLAN 202,966, ...) than the scripts",
-        ),
-    )
-
-
-def fim() -> Recipe:
-    """Train LaViDa's stage 3, infilling: answers with gaps that end in a token which is never masked."""
-    return replace(
-        finetune(),
-        name="fim",
-        rule=replace(RULES["dialogue"], gaps=0.8),
-        steps=1560,
-        mixture=(Portion(name="mix1m"),),
-        notes=(_RATE, _WEIGHT, _HISTORY, "the paper says a fifth of the data; the script stops at 1560 steps of 128"),
-    )
-
-
-def reason() -> Recipe:
-    """Train LaViDa's stage 3, reasoning: chains of thought whose answer was right, on long canvases."""
-    return replace(
-        finetune(),
-        name="reason",
-        epochs=5,
-        rule=replace(RULES["dialogue"], end_padding=1024),
-        mixture=(Portion(name="virl39k-cot", of=19_200),),
-        notes=(
-            _RATE,
-            _WEIGHT,
-            "there is no published script: the values are stage 2's; 5 epochs of 19.2 K chains of VL-Rethinker-7B are "
-            "the paper's, which keeps the epoch that is best on MathVision's testmini and answers in 1024 tokens",
-        ),
-    )
-
-
-def ar() -> Recipe:
-    """Train the baseline: the same network under a causal mask, next-token loss, on the data of `finetune`."""
-    return replace(
-        finetune(),
-        name="ar",
-        objective=Objective(attention="causal", autoregressive=True),
-        rule=replace(RULES["dialogue"], end_padding=None),
-        notes=("ours: the papers compare with models that others trained on other data",),
-    )
-
-
-def tune() -> Recipe:
-    """Train on a few hundred pictures of the user, for lavida-mini or another small model."""
-    return Recipe(
-        name="tune",
-        rates=Rates(denoiser=2e-4, projector=1e-4),
-        rule=replace(RULES["dialogue"], end_padding=16),
-        objective=Objective(attention="prefix"),
-        batch=16,
-        epochs=12,
-        grouped=False,  # of a small set, a window of like lengths would hold several epochs
-        warmup=0.05,
-        floor=0.05,
-        notes=("ours",),
-    )
-
-
-_LLADA_V = Objective(weighting="1/t", complementary=False)
-_ONE_MASK = (
-    "the published trainer shows a dialogue under one mask a visit; here under two drawn apart, its pictures once"
+_ALIGN = Recipe(
+    name="align",
+    rates=Rates(projector=1e-3),
+    rule=RULES["lavida-plain"],
+    batch=256,
+    max_length=8192,
+    grouped=False,
+    one_view=True,
+    mixture=(Portion(name="blip_laion_cc_sbu_558k", of=558_128),),
+    notes=(_RATE, _WEIGHT),
 )
-_MAMMOTH_SI, _MAMMOTH_OV = Portion(name="mammoth-vl-si-10m", of=10_000_000), Portion(name="mammoth-vl-ov-2m")
-_WEB = Portion(name="visualwebinstruct", of=900_000)
-
-
-def llada_v_align() -> Recipe:
-    """Train LLaDA-V's stage 1: the projector learns captions."""
-    return replace(align(), name="llada-v-align", objective=_LLADA_V, rule=RULES["llada-v-plain"], batch=64, notes=())
-
-
-def llada_v_single() -> Recipe:
-    """Train LLaDA-V's stage 2: dialogues about one picture."""
-    return Recipe(
-        name="llada-v-single",
-        rates=Rates(denoiser=1e-5, projector=1e-5, tower=2e-6),
-        rule=RULES["llada-v"],
-        objective=_LLADA_V,
-        batch=256,
-        max_length=8192,
-        mixture=(_MAMMOTH_SI,),
-        notes=(
-            _ONE_MASK,
-            "the paper learns the answers; the code also labels each structural token of the prompt (rule llada-v)",
-            "the scripts attend in full; the paper's ablation by turns is Objective(attention='turns')",
-        ),
-    )
-
-
-def llada_v_onevision() -> Recipe:
-    """Train LLaDA-V's stage 2 again: several pictures."""
-    return replace(llada_v_single(), name="llada-v-onevision", max_length=16384, mixture=(_MAMMOTH_OV,))
-
-
-def llada_v_reason() -> Recipe:
-    """Train LLaDA-V's stage 3: reasoning."""
-    return replace(llada_v_single(), name="llada-v-reason", mixture=(_WEB,))
-
-
-def llada_v_balanced() -> Recipe:
-    """Train LLaDA-V's stage 3 again: reasoning on demand, by a word behind the question."""
-    return replace(
-        llada_v_onevision(),
-        name="llada-v-balanced",
-        mixture=(replace(_MAMMOTH_OV, suffix=" /no_think"), replace(_WEB, suffix=" /think", suffix_share=0.5)),
-    )
-
-
-RECIPES: dict[str, Callable[[], Recipe]] = {
-    make().name: make
-    for make in (
-        align, finetune, fim, reason, ar, tune,
-        llada_v_align, llada_v_single, llada_v_onevision, llada_v_reason, llada_v_balanced,
+_FINETUNE = Recipe(
+    name="finetune",
+    rates=Rates(denoiser=2e-5, projector=2e-5, tower=2e-6),
+    batch=128,
+    epochs=2,
+    floor=0.1,
+    max_length=4096,
+    mixture=_LAVIDA_MIX,
+    notes=(
+        _RATE,
+        _WEIGHT,
+        _HISTORY,
+        "the paper says batch 512 in one sentence and 128 in the next; the scripts make 128",
+        "the paper's table 5 lists another composition (COCO 349,860, ALLaVA-VFLAN 202,966, ...) than the scripts",
+    ),
+)
+# Answers with gaps that end in a token which is never masked.
+_FIM = replace(
+    _FINETUNE,
+    name="fim",
+    rule=replace(RULES["dialogue"], gaps=0.8),
+    steps=1560,
+    mixture=(Portion(name="mix1m"),),
+    notes=(_RATE, _WEIGHT, _HISTORY, "the paper says a fifth of the data; the script stops at 1560 steps of 128"),
+)
+# Chains of thought whose answer was right, on long canvases.
+_REASON = replace(
+    _FINETUNE,
+    name="reason",
+    epochs=5,
+    rule=replace(RULES["dialogue"], end_padding=1024),
+    mixture=(Portion(name="virl39k-cot", of=19_200),),
+    notes=(
+        _RATE,
+        _WEIGHT,
+        "there is no published script: the values are stage 2's; 5 epochs of 19.2 K chains of VL-Rethinker-7B are "
+        "the paper's, which keeps the epoch that is best on MathVision's testmini and answers in 1024 tokens",
+    ),
+)
+# The baseline: the same network under a causal mask with next-token loss, on the data of `finetune`.
+_AR = replace(
+    _FINETUNE,
+    name="ar",
+    objective=Objective(attention="causal", autoregressive=True),
+    rule=replace(RULES["dialogue"], end_padding=None),
+    notes=("ours: the papers compare with models that others trained on other data",),
+)
+# A few hundred pictures of the user, for lavida-mini or another small model.
+_TUNE = Recipe(
+    name="tune",
+    rates=Rates(denoiser=2e-4, projector=1e-4),
+    rule=replace(RULES["dialogue"], end_padding=16),
+    objective=Objective(attention="prefix"),
+    batch=16,
+    epochs=12,
+    grouped=False,  # of a small set, a window of like lengths would hold several epochs
+    warmup=0.05,
+    floor=0.05,
+    notes=("ours",),
+)
+_LLADA_V = Objective(weighting="1/t", complementary=False)
+_MAMMOTH_OV, _WEB = Portion(name="mammoth-vl-ov-2m"), Portion(name="visualwebinstruct", of=900_000)
+_LLADA_V_ALIGN = replace(
+    _ALIGN, name="llada-v-align", objective=_LLADA_V, rule=RULES["llada-v-plain"], batch=64, notes=()
+)
+_LLADA_V_SINGLE = Recipe(
+    name="llada-v-single",
+    rates=Rates(denoiser=1e-5, projector=1e-5, tower=2e-6),
+    rule=RULES["llada-v"],
+    objective=_LLADA_V,
+    batch=256,
+    max_length=8192,
+    mixture=(Portion(name="mammoth-vl-si-10m", of=10_000_000),),
+    notes=(
+        "the published trainer shows a dialogue under one mask a visit; here under two drawn apart, its pictures once",
+        "the paper learns the answers; the code also labels each structural token of the prompt (rule llada-v)",
+        "the scripts attend in full; the paper's ablation by turns is Objective(attention='turns')",
+    ),
+)
+_LLADA_V_ONEVISION = replace(_LLADA_V_SINGLE, name="llada-v-onevision", max_length=16384, mixture=(_MAMMOTH_OV,))
+_LLADA_V_REASON = replace(_LLADA_V_SINGLE, name="llada-v-reason", mixture=(_WEB,))
+# Reasoning on demand, by a word behind the question.
+_LLADA_V_BALANCED = replace(
+    _LLADA_V_ONEVISION,
+    name="llada-v-balanced",
+    mixture=(replace(_MAMMOTH_OV, suffix=" /no_think"), replace(_WEB, suffix=" /think", suffix_share=0.5)),
+)
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        _ALIGN, _FINETUNE, _FIM, _REASON, _AR, _TUNE,
+        _LLADA_V_ALIGN, _LLADA_V_SINGLE, _LLADA_V_ONEVISION, _LLADA_V_REASON, _LLADA_V_BALANCED,
     )
 }  # fmt: skip
 
@@ -251,4 +208,4 @@ def find_recipe(name: str) -> Recipe:
     """Return a recipe by name. Raises RequestError for an unknown one."""
     if name not in RECIPES:
         raise RequestError(f"unknown recipe {name!r}; choose one of {', '.join(('mini', *RECIPES))}")
-    return RECIPES[name]()
+    return RECIPES[name]

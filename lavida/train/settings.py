@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,15 @@ SETTINGS = "settings.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The stages of a run and its options by name."""
+    """Hold the stages of a run and its options by name, as JSON gives them back."""
 
     plans: tuple[Plan, ...]
     fixed: Mapping[str, Any]  # cannot change
     changeable: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        for name in ("fixed", "changeable"):
+            object.__setattr__(self, name, json.loads(json.dumps(dict(getattr(self, name)))))
 
     @classmethod
     def read(cls, out: Path) -> Settings | None:
@@ -30,7 +34,7 @@ class Settings:
         try:
             held = json.loads(path.read_text(encoding="utf-8"))
             plans = tuple(Plan(**plan | {"betas": tuple(plan["betas"])}) for plan in held["stages"])
-            return cls(plans=plans, fixed=dict(held["fixed"]), changeable=dict(held["changeable"]))
+            return cls(plans=plans, fixed=held["fixed"], changeable=held["changeable"])
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
@@ -39,23 +43,21 @@ class Settings:
 
     def write(self, out: Path) -> None:
         """Write the settings to a run's folder."""
+        held = {"stages": [asdict(plan) for plan in self.plans], "fixed": self.fixed, "changeable": self.changeable}
         fresh = out / f".{SETTINGS}"
-        fresh.write_text(json.dumps(self._plain(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        fresh.write_text(json.dumps(held, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         os.replace(fresh, out / SETTINGS)
 
     def check(self, before: Settings, out: Path) -> None:
         """Raise ConfigError if an option differs from the run's that cannot change."""
-        names = [[plan.name for plan in settings.plans] for settings in (before, self)]
-        if names[0] != names[1]:
-            old, new = (", ".join(part) for part in names)
-            raise ConfigError(f"{out} was begun with other stages ({old}, not {new}); give another folder")
-        old, new = before._plain()["fixed"], self._plain()["fixed"]
-        for name in old.keys() | new.keys():
-            if old.get(name) != new.get(name):
-                raise ConfigError(
-                    f"{out} was begun with {name} {_shown(old.get(name))}, not {_shown(new.get(name))}, which cannot "
-                    "change; give the same, or another folder"
-                )
+        before_names, names = (", ".join(plan.name for plan in settings.plans) for settings in (before, self))
+        if before_names != names:
+            raise ConfigError(f"{out} was begun with other stages ({before_names}, not {names}); give another folder")
+        for name, old, new in _differences(before.fixed, self.fixed):
+            raise ConfigError(
+                f"{out} was begun with {name} {_shown(old)}, not {_shown(new)}, which cannot change; "
+                "give the same, or another folder"
+            )
 
     def check_place(self, before: Settings, stage: int, step: int, out: Path) -> None:
         """Raise ConfigError if the stages as they are now cannot be at this step: done stages stay as they were."""
@@ -70,23 +72,19 @@ class Settings:
                 f"{self.plans[stage].steps}; give --steps {step} or more"
             )
 
-    def changes(self, before: Settings) -> Iterator[tuple[str, Any, Any]]:
-        """Yield name, old and new value of each option that is another one now."""
-        old, new = before._plain(), self._plain()
-        for name in sorted(old["changeable"].keys() | new["changeable"].keys()):
-            values = old["changeable"].get(name), new["changeable"].get(name)
-            if values[0] != values[1]:
-                yield name, *values
-        for ours, theirs in zip(self.plans, before.plans):
-            for field in fields(Plan):
-                values = getattr(theirs, field.name), getattr(ours, field.name)
-                if values[0] != values[1] and field.name != "accumulate":  # how a batch is divided changes nothing
-                    yield f"{field.name} of stage {ours.name}", *values
+    def changes(self, before: Settings) -> list[tuple[str, Any, Any]]:
+        """Return name, old and new value of each option that is another one now."""
+        found = _differences(before.changeable, self.changeable)
+        for old, new in zip(before.plans, self.plans):
+            for name, *values in _differences(asdict(old), asdict(new)):
+                if name != "accumulate":  # how a batch is divided changes nothing
+                    found.append((f"{name} of stage {new.name}", *values))
+        return found
 
-    def _plain(self) -> dict[str, Any]:
-        """Return the settings as JSON gives them back."""
-        held = {"stages": [asdict(plan) for plan in self.plans]}
-        return json.loads(json.dumps(held | {"fixed": dict(self.fixed), "changeable": dict(self.changeable)}))
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    names = sorted(old.keys() | new.keys())
+    return [(name, old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name)]
 
 
 def _shown(value: Any) -> str:

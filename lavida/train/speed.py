@@ -1,4 +1,4 @@
-"""The share of the machine that a step uses: its counted matrix products, beside the fastest of the machine."""
+"""Measure the share of the machine that a step uses: its matrix products beside the fastest of the machine."""
 
 from __future__ import annotations
 
@@ -16,29 +16,21 @@ def matmul_peak(device: torch.device | str, dtype: torch.dtype) -> float:
     """Measure the floating-point operations a second of a square matrix product; the best of a few."""
     kind = torch.device(device).type
     n, times = _SIZES.get(kind, _SIZES["cpu"])
+    wait = torch.cuda.synchronize if kind == "cuda" else lambda: None
     a = torch.ones(n, n, device=device, dtype=dtype)
     best = float("inf")
     for _ in range(times):
-        _wait(kind)
+        wait()
         began = time.perf_counter()
         a @ a
-        _wait(kind)
+        wait()
         best = min(best, time.perf_counter() - began)
     return 2 * n**3 / best
 
 
 def count_flops(work: Callable[[], None]) -> int:
-    """Count the operations of the matrix products, convolutions and attention in `work`, run without compilation.
-
-    PyTorch's random generators are left as they were.
-    """
+    """Count the matrix products, convolutions and attention of `work`, uncompiled; keep the random generators."""
     counter = FlopCounterMode(display=False)
-    devices = list(range(torch.cuda.device_count()))
-    with torch.random.fork_rng(devices), torch.compiler.set_stance("force_eager"), counter:
+    with torch.random.fork_rng(range(torch.cuda.device_count())), torch.compiler.set_stance("force_eager"), counter:
         work()
     return counter.get_total_flops()
-
-
-def _wait(kind: str) -> None:
-    if kind == "cuda":
-        torch.cuda.synchronize()

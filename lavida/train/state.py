@@ -1,8 +1,8 @@
 """Checkpoints of a run: the newest few, each whole or not there, written while training goes on.
 
-A checkpoint is a folder `step-N` of safetensors files, written and read by torch.distributed.checkpoint: every process
-writes its own part of the sharded tensors, and any number of processes can read it. It is filled under a hidden name
-and renamed once all of it is on disk, so that a process may be killed at any moment; a checksum of each file is kept.
+A checkpoint is a folder `step-N` of safetensors files, written and read by torch.distributed.checkpoint, by any number
+of processes. It is filled under a hidden name and renamed once all of it is on disk, so that a process may be killed at
+any moment; a checksum of each file is kept.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ PART_BYTES, PARTS = 15_000_000, 64  # files of 15 MB or one tensor; larger ones 
 
 
 class Checkpoints:
-    """The checkpoints `folder/step-N` of steps N, of which the `keep` newest are kept.
+    """Manage the checkpoints `folder/step-N` of steps N, of which the `keep` newest are kept.
 
     Every process calls every method. `damaged` names those that the last `load` could not use, with the reasons.
     """
@@ -79,7 +79,7 @@ class Checkpoints:
             DataError: There are checkpoints, and all of them are damaged.
         """
         steps = self._steps()
-        whole = next((step for step in steps if _is_whole(self._path(step))), None)
+        whole = next((step for step in steps if _is_readable(self._path(step))), None)
         if steps and whole is None:
             raise self._all_broken(["a file is missing or cut"])
         return whole
@@ -126,7 +126,8 @@ class Checkpoints:
         group: dist.ProcessGroup | None,
     ) -> None:
         if rank() == 0:
-            _sweep(self.folder)
+            for leftover in self.folder.glob(".step-*"):  # of a process that was killed while it wrote or removed one
+                shutil.rmtree(leftover)
         dcp.save(tensors, storage_writer=writer, process_group=group, no_dist=group is None)
         if rank() == 0:  # `save` returns here when all processes have written
             _publish(draft, self._path(step))
@@ -136,15 +137,13 @@ class Checkpoints:
     def _check(self, path: Path) -> None:
         """Raise ValueError unless every file is as it was written; each process reads some of them."""
         sums = _sums(path)
-        own = sorted(sums)[rank() :: world()]
-        bad = [name for name in own if not _is_intact(path / name, *sums[name])]
+        bad = [name for name in sorted(sums)[rank() :: world()] if not _is_intact(path / name, *sums[name])]
         if bad := [name for part in gather_objects(bad) for name in part]:
             raise ValueError(f"{bad[0]} is missing, cut or damaged")
 
     def _read(self, path: Path, plain: Any, state: Mapping[str, Any]) -> dict[str, Any]:
         saved = HuggingFaceStorageReader(str(path)).read_metadata().state_dict_metadata
-        given: dict[str, Tensor] = {}
-        _split({k: v for k, v in state.items() if k != OWN}, "", given)
+        given, _ = _split(state)
         # An optimizer has no state for a parameter that has had no gradient yet.
         if absent := sorted(name for name in given.keys() - saved.keys() if "/state/" not in name):
             raise ValueError(f"it lacks {absent[0]}")
@@ -152,7 +151,7 @@ class Checkpoints:
         own = f"{OWN}/{rank() if then == world() else 0}"
         names = [name for name in saved if name == own or not name.startswith(f"{OWN}/")]
         tensors = self._read_tensors(path, names, given)
-        loaded = _join(plain, "", tensors)
+        loaded = _mapped(plain, "", tensors.get)
         return loaded | {OWN: _unpack(tensors[own])} if own in tensors else loaded
 
     def _read_tensors(
@@ -160,8 +159,11 @@ class Checkpoints:
     ) -> dict[str, Tensor]:
         """Read the named tensors, into those that are given."""
         reader, given = HuggingFaceStorageReader(str(path)), given or {}
-        saved = reader.read_metadata().state_dict_metadata
-        wanted = {name: given[name] if name in given else _empty(saved[name]) for name in names}
+        saved: dict[str, Any] = reader.read_metadata().state_dict_metadata
+        wanted = {
+            name: given[name] if name in given else torch.empty(held.size, dtype=held.properties.dtype)
+            for name, held in ((name, saved[name]) for name in names)
+        }
         group = self._processes()
         dcp.load(wanted, storage_reader=reader, process_group=group, no_dist=group is None)
         return wanted
@@ -187,8 +189,7 @@ class Checkpoints:
 
 def _flat(state: Mapping[str, Any]) -> dict[str, Tensor]:
     """Return every tensor by its path, and all else as tensors of bytes."""
-    tensors: dict[str, Tensor] = {}
-    plain = _split({k: v for k, v in state.items() if k != OWN}, "", tensors)
+    tensors, plain = _split(state)
     if rank() == 0:
         tensors[PLAIN] = _pack(plain)
     if OWN in state:
@@ -196,27 +197,26 @@ def _flat(state: Mapping[str, Any]) -> dict[str, Tensor]:
     return tensors
 
 
-def _split(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
-    """Move the tensors of `value` to `tensors` and return it with None in their places."""
-    if isinstance(value, Tensor):
-        tensors[path] = value
-        return None
+def _split(state: Mapping[str, Any]) -> tuple[dict[str, Tensor], Any]:
+    """Return the tensors of a state but for "own" by their paths, and the state with None in their places."""
+    tensors: dict[str, Tensor] = {}
+
+    def taken(path: str, leaf: Any) -> Any:
+        if isinstance(leaf, Tensor):
+            tensors[path] = leaf
+            return None
+        return leaf
+
+    return tensors, _mapped({k: v for k, v in state.items() if k != OWN}, "", taken)
+
+
+def _mapped(value: Any, path: str, change: Callable[[str, Any], Any]) -> Any:
+    """Return nested dicts, lists and tuples with `change(path, leaf)` in the place of each leaf."""
     if isinstance(value, Mapping):
-        return {k: _split(v, f"{path}/{k}", tensors) for k, v in value.items()}
+        return {k: _mapped(v, f"{path}/{k}", change) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return type(value)([_split(v, f"{path}/{i}", tensors) for i, v in enumerate(value)])
-    return value
-
-
-def _join(value: Any, path: str, tensors: Mapping[str, Tensor]) -> Any:
-    """Return what `_split` was given."""
-    if path in tensors:
-        return tensors[path]
-    if isinstance(value, dict):
-        return {k: _join(v, f"{path}/{k}", tensors) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)([_join(v, f"{path}/{i}", tensors) for i, v in enumerate(value)])
-    return value
+        return type(value)([_mapped(v, f"{path}/{i}", change) for i, v in enumerate(value)])
+    return change(path, value)
 
 
 def _pack(value: Any) -> Tensor:
@@ -232,16 +232,10 @@ def _unpack(packed: Tensor) -> Any:
     return torch.load(io.BytesIO(packed.numpy().tobytes()), weights_only=True)
 
 
-def _empty(held: Any) -> Tensor:
-    """Return a new tensor for one of a checkpoint's metadata."""
-    return torch.empty(held.size, dtype=held.properties.dtype)
-
-
 def _parts(tensors: Mapping[str, Tensor]) -> dict[str, int]:
     """Return the number, from 1, of the file that each tensor goes to."""
     sizes = {k: (v.to_local() if isinstance(v, DTensor) else v).nbytes for k, v in tensors.items()}
-    limit, part, filled = max(PART_BYTES, sum(sizes.values()) // PARTS), 1, 0
-    where = {}
+    limit, part, filled, where = max(PART_BYTES, sum(sizes.values()) // PARTS), 1, 0, {}
     for name, size in sizes.items():
         if filled and filled + size > limit:
             part, filled = part + 1, 0
@@ -277,16 +271,10 @@ def _remove(path: Path) -> None:
     shutil.rmtree(gone)
 
 
-def _sweep(folder: Path) -> None:
-    """Remove leftovers of a process that was killed while it wrote or removed a checkpoint."""
-    for leftover in folder.glob(".step-*"):
-        shutil.rmtree(leftover)
-
-
-def _is_whole(path: Path) -> bool:
+def _is_readable(path: Path) -> bool:
     """Return whether every file is there in its full length."""
     try:
-        return all((path / name).stat().st_size == size for name, (size, _) in _sums(path).items())
+        return all(_is_intact(path / name, size) for name, (size, _) in _sums(path).items())
     except (OSError, ValueError):
         return False
 
@@ -300,9 +288,9 @@ def _sums(path: Path) -> dict[str, tuple[int, int]]:
         raise ValueError(f"{FILES} is damaged ({error})") from None
 
 
-def _is_intact(path: Path, size: int, checksum: int) -> bool:
+def _is_intact(path: Path, size: int, checksum: int | None = None) -> bool:
     try:
-        return path.stat().st_size == size and _checksum(path) == checksum
+        return path.stat().st_size == size and (checksum is None or _checksum(path) == checksum)
     except OSError:
         return False
 

@@ -1,7 +1,7 @@
 """One training step of any family: mask the answers, put the pictures in their places, predict what is masked.
 
 Section 3.2 of arXiv 2505.16839. B rows of T ids; with the pictures in their places they have T' positions. Each row is
-seen in C copies: two under masks, or one for next-token prediction. `TrainingStep.forward` is the step.
+seen in C copies: two under masks, or one for next-token prediction.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from itertools import accumulate
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from lavida.config import VLMConfig
 from lavida.data.collate import Batch
 from lavida.diffusion.loss import masked_loss, shift_rows
 from lavida.diffusion.masking import draw_copies
@@ -30,16 +30,20 @@ HintIds = Callable[[Tensor], list[int]]  # the tower's own class logits [K] of a
 
 
 class TrainingStep(nn.Module):
-    """A model under an objective; the forward pass is a training step's."""
+    """Join a model and an objective; the forward pass is a training step's."""
 
     def __init__(self, vlm: VLM, objective: Objective, *, hint_ids: HintIds | None = None) -> None:
         super().__init__()
-        check_objective(vlm.config, objective)
+        if vlm.config.shared_image and objective.attention not in ("prefix", "causal"):
+            raise ConfigError(
+                "this model was trained with its picture apart from the prompt; attention "
+                f"{objective.attention!r} does not fit, take prefix"
+            )
         self.vlm, self.objective, self.hint_ids = vlm, objective, hint_ids
 
     def forward(self, batch: Batch, targets: Targets) -> tuple[Tensor, Tensor]:
         """Compute the loss of a batch, and sum and number [2, BUCKETS] of token losses by masking probability."""
-        copies, objective = len(targets.masked), self.objective
+        copies, objective, config = len(targets.masked), self.objective, self.vlm.config
         # 1. each picture passes the tower once and takes its place among the words
         unused = self._unused_tower(batch)
         spliced = splice_batch(self.vlm, batch, self.hint_ids)
@@ -49,14 +53,12 @@ class TrainingStep(nn.Module):
         if not objective.autoregressive:
             x = mask_embeddings(self.vlm.denoiser, x, masked)
         # 3. which position attends to which
-        mask = attention_mask(batch, spliced, objective.attention, shared_image=self.vlm.config.shared_image)
-        positions = positions_of(batch, spliced)
+        mask = _repeated(attention_mask(batch, spliced, objective.attention, shared_image=config.shared_image), copies)
+        positions = _repeated(positions_of(batch, spliced), copies)
         # 4. all copies in one forward pass; cross-entropy at the masked positions
         answer = answer_loss(
-            self.vlm.denoiser, x, ids, masked,
-            mask=_repeated(mask, copies), positions=_repeated(positions, copies),
-            shift=self.vlm.config.denoiser.logit_shift, weighting=objective.weighting,
-            p=targets.p.flatten(), lengths=targets.lengths.repeat(copies),
+            self.vlm.denoiser, x, ids, masked, mask=mask, positions=positions, shift=config.denoiser.logit_shift,
+            weighting=objective.weighting, p=targets.p.flatten(), lengths=targets.lengths.repeat(copies),
         )  # fmt: skip
         return answer.loss + unused, loss_by_probability(answer.per_token.detach(), masked, targets.p.flatten())
 
@@ -73,7 +75,7 @@ class TrainingStep(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class Targets:
-    """The tokens to predict in each copy of a batch."""
+    """Hold the tokens to predict in each copy of a batch."""
 
     masked: Tensor  # [C, B, T] bool
     p: Tensor  # [C, B] probability that a token was masked
@@ -100,7 +102,7 @@ def draw_targets(batch: Batch, objective: Objective, generator: torch.Generator)
 
 @dataclass(frozen=True, kw_only=True)
 class SplicedBatch:
-    """A batch with its pictures in their places."""
+    """Hold a batch with its pictures in their places."""
 
     x: Tensor  # [B, T', D] embeddings, nothing masked
     source: Tensor  # [B, T'] which of the T ids a position comes from; a picture's tokens share the place of its -200
@@ -172,23 +174,16 @@ def attention_mask(batch: Batch, spliced: SplicedBatch, attention: str, *, share
     sample = spliced.gather(batch.sample)
     if attention == "full" and bool(spliced.visible.all()) and not bool(sample.any()):
         return None
-    order = None
+    mask = (sample[:, :, None] == sample[:, None, :]) & spliced.visible[:, None, :]
+    if attention == "full":
+        return mask[:, None]
     if attention == "causal":
         order = torch.arange(sample.shape[-1], device=sample.device)
     elif attention == "turns":
         order = spliced.gather(batch.turn)
-    elif attention == "prefix":
+    else:
         order = _levels(spliced.gather(batch.answer) > 0, sample, spliced.image & shared_image)
-    return mask_matrix(sample, spliced.visible, order)[:, None]
-
-
-def mask_matrix(sample: Tensor, visible: Tensor, order: Tensor | None = None) -> Tensor:
-    """Return which query attends to which key, [B, L, L] bool.
-
-    A query attends to the visible keys of its own sample [B, L] whose order [B, L] or [L] is not above its own.
-    """
-    mask = (sample[:, :, None] == sample[:, None, :]) & visible[:, None, :]
-    return mask if order is None else mask & (order[..., :, None] >= order[..., None, :])
+    return (mask & (order[..., :, None] >= order[..., None, :]))[:, None]
 
 
 def _levels(answer: Tensor, sample: Tensor, apart: Tensor) -> Tensor:
@@ -216,9 +211,8 @@ def mask_embeddings(denoiser: Denoiser, x: Tensor, masked: Tensor) -> Tensor:
     return torch.where(masked[..., None], mask_token, x)
 
 
-@dataclass(frozen=True, kw_only=True)
-class AnswerLoss:
-    """The loss of R rows of L positions, and what it was computed from."""
+class AnswerLoss(NamedTuple):
+    """Hold the loss of R rows of L positions, and what it was computed from."""
 
     loss: Tensor  # scalar
     per_token: Tensor  # [R, L] cross-entropy, 0 where nothing is masked
@@ -258,16 +252,7 @@ def answer_loss(
     predicting = shift_rows(hidden) if shift else hidden
     logits = denoiser.head(predicting[masked])
     loss, per_token = masked_loss(logits, ids, masked, weighting=weighting, p=p, lengths=lengths, weights=weights)
-    return AnswerLoss(loss=loss, per_token=per_token, hidden=hidden)
-
-
-def check_objective(config: VLMConfig, objective: Objective) -> None:
-    """Raise ConfigError for an objective by which the model could not answer."""
-    if config.shared_image and objective.attention not in ("prefix", "causal"):
-        raise ConfigError(
-            "this model was trained with its picture apart from the prompt; attention "
-            f"{objective.attention!r} does not fit, take prefix"
-        )
+    return AnswerLoss(loss, per_token, hidden)
 
 
 def loss_by_probability(per_token: Tensor, masked: Tensor, p: Tensor) -> Tensor:

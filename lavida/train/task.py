@@ -1,7 +1,6 @@
 """The interface between the training loop and a task: a network, stages, batches with a state, the loss of a batch.
 
-`train/trainer.py` knows nothing else. The fine-tuning of any family on any data (`train/finetune.py`) is a task, and so
-is lavida-mini's packed curriculum (`mini/train/task.py`).
+Finetuning (`train/finetune.py`) is a task, and so is lavida-mini's packed curriculum (`mini/train/task.py`).
 """
 
 from __future__ import annotations
@@ -54,9 +53,8 @@ class Plan:
             if getattr(self, name) < least:
                 raise ConfigError(f"stage {self.name}: {name} must be at least {least}, got {getattr(self, name)}")
         if self.schedule not in SCHEDULES:
-            raise ConfigError(
-                f"stage {self.name}: unknown schedule {self.schedule!r}; choose one of {', '.join(SCHEDULES)}"
-            )
+            known = ", ".join(SCHEDULES)
+            raise ConfigError(f"stage {self.name}: unknown schedule {self.schedule!r}; choose one of {known}")
         if not 0 <= self.floor <= 1:
             raise ConfigError(f"stage {self.name}: floor must lie between 0 and 1, got {self.floor}")
 
@@ -77,41 +75,33 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Micro:
-    """A micro-batch on its device. `data` is the task's own; `weight` is the weight of its mean loss in the update.
+    """Hold a micro-batch on its device."""
 
-    The sum of losses weighted so, over micro-batches and processes, does not depend on how a batch was divided.
-    """
-
-    data: Any
-    weight: float
+    data: Any  # the task's own
+    weight: float  # of its mean loss in the update, so that the sum does not depend on how a batch is divided
     samples: int
     names: Sequence[str] = ()  # "source:index" of each sample
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """The loss of a micro-batch (a mean, to be differentiated) and the figures that are logged of it.
+    """Hold the loss of a micro-batch and the figures that are logged of it."""
 
-    `figures` have the same names in every process.
-    """
-
-    loss: Tensor
-    figures: Mapping[str, float] = field(default_factory=dict)
+    loss: Tensor  # a mean, to be differentiated
+    figures: Mapping[str, float] = field(default_factory=dict)  # of the same names in every process
     buckets: Tensor | None = None  # [2, BUCKETS]: sum and number of token losses by masking probability
 
 
 class Task(Protocol):
-    """One training run. All randomness comes from its seed, its state or PyTorch's global generator."""
+    """Describe a training run. All randomness comes from its seed, its state or PyTorch's global generator."""
 
     @property
     def module(self) -> nn.Module:
         """All that is trained and saved; losses go through its `forward`."""
-        ...
 
     @property
     def plans(self) -> Sequence[Plan]:
         """The stages."""
-        ...
 
     def begin(self, stage: int, *, fresh: bool) -> list[Group]:
         """Freeze and thaw parameters for a stage; `fresh` unless it is resumed in its middle."""
@@ -133,4 +123,3 @@ class Task(Protocol):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a saved state."""
-        ...

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from torch.distributed.checkpoint.state_dict import get_model_state_dict, set_mo
 
 from lavida.errors import ConfigError, TrainingError
 from lavida.train.distributed import gather_objects, rank, sum_all, world
-from lavida.train.log import Display, Log, Meter, Watcher
+from lavida.train.log import Display, Log, Meter
 from lavida.train.optim import Optimizers
 from lavida.train.settings import Settings
 from lavida.train.speed import count_flops, matmul_peak
@@ -51,7 +51,6 @@ class Trainer:
         habits: How often to log, evaluate and save.
         device: The device of the task.
         dtype: The type of most products, for the share of the machine's peak.
-        watchers: Receivers of the log's lines.
         facts: Further fields of the log's first line, such as recipe and data.
         fixed: Options by name that cannot change when the run is resumed.
         changeable: Options by name that can; changes are logged.
@@ -66,7 +65,6 @@ class Trainer:
         habits: Habits | None = None,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.bfloat16,
-        watchers: Sequence[Watcher] = (),
         facts: Mapping[str, Any] | None = None,
         fixed: Mapping[str, Any] | None = None,
         changeable: Mapping[str, Any] | None = None,
@@ -76,11 +74,11 @@ class Trainer:
         self.task, self.out, self.device, self.dtype = task, out, torch.device(device), dtype
         self.habits = habits or Habits()
         first = rank() == 0
-        self.log, self.display = Log(out, watchers, silent=not first), Display(say, silent=not first)
+        self.log, self.display = Log(out, silent=not first), Display(say, silent=not first)
         self.checkpoints, self.meter = Checkpoints(out / "state"), Meter()
-        self.settings = Settings(plans=tuple(task.plans), fixed=dict(fixed or {}), changeable=dict(changeable or {}))
+        self.settings = Settings(plans=tuple(task.plans), fixed=fixed or {}, changeable=changeable or {})
         self.stage, self.step, self.samples = 0, 0, 0.0
-        self._further_facts = dict(facts or {})
+        self._facts = dict(facts or {})
         self.usual: float | None = None  # running mean of the loss
         self._optimizers: Optimizers | None = None
         self._peak = 0.0
@@ -106,11 +104,16 @@ class Trainer:
         if self.checkpoints.latest() is None:
             self._write_settings()
             self.save()
-        self.log.write("start", self.total, **self._facts())
+        self.log.write(
+            "start", self.total, **self._facts,
+            stages=[plan.name for plan in self.task.plans], steps=sum(plan.steps for plan in self.task.plans),
+            device=str(self.device), dtype=str(self.dtype).removeprefix("torch."), processes=world(),
+            threads=torch.get_num_threads(), torch=torch.__version__,
+        )  # fmt: skip
         done = True
         try:
             with self.display:
-                while done and self.stage < len(self.task.plans):
+                while done and not self.finished:
                     done = self._run_stage(self.task.plans[self.stage], end)
         finally:
             self.checkpoints.wait()
@@ -127,19 +130,21 @@ class Trainer:
         while self.step < plan.steps:
             rates = self._update(plan, self._optimizers)
             self.step += 1
-            if self.total % self.habits.log == 0 or self.step == plan.steps:
+            last = self.step == plan.steps
+            if last or self.total % self.habits.log == 0:
                 self._log_step(plan, rates, (self.samples - seen) / (time.monotonic() - began))
                 began, seen = time.monotonic(), self.samples
-            if self.step == plan.steps or (self.habits.evaluate and self.step % self.habits.evaluate == 0):
+            if last or (self.habits.evaluate and self.step % self.habits.evaluate == 0):
                 self._evaluate()
                 began, seen = time.monotonic(), self.samples
             now = time.monotonic()
-            late, due = (n > 0 for n in self._of_first(now > end, now - saved >= self.habits.save))
-            if self.step < plan.steps and (late or due):
+            # All processes do what the first one finds due.
+            late, due = self._sum(*(flag and rank() == 0 for flag in (now > end, now - saved >= self.habits.save)))
+            if not last and (late or due):
                 self.save()
                 saved = time.monotonic()
-            if late and self.step < plan.steps:
-                return False
+                if late:
+                    return False
         self.stage, self.step = self.stage + 1, 0
         if not self.finished:
             self._optimizers = None
@@ -171,7 +176,7 @@ class Trainer:
         rates = optimizers.schedule(self.step)
         optimizers.step()
         self.samples += samples
-        self.meter.add(figures, samples, buckets)
+        self.meter.add(figures, buckets)
         return rates
 
     def _measure(self, micro: Micro, optimizers: Optimizers) -> None:
@@ -205,7 +210,7 @@ class Trainer:
             self.usual = loss if usual is None else MEMORY * usual + (1 - MEMORY) * loss
             return
         self.checkpoints.wait()
-        names = [name for part in gather_objects([n for m in micros for n in m.names]) for name in part]
+        names = [name for part in gather_objects([list(m.names) for m in micros]) for names in part for name in names]
         what = f"the {broken[0]} is {figures[broken[0]]}" if broken else f"the loss rose from {usual:.2f} to {loss:.2f}"
         self.log.write("stop", self.total, reason="broken", **figures, names=names)
         shown = ", ".join(names[:8]) or "no names"
@@ -222,30 +227,21 @@ class Trainer:
         share = pace * (self.flops or 0.0) / (self._peak * world())
         means = self.meter.means()
         self.log.write(
-            "step",
-            self.total,
-            stage=plan.name,
-            **means,
+            "step", self.total, stage=plan.name, **means,
             lr={name: float(f"{rate:.6g}") for name, rate in rates.items()},
-            samples=round(self.samples),
-            samples_per_s=round(pace, 3),
-            matmul_share=round(share, 4),
+            samples=round(self.samples), samples_per_s=round(pace, 3), matmul_share=round(share, 4),
             buckets=self.meter.bucket_means(),
-        )
-        self._log_skipped()
-        self.display.step(self.step, means, pace, share)
+        )  # fmt: skip
+        for name, reason in (pair for part in gather_objects(self.task.skipped()) for pair in part):
+            self.log.write("skipped", self.total, name=name, reason=reason)
+            self.display.note(f"left out {name}: {reason}")
+        self.display.step(plan, self.step, means, pace, share)
         self.meter.clear()
-
-    def _log_skipped(self) -> None:
-        for part in gather_objects(self.task.skipped()):
-            for name, reason in part:
-                self.log.write("skipped", self.total, name=name, reason=reason)
-                self.display.note(f"left out {name}: {reason}")
 
     def _evaluate(self) -> None:
         """Log the held-out figures; the random numbers of the training are left alone."""
         self.task.module.eval()
-        with torch.random.fork_rng(list(range(torch.cuda.device_count()))):
+        with torch.random.fork_rng(range(torch.cuda.device_count())):
             figures = self.task.evaluate()
         self.task.module.train()
         if figures:
@@ -322,21 +318,6 @@ class Trainer:
     def _sum(self, *values: float) -> list[float]:
         return sum_all(values, self.device)
 
-    def _of_first(self, *flags: bool) -> list[float]:
-        """Return the flags of the first process, so that all processes do the same."""
-        return self._sum(*(float(flag and rank() == 0) for flag in flags))
-
     def _write_settings(self) -> None:
         if rank() == 0:
             self.settings.write(self.out)
-
-    def _facts(self) -> dict[str, Any]:
-        return self._further_facts | {
-            "stages": [plan.name for plan in self.task.plans],
-            "steps": sum(plan.steps for plan in self.task.plans),
-            "device": str(self.device),
-            "dtype": str(self.dtype).removeprefix("torch."),
-            "processes": world(),
-            "threads": torch.get_num_threads(),
-            "torch": torch.__version__,
-        }

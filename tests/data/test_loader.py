@@ -131,7 +131,7 @@ def test_what_is_sent_to_workers_may_be_copied(data: Path) -> None:
     fetch = _Fetch(one.mixture, one.encode, one.seed, None)
     wanted = (0, [one.mixture.draw(n, one.seed) for n in range(4)])
     there = pickle.loads(pickle.dumps(fetch))
-    assert contents(there[wanted].batch) == contents(fetch[wanted].batch)
+    assert contents(there[wanted][0]) == contents(fetch[wanted][0])
     assert there._encode.tokenizer.encode("<|eot_id|>") == one.encode.tokenizer.encode("<|eot_id|>")
 
 

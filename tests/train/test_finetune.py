@@ -19,8 +19,8 @@ from lavida.cli.main import main
 from lavida.config import DenoiserConfig, VLMConfig
 from lavida.diffusion.objective import Objective
 from lavida.errors import ConfigError, DataError, RequestError
-from lavida.train.finetune import thaw, trained_config
-from lavida.train.launch import Options, mix, train
+from lavida.train.finetune import Options, thaw, trained_config
+from lavida.train.launch import mix, train
 from lavida.train.lora import load_adapters, merge_adapters
 from lavida.train.recipes import RECIPES, Portion, Rates, Recipe, find_recipe
 from lavida.train.trainer import Habits
@@ -190,7 +190,7 @@ def test_sizes_that_do_not_divide_are_told(small, tmp_path):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_is_one(name):
-    recipe = RECIPES[name]()
+    recipe = RECIPES[name]
     assert recipe.name == name and recipe.rates.scaled(0.5)
     assert recipe.objective.autoregressive == (name == "ar")
 

@@ -20,10 +20,8 @@ def test_numbers_and_captions_are_read_back(tmp_path: Path) -> None:
         board.write("step", at, stage="align", loss=1 / at, lr={"tower": 0.5}, buckets=[None, at])
     told = {"image": "cat.png", "prompt": "What?", "truth": "a cat", "answer": "a dog"}
     board.write("eval", 30, loss=0.25, captions=[told])
-    board.close()
     resumed = TensorBoard(tmp_path, since=20)  # the run was killed after step 30, its checkpoint is of step 20
     resumed.write("step", 30, loss=7.0)
-    resumed.close()
     read = EventAccumulator(str(tmp_path / "tensorboard"))
     read.Reload()
     assert [(e.step, round(e.value, 4)) for e in read.Scalars("step/loss")] == [(10, 0.1), (20, 0.05), (30, 7.0)]

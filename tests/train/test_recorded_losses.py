@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from lavida.checkpoint.make_random import make_random
-from lavida.train.launch import Options, train
+from lavida.train.finetune import Options
+from lavida.train.launch import train
 from lavida.train.recipes import Recipe, find_recipe
 from lavida.train.trainer import Habits
 from tests.tiny import save_tiny

@@ -12,7 +12,7 @@ from PIL import Image
 
 from lavida.cli.main import main
 from lavida.errors import DataError
-from lavida.train.charts import Axis, Curve, chart, number, thinned
+from lavida.train.charts import Curve, chart, number, thinned
 from lavida.train.report import History, read_history, write_report
 
 
@@ -91,13 +91,13 @@ def test_the_page_holds_all_and_fetches_nothing(run: Path) -> None:
         "answer 500", "answer 1000", "earlier answers", "What is &lt;this&gt;?", "truth: a cat",
         "gone.png: no such file", "photos.json:17", "17.jpg: no such file &amp; more",
         "broke at step 1,000, in the batch of bad.json:3", "&lt;mini&gt;", "Learning rate",
-        "33 to 66 % masked", "end of align", "end of finetune", ">ground<", ">right<", "held-out loss",
+        "33 to 66 % masked", "align", "finetune", ">ground<", ">right<", "held-out loss",
     ):  # fmt: skip
         assert words in page, words
     assert page.count('src="data:image/jpeg;base64,') == 1
     assert not re.search(r'(?:src|href)="(?!data:)|url\(|@import|<script', page)
     charts = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
-    assert len(charts) >= 7
+    assert len(charts) >= 6
     for svg in charts:
         ElementTree.fromstring(svg)
 
@@ -141,11 +141,19 @@ def test_thinning_keeps_the_mean_and_the_span() -> None:
     assert few[0][0] < 14 and few[-1][0] > 685 and thinned(points[:50], 50) == points[:50]
 
 
-def test_axes_end_at_their_pixels_and_tick_at_round_values() -> None:
-    axis = Axis(low=0.09, high=11, start=100, end=0, log=True)
-    assert axis(0.09) == 100 and axis(11) == pytest.approx(0) and axis(1) == pytest.approx(49.9, abs=0.1)
-    assert axis.ticks() == pytest.approx([0.1, 0.2, 0.5, 1, 2, 5, 10])
-    assert Axis(low=0, high=700, start=0, end=1).ticks() == [0, 200, 400, 600]
+@pytest.mark.parametrize(
+    ("values", "from_zero", "labels", "middle"),
+    [
+        ((0.1, 1.0, 10.0), False, ["0.1", "0.316", "1", "3.16", "10"], 145),  # logarithmic
+        ((2.0, 4.0, 6.0), False, ["2", "3", "4", "5", "6"], 145),
+        ((2.0, 4.0, 8.0), True, ["0", "2", "4", "6", "8"], 145),
+    ],
+)
+def test_axes_are_labelled_from_the_lowest_to_the_highest_value(values, from_zero, labels, middle) -> None:
+    svg = chart("t", [Curve("c", [(float(i), y) for i, y in enumerate(values)])], from_zero=from_zero)
+    assert re.findall(r'text-anchor="end">([^<]*)<', svg) == labels
+    heights = [float(pair.split(",")[1]) for pair in re.search(r'points="([^"]*)"', svg)[1].split()]
+    assert heights[1] == pytest.approx(middle) and heights[2] == 24 and heights[0] == (205.5 if from_zero else 266)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parent.parent / "benchmarks" / "ablations.py"
+SCRIPT = Path(__file__).parents[3] / "benchmarks" / "ablations.py"
 
 
 @pytest.fixture(scope="module")
@@ -16,9 +16,9 @@ def script():
     return runpy.run_path(str(SCRIPT))
 
 
-def run(arm: str, seed: int, mean: float) -> dict:
+def run(objective: str, seed: int, mean: float) -> dict:
     shares = {"mean": mean, "name": 0.5, "count": 0.4, "presence": 0.3, "cider": 1.0}
-    return {"arm": arm, "seed": seed, "seconds": 90, "figures": {"i": shares, "ii_style": dict(shares)}}
+    return {"objective": objective, "seed": seed, "seconds": 90, "figures": {"i": shares, "ii_style": dict(shares)}}
 
 
 def test_differences_are_taken_seed_by_seed(script):
