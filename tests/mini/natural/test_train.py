@@ -68,7 +68,7 @@ def test_without_a_reader_nothing_is_said_about_text(feed, model):
     looked = model[1].id_of(LOOKED)
     for seed in range(60):
         rng = random.Random(seed)
-        _, _, asked, tail = feed._row(rng)
+        _, _, asked, tail, _ = feed._row(rng)
         said = [(q.answer, q.language) for q in asked if q.kind in ("text", "text_check")]
         if tail:
             assert tail[0] == looked
