@@ -17,6 +17,7 @@ from lavida.text.tokenizer import Tokenizer
 from mini.data.questions import Question, ask
 from mini.natural.ask import questions
 from mini.natural.labelled import Labelled
+from mini.natural.mentions import Mentions, shown_cells, word_of
 from mini.natural.photographs import Seen
 from mini.natural.phrases import CANNOT_TELL
 from mini.natural.simulate import BOXES, Simulator, drop_sources
@@ -35,6 +36,8 @@ class NaturalRows:
     batch: PackedRows
     cells: Tensor  # [N, 80, D] projected cells
     inputs: EvidenceInputs
+    shown: Tensor  # [G, 80] which cells show the names that the prompts speak of
+    numbers: Tensor  # [G] how many there are
 
     def to(self, device: str) -> NaturalRows:
         """Move everything to a device."""
@@ -49,6 +52,14 @@ class Shares:
     invented: float = 0.5
     photographs: float = 0.2
     chinese: float = 0.35  # of the questions
+
+
+class _Packer(Packer):
+    """Pack questions whose names are mentions ("key|word")."""
+
+    def _find_name(self, prompt: list[int], name: str, language: str) -> int | None:
+        token = self._encode(word_of(name), prompt=False)[0]
+        return prompt.index(token) if token in prompt else None
 
 
 class NaturalFeed:
@@ -67,24 +78,44 @@ class NaturalFeed:
     ) -> None:
         self.tokenizer, self.labels, self.simulator = tokenizer, labels, simulator
         self.scenes, self.photographs, self.shares = scenes, photographs, shares or Shares()
-        self.packer = Packer(tokenizer, image_tokens=IMAGE_TOKENS, row=row)
+        self.mentions = Mentions()
+        self.packer = _Packer(tokenizer, image_tokens=IMAGE_TOKENS, row=row)
 
     def rows(self, n: int, rng: random.Random, g: torch.Generator) -> NaturalRows:
         """Rows of n pictures."""
-        packed, cells, inputs = [], [], []
+        packed, cells, inputs, truths = [], [], [], []
         for _ in range(n):
-            own, evidence, asked, tail = self._row(rng)
+            own, evidence, asked, tail, truth = self._row(rng)
+            truths.append(truth)
             evidence, dropped = drop_sources(evidence, rng)
             hint = self._hint(evidence) if "whole" not in dropped and rng.random() < 0.9 else []
             packed.append((hint + tail, asked))
             cells.append(own)
             inputs.append(evidence)
+        return self._packed(packed, cells, inputs, truths, rng, g)
+
+    def _packed(
+        self,
+        packed: list[tuple[list[int], list[Question]]],
+        cells: list[Tensor],
+        inputs: list[EvidenceInputs],
+        truths: list[Truth],
+        rng: random.Random,
+        g: torch.Generator,
+    ) -> NaturalRows:
         batch = self.packer.pack(packed, rng, g)
-        return NaturalRows(batch=batch, cells=torch.stack(cells), inputs=EvidenceInputs.stack(inputs))
+        told = [shown_cells(truths[picture], mention) for picture, mention in batch.names]
+        return NaturalRows(
+            batch=batch,
+            cells=torch.stack(cells),
+            inputs=EvidenceInputs.stack(inputs),
+            shown=torch.stack([shown for shown, _ in told]) if told else torch.zeros(0, 80),
+            numbers=torch.tensor([number for _, number in told], dtype=torch.long),
+        )
 
     def held_out(self, n: int, rng: random.Random, g: torch.Generator) -> tuple[NaturalRows, list[Question]]:
         """Rows of n invented pictures asked in wordings that are never trained on, all sources there."""
-        packed, cells, inputs, everything = [], [], [], []
+        packed, cells, inputs, truths, everything = [], [], [], [], []
         for _ in range(n):
             made = self.simulator(rng)
             asked = self._natural(made.truth, rng, 16, held_out=True)
@@ -92,22 +123,22 @@ class NaturalFeed:
             packed.append((self._hint(made.inputs) + tail, asked))
             cells.append(self._any_cells(rng))
             inputs.append(made.inputs)
+            truths.append(made.truth)
             everything += asked
-        batch = self.packer.pack(packed, rng, g)
-        return NaturalRows(batch=batch, cells=torch.stack(cells), inputs=EvidenceInputs.stack(inputs)), everything
+        return self._packed(packed, cells, inputs, truths, rng, g), everything
 
-    def _row(self, rng: random.Random) -> tuple[Tensor, EvidenceInputs, list[Question], list[int]]:
-        """Draw cells, evidence and questions of one picture, and the ids of what was read in it."""
+    def _row(self, rng: random.Random) -> tuple[Tensor, EvidenceInputs, list[Question], list[int], Truth]:
+        """Draw cells, evidence and questions of one picture, the ids of what was read in it and its truth."""
         u, shares = rng.random(), self.shares
         if u < shares.invented or self.scenes is None:
             made = self.simulator(rng)
             asked, tail = self._read(made.truth.texts, self._natural(made.truth, rng, 22), rng, 0.7)
-            return self._any_cells(rng), made.inputs, asked, tail
+            return self._any_cells(rng), made.inputs, asked, tail, made.truth
         if u < shares.invented + shares.photographs and self.photographs is not None:
             cells, evidence, truth = self.photographs.draw(rng)
             false = invent_texts(rng) if rng.random() < 0.1 else ()
             asked, tail = self._read(false, self._natural(truth, rng, 22), rng, 0.4)
-            return cells.float(), evidence, asked, tail
+            return cells.float(), evidence, asked, tail, truth
         i = rng.randrange(len(self.scenes))
         scene = self.scenes.scenes[i]
         assert scene is not None
@@ -115,13 +146,14 @@ class NaturalFeed:
             Thing(name=o.name, colour=o.colour, box=(o.x - o.w / 2, o.y - o.h / 2, o.x + o.w / 2, o.y + o.h / 2))
             for o in scene.objects
         ]
-        natural = self._natural(Truth(things=tuple(things)), rng, 8) if rng.random() < 0.6 else []
+        truth = Truth(things=tuple(things))
+        natural = self._natural(truth, rng, 8) if rng.random() < 0.6 else []
         weights = SCENE_KINDS | {"count": COUNTS[max(scene.counts.values())]}
         kinds = rng.choices(list(weights), list(weights.values()), k=16)
-        taught = [q for kind in kinds if (q := ask(scene, kind, rng, self._language(rng)))]
+        taught = [self._grounded(q, truth) for kind in kinds if (q := ask(scene, kind, rng, self._language(rng)))]
         asked, tail = self._read((), natural + taught, rng, 0.3)
         rng.shuffle(asked)
-        return self.scenes.cells[i].float(), self.scenes.inputs_of(i), asked, tail
+        return self.scenes.cells[i].float(), self.scenes.inputs_of(i), asked, tail, truth
 
     def _read(
         self, texts: tuple[tuple[str, Box], ...], asked: list[Question], rng: random.Random, odds: float
@@ -140,7 +172,11 @@ class NaturalFeed:
             if number:
                 asked += questions(truth, rng, count=number, language=language, held_out=held_out)
         rng.shuffle(asked)
-        return [Question(kind=q.kind, prompt=q.question, answer=q.answer, language=q.language) for q in asked]
+        written = [Question(kind=q.kind, prompt=q.question, answer=q.answer, language=q.language) for q in asked]
+        return [self._grounded(q, truth) for q in written]
+
+    def _grounded(self, q: Question, truth: Truth) -> Question:
+        return replace(q, names=self.mentions(q.prompt, q.language, truth))
 
     def _any_cells(self, rng: random.Random) -> Tensor:
         """Image tokens for an invented picture: those of another photograph, or none."""

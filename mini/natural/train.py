@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lavida.checkpoint.io import load_checkpoint
 from lavida.config import EvidenceConfig
 from lavida.errors import DataError
-from lavida.model.evidence import EvidenceEmbedding
+from lavida.model.evidence import CELLS, EvidenceEmbedding
 from lavida.model.vlm import VLM
 from lavida.text.labels import Label, load_labels
 from lavida.text.things import COCO, evidence_words
@@ -33,6 +34,7 @@ from mini.natural.feed import NaturalFeed, NaturalRows, Shares
 from mini.natural.growth import extended, grow, missing_words
 from mini.natural.held import held_out_rows, image_prefix, right_answers
 from mini.natural.labelled import Labelled
+from mini.natural.mentions import MOST
 from mini.natural.photographs import Seen
 from mini.natural.simulate import BOXES, Simulator
 from mini.train.losses import packed_loss
@@ -40,18 +42,34 @@ from mini.train.run import export
 
 
 class Learner(nn.Module):
-    """Hold the model whose denoiser and evidence are trained."""
+    """Hold the model whose denoiser and evidence are trained, and the heads of the grounding loss.
+
+    The hidden state of each name in a prompt must tell which cells show it and how many there are.
+    """
 
     def __init__(self, vlm: VLM) -> None:
         super().__init__()
         self.vlm = vlm
+        self.ground = nn.Linear(vlm.config.denoiser.d_model, CELLS)
+        self.number = nn.Linear(vlm.config.denoiser.d_model, MOST + 1)
 
-    def forward(self, rows: NaturalRows) -> tuple[Tensor, Tensor]:
-        """Return the loss of packed rows and the part of it on content tokens."""
+    def forward(self, rows: NaturalRows) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the loss of packed rows, the part of it on content tokens and the grounding loss."""
         with torch.autocast(rows.cells.device.type, dtype=torch.bfloat16):
             image = image_prefix(self.vlm, rows.cells, rows)
             found = packed_loss(self.vlm.denoiser, rows.batch, image)
-        return found.loss, found.content
+            ground = self._grounding(found.hidden.index_select(0, rows.batch.name_positions), rows)
+        return found.loss + ground, found.content, ground
+
+    def _grounding(self, hidden: Tensor, rows: NaturalRows) -> Tensor:
+        """Return the loss of what names [G, D] tell; only their numbers may be unknown."""
+        if not len(hidden):
+            return self.ground(hidden).sum() + self.number(hidden).sum()
+        cells, number = self.ground(hidden).float(), self.number(hidden).float()
+        found = F.binary_cross_entropy_with_logits(cells, rows.shown, pos_weight=cells.new_tensor(4.0))
+        known = rows.numbers >= 0
+        counted = F.cross_entropy(number, rows.numbers.clamp(min=0), reduction="none")
+        return found + 0.5 * (counted * known).sum() / known.sum().clamp(min=1)
 
 
 class NaturalTask:
@@ -88,7 +106,8 @@ class NaturalTask:
                 parts["words"].append(p)
             else:
                 parts["evidence" if name.startswith("evidence") else "other"].append(p)
-        factors = {"muon": 2.5, "words": self.words, "evidence": 1.0, "other": 1.0}
+        parts["heads"] = [*self.module.ground.parameters(), *self.module.number.parameters()]
+        factors = {"heads": 1.5, "muon": 2.5, "words": self.words, "evidence": 1.0, "other": 1.0}
         return [
             Group(name=name, parameters=held, rate=self.rate * factors[name], muon=name == "muon")
             for name, held in parts.items()
@@ -101,8 +120,8 @@ class NaturalTask:
 
     def loss(self, data: NaturalRows) -> Outcome:
         """Return the loss and that of the content tokens."""
-        loss, content = self.module(data)
-        return Outcome(loss=loss, figures={"content": float(content.detach())})
+        loss, content, ground = self.module(data)
+        return Outcome(loss=loss, figures={"content": float(content.detach()), "ground": float(ground.detach())})
 
     def evaluate(self) -> dict[str, Any]:
         """Write the model as it is and return the share of exact answers to held-out wordings by kind."""
