@@ -84,7 +84,7 @@ def test_answers_fill_the_first_copy_only(feed, model):
     with torch.no_grad():
         image = image_prefix(vlm, part.cells, part)
     ids = answer_packed(vlm, part.batch, image, tokenizer.mask_id, steps=2)
-    first = (partbatch.p > 0) & (part.batch.segment % 3 == 0)
+    first = (part.batch.p > 0) & (part.batch.segment % 3 == 0)
     assert not (ids[first] == tokenizer.mask_id).any()
     assert torch.equal(ids[~first], part.batch.ids[~first])
     right, wrong = right_answers(vlm, tokenizer, rows, kinds, steps=1)
