@@ -29,10 +29,10 @@ def test_prepared_once_and_resumed(tmp_path, monkeypatch):
     four_names(tmp_path)
     monkeypatch.setattr(module, "load_tower", lambda data: NoTower())
     said: list[str] = []
-    (few,), photos = prepare(tmp_path, scenes=2, crops=3, say=said.append)
+    (few,), photos = prepare(tmp_path, scenes=2, crops=3, log=said.append)
     assert len(few) == 2 and len(photos) == 3 and photos.records[0].scene is None
     assert {o.name for t in few.records for o in t.scene.objects} <= {"cat", "dog", "owl", "bee"}
-    (more,), _ = prepare(tmp_path, scenes=5, crops=3, say=said.append)
+    (more,), _ = prepare(tmp_path, scenes=5, crops=3, log=said.append)
     assert len(more) == 5 and [t.scene for t in more.records[:2]] == [t.scene for t in few.records]
     assert said == ["train: 2 pictures through the tower", "photos: 3 pictures through the tower"] + [
         "train: 3 pictures through the tower"
