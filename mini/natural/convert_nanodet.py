@@ -8,8 +8,8 @@ applied (`split_N` is the weight of convolution N); the biases follow under the 
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -75,4 +75,8 @@ def convert(folder: Path) -> dict[str, Tensor]:
 
 
 if __name__ == "__main__":
-    save_file(pack_weights(convert(Path(sys.argv[1]))), sys.argv[2])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("out", type=Path)
+    args = parser.parse_args()
+    save_file(pack_weights(convert(args.folder)), args.out)

@@ -7,8 +7,8 @@ The tower and the projector are frozen in this training, so their part of every 
 
 from __future__ import annotations
 
+import argparse
 import random
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -164,5 +164,9 @@ def main(model: Path, detector: Path, data: Path, out: Path, count: int = 3000, 
 
 
 if __name__ == "__main__":
-    folders = [Path(arg) for arg in sys.argv[1:5]]
-    main(*folders, *(int(arg) for arg in sys.argv[5:]))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    for name in ("model", "detector", "data", "out"):
+        parser.add_argument(name, type=Path)
+    parser.add_argument("count", type=int, nargs="?", default=3000, help="drawn scenes")
+    parser.add_argument("crops", type=int, nargs="?", default=6, help="of each photograph")
+    main(**vars(parser.parse_args()))
