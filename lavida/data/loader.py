@@ -152,7 +152,7 @@ class _Fetch(Dataset):
             try:
                 return self._encode(self._mixture.sample(draw, rng), rng)
             except BrokenSample as error:
-                name = self._mixture.ingredients[draw.ingredient].source.name
+                name = self._mixture.name_of(draw)
                 skipped.append(Skipped(source=name, index=draw.index, kind=error.kind, reason=str(error)))
                 draw = self._mixture.another(draw, rng)
         raise DataError(

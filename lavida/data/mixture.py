@@ -115,6 +115,10 @@ class Mixture:
         )
         return replace(sample, turns=tuple(turns))
 
+    def name_of(self, draw: Draw) -> str:
+        """Return the name of its source."""
+        return self.ingredients[draw.ingredient].source.name
+
     def size_of(self, draw: Draw) -> int:
         """Return about how many letters long its sample is."""
         return self.ingredients[draw.ingredient].source.size_of(draw.index)
