@@ -83,7 +83,24 @@ def collate(
             counts = [width - len(e.ids) for e in examples]
         examples = [_extended(e, max(0, min(n, limit - e.length)), pad_id) for e, n in zip(examples, counts)]
     rows = [[example] for example in examples] if pack is None else _packed(examples, pack)
-    return _stacked(rows, pad_id, number)
+    width = max(sum(len(e.ids) for e in row) for row in rows)
+
+    def filled(part: Callable[[int, Example], Tensor], fill: int | bool = 0) -> Tensor:
+        lines = [torch.cat([part(place, e) for place, e in enumerate(row)]) for row in rows]
+        return torch.stack([F.pad(line, (0, width - len(line)), value=fill) for line in lines])
+
+    return Batch(
+        number=number,
+        ids=filled(lambda _, e: e.ids, pad_id),
+        answer=filled(lambda _, e: e.answer),
+        turn=filled(lambda _, e: e.turn),
+        frozen=filled(lambda _, e: e.frozen, False),
+        real=filled(lambda _, e: torch.ones_like(e.frozen), False),
+        sample=filled(lambda place, e: torch.full_like(e.ids, place)),
+        views=[[picture for e in row for picture in e.views] for row in rows],
+        names=[", ".join(e.name for e in row) for row in rows],
+        samples=sum(map(len, rows)),
+    )
 
 
 def _extended(example: Example, count: int, pad_id: int) -> Example:
@@ -108,24 +125,3 @@ def _packed(examples: Sequence[Example], tokens: int) -> list[list[Example]]:
         rows[fits].append(replace(example, answer=answer))
         left[fits] -= example.length
     return rows
-
-
-def _stacked(rows: Sequence[Sequence[Example]], pad_id: int, number: int) -> Batch:
-    width = max(sum(len(e.ids) for e in row) for row in rows)
-
-    def filled(part: Callable[[int, Example], Tensor], fill: int | bool = 0) -> Tensor:
-        lines = [torch.cat([part(place, e) for place, e in enumerate(row)]) for row in rows]
-        return torch.stack([F.pad(line, (0, width - len(line)), value=fill) for line in lines])
-
-    return Batch(
-        number=number,
-        ids=filled(lambda _, e: e.ids, pad_id),
-        answer=filled(lambda _, e: e.answer),
-        turn=filled(lambda _, e: e.turn),
-        frozen=filled(lambda _, e: e.frozen, False),
-        real=filled(lambda _, e: torch.ones_like(e.frozen), False),
-        sample=filled(lambda place, e: torch.full_like(e.ids, place)),
-        views=[[picture for e in row for picture in e.views] for row in rows],
-        names=[", ".join(e.name for e in row) for row in rows],
-        samples=sum(map(len, rows)),
-    )

@@ -38,14 +38,7 @@ class Measured:
 
 
 class Encoder:
-    """Encode samples for one model.
-
-    Args:
-        config: The model's.
-        tokenizer: The model's.
-        rule: The part of a dialogue that is learnt.
-        template: The family whose way of writing is used; None: the model's own.
-        max_length: The longest sample in tokens; None: the model's.
+    """Encode samples for the model of `config` and `tokenizer`, by its own template and length if none is given.
 
     Raises:
         ConfigError: Model and rule do not fit.

@@ -6,6 +6,7 @@ import zlib
 from pathlib import Path
 
 from lavida.data.samples import PICTURE_SIZE, Sample, read_sample
+from lavida.errors import DataError
 from lavida.image.load import SUFFIXES
 
 QUESTION = "What is this?"
@@ -15,12 +16,20 @@ class FolderSource:
     """Read photographs as samples: `photos/solar panel/roof.jpg` answers "What is this?" with "solar panel".
 
     _ stands for a space. A folder below a label's belongs to the label too. Hidden files and folders are ignored.
+
+    Raises:
+        DataError: There are no such folders.
     """
 
     def __init__(self, path: Path) -> None:
         self.name, self.path = path.resolve().name, path
         found = sorted(p for p in path.glob("*/**/*") if p.suffix.lower() in SUFFIXES and p.is_file())
         self.files = [p for p in found if not any(part.startswith(".") for part in p.relative_to(path).parts)]
+        if not self.files:
+            raise DataError(
+                f"{path}: neither tar shards nor a saved data set in this folder, nor folders of pictures; "
+                "give the file itself, or make one folder for each label"
+            )
 
     def __len__(self) -> int:
         return len(self.files)

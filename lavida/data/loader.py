@@ -32,13 +32,12 @@ class Loader:
         mixture: The samples.
         encode: Encodes them.
         batch_size: Samples of a micro-batch.
-        seed: Of the order.
-        rank: This process.
+        seed: Seed of the order.
+        rank: The number of this process among `world`.
         world: The number of processes.
         workers: Processes that read and cut pictures; 0 does it here.
         grouped: Samples of like length come together.
-        pack: The most tokens of a row that samples share, so that a batch has fewer rows than samples; None: one sample
-            a row.
+        pack: The most tokens of a row that several samples share; None: one sample a row.
     """
 
     def __init__(

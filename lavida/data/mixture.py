@@ -25,23 +25,14 @@ _SUBSET_SEED = 0  # which samples are held out or taken must not change with the
 
 @dataclass(frozen=True, kw_only=True)
 class Ingredient:
-    """Describe a source and its part in a mixture.
-
-    Args:
-        source: The samples.
-        weight: Its share of the draws, relative to the others; None for all: each sample equally often.
-        take: The number of its samples that are drawn from, chosen at random; None = all.
-        held_out: The number of samples that are never drawn, but kept to measure by.
-        suffix: Text behind every question, or behind a share of them (LLaDA-V's " /think" and " /no_think").
-        suffix_share: That share.
-    """
+    """Describe a source and its part in a mixture."""
 
     source: Source
-    weight: float | None = None
-    take: int | None = None
-    held_out: int = 0
-    suffix: str = ""
-    suffix_share: float = 1.0
+    weight: float | None = None  # relative to the others; None for all: each sample equally often
+    take: int | None = None  # so many of its samples are drawn from, chosen at random; None = all
+    held_out: int = 0  # samples that are never drawn, but kept to measure by
+    suffix: str = ""  # behind questions (LLaDA-V's " /think" and " /no_think")
+    suffix_share: float = 1.0  # of the questions
 
     def __post_init__(self) -> None:
         name, held = self.source.name, len(self.source)

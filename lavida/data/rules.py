@@ -12,28 +12,16 @@ from lavida.text.messages import Turn, pictures_of, without_history
 
 @dataclass(frozen=True, kw_only=True)
 class SampleRule:
-    """The way in which a dialogue becomes one training sample.
+    """Describe how a dialogue becomes one training sample."""
 
-    Args:
-        answers: "all" of the dialogue are learnt, or "one" drawn at random at each visit.
-        history: The earlier turns stay in the prompt of an answer; without it only "one" can be learnt.
-        structure: The template's own tokens are targets wherever they stand, and the headers of answers too (LLaDA-V).
-        plain: The question is left out, the first answer follows the picture without a template (first stages).
-        gaps: The probability that an answer is cut by gaps for infilling (`lavida.data.infill`).
-        end_padding: The padding of a batch belongs to the last answers, and up to this many ids more (`collate`); None:
-            no padding is learnt.
-        cut: Samples are cut to the longest length; otherwise longer ones are skipped.
-        keep_newline: The newline behind a picture stays where inference drops it, as in the published training.
-    """
-
-    answers: str = "all"
-    history: bool = True
-    structure: bool = False
-    plain: bool = False
-    gaps: float = 0.0
-    end_padding: int | None = 127
-    cut: bool = False
-    keep_newline: bool = False
+    answers: str = "all"  # of the dialogue are learnt, or "one" drawn at random at each visit
+    history: bool = True  # earlier turns stay in the prompt of an answer; without them only "one" can be learnt
+    structure: bool = False  # the template's own tokens are targets, and the headers of answers too (LLaDA-V)
+    plain: bool = False  # the first answer follows the picture, without question and template (first stages)
+    gaps: float = 0.0  # probability that an answer is cut by gaps for infilling (`lavida.data.infill`)
+    end_padding: int | None = 127  # a batch's padding and up to so many ids are learnt (`collate`); None: no padding
+    cut: bool = False  # samples are cut to the longest length; otherwise longer ones are skipped
+    keep_newline: bool = False  # that behind a picture stays where inference drops it, as in the published training
 
     def __post_init__(self) -> None:
         if self.answers not in ("all", "one"):

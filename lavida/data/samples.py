@@ -88,7 +88,9 @@ def read_sample(record: Any, name: str, find: FindPicture) -> Sample:
     if [turn.role for turn in turns[first : first + 1]] == ["assistant"]:  # a greeting, which answers no question
         del turns[first]
     _check_order(turns)
-    pictures = [read_picture(value, find) for key in ("image", "images") for value in _several(record.get(key))]
+    given = [value for value in (record.get("image"), record.get("images")) if value is not None]
+    several = [value if isinstance(value, (list, tuple)) else (value,) for value in given]
+    pictures = [read_picture(value, find) for values in several for value in values]
     if "image" in record and record["image"] is None and not any(MARK in t for t in map(_text_of, turns)):
         raise broken("its image is null; leave the field out of an entry that shows no picture")
     placed = _placed(turns, pictures, find)
@@ -204,12 +206,6 @@ def _joined(parts: Sequence[Part]) -> Iterator[Part]:
             yield _text("\n".join(part.value for part in same))
         else:
             yield from same
-
-
-def _several(value: Any) -> Sequence[Any]:
-    if value is None:
-        return ()
-    return value if isinstance(value, (list, tuple)) else (value,)
 
 
 def _text_of(turn: Turn) -> str:

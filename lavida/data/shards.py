@@ -25,12 +25,11 @@ from lavida.errors import DataError
 from lavida.image.load import SUFFIXES
 
 _WORDS = ("json", "txt", "caption")
-_BLOCK = tarfile.BLOCKSIZE
 
 
 @dataclass(frozen=True, kw_only=True)
 class _File:
-    """A file of a sample: what follows the first dot of its name, and where its bytes are."""
+    """Describe a file of a sample: what follows the first dot of its name, and where its bytes are."""
 
     ending: str
     start: int
@@ -46,7 +45,7 @@ class _File:
 
 
 class ShardSource:
-    """Samples of one or several shards.
+    """Read samples of one or several shards.
 
     Raises:
         DataError: A file is no tar archive, or holds no samples.
@@ -62,7 +61,15 @@ class ShardSource:
         self._starts, self._sizes = array("q"), array("q")
         self._broken: dict[int, str] = {}  # samples that the archive itself spoils
         for shard, path in enumerate(self.paths):
-            self._add(shard, path, _index(path))
+            for entry in _index(path):
+                if entry.broken:
+                    self._broken[len(self._keys)] = entry.broken
+                self._keys.append(f"{path.name}/{entry.key}" if entry.key else path.name)
+                self._shard.append(shard)
+                self._first.append(len(self._endings))
+                self._endings.extend(file.ending for file in entry.files)
+                self._starts.extend(file.start for file in entry.files)
+                self._sizes.extend(file.size for file in entry.files)
         self._first.append(len(self._endings))
         if not self._keys:
             raise DataError(f"{self.paths[0]}: the shard holds no samples")
@@ -82,9 +89,8 @@ class ShardSource:
         if index in self._broken:
             raise broken(f"{self._keys[index]}: {self._broken[index]}")
         files = self._files(index)
-        words = sorted(
-            (f for f in files if f.kind in _WORDS), key=lambda f: (f.ending.count("."), _WORDS.index(f.kind))
-        )
+        words = [f for f in files if f.kind in _WORDS]
+        words.sort(key=lambda f: (f.ending.count("."), _WORDS.index(f.kind)))
         if not words:
             raise broken(f"{self._keys[index]} has no .json or .txt in its shard")
         try:
@@ -118,22 +124,10 @@ class ShardSource:
         places = range(self._first[index], self._first[index + 1])
         return [_File(ending=self._endings[i], start=self._starts[i], size=self._sizes[i]) for i in places]
 
-    def _add(self, shard: int, path: Path, found: list[_Entry]) -> None:
-        for entry in found:
-            if entry.broken:
-                self._broken[len(self._keys)] = entry.broken
-            self._keys.append(f"{path.name}/{entry.key}" if entry.key else path.name)
-            self._shard.append(shard)
-            self._first.append(len(self._endings))
-            for file in entry.files:
-                self._endings.append(file.ending)
-                self._starts.append(file.start)
-                self._sizes.append(file.size)
-
 
 @dataclass(kw_only=True)
 class _Entry:
-    """The files of one key of an archive."""
+    """Hold the files of one key of an archive."""
 
     key: str
     files: list[_File]
@@ -156,9 +150,10 @@ def _index(path: Path) -> list[_Entry]:
                 if not parts or any(part.startswith(".") or part == "__MACOSX" for part in parts):
                     continue
                 stem, _, ending = parts[-1].partition(".")
-                same = by_key.setdefault("/".join([*parts[:-1], stem]), [])
+                key = "/".join([*parts[:-1], stem])
+                same = by_key.setdefault(key, [])
                 if not same or any(file.ending == ending for file in same[-1].files):
-                    same.append(_Entry(key="/".join([*parts[:-1], stem]), files=[], last=number - 1))
+                    same.append(_Entry(key=key, files=[], last=number - 1))
                     found.append(same[-1])
                 if len(same) > 1 and same[-1].last != number - 1:
                     for entry in same:
@@ -178,7 +173,7 @@ def _index(path: Path) -> list[_Entry]:
     else:
         with path.open("rb") as file:  # tarfile takes a damaged header for the end
             file.seek(end)
-            if file.read(_BLOCK).strip(b"\0"):
+            if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
                 found.append(_Entry(key="", files=[], broken=f"damaged at byte {end}; nothing behind it is read"))
     return found
 

@@ -36,15 +36,12 @@ class Source(Protocol):
 
     def __getitem__(self, index: int) -> Sample:
         """Read a sample. Raises BrokenSample."""
-        ...
 
     def size_of(self, index: int) -> int:
         """Return about how many letters long a sample is, without reading its pictures."""
-        ...
 
     def stamp(self) -> str:
         """Return a short mark of the content, which changes when a file is edited."""
-        ...
 
 
 def open_source(path: str | Path, *, images: str | Path | None = None, split: str = "train") -> Source:
@@ -69,7 +66,11 @@ def open_source(path: str | Path, *, images: str | Path | None = None, split: st
     if ".tar" in path.suffixes[-2:]:
         return ShardSource(expand_shards(spec))
     if path.is_dir():
-        return _open_folder(path, split, folder)
+        if any((path / name).is_file() for name in ("state.json", "dataset_dict.json")):
+            return open_saved(path, split=split, images=folder)
+        if shards := sorted(path.glob("*.tar")):
+            return ShardSource(shards)
+        return FolderSource(path)
     if not path.is_file():
         raise DataError(f"{path}: no such file; check the path")
     suffix = path.suffix.lower()
@@ -78,20 +79,6 @@ def open_source(path: str | Path, *, images: str | Path | None = None, split: st
     if suffix in (".json", ".jsonl", ".ndjson"):
         return JsonSource(path, folder, split=split)
     raise DataError(f"{path}: no known kind of data set; give .json, .jsonl, .tar, .parquet or a folder of shards")
-
-
-def _open_folder(path: Path, split: str, images: Path | None) -> Source:
-    if any((path / name).is_file() for name in ("state.json", "dataset_dict.json")):
-        return open_saved(path, split=split, images=images)
-    if shards := sorted(path.glob("*.tar")):
-        return ShardSource(shards)
-    photographs = FolderSource(path)
-    if not len(photographs):
-        raise DataError(
-            f"{path}: neither tar shards nor a saved data set in this folder, nor folders of pictures; "
-            "give the file itself, or make one folder for each label"
-        )
-    return photographs
 
 
 def expand_shards(spec: str) -> list[Path]:

@@ -13,23 +13,17 @@ ATTENTION = ("full", "prefix", "turns", "causal")
 
 @dataclass(frozen=True, kw_only=True)
 class Objective:
-    """Masked diffusion (arXiv 2505.16839, section 3.2) or, for the baseline, next-token prediction.
+    """Describe masked diffusion (arXiv 2505.16839, section 3.2) or, for the baseline, next-token prediction.
 
-    Args:
-        complementary: Each answer is seen twice, under a mask and under its complement, with its picture encoded once;
-            otherwise under two independent masks.
-        weighting: "mean" over masked tokens (the official code) or "1/t" (the bound on the likelihood, eq. 2).
-        attention: "full" (both papers), "prefix" (the Prefix-DLM mask: a prompt does not attend to the answer), "turns"
-            (a turn attends to itself and those before it: LLaDA-V's ablation) or "causal".
-        autoregressive: Next-token loss instead of the forward process; needs "causal".
-        eps: The smallest masking probability.
+    `attention` is "full" (both papers), "prefix" (the Prefix-DLM mask: a prompt does not attend to the answer), "turns"
+    (a turn attends to itself and those before it: LLaDA-V's ablation) or "causal".
     """
 
-    complementary: bool = True
-    weighting: str = "mean"
+    complementary: bool = True  # an answer's two copies have complementary masks; otherwise independent ones
+    weighting: str = "mean"  # over masked tokens (the official code), or "1/t" (the bound on the likelihood, eq. 2)
     attention: str = "full"
-    autoregressive: bool = False
-    eps: float = EPS
+    autoregressive: bool = False  # next-token loss instead of the forward process; needs "causal"
+    eps: float = EPS  # smallest masking probability
 
     def __post_init__(self) -> None:
         if self.weighting not in WEIGHTINGS:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from math import ceil
 from pathlib import Path
 from typing import Any, cast
@@ -18,7 +19,7 @@ from lavida.config import VLMConfig
 from lavida.data.collate import Batch, Example, collate
 from lavida.data.encode import Encoder
 from lavida.data.loader import Loader
-from lavida.data.mixture import Draw, Mixture
+from lavida.data.mixture import Mixture
 from lavida.data.samples import BrokenSample, Sample
 from lavida.decode.prompt import first_guess
 from lavida.diffusion.objective import Objective
@@ -107,7 +108,7 @@ class Finetune:
             grouped=recipe.grouped,
         )  # fmt: skip
         self.plans = [_plan(recipe, len(mixture), micro * world())]
-        self._held_out = _HeldOut(mixture, encode, micro, options.out / "held-out")
+        self._pictures = options.out / "held-out"
         self._stream: Iterator[Batch] | None = None
         self._reported = 0
 
@@ -142,8 +143,12 @@ class Finetune:
     def evaluate(self) -> dict[str, Any]:
         """Return the loss on the held-out samples, under masks that are the same every time, and some answers."""
         total = weight = 0.0
-        for batch in self._held_out.batches():
-            targets = self._draw(batch, f"held out/{batch.number}")
+        encode, size = self.loader.encode, self.loader.batch_size
+        for number, at in enumerate(range(0, len(self._held_out), size)):
+            examples = [example for _, example in self._held_out[at : at + size]]
+            padding = None if encode.rule.end_padding is None else 0
+            batch = collate(examples, pad_id=encode.pad_id, number=number, end_padding=padding)
+            targets = self._draw(batch, f"held out/{number}")
             share = targets.weight(self.module.objective.weighting)
             total += share * float(self.loss((batch.to(self.device), targets.to(self.device))).loss)
             weight += share
@@ -151,7 +156,43 @@ class Finetune:
             return {}
         self.model.forget()  # the kept image tokens were computed with other weights
         with unsharded(self.module, precision=self._precision):
-            return {"loss": total / weight, "captions": self._held_out.answers(self.model)}
+            return {"loss": total / weight, "captions": [self._answer(s) for s, _ in self._held_out[:CAPTIONS]]}
+
+    @cached_property
+    def _held_out(self) -> list[tuple[Sample, Example]]:
+        """The held-out samples that can be used; `lavida data check` names the others."""
+        found, mixture = [], self.loader.mixture
+        for draw in mixture.held_out():
+            rng = random.Random(f"held out/{draw.ingredient}/{draw.index}")
+            with suppress(BrokenSample):
+                sample = mixture.sample(draw, rng)
+                found.append((sample, self.loader.encode(sample, rng)))
+        return found
+
+    def _answer(self, sample: Sample) -> dict[str, str]:
+        """Return the model's answer to the last question of a sample, beside the true one."""
+        asked, truth = sample.turns[:-1], sample.turns[-1]
+        messages = [
+            {"role": turn.role, "content": [{"type": p.kind, p.kind: p.value} for p in turn.parts]} for turn in asked
+        ]
+        try:
+            answer = self.model.chat(messages).text
+        except LavidaError as error:  # a sample that can be learnt from may still be too long to be asked about
+            answer = f"({error})"
+        words = " ".join(part.value for part in asked[-1].parts if part.kind == "text")
+        shown = ", ".join(self._shown(part, sample.name) for part in pictures_of(asked))
+        true = "".join(part.value for part in truth.parts)
+        return {"image": shown, "prompt": words, "truth": true, "answer": answer}
+
+    def _shown(self, part: Part, name: str) -> str:
+        """Return the file of a picture; one from an archive is written beside the run's log."""
+        if not isinstance(part.value, bytes):
+            return str(Path(part.value).absolute())
+        path = self._pictures / "".join(c if c.isalnum() else "-" for c in name)
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(part.value)
+        return f"{path.parent.name}/{path.name}"
 
     def skipped(self) -> list[tuple[str, str]]:
         """Return names and reasons of the samples left out since the last call."""
@@ -174,61 +215,6 @@ class Finetune:
     def _draw(self, batch: Batch, name: str) -> Targets:
         number = random.Random(f"{self.seed}/{name}").getrandbits(63)
         return draw_targets(batch, self.module.objective, torch.Generator().manual_seed(number))
-
-
-class _HeldOut:
-    """The held-out samples of a mixture, read once."""
-
-    def __init__(self, mixture: Mixture, encode: Encoder, size: int, pictures: Path) -> None:
-        self._mixture, self._encode, self._size, self._pictures = mixture, encode, size, pictures
-        self._samples: list[tuple[Sample, Example]] | None = None
-
-    def batches(self) -> Iterator[Batch]:
-        """Yield batches of the samples that can be used; `lavida data check` names the others."""
-        if self._samples is None:
-            found = (self._sample(draw) for draw in self._mixture.held_out())
-            self._samples = [pair for pair in found if pair is not None]
-        for number, at in enumerate(range(0, len(self._samples), self._size)):
-            examples = [example for _, example in self._samples[at : at + self._size]]
-            padding = None if self._encode.rule.end_padding is None else 0
-            yield collate(examples, pad_id=self._encode.pad_id, number=number, end_padding=padding)
-
-    def answers(self, model: Model) -> list[dict[str, str]]:
-        """Return the model's answers to the last question of the first few samples, beside the true ones."""
-        out = []
-        for sample, _ in (self._samples or [])[:CAPTIONS]:
-            asked, truth = sample.turns[:-1], sample.turns[-1]
-            messages = [
-                {"role": turn.role, "content": [{"type": p.kind, p.kind: p.value} for p in turn.parts]}
-                for turn in asked
-            ]
-            try:
-                answer = model.chat(messages).text
-            except LavidaError as error:  # a sample that can be learnt from may still be too long to be asked about
-                answer = f"({error})"
-            words = [part.value for part in asked[-1].parts if part.kind == "text"]
-            shown = [self._where(part, sample.name) for part in pictures_of(asked)]
-            true = "".join(part.value for part in truth.parts)
-            out.append({"image": ", ".join(shown), "prompt": " ".join(words), "truth": true, "answer": answer})
-        return out
-
-    def _sample(self, draw: Draw) -> tuple[Sample, Example] | None:
-        rng = random.Random(f"held out/{draw.ingredient}/{draw.index}")
-        try:
-            sample = self._mixture.sample(draw, rng)
-            return sample, self._encode(sample, rng)
-        except BrokenSample:
-            return None
-
-    def _where(self, part: Part, name: str) -> str:
-        """Return the file of a picture; one from an archive is written beside the run's log."""
-        if not isinstance(part.value, bytes):
-            return str(Path(part.value).absolute())
-        path = self._pictures / "".join(c if c.isalnum() else "-" for c in name)
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(part.value)
-        return f"{path.parent.name}/{path.name}"
 
 
 def trained_config(config: VLMConfig, objective: Objective) -> VLMConfig:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lavida.errors import ConfigError, DataError
+from lavida.train.distributed import rank
 from lavida.train.task import Plan
 
 SETTINGS = "settings.json"
@@ -42,7 +43,9 @@ class Settings:
             raise DataError(f"{path} is damaged ({reason}); delete it to go on with the options given now") from None
 
     def write(self, out: Path) -> None:
-        """Write the settings to a run's folder."""
+        """Write the settings to a run's folder, in the first process."""
+        if rank() != 0:
+            return
         held = {"stages": [asdict(plan) for plan in self.plans], "fixed": self.fixed, "changeable": self.changeable}
         fresh = out / f".{SETTINGS}"
         fresh.write_text(json.dumps(held, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

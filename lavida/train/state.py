@@ -15,6 +15,7 @@ import warnings
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -79,10 +80,14 @@ class Checkpoints:
             DataError: There are checkpoints, and all of them are damaged.
         """
         steps = self._steps()
-        whole = next((step for step in steps if _is_readable(self._path(step))), None)
-        if steps and whole is None:
+        for step in steps:
+            path = self._path(step)
+            with suppress(OSError, ValueError):
+                if all(_is_intact(path / name, size) for name, (size, _) in _sums(path).items()):
+                    return step
+        if steps:
             raise self._all_broken(["a file is missing or cut"])
-        return whole
+        return None
 
     def load(self, state_for: Callable[[dict[str, Any]], Mapping[str, Any]]) -> dict[str, Any]:
         """Read the newest checkpoint that can be read and fits.
@@ -269,14 +274,6 @@ def _remove(path: Path) -> None:
     gone = path.with_name(f".{path.name}.gone")
     path.rename(gone)
     shutil.rmtree(gone)
-
-
-def _is_readable(path: Path) -> bool:
-    """Return whether every file is there in its full length."""
-    try:
-        return all(_is_intact(path / name, size) for name, (size, _) in _sums(path).items())
-    except (OSError, ValueError):
-        return False
 
 
 def _sums(path: Path) -> dict[str, tuple[int, int]]:

@@ -161,15 +161,9 @@ def encode_pictures(
 
 
 def attention_mask(batch: Batch, spliced: SplicedBatch, attention: str, *, shared_image: bool = False) -> Tensor | None:
-    """Return which position attends to which, [B, 1, T', T'], or None for all to all.
+    """Return which position attends to which, [B, 1, T', T'], or None for all to all, by the attention of `Objective`.
 
-    Samples of one row do not attend to each other, and nothing attends to padding.
-
-    Args:
-        batch: The rows.
-        spliced: The same with pictures.
-        attention: As in `Objective`.
-        shared_image: A picture attends only to itself.
+    Samples of one row do not attend to each other, and nothing attends to padding; a shared image only to itself.
     """
     sample = spliced.gather(batch.sample)
     if attention == "full" and bool(spliced.visible.all()) and not bool(sample.any()):
@@ -233,20 +227,11 @@ def answer_loss(
     lengths: Tensor | None = None,
     weights: Tensor | None = None,
 ) -> AnswerLoss:
-    """Compute the cross-entropy of the tokens `ids` [R, L] where `masked` [R, L].
+    """Compute the cross-entropy of the tokens `ids` [R, L] where `masked` [R, L]; the head computes no others.
 
-    Args:
-        denoiser: The network.
-        x: Embeddings [R, L, D], masked already (`mask_embeddings`).
-        ids: The true tokens.
-        masked: The positions to predict; the head computes no others.
-        mask: As in `Denoiser.forward`.
-        positions: As in `Denoiser.forward`.
-        shift: Row i of the network predicts token i + 1 (`logit_shift` of a configuration).
-        weighting: As in `masked_loss`, and so are `p`, `lengths` and `weights`.
-        p: Masking probabilities [R].
-        lengths: Answer tokens [R].
-        weights: Weights [R, L] of the tokens.
+    `x` [R, L, D] is masked already (`mask_embeddings`). With `shift` row i of the network predicts token i + 1
+    (`logit_shift` of a configuration). `mask` and `positions` go to `Denoiser.forward`, `weighting`, `p` [R], `lengths`
+    [R] and `weights` [R, L] to `masked_loss`.
     """
     hidden = denoiser(x, mask=mask, positions=positions)
     predicting = shift_rows(hidden) if shift else hidden

@@ -31,7 +31,7 @@ _OWN = ("stage", "step", "samples", "usual", "flops")  # the state of the loop i
 
 @dataclass(frozen=True, kw_only=True)
 class Habits:
-    """How often the loop logs, evaluates and saves."""
+    """Set how often the loop logs, evaluates and saves."""
 
     log: int = 10  # steps between two lines
     evaluate: int = 0  # steps between two evaluations of the held-out samples; 0 = at the end of each stage only
@@ -43,10 +43,10 @@ class Habits:
 
 
 class Trainer:
-    """A task in training, with all the state that a resumed run needs to go on as if it had never stopped.
+    """Train a task, with all the state that a resumed run needs to go on as if it had never stopped.
 
     Args:
-        task: What is trained.
+        task: The network, its stages and its data.
         out: The folder of the run.
         habits: How often to log, evaluate and save.
         device: The device of the task.
@@ -102,7 +102,7 @@ class Trainer:
         """
         end = time.monotonic() + 60 * minutes
         if self.checkpoints.latest() is None:
-            self._write_settings()
+            self.settings.write(self.out)
             self.save()
         self.log.write(
             "start", self.total, **self._facts,
@@ -165,8 +165,7 @@ class Trainer:
         for micro in micros:
             outcome = self.task.loss(micro.data)
             share = micro.weight / weight if weight else 0.0
-            if outcome.loss.requires_grad:  # nothing that learns may take part: a projector where no picture is shown
-                (outcome.loss * (share * world())).backward()
+            _learn(outcome.loss * (share * world()))
             outcomes.append((share, outcome))
         figures, buckets = self._gather(outcomes)
         # 3. nothing is learned from a broken loss
@@ -181,13 +180,7 @@ class Trainer:
 
     def _measure(self, micro: Micro, optimizers: Optimizers) -> None:
         """Count the operations of a sample, once in each stage."""
-
-        def work() -> None:
-            loss = self.task.loss(micro.data).loss
-            if loss.requires_grad:
-                loss.backward()
-
-        self.flops = count_flops(work) / max(1, micro.samples)
+        self.flops = count_flops(lambda: _learn(self.task.loss(micro.data).loss)) / max(1, micro.samples)
         optimizers.clear()
 
     def _gather(self, outcomes: list[tuple[float, Outcome]]) -> tuple[dict[str, float], torch.Tensor]:
@@ -270,25 +263,21 @@ class Trainer:
         for name, old, new in self.settings.changes(before):
             self.log.write("changed", self.total, name=name, before=old, now=new)
             self.display.note(f"{name} is now {new}; it was {old}")
-        self._write_settings()
+        self.settings.write(self.out)
         return True
 
     def _state_for(self, plain: Mapping[str, Any], before: Settings) -> dict[str, Any]:
         """Return a state into which the tensors of a checkpoint can be read, at its place in the run."""
-        self.stage, self.step = self._place(plain["trainer"], before)
+        stage, step = int(plain["trainer"]["stage"]), int(plain["trainer"]["step"])
+        if stage == len(before.plans):  # a finished run that is lengthened goes on in its last stage
+            stage, step = stage - 1, before.plans[-1].steps
+        self.settings.check_place(before, stage, step, self.out)
+        self.stage, self.step = (stage, step) if step < self.task.plans[stage].steps else (stage + 1, 0)
         self._optimizers = None
         if not self.finished and (self.step or plain["optimizers"]):  # a stage at its beginning has no momenta yet
             groups = self.task.begin(self.stage, fresh=False)
             self._optimizers = Optimizers(groups, self.task.plans[self.stage])
         return self._state()
-
-    def _place(self, then: Mapping[str, Any], before: Settings) -> tuple[int, int]:
-        """Return stage and step of a checkpoint; a finished run that is lengthened goes on in its last stage."""
-        stage, step = int(then["stage"]), int(then["step"])
-        if stage == len(before.plans):
-            stage, step = stage - 1, before.plans[-1].steps
-        self.settings.check_place(before, stage, step, self.out)
-        return (stage, step) if step < self.task.plans[stage].steps else (stage + 1, 0)
 
     def _state(self) -> dict[str, Any]:
         module, cuda = self.task.module, self.device.type == "cuda"
@@ -318,6 +307,8 @@ class Trainer:
     def _sum(self, *values: float) -> list[float]:
         return sum_all(values, self.device)
 
-    def _write_settings(self) -> None:
-        if rank() == 0:
-            self.settings.write(self.out)
+
+def _learn(loss: torch.Tensor) -> None:
+    """Run the backward pass, unless nothing that learns takes part: a projector where no picture is shown."""
+    if loss.requires_grad:
+        loss.backward()
