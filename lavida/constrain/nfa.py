@@ -1,4 +1,4 @@
-"""Build nondeterministic automata and make them deterministic, over bytes (`dfa.py`) or tokens (`token_nfa.py`)."""
+"""Build nondeterministic automata and make them deterministic, over bytes (`dfa.py`) or tokens (`tokens.py`)."""
 
 from __future__ import annotations
 
