@@ -7,8 +7,6 @@ accepts what the regex matches.
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 import numpy as np
 
 from lavida.constrain.grammar import Assertion
@@ -16,48 +14,36 @@ from lavida.constrain.nfa import Array
 
 FIRST_MARK = 0xF5  # no byte of UTF-8 is larger
 
-
-class _Before(IntEnum):
-    """Name the character before a position."""
-
-    START = 0  # none
-    WORD = 1  # a letter, digit or underscore of ASCII
-    BREAK = 2
-    ASCII = 3  # any other character of ASCII
-    BEYOND = 4
-
-
-# What may come behind a position, as bits.
+# What stands before or behind a position, as bits: an end of the text; a letter, digit or underscore of ASCII; a line
+# break; one that is the last character; another character of ASCII; any other character.
 _END, _WORD, _BREAK, _LAST_BREAK, _ASCII, _BEYOND = (1 << i for i in range(6))
 _ANYTHING = (1 << 6) - 1
 _NO_WORD = _END | _BREAK | _LAST_BREAK | _ASCII
-
-_State = tuple[_Before, int, bool]  # the character before, what may come behind, whether a backslash was read
-
-
 _ENDS = {
     Assertion.TEXT_END: _END,
     Assertion.LAST_LINE_END: _END | _LAST_BREAK,
     Assertion.LINE_END: _END | _BREAK | _LAST_BREAK,
 }
+_STARTS = {Assertion.TEXT_START: _END, Assertion.LINE_START: _END | _BREAK}
+
+_State = tuple[int, int, bool]  # what is before, what may come behind, whether a backslash was read
 
 
-def _holds(mark: Assertion, before: _Before) -> int:
+def _holds(mark: Assertion, before: int) -> int:
     """Return what may come behind a mark."""
     if mark in _ENDS:
         return _ENDS[mark]
-    if mark in (Assertion.TEXT_START, Assertion.LINE_START):
-        line_start = before is _Before.BREAK and mark is Assertion.LINE_START
-        return _ANYTHING if before is _Before.START or line_start else 0
+    if mark in _STARTS:
+        return _ANYTHING if before & _STARTS[mark] else 0
     ascii_only = mark in (Assertion.ASCII_EDGE, Assertion.ASCII_NO_EDGE)
-    if before is _Before.BEYOND and not ascii_only:
+    if before == _BEYOND and not ascii_only:
         return 0  # it may be a letter or not
     no_word = _NO_WORD | (_BEYOND if ascii_only else 0)
     if mark in (Assertion.EDGE, Assertion.ASCII_EDGE):
-        return no_word if before is _Before.WORD else _WORD
-    if before is _Before.START:
+        return no_word if before == _WORD else _WORD
+    if before == _END:
         no_word &= ~_END  # Python versions differ about \B in the empty text
-    return _WORD if before is _Before.WORD else no_word
+    return _WORD if before == _WORD else no_word
 
 
 def _after(state: _State, byte: int, escaped: bool) -> _State | None:
@@ -71,32 +57,23 @@ def _after(state: _State, byte: int, escaped: bool) -> _State | None:
     if escaped and char == "\\" and not backslash:
         return before, behind, True
     if 0x80 <= byte < 0xC0:  # goes on with the character before
-        return state if before is _Before.BEYOND and behind == _ANYTHING else None
-    if byte >= 0xC0:
-        return (_Before.BEYOND, _ANYTHING, False) if behind & _BEYOND else None
+        return state if before == _BEYOND and behind == _ANYTHING else None
+    kind = _BEYOND if byte >= 0xC0 else _ASCII
     if char == ("n" if backslash else "\n"):
-        after, needed = _Before.BREAK, _BREAK if behind & _BREAK else _LAST_BREAK
-    elif not backslash and (char.isalnum() or char == "_"):
-        after, needed = _Before.WORD, _WORD
-    else:
-        after, needed = _Before.ASCII, _ASCII
-    return (after, _END if needed == _LAST_BREAK else _ANYTHING, False) if behind & needed else None
+        kind = _BREAK
+    elif byte < 0x80 and not backslash and (char.isalnum() or char == "_"):
+        kind = _WORD
+    if behind & kind:
+        return kind, _ANYTHING, False
+    return (kind, _END, False) if kind == _BREAK and behind & _LAST_BREAK else None
 
 
 def anchor_table(escaped: bool) -> tuple[Array, Array]:
-    """Return transitions [S, 256] (-1 = none) and final states [S] of the texts whose marks hold.
-
-    Args:
-        escaped: Whether the characters are written as inside a JSON string.
-    """
-    states: list[_State] = [(_Before.START, _ANYTHING, False)]
+    """Return transitions [S, 256] (-1 = none) and final states [S] of texts, `escaped` as in JSON, whose marks hold."""
+    states: list[_State] = [(_END, _ANYTHING, False)]
     rows = []
     for state in states:  # grows while it is read
-        row = []
-        for byte in range(256):
-            after = _after(state, byte, escaped)
-            if after is not None and after not in states:
-                states.append(after)
-            row.append(-1 if after is None else states.index(after))
-        rows.append(row)
+        after = [_after(state, byte, escaped) for byte in range(256)]
+        states += [new for new in dict.fromkeys(after) if new is not None and new not in states]
+        rows.append([-1 if new is None else states.index(new) for new in after])
     return np.array(rows, dtype=np.int32), np.array([bool(behind & _END) and not late for _, behind, late in states])

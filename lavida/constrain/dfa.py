@@ -1,8 +1,7 @@
 """Compile a term to the smallest deterministic automaton over bytes, within fixed bounds on size and work.
 
-The library that was tried does not keep every text of a language: outlines-core 0.2.14 takes the first alternative
-that matches (of `a|ab` only "a" is left) and loses all but the first of `é+`. A request is to be refused only if there
-is no answer, so the construction is here: Thompson's automaton, its subsets, then partition refinement.
+The construction: Thompson's automaton, its subsets, then partition refinement. It is here because outlines-core 0.2.14
+does not keep every text of a language (of `a|ab` only "a"), and a request is refused only if there is no answer.
 """
 
 from __future__ import annotations
@@ -72,20 +71,18 @@ def compile_capped(term: Term) -> Iterator[Dfa]:
 
     Only those that are small enough are yielded. Raises TooComplexError at the end, if they do not suffice.
     """
-    narrower = term
+    tried = None
     for most in (None, *CAPS):
-        if most is not None:
-            before, narrower = narrower, capped(term, most)
-            if narrower == before:
-                continue
+        narrower = term if most is None else capped(term, most)
+        if narrower == tried:
+            continue
+        tried = narrower
         try:
             found = compile_term(narrower)
-        except TooComplexError as error:
-            last = error
-        else:
-            yield found
-            last = TooComplexError()
-    raise last
+        except TooComplexError:
+            continue
+        yield found
+    raise TooComplexError
 
 
 class _ByteNfa(Nfa):
@@ -204,7 +201,10 @@ class _ByteNfa(Nfa):
         end, states = self.state(), [self.state() for _ in dfa.final]
         for first in states[:1]:
             self.skip(start, first)
-        spans = [_runs(np.flatnonzero(dfa.class_of == k)) for k in range(dfa.next.shape[1])]
+        starts = [0, *(np.flatnonzero(np.diff(dfa.class_of)) + 1).tolist(), 256]
+        spans: list[list[tuple[int, int]]] = [[] for _ in range(dfa.next.shape[1])]  # of bytes, by class
+        for low, high in zip(starts, starts[1:]):
+            spans[dfa.class_of[low]].append((low, high - 1))
         for state, row in zip(states, dfa.next.tolist(), strict=True):
             for k, to in enumerate(row):
                 for low, high in spans[k] if to >= 0 else ():
@@ -351,8 +351,3 @@ def _refine(follow: Array, final: Array) -> Array:
                 group[state] = len(members) - 1
         touched = {one for states in apart for state in states for one in before[state]}
     return np.array(group[:-1])
-
-
-def _runs(numbers: Array) -> list[tuple[int, int]]:
-    """Return the first and last of each run of consecutive numbers."""
-    return [(int(run[0]), int(run[-1])) for run in np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)]

@@ -18,7 +18,7 @@ from lavida.constrain.tokens import TokenAutomaton, term_automaton
 from lavida.errors import RequestError
 from lavida.text.tokenizer import Vocabulary
 
-LARGEST_SCHEMA = 1_000_000  # characters of JSON
+LARGEST_SCHEMA = 1_000_000  # bytes of JSON
 MOST_CHOICES, MOST_LETTERS = 10_000, 100_000
 MOST_ROOM = 256  # tokens of a canvas whose length nobody has set
 _METHODS = ("automaton", "room", "verify")
@@ -131,10 +131,7 @@ def choice_language(choices: Sequence[str]) -> Texts:
 
 
 def language_of(asked: Mapping[str, Any]) -> Language | None:
-    """Return the language of the options `regex`, `schema`, `choices` or `template`; None if all of them are None.
-
-    A `template` is any `Language`. Raises RequestError if several are given.
-    """
+    """Return the language of one of the options `CONSTRAINTS`, None if all are None. Raises RequestError if several."""
     given = {name: asked[name] for name in CONSTRAINTS if asked.get(name) is not None}
     if len(given) > 1:
         raise RequestError(f"{' and '.join(given)} cannot go together; ask for one of them")
@@ -168,15 +165,16 @@ def read_schema(schema: str | Path) -> Any:
         raise RequestError(f"the schema {name} holds {constant}, which is no JSON; write a number")
 
     try:
-        source = str(schema).lstrip("\ufeff")
-        if isinstance(schema, Path) or not source.lstrip().startswith("{"):
-            with open(schema, encoding="utf-8-sig") as file:
-                source = file.read(LARGEST_SCHEMA + 1)
+        data = str(schema).lstrip("\ufeff").encode()
+        if isinstance(schema, Path) or not data.lstrip().startswith(b"{"):
+            with open(schema, "rb") as file:
+                data = file.read(LARGEST_SCHEMA + 1)
+        if len(data) > LARGEST_SCHEMA:
+            raise RequestError(f"the schema {name} has too many bytes; a schema has {LARGEST_SCHEMA} at most")
+        source = data.decode("utf-8-sig")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is not UTF-8"
         raise RequestError(f"cannot read the schema {name} ({reason}); name a file of JSON") from None
-    if len(source) > LARGEST_SCHEMA:
-        raise RequestError(f"the schema {name} has too many characters; {LARGEST_SCHEMA} at most are read")
     try:
         return json.loads(source, parse_constant=refuse)
     except ValueError as error:  # JSON that is malformed, or an integer of thousands of digits

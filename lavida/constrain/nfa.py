@@ -1,4 +1,4 @@
-"""Build nondeterministic automata and make them deterministic, over bytes (`dfa.py`) or tokens (`token_nfa.py`)."""
+"""Build nondeterministic automata and make them deterministic, over bytes (`dfa.py`) or tokens (`tokens.py`)."""
 
 from __future__ import annotations
 
@@ -68,19 +68,10 @@ class Nfa:
     def determinise(
         self, start: int, end: int, members: Sequence[Collection[int]], classes: int
     ) -> tuple[Array, Array]:
-        """Build the deterministic automaton by the subset construction.
+        """Return the deterministic automaton: the next state [S, C] or -1, and bool [S], which states accept.
 
-        Args:
-            start: The first state.
-            end: The accepting state, without moves of its own.
-            members: The classes of symbols that each label stands for.
-            classes: The number of classes, C.
-
-        Returns:
-            The next state for each state and class, int32 [S, C] with -1 for none, and bool [S]: which states accept.
-
-        Raises:
-            TooComplexError: The budget is spent.
+        `members` are the classes of symbols, of which there are C, that each label stands for; the accepting state
+        `end` has no moves of its own. Raises TooComplexError.
         """
         first = frozenset(self._closure(start))
         numbers, known, queue = {first: 0}, {frozenset((start,)): 0}, [first]

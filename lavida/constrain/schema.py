@@ -179,16 +179,19 @@ class SchemaReader:
         if len(branches) > MOST_BRANCHES:
             _refuse(part.where, f"has a oneOf of {len(branches)} branches", f"take {MOST_BRANCHES} at most, or anyOf")
 
-        def resolved(schema: Any) -> list[Any]:
-            return [one.schema for one in self._flat([replace(part, schema=schema)])]
+        def resolved(branch: _Part) -> list[Any]:
+            return [one.schema for one in self._flat([branch]) if one.schema is not True]
 
-        sides = [[one.schema for one in self._flat([branch])] for branch in branches]
+        def resolve(schema: Any) -> list[Any]:
+            return resolved(replace(part, schema=schema))
+
+        sides = list(map(resolved, branches))
         needed: list[dict[str, None]] = [{} for _ in branches]
         for i, side in enumerate(sides):
             for j, other in enumerate(sides[:i]):
-                if disjoint(side, other, resolved):
+                if disjoint(side, other, resolve):
                     continue
-                names = separating_names(side, other, resolved)
+                names = separating_names(side, other, resolve)
                 if not names:
                     _refuse(part.where, "has a oneOf whose branches may overlap", "use anyOf, or a const in each")
                 name = next((name for name in names if name in needed[j]), names[0])

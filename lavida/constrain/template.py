@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from typing import Any
 
 from lavida.constrain.tokens import TokenAutomaton, TokenNfa
 from lavida.constrain.words import Lexicon, is_word
@@ -60,9 +61,7 @@ class Choice:
     options: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        if isinstance(self.options, str) or not isinstance(self.options, Sequence):
-            raise RequestError(f"the options of a choice are a list of texts, got {type(self.options).__name__}")
-        object.__setattr__(self, "options", tuple(self.options))
+        object.__setattr__(self, "options", _list_of("options of a choice", self.options))
         if not self.options or not all(isinstance(option, str) and option.strip() for option in self.options):
             raise RequestError("a choice must offer at least one text and no empty one")
         _check_unicode(*self.options)
@@ -78,9 +77,7 @@ class Template:
     parts: tuple[Part, ...]
 
     def __post_init__(self) -> None:
-        if isinstance(self.parts, str) or not isinstance(self.parts, Sequence):
-            raise RequestError(f"the parts of a template are a list, got {type(self.parts).__name__}")
-        object.__setattr__(self, "parts", tuple(self.parts))
+        object.__setattr__(self, "parts", _list_of("parts of a template", self.parts))
         for part in self.parts:
             if not isinstance(part, Part):
                 raise RequestError(f"a part of a template is a text, a Hole or a Choice, got {type(part).__name__}")
@@ -105,6 +102,12 @@ class Template:
         """Raise RuntimeError for a text that is not of this template, which is a fault of this package."""
         if not fits(self.parts, answer):
             raise RuntimeError(f"an answer broke its template, which is a fault of lavida: {answer!r}")
+
+
+def _list_of(what: str, values: Any) -> tuple[Any, ...]:
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        raise RequestError(f"the {what} are a list, got {type(values).__name__}")
+    return tuple(values)
 
 
 def _check_unicode(*texts: str) -> None:

@@ -196,14 +196,13 @@ def _merged(automaton: TokenAutomaton) -> TokenAutomaton:
     """Give one class to all tokens that do the same from the states that are left."""
     order = np.lexsort((automaton.source, automaton.kind))
     kind, pairs = automaton.kind[order], np.stack((automaton.source, automaton.target), 1)[order].astype(np.int32)
-    groups: dict[bytes, int] = {}
+    kinds, starts = np.unique(kind, return_index=True)
+    does = [edges.tobytes() for edges in np.split(pairs, starts[1:])] if len(kinds) else []
+    groups = {edges: n for n, edges in enumerate(dict.fromkeys(does), 1)}
     number = np.zeros(int(automaton.class_of.max(initial=0)) + 1, np.int32)
+    number[kinds] = [groups[edges] for edges in does]
     first = np.zeros(len(number), bool)  # of classes that became one, the first keeps its edges
-    starts = np.flatnonzero(np.diff(kind, prepend=0))
-    for start, stop in zip(starts, np.append(starts[1:], len(kind))):
-        known = len(groups)
-        number[kind[start]] = groups.setdefault(pairs[start:stop].tobytes(), known + 1)
-        first[kind[start]] = len(groups) > known
+    first[kinds[np.unique(number[kinds], return_index=True)[1]]] = True
     kept = first[automaton.kind]
     return TokenAutomaton(
         class_of=number[automaton.class_of],

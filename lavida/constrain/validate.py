@@ -32,9 +32,9 @@ def as_json(schema: Any) -> Any:
         plain = json.loads(json.dumps(schema, default=_plain))
     except (TypeError, ValueError) as error:
         raise RequestError(f"the schema is not JSON ({error}); mend it") from None
-    names = sum(len(name) for value in _walk(plain) if isinstance(value, dict) for name in value)
-    texts = sum(len(value) for value in _walk(plain) if isinstance(value, str))
-    if size_of(plain) > MOST_VALUES or names + texts > MOST_LETTERS:
+    named = [value for value in _walk(plain) if isinstance(value, (dict, str))]
+    letters = sum(len("".join(value)) for value in named)  # of an object those of its names
+    if size_of(plain) > MOST_VALUES or letters > MOST_LETTERS:
         raise RequestError(
             f"the schema holds more than {MOST_VALUES} values or {MOST_LETTERS} letters; make it smaller"
         )
@@ -122,35 +122,30 @@ Resolve = Callable[[Any], list[Any]]  # from a schema to those that it is made o
 
 
 def disjoint(left: Sequence[Any], right: Sequence[Any], resolve: Resolve) -> bool:
-    """Tell whether surely no value is valid by all schemas of both sides, by types, listed values and properties."""
-    if any(schema is False for schema in (*left, *right)):
+    """Tell whether surely no value is valid by all schemas of both sides, by types, listed values and properties.
+
+    The schemas are those of `resolve`: objects or False.
+    """
+    if any(schema is False for schema in (*left, *right)) or any(_apart(a, b) for a in left for b in right):
         return True
-    if any(_apart(one, other) for one in _objects(left) for other in _objects(right)):
-        return True
-    required = _required(left) & _required(right)
-    return any(name in required for name in separating_names(left, right, resolve))
+    return not (_required(left) & _required(right)).isdisjoint(separating_names(left, right, resolve))
 
 
 def separating_names(left: Sequence[Any], right: Sequence[Any], resolve: Resolve) -> list[str]:
     """Return the properties that, where both sides have them, cannot have the same value."""
     sides: list[dict[str, list[Any]]] = [{}, {}]
     for properties, schemas in zip(sides, (left, right), strict=True):
-        for schema in _objects(schemas):
-            for name, below in schema.get("properties", {}).items():
-                properties.setdefault(name, []).extend(resolve(below))
+        for name, below in (pair for schema in schemas for pair in schema.get("properties", {}).items()):
+            properties.setdefault(name, []).extend(resolve(below))
     one, other = sides
     return [name for name in one if name in other and disjoint(one[name], other[name], resolve)]
 
 
-def _objects(schemas: Sequence[Any]) -> list[Mapping[str, Any]]:
-    return [schema for schema in schemas if isinstance(schema, Mapping)]
-
-
 def _required(schemas: Sequence[Any]) -> set[str]:
     """Return the required names, if the schemas allow nothing but objects."""
-    if not any(schema.get("type") in ("object", ["object"]) for schema in _objects(schemas)):
+    if not any(schema.get("type") in ("object", ["object"]) for schema in schemas):
         return set()
-    return {name for schema in _objects(schemas) for name in schema.get("required", ())}
+    return {name for schema in schemas for name in schema.get("required", ())}
 
 
 def _apart(left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:

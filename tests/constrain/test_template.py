@@ -105,6 +105,10 @@ def test_an_acrostic_spells_a_word(mini, rng):
         (lambda: poem(("A", "B"), acrostic="ab"), "leave out the starts"),
         (lambda: poem(("A", "B"), syllables=(5, 7, 5)), "make them equal"),
         (lambda: poem(syllables=(5,), words=(1, 2)), "choose one"),
+        (lambda: poem(lines=-1), "a poem of -1 lines fits no canvas; give 1 to 128"),
+        (lambda: poem(lines=0), "a poem of 0 lines fits no canvas"),
+        (lambda: poem(lines=2.0), "a poem of 2.0 lines fits no canvas"),
+        (lambda: poem(words=3), "its least and its most"),
     ],
 )
 def test_what_cannot_be_is_told(make, says):
