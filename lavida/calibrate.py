@@ -8,7 +8,9 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,23 +89,14 @@ def calibrate(
     demo = open_image(DEMO) if model.net.config.vision is not None else None
     quality = table.quality
     if again or quality is None:
-        if exam is None:
-            chosen = likeness_exam(model, _pictures(model, images, demo), DESCRIBE, length)
-        else:
-            chosen = exam()
+        if exam is None and demo is None and images:
+            raise RequestError(f"{model.name} has no image encoder; leave out the pictures")
+        opened = [open_picture(model.net.config, image) for image in images] if exam is None else []
+        chosen = likeness_exam(model, opened or [demo], DESCRIBE, length) if exam is None else exam()
         quality = measure_quality(model, chosen, length, log)
         table = replace(table, quality=quality)
     caches = sorted({tried.options["cache"] for tried in quality.tried})
     return table.timed(measure_speed(model, demo, caches, length))
-
-
-def _pictures(model: Model, images: Sequence[str | Path], demo: Image.Image | None) -> Sequence[Image.Image | None]:
-    """Open the pictures to describe; the demo photograph if none are given, [None] for a model without an encoder."""
-    if demo is None:
-        if images:
-            raise RequestError(f"{model.name} has no image encoder; leave out the pictures")
-        return [None]
-    return [open_picture(model.net.config, image) for image in images or ()] or [demo]
 
 
 def settings(model: Model, length: int) -> list[dict[str, Any]]:
@@ -112,16 +105,16 @@ def settings(model: Model, length: int) -> list[dict[str, Any]]:
     if model.net.config.denoiser.autoregressive:
         raise RequestError(f"{model.name} writes one token after the other; there is nothing to choose")
     caches = [plain.cache, *(c for c in BLOCK_CACHES if c != plain.cache and not model.net.config.shared_image)]
-    found = []
-    for cache, (shares, rule) in itertools.product(caches, [(SHARES, {}), *((ADAPTIVE_SHARES, r) for r in RULES)]):
+    rules = [({}, SHARES), *((rule, ADAPTIVE_SHARES) for rule in RULES)]
+    found: list[dict[str, Any]] = []
+    for cache, (rule, shares) in itertools.product(caches, rules):
         for share in shares:
             options = {**rule, "steps": max(1, math.ceil(share * length)), "cache": cache}
-            try:
+            # Left out: a rule that the family's remasking excludes, fewer steps than blocks.
+            with suppress(RequestError):
                 resolve(model, {**options, "length": length})
-            except RequestError:  # a rule that the family's remasking excludes, fewer steps than blocks
-                continue
-            if options not in found:
-                found.append(options)
+                if options not in found:
+                    found.append(options)
     return found
 
 
@@ -136,11 +129,10 @@ def measure_quality(model: Model, exam: Exam, length: int, log: Log = print) -> 
     for options in settings(model, length):
         answers = list(exam.answers({**options, "length": length}))
         quality = exam.judge([answer.text for answer in answers])
-        passes = statistics.mean(answer.passes for answer in answers)
-        tokens = statistics.mean(answer.tokens for answer in answers)
+        passes, tokens = (statistics.mean(getattr(answer, name) for answer in answers) for name in ("passes", "tokens"))
         tried.append(Trial(options=options, quality=quality, tokens=tokens, passes=passes))
-        options_text = ", ".join(f"{name} {value}" for name, value in options.items())
-        log(f"{options_text}: {tried[-1].quality:.4f}, {tried[-1].passes:.2f} passes")
+        listed = ", ".join(f"{name} {value}" for name, value in options.items())
+        log(f"{listed}: {quality:.4f}, {passes:.2f} passes")
     return Quality(measure=exam.measure, length=length, tried=tuple(tried))
 
 
@@ -175,37 +167,24 @@ def measure_speed(model: Model, picture: Image.Image | None, caches: Sequence[st
         length: Tokens of the longer of two canvases.
     """
     pictures = [] if picture is None else [picture, ImageOps.mirror(picture)]
-    lengths = (max(1, length // 4), length)
-    starts: dict[int, list[float]] = {n: [] for n in range(len(pictures) + 1)}
-    passes: dict[tuple[str, int], list[float]] = {pair: [] for pair in itertools.product(caches, lengths)}
-    for turn in range(ROUNDS + 1):
-        for n, times in starts.items():
-            times.append(_time_start(model, pictures[:n]))
-        for (cache, canvas), times in passes.items():
-            times.append(_time_pass(model, pictures[:1], cache, canvas))
-        if turn == 0:  # the first round warms up
-            for times in (*starts.values(), *passes.values()):
-                times.clear()
-    one_pass = _upper_quartile(passes[caches[0], lengths[0]])
-    before = [max(0.0, _upper_quartile(times) - one_pass) for times in starts.values()]
-    per_picture = max(0.0, before[-1] - before[0]) / max(1, len(pictures))
-    short, long = lengths
-    costs = {
-        cache: _fit_line((short, _upper_quartile(passes[cache, short])), (long, _upper_quartile(passes[cache, long])))
-        for cache in caches
+    short, long = max(1, length // 4), length
+    starts = {n: partial(_time_start, model, pictures[:n]) for n in range(len(pictures) + 1)}
+    passes = {
+        (cache, canvas): partial(_time_pass, model, pictures[:1], cache, canvas)
+        for cache, canvas in itertools.product(caches, (short, long))
     }
+    times: dict[Any, list[float]] = {part: [] for part in (*starts, *passes)}
+    for turn in range(ROUNDS + 1):
+        for part, measure in (*starts.items(), *passes.items()):
+            seconds = measure()
+            times[part] += [seconds] * (turn > 0)  # the first round warms up
+    # Upper quartiles: a deadline should be kept more often than not.
+    found = {part: statistics.quantiles(taken, n=4, method="inclusive")[2] for part, taken in times.items()}
+    before = [max(0.0, found[n] - found[caches[0], short]) for n in starts]
+    per_picture = max(0.0, before[-1] - before[0]) / max(1, len(pictures))
+    slopes = {cache: max(0.0, (found[cache, long] - found[cache, short]) / max(1, long - short)) for cache in caches}
+    costs = {cache: (max(0.0, found[cache, short] - slope * short), slope) for cache, slope in slopes.items()}
     return Speed(setup=setup_of(model.net), words=before[0], picture=per_picture, passes=costs)
-
-
-def _upper_quartile(values: Sequence[float]) -> float:
-    """Return the upper quartile: a deadline should be kept more often than not."""
-    return statistics.quantiles(values, n=4, method="inclusive")[2]
-
-
-def _fit_line(short: tuple[int, float], long: tuple[int, float]) -> tuple[float, float]:
-    """Return (fixed, slope) of the line through two measurements, neither below 0."""
-    slope = max(0.0, (long[1] - short[1]) / max(1, long[0] - short[0]))
-    return max(0.0, short[1] - slope * short[0]), slope
 
 
 def _time_start(model: Model, pictures: Sequence[Image.Image]) -> float:
@@ -219,8 +198,7 @@ def _time_start(model: Model, pictures: Sequence[Image.Image]) -> float:
 
 def _time_pass(model: Model, pictures: Sequence[Image.Image], cache: str, length: int) -> float:
     """Return seconds of a pass: the mean of those after the first, which begins with the prompt."""
-    steps = min(length, 5)
-    options: dict[str, Any] = {"length": length, "steps": steps, "cache": cache, "early_stop": False}
+    options: dict[str, Any] = {"length": length, "steps": min(length, 5), "cache": cache, "early_stop": False}
     drafts = model.stream(list(pictures), DESCRIBE, **options)
     next(drafts)
     start = time.perf_counter()

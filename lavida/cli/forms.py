@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from lavida.cli import options as o
+from lavida.cli.picture import answer_each
 from lavida.errors import RequestError
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ def extract(
     **options: Any,
 ) -> int:
     """Read an object off each picture. Each field is printed with how sure the model was of it."""
-    from lavida.cli.picture import answer_each
     from lavida.edit.extract import as_schema
 
     wanted = as_schema(schema)
@@ -62,7 +62,6 @@ def poem(
 ) -> int:
     """Write a poem about each picture; every line keeps to the form that is asked for."""
     from lavida import api
-    from lavida.cli.picture import answer_each
     from lavida.constrain.template import poem as template_of
 
     form = template_of(

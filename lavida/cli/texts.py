@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from lavida.cli import options as o
+from lavida.cli.output import print_facts, write_text
+from lavida.cli.picture import open_one, split_picture
 from lavida.errors import RequestError
 
 if TYPE_CHECKING:
@@ -47,8 +49,6 @@ def fill(
 ) -> int:
     """Fill the holes of a text with what fits the picture and both sides of them; each with its alternatives."""
     from lavida import api
-    from lavida.cli.output import print_facts
-    from lavida.cli.picture import open_one, split_picture
 
     image, rest = split_picture(words, options["model"])
     if len(rest) != 1:
@@ -86,8 +86,6 @@ def revise(
     from rich.console import Console
 
     from lavida import api
-    from lavida.cli.output import print_facts
-    from lavida.cli.picture import open_one
 
     picture, asked = open_one(image), question or api.DESCRIBE
     found = o.load_model(options).revise(picture, text, question=asked, cache=cache, doubt=doubt, changes=changes)
@@ -128,8 +126,6 @@ def audit(
     """Show for each word how likely it is with the picture and without it; green: supported, red: contradicted."""
     from lavida import api
     from lavida.cli.heat import page, show
-    from lavida.cli.output import print_facts, write_text
-    from lavida.cli.picture import open_one
     from lavida.decode.request import open_picture
 
     picture, asked = open_one(image), question or api.DESCRIBE
@@ -182,9 +178,6 @@ def choose(
     **options: Any,
 ) -> int:
     """Compare answers by their likelihoods: probability among them and its standard error, the likeliest first."""
-    from lavida.cli.output import print_facts
-    from lavida.cli.picture import open_one, split_picture
-
     image, rest = split_picture(words, options["model"])
     if len(rest) < 3:
         usage = f'lavida choose {"photo.jpg " * (image is not None)}"What is it?" "A cat." "A dog."'

@@ -35,25 +35,12 @@ BUDGET = ("quality", "deadline")  # options that choose others from a calibratio
 CANVAS, TOKENS, COMPUTING = "Canvas and steps", "Choice of tokens", "Computation"
 # What other programs call an option of ours, to suggest the name.
 ELSEWHERE = {
-    "max_new_tokens": "length",
-    "max_length": "length",
-    "max_tokens": "length",
-    "gen_length": "length",
-    "num_steps": "steps",
-    "max_denoising_steps": "steps",
-    "diffusion_steps": "steps",
-    "block_length": "block",
-    "block_size": "block",
-    "do_sample": "temperature",
-    "cfg_scale": "guidance",
-    "confidence_threshold": "threshold",
-    "suppress_tokens": "banned",
-    "cache_implementation": "cache",
-    "use_cache": "cache",
-    "random_seed": "seed",
-    "json_schema": "schema",
-    "choice": "choices",
-}
+    "max_new_tokens": "length", "max_length": "length", "max_tokens": "length", "gen_length": "length",
+    "num_steps": "steps", "max_denoising_steps": "steps", "diffusion_steps": "steps",
+    "block_length": "block", "block_size": "block", "do_sample": "temperature", "cfg_scale": "guidance",
+    "confidence_threshold": "threshold", "suppress_tokens": "banned", "cache_implementation": "cache",
+    "use_cache": "cache", "random_seed": "seed", "json_schema": "schema", "choice": "choices",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

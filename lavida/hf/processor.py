@@ -28,7 +28,7 @@ from lavida.text.tokenizer import Vocabulary
 
 PROCESSOR = "processor_config.json"
 # Arguments of transformers' processors, with the values besides None and False that ask for what is done anyway: rows
-# are filled up on the left, prompts hold their special tokens, and nothing is cut off.
+# are padded on the left, prompts hold their special tokens, and nothing is cut off.
 _COMMON: dict[str, tuple[Any, ...]] = {
     "return_tensors": ("pt",), "padding": (True, "longest"), "padding_side": ("left",),
     "truncation": ("do_not_truncate",), "add_special_tokens": (True,), "return_attention_mask": (True,),
@@ -88,7 +88,7 @@ class LavidaProcessor(ProcessorMixin):
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerFast:
-        """The vocabulary as a tokenizer of transformers; prompts are written by `apply_chat_template`."""
+        """Return the vocabulary as a tokenizer of transformers; prompts are written by `apply_chat_template`."""
         backend, fill = self.vocabulary.backend(), self.config.denoiser.eos_ids[0]
         return PreTrainedTokenizerFast(
             tokenizer_object=backend, clean_up_tokenization_spaces=False, padding_side="left",
@@ -102,7 +102,6 @@ class LavidaProcessor(ProcessorMixin):
         add_generation_prompt: bool = True,
         tokenize: bool = False,
         return_dict: bool = False,
-        return_tensors: str | None = "pt",
         compat: str | None = None,
         **common: Any,
     ) -> str | list[str] | Tensor | BatchFeature:
@@ -115,9 +114,8 @@ class LavidaProcessor(ProcessorMixin):
             add_generation_prompt: Must be True.
             tokenize: Return ids [B, P] instead of text.
             return_dict: With `tokenize`, return what a call returns, pictures included.
-            return_tensors: "pt".
             compat: As in `DecodeOptions`.
-            **common: What other processors of transformers take (`padding=True`), as far as it changes nothing here.
+            **common: Other arguments of transformers' processors that change nothing here (`return_tensors="pt"`).
 
         Raises:
             RequestError: The messages or an argument are wrong.
@@ -125,16 +123,16 @@ class LavidaProcessor(ProcessorMixin):
         """
         if not add_generation_prompt:
             raise RequestError("a prompt always opens the answer; leave add_generation_prompt True")
-        _check_common({**common, "return_tensors": return_tensors})
+        _check_common(common)
         official = _is_official(compat)
         several = bool(conversation) and not isinstance(conversation[0], Mapping)
-        turns = [_turns(one, official) for one in (conversation if several else [conversation])]
+        turns = [_turns(dialogue, official) for dialogue in (conversation if several else [conversation])]
         template = find_template(self.template)
         if not tokenize:
-            texts = ["".join(render(one, template)) for one in turns]
+            texts = ["".join(render(dialogue, template)) for dialogue in turns]
             return texts if several else texts[0]
-        ids = [prompt_ids(one, template, self.vocabulary, official=official) for one in turns]
-        shown = [[part.value for part in pictures_of(one)] for one in turns] if return_dict else [[] for _ in turns]
+        ids = [prompt_ids(dialogue, template, self.vocabulary, official=official) for dialogue in turns]
+        shown = [[part.value for part in pictures_of(dialogue)] if return_dict else [] for dialogue in turns]
         batch = self._batch(ids, shown, official)
         return batch if return_dict else batch["input_ids"]
 
@@ -143,7 +141,6 @@ class LavidaProcessor(ProcessorMixin):
         images: Any = None,
         text: str | Sequence[str] | None = None,
         *,
-        return_tensors: str | None = "pt",
         compat: str | None = None,
         **common: Any,
     ) -> BatchFeature:
@@ -152,12 +149,11 @@ class LavidaProcessor(ProcessorMixin):
         Args:
             images: Pictures in the order in which the texts name them, in lists of any depth.
             text: Prompts, with `<image>` where a picture stands.
-            return_tensors: "pt".
             compat: As in `DecodeOptions`.
             **common: As in `apply_chat_template`.
 
         Returns:
-            input_ids [B, P] with -200 for a picture, shorter rows filled up on the left; attention_mask [B, P];
+            input_ids [B, P] with -200 for a picture, shorter rows padded on the left; attention_mask [B, P];
             pixel_values [V, 3, S, S], the views of all pictures one after the other; image_grids [N, 4], each
             picture's columns, rows, width and height.
 
@@ -165,12 +161,12 @@ class LavidaProcessor(ProcessorMixin):
             RequestError: Texts, pictures or arguments do not go together.
             ImageError: A picture is missing or broken.
         """
-        _check_common({**common, "return_tensors": return_tensors})
+        _check_common(common)
         texts = [text] if isinstance(text, str) else list(text or ())
         if not texts:
             raise RequestError("give a text: what apply_chat_template returns")
         official, template = _is_official(compat), find_template(self.template)
-        ids = [piece_ids(split(one), template, self.vocabulary, official=official) for one in texts]
+        ids = [piece_ids(split(prompt), template, self.vocabulary, official=official) for prompt in texts]
         given, counts = _flat(images), [row.count(IMAGE_ID) for row in ids]
         if sum(counts) != len(given):
             places = f"{sum(counts)} places for a picture"

@@ -35,6 +35,17 @@ def test_a_text_model_needs_no_picture_and_takes_none(
     assert "reads text only" in capsys.readouterr().err
 
 
+def test_a_question_longer_than_a_file_name_is_a_question(
+    folders: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    question = "Why? " * 60 + "Tell me."
+    model = ["--model", folders["dream"]]
+    assert main(["ask", question, *model, *FEW]) == 0
+    assert json.loads(capsys.readouterr().out)["prompt"] == question
+    assert main(["choose", question, "Yes.", "No.", *model, "--rounds", "2"]) == 0
+    assert main([question]) == 2 and "unknown command" in capsys.readouterr().err
+
+
 def test_a_picture_and_a_video(
     folders: dict[str, str], photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
