@@ -21,7 +21,8 @@ LAYERS = (
     ("decode",),
     ("edit", "data", "eval"),
     ("api",),
-    ("", "engine", "calibrate", "train", "hf"),  # "" is lavida/__init__.py, which loads api when asked
+    ("engine", "calibrate", "train", "hf"),
+    ("",),  # lavida/__init__.py, which imports api and engine when asked for them
     ("cli",),
 )
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
