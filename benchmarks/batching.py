@@ -19,7 +19,7 @@ import lavida
 from benchmarks.harness import PHOTO, environment, faster, finish, interleave, parser, some
 from benchmarks.report import Report, Row
 from lavida.api import Answer, Model
-from lavida.decode.batch_invariance import steady_block
+from lavida.decode.batch_invariance import block_invariance
 from lavida.engine import Engine
 
 COUNTS = (1, 4, 16)
@@ -97,8 +97,8 @@ def compared(args: argparse.Namespace, dtype: str) -> tuple[list[Row], list[str]
         )
         for pictures, way, n in arms
     ]
-    steady = steady_block(model.net.denoiser)
-    left = ", ".join(str(n) for n in range(1, 65) if not steady(n)) or "none"
+    invariant = block_invariance(model.net.denoiser)
+    left = ", ".join(str(n) for n in range(1, 65) if not invariant(n)) or "none"
     return rows, [
         f"{dtype}: all {len(requests)} answers have the same ids either way",
         f"{dtype}: numbers of rows up to 64 that are not shared, for their bits would change: {left}",

@@ -6,6 +6,7 @@ import json
 import sys
 from argparse import Namespace
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -178,3 +179,10 @@ def test_the_twin_is_small_and_writes_left_to_right() -> None:
     assert twin.net.config.denoiser.autoregressive and twin.net.tower.classifier is not None
     first = [int(draft.step.committed[0]) for draft in twin.stream(PHOTO, "What is this?")]
     assert first == list(range(len(first)))
+
+
+@pytest.mark.parametrize(
+    "name", sorted(p.stem for p in (harness.ROOT / "benchmarks").glob("*.py") if p.stem != "official_child")
+)
+def test_every_benchmark_can_be_imported(name: str) -> None:
+    import_module(f"benchmarks.{name}")
