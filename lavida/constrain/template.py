@@ -168,9 +168,11 @@ def _tokens(nfa: TokenNfa, lexicon: Lexicon, start: int, hole: Hole, end: int, g
     """Add plain tokens, counted; the first of them spell the hole's start."""
     most = min(hole.most, MOST_COUNTED)
     free = [nfa.state() for _ in range(most + 1)]  # by tokens read, the start behind them
-    plain = nfa.label(lexicon.plain)
+    plain, spaced = nfa.label(lexicon.plain), nfa.state()  # behind a token that is but the space before the hole
     for count, (before, after) in enumerate(zip(free, free[1:])):
         nfa.link(before, plain, after)
+        if count == 1:
+            nfa.link(spaced, plain, after)
         if count + 1 >= hole.least:
             nfa.skip(after, end)
     for space in gap:
@@ -190,7 +192,7 @@ def _tokens(nfa: TokenNfa, lexicon: Lexicon, start: int, hole: Hole, end: int, g
                 for _, to, token in (piece for piece in pieces if piece[0] == at):
                     key = (count + 1, to)
                     if to == len(data):
-                        states[key] = free[count + 1]
+                        states[key] = free[count + 1] if hole.start else spaced
                     elif key not in states:
                         states[key] = nfa.state()
                     nfa.link(here, nfa.label([token]), states[key])

@@ -72,6 +72,13 @@ def test_a_hole_of_tokens_takes_between_its_least_and_most(mini):
     assert not accepts(automaton, mini.encode("A") + newline * 2 + mini.encode("on the grass."))
 
 
+def test_the_space_before_a_hole_does_not_fill_it(mini):
+    automaton = Template(parts=("A", Hole(least=1, most=2))).automaton(mini)
+    letters = {mini.token(i): i for i in range(mini.size)}
+    assert not accepts(automaton, [letters["A"], letters[" "]])
+    assert accepts(automaton, [letters["A"], letters[" "], letters["b"]])
+
+
 def test_lines_begin_as_told(mini, rng):
     starts = ("A", "Be", "Ca", "De")
     automaton = poem(starts, tokens=(3, 6)).automaton(mini)
