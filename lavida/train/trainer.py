@@ -265,10 +265,13 @@ class Trainer:
         """
         if self.checkpoints.latest() is None:
             return False
-        before = Settings.read(self.out) or self.settings
+        kept = Settings.read(self.out)
+        before = kept or self.settings
         self.settings.check(before, self.out)
         self._take(self.checkpoints.load(lambda plain: self._state_for(plain, before)))
         self.log.cut(self.total)
+        if kept is None:
+            self.display.note(f"{self.out} has no settings.json; what has changed since it was begun is not known")
         for line in self.checkpoints.damaged:
             self.display.note(f"a checkpoint is damaged and was not used: {line}")
         for name, old, new in self.settings.changes(before):
@@ -290,7 +293,7 @@ class Trainer:
         """Return stage and step of a checkpoint; a finished run that is lengthened goes on in its last stage."""
         stage, step = int(then["stage"]), int(then["step"])
         if stage == len(before.plans):
-            stage, step = stage - 1, before.plans[-1].steps
+            stage, step = stage - 1, self.checkpoints.reading - sum(plan.steps for plan in before.plans[:-1])
         self.settings.check_place(before, stage, step, self.out)
         return (stage, step) if step < self.task.plans[stage].steps else (stage + 1, 0)
 
