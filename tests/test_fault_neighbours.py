@@ -219,3 +219,26 @@ def test_the_claim_of_an_error_before_processes_join(tmp_path: Path, monkeypatch
     assert "rates lie between" in json.loads(error_file.read_text())["message"]["message"]
     with pytest.raises(SystemExit):  # the others stay silent
         main(["train", "tune", "--data", "a.json", "--rate", "2"])
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda m: m.ask(None, 3),
+        lambda m: m.choose(None, "What?", [1, 2]),
+        lambda m: m.choose(None, "What?", [None]),
+        lambda m: m.choose(None, "What?", ["a", "b"], rounds="x"),
+        lambda m: m.infill(None, 3),
+        lambda m: m.infill(None, "[M:1]", length="3"),
+        lambda m: m.audit(gradient(), 3),
+        lambda m: m.audit(gradient(), "a", length="x"),
+        lambda m: m.audit(gradient(), "a", length=-3),
+        lambda m: m.revise(gradient(), "a", doubt="x"),
+        lambda m: m.revise(gradient(), "a", changes=1.5),
+        lambda m: m.revise(gradient(), "a", length=None),
+    ],
+)
+def test_values_of_other_types_are_one_line(act: Act, seeing: Model) -> None:
+    with pytest.raises(RequestError) as error:
+        act(seeing)
+    assert "\n" not in str(error.value)

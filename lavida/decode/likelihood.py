@@ -141,8 +141,9 @@ def stratified_sizes(most: int, count: int, generator: torch.Generator) -> Tenso
 
 
 def _check_size(rounds: int, batch: int) -> None:
-    if rounds < 2 or batch < 2 or batch % 2:
-        raise RequestError(f"rounds must be at least 2 and batch even, got {rounds} and {batch}")
+    whole = type(rounds) is int and type(batch) is int
+    if not whole or rounds < 2 or batch < 2 or batch % 2:
+        raise RequestError(f"rounds must be at least 2 and batch even, got {rounds!r} and {batch!r}")
 
 
 def random_sets(n: int, sizes: Tensor, generator: torch.Generator) -> Tensor:
