@@ -40,7 +40,7 @@ from lavida.edit.audit import GREY, Audit, audit
 from lavida.edit.audit import LENGTH as AUDIT_LENGTH
 from lavida.edit.infill import Infill, infill
 from lavida.edit.revise import Revision, revise
-from lavida.errors import RequestError
+from lavida.errors import RequestError, check_text
 from lavida.evidence.gather import find_parts
 from lavida.image.video import Video
 from lavida.model.backend import fastest_dtype, record_passes
@@ -335,6 +335,7 @@ class Model:
         yield from request.drafts()
 
     def _answer_ids(self, answer: str, end: bool) -> Tensor:
+        check_text("an answer", answer)
         ids = self.tokenizer.encode(answer) if answer.strip() else []
         if not ids:
             raise RequestError("an answer is empty; give at least one word")

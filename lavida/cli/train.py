@@ -62,27 +62,30 @@ def train(
 
     `lavida train report RUN` draws a run.
     """
-    if epochs is not None and steps is not None:
-        raise RequestError("--epochs and --steps say the same; give one of them")
     from lavida.data.rules import find_rule
+    from lavida.train.failure import reported
     from lavida.train.finetune import Options
     from lavida.train.launch import train as run
     from lavida.train.recipes import find_recipe
     from lavida.train.trainer import Habits
 
-    chosen = find_recipe(recipe)
-    rates = chosen.rates if rate is None else chosen.rates.scaled(rate)
-    changes: dict[str, Any] = {"epochs": epochs, "steps": steps, "batch": batch, "rates": rates.frozen(freeze or ())}
-    changes["rule"] = None if rule is None else find_rule(rule)
-    if epochs is not None:
-        chosen = replace(chosen, steps=None)
-    chosen = replace(chosen, **{name: value for name, value in changes.items() if value is not None})
-    options = Options(
-        model=model, data=tuple(data or ()), images=images, held_out=held_out, out=out or Path("runs") / recipe,
-        micro=micro, seed=seed, device=device, precision=precision, workers=workers, minutes=minutes,
-        habits=Habits(log=log_every, evaluate=evaluate, save=save), shard=shard, checkpointing=checkpointing,
-        compile=compile, tensorboard=tensorboard, lora=lora, quantize=quantize,
-    )  # fmt: skip
+    with reported():  # of several processes one says what is wrong
+        if epochs is not None and steps is not None:
+            raise RequestError("--epochs and --steps say the same; give one of them")
+        chosen = find_recipe(recipe)
+        rates = chosen.rates if rate is None else chosen.rates.scaled(rate)
+        changes: dict[str, Any] = {"epochs": epochs, "steps": steps, "batch": batch}
+        changes["rates"] = rates.frozen(freeze or ())
+        changes["rule"] = None if rule is None else find_rule(rule)
+        if epochs is not None:
+            chosen = replace(chosen, steps=None)
+        chosen = replace(chosen, **{name: value for name, value in changes.items() if value is not None})
+        options = Options(
+            model=model, data=tuple(data or ()), images=images, held_out=held_out, out=out or Path("runs") / recipe,
+            micro=micro, seed=seed, device=device, precision=precision, workers=workers, minutes=minutes,
+            habits=Habits(log=log_every, evaluate=evaluate, save=save), shard=shard, checkpointing=checkpointing,
+            compile=compile, tensorboard=tensorboard, lora=lora, quantize=quantize,
+        )  # fmt: skip
     run(chosen, options)
 
 

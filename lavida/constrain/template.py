@@ -189,8 +189,12 @@ def _tokens(nfa: TokenNfa, lexicon: Lexicon, start: int, hole: Hole, end: int, g
                 nfa.link(here, beyond[at], free[count + 1])
                 for _, to, token in (piece for piece in pieces if piece[0] == at):
                     key = (count + 1, to)
-                    if to == len(data):
+                    if to == len(data) and hole.start:
                         states[key] = free[count + 1]
+                    elif to == len(data):  # the space alone is no text yet
+                        states[key] = nfa.state()
+                        if count + 2 <= most:
+                            nfa.link(states[key], plain, free[count + 2])
                     elif key not in states:
                         states[key] = nfa.state()
                     nfa.link(here, nfa.label([token]), states[key])

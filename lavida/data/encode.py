@@ -20,8 +20,8 @@ from lavida.errors import ConfigError, ImageError, RequestError
 from lavida.image.load import open_image
 from lavida.image.tiles import grid_of, tiles_among, views
 from lavida.model.projector import token_count
-from lavida.text.chat import ChatTemplate, check_tokens, find_template, piece_ids, render_turns
-from lavida.text.messages import IMAGE_ID, Part, Turn, pictures_of
+from lavida.text.chat import check_tokens, find_template, piece_ids, render_turns
+from lavida.text.messages import IMAGE_ID, Turn, pictures_of
 from lavida.text.tokenizer import Vocabulary
 
 
@@ -84,7 +84,7 @@ class Encoder:
     def measure(self, sample: Sample, rng: random.Random) -> Measured:
         """Return ids, opened pictures and length of a sample. Raises BrokenSample if it cannot be used."""
         try:
-            turns, learnt = choose_turns(_fold_system(sample.turns, self.template), self.rule, rng)
+            turns, learnt = choose_turns(sample.turns, self.rule, rng)
             ids, answers, places = self._labelled(turns, learnt, rng)
         except RequestError as error:
             raise BrokenSample("broken entry", str(error)) from None
@@ -151,14 +151,3 @@ class Encoder:
             if left < 0:
                 return place
         return len(ids)
-
-
-def _fold_system(turns: Sequence[Turn], template: ChatTemplate) -> Sequence[Turn]:
-    """Put a system message before the first question's words where the family has no turn for it."""
-    if turns[0].role != "system" or "system" in template.turns:
-        return turns
-    system, asked, *rest = turns
-    text = "".join(part.value for part in system.parts).strip()
-    first = next((place for place, part in enumerate(asked.parts) if part.kind == "text"), len(asked.parts))
-    parts = (*asked.parts[:first], *([Part(kind="text", value=text)] if text else ()), *asked.parts[first:])
-    return [replace(asked, parts=parts), *rest]

@@ -13,8 +13,6 @@ an object of lists of one length, as tables store it. Other fields are ignored.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +20,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from lavida.errors import DataError
+from lavida.errors import DataError, ImageError
+from lavida.image.load import ADDRESS, from_data_address, from_file_address
 from lavida.text.messages import Part, Turn
 
 MARK = "<image>"
@@ -32,6 +31,11 @@ KINDS = ("missing file", "broken picture", "empty answer", "too long", "broken e
 WORDS = ("conversations", "messages", "texts", "answer", "caption")  # the fields that hold an entry's words
 _ROLES = {"human": "user", "user": "user", "gpt": "assistant", "model": "assistant"}
 _ROLES |= {"assistant": "assistant", "system": "system"}
+# Names that other data give to the field of an entry's pictures.
+_OTHER_NAMES = frozenset(
+    "image_path image_paths image_file image_files image_url image_urls image_bytes img img_path imgs pic picture "
+    "pictures photo photos file_name filename jpg jpeg png webp".split()
+)
 _PART_PICTURES = ("image", "image_url", "path", "url", "bytes")  # the keys under which a part holds its picture
 
 Picture = Path | bytes
@@ -91,13 +95,21 @@ def read_sample(record: Any, name: str, find: FindPicture) -> Sample:
     given = [value for value in (record.get("image"), record.get("images")) if value is not None]
     several = [value if isinstance(value, (list, tuple)) else (value,) for value in given]
     pictures = [read_picture(value, find) for values in several for value in values]
-    if "image" in record and record["image"] is None and not any(MARK in t for t in map(_text_of, turns)):
-        raise broken("its image is null; leave the field out of an entry that shows no picture")
     placed = _placed(turns, pictures, find)
-    if record.get("caption") is not None and not any(part.kind == "image" for turn in placed for part in turn.parts):
-        if not any(record.get(key) is not None for key in WORDS[:-1]):
-            raise BrokenSample("missing file", "a caption without its picture")
+    if not any(part.kind == "image" for turn in placed for part in turn.parts):
+        _check_without_picture(record)
     return Sample(name=name, turns=tuple(placed))
+
+
+def _check_without_picture(record: Mapping[str, Any]) -> None:
+    """Raise BrokenSample for an entry without a picture that was to have one."""
+    if "image" in record and record["image"] is None:
+        raise broken("its image is null; leave the field out of an entry that shows no picture")
+    other = next((key for key in record if key.lower() in _OTHER_NAMES and record[key]), None)
+    if other is not None:
+        raise BrokenSample("missing file", f"the entry names a picture in {other!r}; call that field image")
+    if record.get("caption") is not None and not any(record.get(key) is not None for key in WORDS[:-1]):
+        raise BrokenSample("missing file", "a caption without its picture")
 
 
 def read_picture(value: Any, find: FindPicture) -> Picture:
@@ -111,12 +123,14 @@ def read_picture(value: Any, find: FindPicture) -> Picture:
         return read_picture(inner, find)
     if isinstance(value, bytes) and value:
         return value
-    if isinstance(value, str) and value.startswith("data:"):
+    if isinstance(value, str) and value[:5].lower() == "data:":
         try:
-            return base64.b64decode(value.partition(",")[2], validate=True)
-        except (binascii.Error, ValueError):
-            raise BrokenSample("broken picture", "a picture is given as a data URL that is no base64") from None
-    if isinstance(value, str) and value.startswith(("http://", "https://")):
+            return from_data_address(value)
+        except ImageError as error:
+            raise BrokenSample("broken picture", str(error)) from None
+    if isinstance(value, str) and value[:7].lower() == "file://":
+        value = from_file_address(value)
+    if isinstance(value, str) and ADDRESS.match(value):
         raise BrokenSample("missing file", f"{value:.80} is a URL; fetch the picture and give its file")
     if not isinstance(value, str) or not value or "\0" in value:
         raise broken(f"a picture is given as {value!r:.40}; give the path of a file")

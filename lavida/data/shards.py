@@ -25,6 +25,7 @@ from lavida.errors import DataError
 from lavida.image.load import SUFFIXES
 
 _WORDS = ("json", "txt", "caption")
+_UNREAD = ("heic", "heif", "jfif", "jp2", "jpe", "jxl", "svg", "tga", "avi", "mkv", "mov", "mp4", "webm")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,10 @@ class _File:
     @property
     def kind(self) -> str:
         return self.ending.rpartition(".")[2].lower()
+
+    @property
+    def depth(self) -> int:
+        return self.ending.count(".")
 
     @property
     def is_picture(self) -> bool:
@@ -90,9 +95,16 @@ class ShardSource:
             raise broken(f"{self._keys[index]}: {self._broken[index]}")
         files = self._files(index)
         words = [f for f in files if f.kind in _WORDS]
-        words.sort(key=lambda f: (f.ending.count("."), _WORDS.index(f.kind)))
+        words.sort(key=lambda f: (f.depth, _WORDS.index(f.kind)))
         if not words:
             raise broken(f"{self._keys[index]} has no .json or .txt in its shard")
+        first, *others = words
+        rival = next((f for f in others if (f.kind, f.depth) == (first.kind, first.depth)), None)
+        if rival is not None:
+            raise broken(
+                f"{self._keys[index]} has {first.ending} and {rival.ending}; "
+                "names up to the first dot tell samples apart"
+            )
         try:
             with self.paths[self._shard[index]].open("rb") as archive:
                 record = self._record(index, words, archive)
@@ -104,6 +116,9 @@ class ShardSource:
             record = {k: v for k, v in record.items() if k not in ("image", "images")} | {"images": shown}
             if not shown and (named or "caption" in record):
                 raise BrokenSample("missing file", f"{self._keys[index]} has no picture in its shard")
+            unread = next((file.ending for file in files if file.kind in _UNREAD), None)
+            if not shown and unread is not None:
+                raise BrokenSample("missing file", f"{self._keys[index]}.{unread} is of no kind that is read; use JPEG")
         return read_sample(record, f"{self.name}:{index}", _named_elsewhere)
 
     def _record(self, index: int, words: Sequence[_File], archive: BinaryIO) -> Any:
@@ -152,7 +167,7 @@ def _index(path: Path) -> list[_Entry]:
                 stem, _, ending = parts[-1].partition(".")
                 key = "/".join([*parts[:-1], stem])
                 same = by_key.setdefault(key, [])
-                if not same or any(file.ending == ending for file in same[-1].files):
+                if not same or any(file.ending.lower() == ending.lower() for file in same[-1].files):
                     same.append(_Entry(key=key, files=[], last=number - 1))
                     found.append(same[-1])
                 if len(same) > 1 and same[-1].last != number - 1:

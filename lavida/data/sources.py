@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from lavida.checkpoint.files import find_placeholder
 from lavida.data.folders import FolderSource
 from lavida.data.hub import open_hub, open_parquet, open_saved
 from lavida.data.samples import MARK, PICTURE_SIZE, Sample, broken, has_words, read_sample
@@ -73,6 +74,7 @@ def open_source(path: str | Path, *, images: str | Path | None = None, split: st
         return FolderSource(path)
     if not path.is_file():
         raise DataError(f"{path}: no such file; check the path")
+    _check_real(path)
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         return open_parquet(path, images=folder)
@@ -95,7 +97,15 @@ def expand_shards(spec: str) -> list[Path]:
     missing = next((p for p in paths if not p.is_file()), None)
     if missing is not None or not paths:
         raise DataError(f"{missing or spec}: no such file; check the path")
+    for path in paths:
+        _check_real(path)
     return paths
+
+
+def _check_real(path: Path) -> None:
+    """Raise DataError for a git-lfs pointer or a web page in the place of a file."""
+    if placeholder := find_placeholder(path):
+        raise DataError(placeholder)
 
 
 class JsonSource:

@@ -87,7 +87,7 @@ class PrefixContext:
 
     def forward(self, ids: Tensor) -> Forward:
         """Return the pass over canvases [B, L]."""
-        _check_room(self.model, self.cache.length + ids.shape[1])
+        check_room(self.model, self.cache.length + ids.shape[1])
         return Forward(x=self.model.denoiser.embed(ids.to(_device(self.model))), cache=self.cache)
 
     def align(self, hidden: Tensor) -> Tensor:
@@ -131,7 +131,7 @@ class FullContext:
 
     def forward(self, ids: Tensor) -> Forward:
         """Return the pass over the prompt and canvases [B, L]."""
-        _check_room(self.model, self.length + ids.shape[1])
+        check_room(self.model, self.length + ids.shape[1])
         lengths = [*(s.shape[1] for s in self.segments), ids.shape[1]]
         x = _append(self.model, self.segments, ids)
         return Forward(x=x, mask=staircase_mask(lengths, x.device) if self.model.config.shared_image else None)
@@ -160,7 +160,7 @@ class BlockContext:
 
     def forwards(self, query: Query) -> list[Forward]:
         """Return the pass over everything, or over the window."""
-        _check_room(self.model, self._length + len(query.ids))
+        check_room(self.model, self._length + len(query.ids))
         x = _append(self.model, self._segments, query.ids[None])
         self._start, end = 0, x.shape[1]
         if query.refresh:
@@ -187,7 +187,7 @@ class LeftToRightContext:
     def forwards(self, query: Query) -> list[Forward]:
         """Return the pass over the tokens written since the last query."""
         (row,) = query.rows.tolist()
-        _check_room(self.model, self._cache.length + len(query.ids) - self._read)
+        check_room(self.model, self._cache.length + len(query.ids) - self._read)
         new, self._read = query.ids[self._read : row], row
         if not len(new):
             return []
@@ -323,7 +323,8 @@ def _check_prompt(model: VLM, length: int) -> None:
         raise RequestError("this model predicts each token from the one before; give it a prompt of at least one token")
 
 
-def _check_room(model: VLM, length: int) -> None:
+def check_room(model: VLM, length: int) -> None:
+    """Raise RequestError for a prompt and answer of more tokens than the model holds."""
     limit = model.config.denoiser.max_length
     if length > limit:
         raise RequestError(f"prompt and answer take {length} tokens and the model holds {limit}; shorten one of them")

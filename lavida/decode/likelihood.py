@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lavida.decode.prompt import Prompt
+from lavida.decode.select import check_numbers
 from lavida.diffusion.masking import apply_mask
 from lavida.errors import RequestError, check_seed
 
@@ -140,8 +141,9 @@ def stratified_sizes(most: int, count: int, generator: torch.Generator) -> Tenso
 
 
 def _check_size(rounds: int, batch: int) -> None:
-    if rounds < 2 or batch < 2 or batch % 2:
-        raise RequestError(f"rounds must be at least 2 and batch even, got {rounds} and {batch}")
+    whole = type(rounds) is int and type(batch) is int
+    if not whole or rounds < 2 or batch < 2 or batch % 2:
+        raise RequestError(f"rounds must be at least 2 and batch even, got {rounds!r} and {batch!r}")
 
 
 def random_sets(n: int, sizes: Tensor, generator: torch.Generator) -> Tensor:
@@ -155,7 +157,9 @@ def _next_tokens(prompt: Prompt, answer: Tensor) -> Likelihood:
     denoiser = prompt.net.denoiser
     ids = answer.to(denoiser.embedding.weight.device)
     hidden = prompt.hidden(ids[None])[0]
-    value = -F.cross_entropy(denoiser.head(hidden).float(), ids, reduction="none").double().sum().item()
+    losses = F.cross_entropy(denoiser.head(hidden).float(), ids, reduction="none")
+    check_numbers(losses)
+    value = -losses.double().sum().item()
     return Likelihood(value=value, error=0.0, tokens=len(ids), passes=1)
 
 
@@ -194,6 +198,7 @@ def _losses(prompt: Prompt, answers: Tensor, masks: Tensor) -> Tensor:
     for some, hidden_ids in zip(masks.split(_ROWS), ids.split(_ROWS), strict=True):
         hidden = prompt.hidden(apply_mask(hidden_ids, some, prompt.mask_id))
         ce = F.cross_entropy(denoiser.head(hidden[some]).float(), hidden_ids[some], reduction="none")
+        check_numbers(ce)
         parts.append(torch.zeros(some.shape, device=device).masked_scatter(some, ce).double().cpu())
     return torch.cat(parts).view(shape)
 

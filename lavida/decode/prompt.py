@@ -19,7 +19,8 @@ from torch import Tensor
 from lavida.cache.prefix import PrefixCache
 from lavida.cache.store import BUDGET, Store
 from lavida.config import TilesConfig, VisionConfig
-from lavida.decode.context import FullContext, PrefixContext
+from lavida.decode.context import FullContext, PrefixContext, check_room
+from lavida.decode.select import check_numbers
 from lavida.errors import ImageError, RequestError
 from lavida.evidence.gather import Evidence, Parts, evidence_of
 from lavida.image.tiles import Grid, frame_views, views
@@ -177,7 +178,9 @@ class Prompt:
             F.log_softmax(self.net.denoiser.head(self.hidden(rows)[at.to(device)]).float(), -1).cpu()
             for rows, at in zip(ids.to(device).split(_CANVASES), wanted.split(_CANVASES), strict=True)
         ]
-        return torch.cat(parts)
+        found = torch.cat(parts)
+        check_numbers(found[:, 0])  # one NaN among the logits makes all of its row NaN
+        return found
 
     @property
     def mask_id(self) -> int:
@@ -237,9 +240,10 @@ class PromptReader:
             room: The length of the canvas, if it is known: its keys are then written behind the prompt's.
 
         Raises:
-            RequestError: The images do not fit their places.
+            RequestError: The images do not fit their places, or prompt and canvas do not fit into the model.
         """
         net, tokens = self.net, [image.tokens for image in images]
+        check_room(net, len(ids) - len(images) + sum(map(len, tokens)) + room)
         prompt = partial(Prompt, net=net, tokenizer=self.tokenizer, template=self.template, images=tuple(images))
         ids = torch.as_tensor(ids, device=net.denoiser.embedding.weight.device)
         if cache != "prefix":

@@ -17,7 +17,7 @@ from lavida.decode.loop import Step, find_stop
 from lavida.decode.options import DecodeOptions
 from lavida.decode.prompt import EncodedImage, Prompt, PromptReader
 from lavida.decode.resolve import checked_options, constraint_for
-from lavida.errors import RequestError
+from lavida.errors import RequestError, check_text
 from lavida.image.load import open_image
 from lavida.image.tiles import tiles_among
 from lavida.image.video import FRAMES, Video, open_video
@@ -213,6 +213,7 @@ def read_prompt(
 
 def turns_of(image: Shown, question: str) -> list[Turn]:
     """Return a question about pictures as a dialogue. Raises RequestError if it is empty."""
+    check_text("the question", question)
     if not question.strip():
         raise RequestError("the question is empty; ask something about the picture")
     shown = [] if image is None else image if isinstance(image, (list, tuple)) else [image]

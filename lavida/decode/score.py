@@ -17,8 +17,7 @@ from torch import Tensor
 
 from lavida.constrain.base import Constraint
 from lavida.decode.options import DecodeOptions
-from lavida.decode.select import ban, confidence, forbid, narrow, perturb
-from lavida.errors import CheckpointError
+from lavida.decode.select import ban, check_numbers, confidence, forbid, narrow, perturb
 
 Head = Callable[[Tensor, slice | None], Tensor]  # hidden [n, D], part of the vocabulary (None = all) -> logits [n, v]
 
@@ -89,8 +88,7 @@ def score(
     else:
         size = max(1, _ROWS // vocab_size)
         found = _by_rows(query, hidden, head, size, options, mask_id=mask_id, generator=generator)
-    if found.confidence.isnan().any():
-        raise CheckpointError("the model computes NaN where it should predict a token; its weights are damaged")
+    check_numbers(found.confidence)
     return found
 
 

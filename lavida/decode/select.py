@@ -8,7 +8,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from lavida.errors import RequestError
+from lavida.errors import CheckpointError, RequestError
 
 
 def forbid(logits: Tensor, ids: Sequence[int]) -> Tensor:
@@ -72,6 +72,12 @@ def propose(logits: Tensor, mask_id: int, temperature: float, generator: torch.G
     return perturb(logits, mask_id, temperature, generator).argmax(-1)
 
 
+def check_numbers(values: Tensor) -> None:
+    """Raise CheckpointError if what a model computed holds NaN."""
+    if values.isnan().any():
+        raise CheckpointError("the model computes NaN where it should predict a token; its weights are damaged")
+
+
 def confidence(logits: Tensor, candidates: Tensor, measure: str, generator: torch.Generator | None) -> Tensor:
     """Compute the confidence [n], larger = more certain, from noiseless logits [n, V].
 
@@ -79,7 +85,7 @@ def confidence(logits: Tensor, candidates: Tensor, measure: str, generator: torc
     the entropy; "random": a uniform number.
     """
     if measure == "random":
-        return _uniform(logits[:, 0], generator)
+        return _uniform(logits[:, 0], generator).masked_fill(logits.isnan().any(-1), torch.nan)
     p = torch.softmax(logits.double(), -1)
     if measure == "confidence":
         return p.gather(-1, candidates[:, None])[:, 0]

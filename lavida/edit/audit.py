@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lavida.decode.prompt import Prompt
 from lavida.diffusion.masking import apply_mask
-from lavida.errors import RequestError
+from lavida.errors import RequestError, check_range, check_text
 from lavida.text.holes import text_ids
 
 GREY = (127, 127, 127)  # of the image that stands for none
@@ -83,6 +83,7 @@ def audit(seen: Prompt, blind: Prompt, text: str, *, length: int = LENGTH) -> Au
 
     `length` is that of the canvas, at least. Raises RequestError if the text is empty.
     """
+    check_range("length", length, 0, seen.net.config.denoiser.max_length)
     ids = ids_of(text, seen)
     return audit_ids(seen, blind, ids, length=length)
 
@@ -108,6 +109,7 @@ def audit_ids(seen: Prompt, blind: Prompt, ids: Sequence[int], *, length: int = 
 
 def ids_of(text: str, prompt: Prompt) -> list[int]:
     """Return the tokens of a text that is there already. Raises RequestError if it is empty."""
+    check_text("the text", text)
     if not text.strip():
         raise RequestError("the text is empty; give at least one word")
     return text_ids(text.strip(), prompt.vocabulary)

@@ -23,7 +23,7 @@ from lavida.decode.likelihood import common_log_likelihoods
 from lavida.decode.options import DecodeOptions
 from lavida.decode.prompt import Prompt
 from lavida.edit.audit import token_scores
-from lavida.errors import CheckpointError, RequestError
+from lavida.errors import CheckpointError, RequestError, check_range, check_text
 from lavida.model.vlm import VLM
 from lavida.text.holes import Holed, read_holes
 
@@ -78,9 +78,7 @@ class InfillOptions:
         if self.how not in METHODS:
             raise RequestError(f"unknown how {self.how!r}; choose one of {', '.join(METHODS)}")
         for name, least, largest in (("most", 1, 64), ("alternatives", 0, 20), ("length", 1, 4096)):
-            value = getattr(self, name)
-            if not (isinstance(value, int) and least <= value <= largest):
-                raise RequestError(f"{name} must be {least} to {largest}, got {value}")
+            check_range(name, getattr(self, name), least, largest)
 
     @classmethod
     def of(cls, options: dict[str, Any]) -> InfillOptions:
@@ -103,6 +101,7 @@ def infill(prompt: Prompt, text: str, **options: Any) -> Infill:
         RequestError: The text has no hole, an option is wrong, or the model writes left to right.
     """
     chosen = InfillOptions.of(options)
+    check_text("the text", text)
     check_bidirectional(prompt.net)
     return infill_ids(prompt, read_holes(text, prompt.vocabulary, most=chosen.most), chosen)
 

@@ -15,7 +15,7 @@ from typing import Any
 from lavida.decode.prompt import Prompt
 from lavida.edit.audit import ids_of, token_scores, word_spans
 from lavida.edit.infill import Candidate, InfillOptions, Search, check_bidirectional, check_names
-from lavida.errors import RequestError
+from lavida.errors import check_range
 from lavida.text.holes import Hole, Holed
 
 _LONGER = 2  # tokens that a hole may take more than the words that stood there
@@ -32,9 +32,7 @@ class ReviseOptions:
 
     def __post_init__(self) -> None:
         for name, least, largest in (("doubt", 0, 100), ("gain", 0, 100), ("changes", 1, 100), ("length", 1, 4096)):
-            value = getattr(self, name)
-            if not least <= value <= largest:
-                raise RequestError(f"{name} must be {least} to {largest}, got {value}")
+            check_range(name, getattr(self, name), least, largest, whole=name in ("changes", "length"))
 
 
 @dataclass(frozen=True, kw_only=True)

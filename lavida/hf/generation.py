@@ -29,6 +29,12 @@ _NEUTRAL = {
     "typical_p": 1.0, "epsilon_cutoff": 0.0, "eta_cutoff": 0.0, "max_length": 20, "early_stopping": False,
 }  # fmt: skip
 
+# Arguments of its `generate` besides those of its configuration.
+_OF_GENERATE = (
+    "assistant_model", "custom_generate", "logits_processor", "mm_token_type_ids", "negative_prompt_attention_mask",
+    "negative_prompt_ids", "prefix_allowed_tokens_fn", "stopping_criteria", "token_type_ids",
+)  # fmt: skip
+
 
 def translate(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return decoding options from the arguments that any model of transformers takes.
@@ -51,10 +57,10 @@ def translate(given: Mapping[str, Any]) -> dict[str, Any]:
         options["temperature"] = 1.0
     elif sample is False:
         options |= {"temperature": 0.0, "top_p": None, "top_k": None}
-    known, rest = vars(GenerationConfig()), {n: v for n, v in rest.items() if not n.startswith("_")}
+    known, rest = {*vars(GenerationConfig()), *_OF_GENERATE}, {n: v for n, v in rest.items() if not n.startswith("_")}
     check_names(rest.keys() - known, NAMES)
     for name, value in rest.items():
-        if value is not None and value is not False and value != _NEUTRAL.get(name):
+        if value not in (None, False, [], ()) and value != _NEUTRAL.get(name):
             raise RequestError(f"{name}={value!r} is not possible by masked diffusion; leave it out")
     return options
 

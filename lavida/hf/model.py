@@ -124,12 +124,13 @@ class LavidaForMaskedDiffusion(PreTrainedModel):
     @torch.inference_mode()
     def generate(
         self,
-        input_ids: Tensor,
+        input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         pixel_values: Tensor | None = None,
         image_grids: Tensor | None = None,
         generation_config: DiffusionGenerationConfig | GenerationConfig | None = None,
         streamer: Streamer | None = None,
+        inputs: Tensor | None = None,
         **options: Any,
     ) -> LongTensor | DiffusionOutput:
         """Answer prompts, one after the other, as if each came alone.
@@ -141,6 +142,7 @@ class LavidaForMaskedDiffusion(PreTrainedModel):
             image_grids: [N, 4].
             generation_config: Ours or that of transformers; None is the model's own.
             streamer: Follows one row (`generation.stream_steps`).
+            inputs: Another name of `input_ids`.
             **options: Fields of `DiffusionGenerationConfig`, or what `generation.translate` reads: `max_new_tokens`,
                 `do_sample`. They win over `generation_config`.
 
@@ -151,6 +153,9 @@ class LavidaForMaskedDiffusion(PreTrainedModel):
         Raises:
             RequestError: An argument is unknown or out of range, or pictures do not fit the prompt.
         """
+        input_ids = inputs if input_ids is None else input_ids
+        if input_ids is None:
+            raise RequestError("there is no prompt to answer; give input_ids as the processor returns them")
         chosen, wants_output = read_options(generation_config, self.generation_config, options)
         known = self.config.vlm.denoiser.vocab_size if self.tokenizer is None else self.tokenizer.size
         decode = model_options(self.config.vlm, known, chosen)

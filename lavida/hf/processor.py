@@ -229,7 +229,7 @@ def _with_images(message: Any) -> Any:
     for part in message["content"]:
         if isinstance(part, Mapping) and part.get("type") == "image":
             part = {"image" if name in _PLACES else name: value for name, value in part.items()}
-            if isinstance(part.get("image"), str) and part["image"].startswith(("http://", "https://", "data:")):
+            if isinstance(part.get("image"), str) and part["image"].startswith(("http://", "https://")):
                 raise RequestError("pictures are not fetched from addresses; download it and give its path")
         parts.append(part)
     return {**message, "content": parts}

@@ -82,9 +82,11 @@ def open_image(
     """
     options = _Options(any_shape=any_shape, official=official)
     if isinstance(source, str) and source[:5].lower() == "data:":
-        name, source = name or "the picture", _from_data_address(source)
+        name, source = name or "the picture", from_data_address(source)
     elif isinstance(source, str) and source[:7].lower() == "file://":
-        source = unquote(source[7:])
+        source = from_file_address(source)
+    if isinstance(source, str) and not source:
+        raise ImageError("the path of a picture is empty; give the path of a file")
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
         with _open(path, name or str(source)) as file:
@@ -163,15 +165,31 @@ def _lines(data: bytes) -> list[str] | None:
         return None
 
 
-def _from_data_address(address: str) -> bytes:
-    head, comma, data = address.partition(",")
+def from_file_address(address: str) -> str:
+    """Return the path of a `file:` address, with or without a host."""
+    return unquote(re.sub(r"(?i)^file://(localhost(?=/))?", "", address))
+
+
+def from_data_address(address: str) -> bytes:
+    """Return the bytes of a `data:` address; base64 may be broken into lines, of either alphabet and unpadded.
+
+    Raises:
+        ImageError: The address is broken.
+    """
+    head, _, data = address.partition(",")
     try:
-        return base64.b64decode(unquote(data), validate=True) if head.endswith(";base64") else unquote_to_bytes(data)
+        if not head.lower().endswith(";base64"):
+            return unquote_to_bytes(data)
+        letters = "".join(unquote(data).split()).rstrip("=").replace("-", "+").replace("_", "/")
+        return base64.b64decode(letters + "=" * (-len(letters) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
         raise ImageError(f"the picture: its data: address is broken ({_line(error)}); encode it again") from None
 
 
 def _from_array(source: Any, name: str) -> Image.Image:
+    if callable(getattr(source, "detach", None)):  # a tensor, perhaps with a gradient or on a GPU
+        source = source.detach().cpu()
+        source = source.float() if source.is_floating_point() else source
     try:
         return array_to_image(np.asarray(source))
     except (ValueError, TypeError) as error:

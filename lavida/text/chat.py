@@ -140,10 +140,14 @@ def split(text: str) -> list[str]:
 def render_turns(turns: Sequence[Turn], template: ChatTemplate) -> tuple[list[str], list[RenderedTurn]]:
     """Return the pieces before a dialogue, and its turns; each special token and each picture (`IMAGE`) is a `Token`.
 
+    A system message of a family that has no turn for it is read before the words of the next question.
+
     Raises:
         RequestError: The family has no such role.
     """
     before = split(template.opening)
+    if "system" not in template.turns:
+        turns = _with_system_in_questions(turns)
     if template.pictures_first:
         before = [IMAGE for _ in pictures_of(turns)] + before
     if turns[0].role != "system" and template.system is not None:
@@ -185,6 +189,21 @@ def piece_ids(
         ids += new[1:] if dropped else new
         behind_image = False
     return ids
+
+
+def _with_system_in_questions(turns: Sequence[Turn]) -> list[Turn]:
+    out: list[Turn] = []
+    waiting: list[Part] = []  # texts of system messages
+    for turn in turns:
+        if turn.role == "system":
+            waiting += [replace(part, value=part.value.strip()) for part in turn.parts if part.value.strip()]
+            continue
+        if turn.role == "user" and waiting:
+            first = next((place for place, part in enumerate(turn.parts) if part.kind == "text"), len(turn.parts))
+            turn = replace(turn, parts=(*turn.parts[:first], *waiting, *turn.parts[first:]))
+            waiting = []
+        out.append(turn)
+    return out
 
 
 def _rendered(turn: Turn, template: ChatTemplate) -> RenderedTurn:

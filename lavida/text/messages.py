@@ -57,8 +57,6 @@ def read_messages(messages: Sequence[Mapping[str, Any]]) -> list[Turn]:
     if isinstance(messages, (str, bytes, Mapping)) or not isinstance(messages, Sequence) or not messages:
         raise RequestError('messages must be a list such as [{"role": "user", "content": "What is this?"}]')
     turns = [_turn(message, place) for place, message in enumerate(messages)]
-    if any(turn.role == "system" for turn in turns[1:]):
-        raise RequestError("a system message must be the first of a dialogue; move it there")
     if turns[-1].role != "user":
         raise RequestError(f"the last message is the {turns[-1].role}'s; end with the user's question")
     if not any(part.kind != "text" or part.value.strip() for part in turns[-1].parts):
@@ -126,7 +124,7 @@ def _turn(message: Any, place: int) -> Turn:
     role = _SAME_ROLE.get(role, role) if isinstance(role, str) else role
     if role not in ROLES:
         raise RequestError(f"message {place + 1} has the role {role!r:.40}; choose one of {', '.join(ROLES)}")
-    if content is None and role == "assistant":  # the form of a reply without words
+    if content is None and role != "user":  # the form of a reply without words
         content = ""
     parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
     if isinstance(parts, (bytes, bytearray)) or not isinstance(parts, Sequence) or not parts:
@@ -138,6 +136,8 @@ def _turn(message: Any, place: int) -> Turn:
 
 
 def _part(part: Any, place: int) -> Part:
+    if isinstance(part, str):
+        return Part(kind="text", value=part)
     kind = part.get("type") if isinstance(part, Mapping) else None
     if isinstance(kind, str) and kind != "text_url":
         kind = kind.removesuffix("_url")

@@ -69,6 +69,8 @@ class Options:
             raise RequestError("there is nothing to learn from; give --data FILE")
         if self.micro < 1 or self.workers < 0 or (self.held_out or 0) < 0:
             raise RequestError("--micro must be at least 1, --workers and --held-out at least 0")
+        if self.minutes is not None and not self.minutes >= 0:
+            raise RequestError(f"--minutes must be at least 0, got {self.minutes}")
         if self.quantize is not None and self.lora is None:
             raise RequestError("packed weights do not learn; give --lora RANK as well")
         if self.precision not in PRECISIONS:

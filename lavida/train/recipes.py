@@ -6,6 +6,7 @@ so at each place. Other values: `replace(RECIPES["finetune"], epochs=1)`, or an 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, field, replace
 
@@ -73,7 +74,7 @@ class Recipe:
     notes: tuple[str, ...] = ()  # where paper and scripts disagree
 
     def __post_init__(self) -> None:
-        if self.batch < 1 or self.epochs <= 0 or (self.steps is not None and self.steps < 1):
+        if self.batch < 1 or not 0 < self.epochs < math.inf or (self.steps is not None and self.steps < 1):
             raise ConfigError(f"recipe {self.name}: batch and steps must be at least 1 and epochs above 0")
         if not (0 <= self.warmup < 1 and 0 <= self.floor <= 1):
             raise ConfigError(f"recipe {self.name}: warmup and floor are shares, 0 to 1")

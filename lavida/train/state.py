@@ -49,6 +49,7 @@ class Checkpoints:
         self._writing: Future[None] | None = None
         self._group: dist.ProcessGroup | None = None
         self.damaged: list[str] = []
+        self.reading = 0  # the step of the checkpoint that `load` reads
 
     def save(self, step: int, state: Mapping[str, Any], *, wait: bool = False) -> None:
         """Copy the state now and write it in the background, after the one before is finished.
@@ -107,7 +108,7 @@ class Checkpoints:
         self.wait()
         self.damaged = []
         for step in self._steps():
-            path = self._path(step)
+            path, self.reading = self._path(step), step
             try:
                 self._check(path)
                 plain = _unpack(self._read_tensors(path, [PLAIN])[PLAIN])

@@ -254,10 +254,13 @@ class Trainer:
         """
         if self.checkpoints.latest() is None:
             return False
-        before = Settings.read(self.out) or self.settings
+        kept = Settings.read(self.out)
+        before = kept or self.settings
         self.settings.check(before, self.out)
         self._take(self.checkpoints.load(lambda plain: self._state_for(plain, before)))
         self.log.cut(self.total)
+        if kept is None:
+            self.display.note(f"{self.out} has no settings.json; what has changed since it was begun is not known")
         for line in self.checkpoints.damaged:
             self.display.note(f"a checkpoint is damaged and was not used: {line}")
         for name, old, new in self.settings.changes(before):
@@ -270,7 +273,7 @@ class Trainer:
         """Return a state into which the tensors of a checkpoint can be read, at its place in the run."""
         stage, step = int(plain["trainer"]["stage"]), int(plain["trainer"]["step"])
         if stage == len(before.plans):  # a finished run that is lengthened goes on in its last stage
-            stage, step = stage - 1, before.plans[-1].steps
+            stage, step = stage - 1, self.checkpoints.reading - sum(plan.steps for plan in before.plans[:-1])
         self.settings.check_place(before, stage, step, self.out)
         self.stage, self.step = (stage, step) if step < self.task.plans[stage].steps else (stage + 1, 0)
         self._optimizers = None

@@ -107,8 +107,9 @@ def test_a_dialogue_keeps_its_history_and_its_own_system_line() -> None:
     assert "".join(render(turns[1:], TEMPLATES["lavida-mini"])) == (
         "<|user|>What?<|assistant|>A cat.<|eos|><|user|>Where?<|assistant|>"
     )
-    with pytest.raises(RequestError, match="takes no system message"):
-        render(turns, TEMPLATES["lavida-mini"])
+    assert "".join(render(turns, TEMPLATES["lavida-mini"])) == (
+        "<|user|>Be brief.\n What?<|assistant|>A cat.<|eos|><|user|>Where?<|assistant|>"
+    )
     assert "".join(render(question_turns("Once upon a time"), TEMPLATES["plain"])) == "Once upon a time"
 
 

@@ -95,6 +95,19 @@ def test_a_finished_run_is_lengthened_with_its_momenta(tmp_path):
         trainer_of(tmp_path / "parts", task=Line([replace(plan, steps=4)])).resume()
 
 
+def test_a_finished_run_without_settings_is_lengthened_too(tmp_path):
+    plan = Plan(name="one", steps=6, schedule="constant")
+    for out, first in (("whole", 6), ("parts", 3)):
+        trainer_of(tmp_path / out, task=Line([replace(plan, steps=first)])).run()
+    (tmp_path / "parts" / "settings.json").unlink()
+    longer = trainer_of(tmp_path / "parts", task=Line([plan]))
+    assert longer.resume() and longer.total == 3 and longer.run()
+    assert losses(tmp_path / "parts") == losses(tmp_path / "whole")
+    (tmp_path / "parts" / "settings.json").unlink()
+    with pytest.raises(ConfigError, match="cannot be shortened to 4"):
+        trainer_of(tmp_path / "parts", task=Line([replace(plan, steps=4)])).resume()
+
+
 def test_a_finished_run_writes_its_model_again(small, tmp_path):  # noqa: F811
     data = write_set(tmp_path / "data", [entry(i) for i in range(12)])
     assert train(QUICK, options(small, data, tmp_path / "run"), say=quiet)
