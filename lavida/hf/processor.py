@@ -225,16 +225,14 @@ def _with_images(message: Any) -> Any:
     """Return the message with each picture under "image", wherever transformers lets it stand."""
     if not isinstance(message, Mapping) or not isinstance(message.get("content"), (list, tuple)):
         return message
-    return {**message, "content": [_part(part) for part in message["content"]]}
-
-
-def _part(part: Any) -> Any:
-    if not isinstance(part, Mapping) or part.get("type") != "image":
-        return part
-    part = {"image" if name in _PLACES else name: value for name, value in part.items()}
-    if isinstance(part.get("image"), str) and part["image"].startswith(("http://", "https://")):
-        raise RequestError("pictures are not fetched from addresses; download it and give its path")
-    return part
+    parts = []
+    for part in message["content"]:
+        if isinstance(part, Mapping) and part.get("type") == "image":
+            part = {"image" if name in _PLACES else name: value for name, value in part.items()}
+            if isinstance(part.get("image"), str) and part["image"].startswith(("http://", "https://")):
+                raise RequestError("pictures are not fetched from addresses; download it and give its path")
+        parts.append(part)
+    return {**message, "content": parts}
 
 
 def _flat(images: Any) -> list[Picture]:
