@@ -166,5 +166,6 @@ def _answer(
 
 def _print(answer: Answer, *, as_json: bool, named: bool) -> None:
     chosen = {"chosen": answer.chosen.to_json()} if answer.chosen else {}
-    facts = {field: getattr(answer, field) for field in JSON_FIELDS} | chosen
+    evidence = {"evidence": answer.evidence} if answer.evidence else {}
+    facts = {field: getattr(answer, field) for field in JSON_FIELDS} | chosen | evidence
     print_facts(facts, f"{answer.image}: {answer.text}" if named else answer.text, as_json=as_json)
