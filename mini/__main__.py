@@ -22,6 +22,7 @@ import typer
 from lavida.cli import options as o
 from lavida.cli.main import guard, invoke
 from lavida.errors import RequestError
+from lavida.threads import parse_threads
 
 if TYPE_CHECKING:
     from lavida.api import Model
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 PROGRAM = "python -m mini"
 _PLAIN = {"add_completion": False, "rich_markup_mode": None, "pretty_exceptions_enable": False}
 _HELP = {"context_settings": {"help_option_names": ["-h", "--help"]}}
+Device = Annotated[str, typer.Option(help="cpu or cuda.")]
+Dtype = Annotated[str | None, typer.Option(help="float32, bfloat16, float16 or auto. Default: as it is stored.")]
+Threads = Annotated[str, typer.Option(help="CPU threads: a number or auto.", parser=parse_threads)]
+
 app = typer.Typer(**_PLAIN, help="The making of lavida-mini.", **_HELP)
 evaluations = typer.Typer(**_PLAIN, help="Evaluate a model on held-out data.", **_HELP)
 app.add_typer(evaluations, name="eval")
@@ -104,9 +109,9 @@ def calibrate(
     out: Annotated[
         Path | None, typer.Option(help="Write the qualities to this file too, to ship with a model.")
     ] = None,
-    device: o.Device = "cpu",
-    dtype: o.Dtype = None,
-    threads: o.Threads = "auto",
+    device: Device = "cpu",
+    dtype: Dtype = None,
+    threads: Threads = "auto",
 ) -> None:
     """Calibrate as `lavida calibrate` does, with CIDEr-D of captions of drawn scenes as the quality."""
     from lavida import api
