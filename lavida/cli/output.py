@@ -1,4 +1,4 @@
-"""How commands print what they found, and write files that the user named."""
+"""Print what commands found, and write files that the user named."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        """Whether all stages are done."""
+        """Return whether all stages are done."""
         return self.stage == len(self.task.plans)
 
     def run(self, *, minutes: float = math.inf) -> bool:
