@@ -1,4 +1,4 @@
-"""Tables of how each family is published: names of fields in config.json, their defaults, and constants; tables only."""
+"""Tables of how each family is published: names of fields in config.json, their defaults, and constants."""
 
 from __future__ import annotations
 
