@@ -11,7 +11,7 @@ demo: .venv/ready
 	$(BIN)/lavida ask $(PHOTO) "What kind of thing is this?" --show --time
 
 test: .venv/ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 # Sharded training equals one process; minutes.
 test-sharded: .venv/ready
