@@ -38,7 +38,7 @@ def cases(count: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 
 def run(work: Callable[[], object]) -> bool:
-    """Whether a case succeeds; it may raise only a LavidaError of one line, within LONGEST."""
+    """Return whether a case succeeds; it may raise only a LavidaError of one line, within LONGEST."""
     start = time.process_time()
     try:
         work()

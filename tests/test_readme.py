@@ -1,4 +1,4 @@
-"""What the README promises exists: files, lines and commands that it names."""
+"""Check that the files, lines and commands which the README names exist."""
 
 from __future__ import annotations
 

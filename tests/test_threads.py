@@ -1,4 +1,4 @@
-"""How many threads are chosen, and how they wait: affinity, quotas and load are faked."""
+"""Check how many threads are chosen and how they wait, with faked affinity, quotas and load."""
 
 from __future__ import annotations
 

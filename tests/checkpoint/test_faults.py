@@ -45,7 +45,7 @@ def edit(folder: Path, **fields: object) -> None:
 
 
 def found_in(folder: Path) -> None:
-    """What `lavida inspect` does."""
+    """Read a checkpoint as `lavida inspect` does."""
     contents = survey(folder)
     match(contents, meta_model(read_config(contents), contents.tensors)).require(contents)
 

@@ -1,4 +1,4 @@
-"""What the documentation of transformers and of peft shows for other models works with ours."""
+"""Run on our models what the documentation of transformers and of peft shows for other models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each process of tests/train/test_distributed.py does: python -m tests.train.distributed_worker OUT"""
+"""Do the part of one process of tests/train/test_distributed.py: python -m tests.train.distributed_worker OUT"""
 
 from __future__ import annotations
 
