@@ -1,0 +1,1 @@
+"""Answer one question about many pictures, once each, on one machine or several."""
