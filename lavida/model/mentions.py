@@ -135,7 +135,7 @@ class MentionEmbedding(nn.Module):
         known = names.clamp(min=0)
         assert self._classes is not None and self._things is not None
         seen = self._classes[known].any(-1), self._things[known].any(-1)
-        flags = [flag.float() for flag in (*seen, main, top_own[:, 0])]
+        flags = [flag.float() for flag in (*seen, main, top_own[:, 0] & (top > 0))]
         strengths = [top, top.sqrt(), peak, peak.sqrt(), cells.mean(-1) * 4, best, best * (best > 0.45)]
         return torch.stack([*strengths, *flags, look[:, 0]], -1)
 

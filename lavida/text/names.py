@@ -20,6 +20,7 @@ NAMES = "names.json"
 MAIN = -1  # in place of a name: whatever the picture shows above all
 PHRASE = 4  # words of the longest name in a language that is written with spaces
 _WORD = re.compile(r"[a-z][a-z'-]*")
+_BROKEN = "\ufffd"  # what a part of a character is decoded as
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 
 
@@ -48,15 +49,33 @@ class NameFinder:
             for word in name.words:
                 self._index.setdefault(word.lower(), i)
         self._longest = max((len(w) for w in self._index if _UNSPACED.match(w)), default=0)
-        self._piece = lru_cache(maxsize=1 << 16)(tokenizer.token)
+        self._token = lru_cache(maxsize=1 << 16)(tokenizer.token)
+        self._decode = lru_cache(maxsize=1 << 12)(lambda ids: tokenizer.decode(ids, exact=True))
 
     def find(self, ids: Sequence[int]) -> list[tuple[slice, int]]:
         """Return the names in token ids as (places, number of the name), in order; ids below 0 are no text."""
-        pieces = [self._piece(i) if i >= 0 else "\n" for i in ids]
-        owner = [place for place, piece in enumerate(pieces) for _ in piece]  # of each character
-        return [
-            (slice(owner[start], owner[end - 1] + 1), name) for start, end, name in self.spans("".join(pieces).lower())
-        ]
+        text, places = "", list[slice]()  # the tokens of each character
+        at = 0
+        while at < len(ids):
+            piece, length = self._piece(ids, at)
+            text += piece
+            places += [slice(at, at + length)] * len(piece)
+            at += length
+        lower = "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
+        return [(slice(places[start].start, places[end - 1].stop), name) for start, end, name in self.spans(lower)]
+
+    def _piece(self, ids: Sequence[int], at: int) -> tuple[str, int]:
+        """Return the text of a token, or of the few that make up one character, and how many these are."""
+        if ids[at] < 0:
+            return "\n", 1
+        piece = self._token(ids[at])
+        if _BROKEN in piece:
+            for length in (2, 3, 4):
+                run = tuple(ids[at : at + length])
+                whole = self._decode(run) if min(run) >= 0 else _BROKEN
+                if whole and _BROKEN not in whole:
+                    return whole, length
+        return piece, 1
 
     def spans(self, text: str) -> list[tuple[int, int, int]]:
         """Return (start, end, number of the name) for each name in a text of lower case."""
