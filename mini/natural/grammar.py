@@ -34,7 +34,7 @@ _SHORT = {
     "It is": "It's",
     "There is": "There's", "Is not": "Isn't",
 }  # fmt: skip
-_REQUESTS = ("Can you", "Could you", "Would you", "Do you", "Any idea")  # they end with a question mark
+REQUESTS = ("Can you", "Could you", "Would you", "Do you", "Any idea")  # they end with a question mark
 _AMERICAN = {"colour": "color", "Colour": "Color", "grey": "gray", "recognise": "recognize", "coloured": "colored"}
 
 
@@ -121,7 +121,7 @@ def complete(template: str, language: str, rng: random.Random, slots: dict[str, 
     """Fill the slots of a template."""
     text = re.sub(r"\{([\w/]+)\}", lambda m: slots[m.group(1)], template)
     text = text.replace("@", rng.choice(LANGUAGES[language].PICTURE)).strip()
-    if text.startswith(_REQUESTS) and text.endswith("."):
+    if text.startswith(REQUESTS) and text.endswith("."):
         text = text[:-1] + "?"
     elif text.startswith("你知道") and text.endswith("。"):
         text = text[:-1] + "吗？"
@@ -149,7 +149,7 @@ def disturb(text: str, language: str, rng: random.Random) -> str:
         if rng.random() < 0.35:
             for long, short in _SHORT.items():
                 text = text.replace(long, short)
-    if rng.random() < 0.12:
+    if rng.random() < 0.12 and not set(text) & set(",:，："):  # no second lead
         text = rng.choice(_BEFORE[language]) + lower_first(text)
     if rng.random() < 0.05 and text[-1] in "?？.。":
         text += rng.choice(_AFTER[language])

@@ -48,9 +48,10 @@ RELATIVES = {
     "zh": "你看到的|我拍的|@里的|镜头里的|眼前的|我拍到的|画面里的|我们看到的|面前的",
 }
 LEADS = {
-    "en": "In your opinion, |Judging by the @, |By the way, |I wonder, |Hmm, |Looking at the @, |From what you can see, |"
-    "One more thing: |As far as you can tell, |For my album: |So, |Now, |Look closely: |Just asking, |Help me out: |"
-    "My son wants to know: |Be honest, |Now tell me, |Well, |Let me see, |If you look closely, |In my @, |On this @, ",
+    "en": "In your opinion, |Judging by the @, |By the way, |I wonder, |Hmm, |Looking at the @, |One more thing: |"
+    "From what you can see, |As far as you can tell, |For my album: |So, |Now, |Look closely: |Just asking, |"
+    "Help me out: |My son wants to know: |Be honest, |Now tell me, |Well, |Let me see, |If you look closely, |"
+    "In my @, |On this @, ",
     "zh": "依你看，|从@上看，|顺便问一下，|我想知道，|帮我看看，|仔细看看，|对了，|那你说，|看一下，|想问问，|孩子问，|"
     "就@来看，|老实说，|你说说，|嗯，|再问一句，|你帮忙看看，|请看@，|麻烦看看，",
 }
@@ -132,7 +133,7 @@ ENGLISH: dict[str, Words] = {
     ),
     "vehicle": Words(
         "little|big|old|new|shiny|fast|nice|dirty|fancy|rusty|clean|strange|parked|broken",
-        "parked|standing|driving|waiting|stopping|passing by|left|moving|turning",
+        "parked|standing|driving|waiting|stopping|passing by|moving|turning",
         "on the road|in the street|in the garage|in the car park|in front of the house|on the bridge|"
         "at the crossing|by the roadside|in the yard|in the driveway|at the traffic lights|on the gravel|"
         "under the trees|in the mud|at the kerb|behind the fence|in the snow|on the motorway|in front of the shop",
@@ -149,7 +150,7 @@ ENGLISH: dict[str, Words] = {
     ),
     "food": Words(
         "tasty|fresh|big|little|delicious|nice|ripe|juicy|round|sweet|small|good-looking|healthy|home-made",
-        "lying|served|arranged|waiting|placed|prepared|piled up|left over|cut up|laid out",
+        "lying|served|arranged|waiting|placed|prepared|piled up|cut up|laid out",
         "on the plate|on the table|on the board|in the bowl|in the basket|on the tray|in the kitchen|"
         "on the counter|in my hand|at the market|on the shelf|in the box|in the pan|next to the glass|"
         "on the napkin|in the fridge|on the cloth|beside the fork|in the dish|on the grill",
@@ -175,7 +176,7 @@ ENGLISH: dict[str, Words] = {
     ),
     "furniture": Words(
         "old|new|big|little|comfortable|nice|wooden|empty|lovely|modern|cosy|antique",
-        "standing|placed|set up|pushed back|waiting|left",
+        "standing|placed|set up|pushed back|waiting",
         "in the room|by the window|in the corner of the room|against the wall|on the carpet|in the living room|"
         "on the terrace|in the kitchen|in the hall|in front of the fireplace|under the lamp|on the porch|"
         "in the office|in the park",
@@ -192,7 +193,7 @@ ENGLISH: dict[str, Words] = {
     ),
     "clothes": Words(
         "new|old|nice|pretty|warm|fashionable|big|little|lovely|elegant|clean|dirty|fancy",
-        "lying|hanging|worn|shown|folded|displayed|spread out|left",
+        "lying|hanging|worn|shown|folded|displayed|spread out",
         "on the bed|on the hanger|on the floor|on the chair|in the wardrobe|on the hook|in the shop|on the line|"
         "on the dummy|in the drawer|on the shelf|over the chair|in the suitcase|on the table",
         "fabric|material|cloth|surface|outside",
@@ -216,7 +217,7 @@ ENGLISH: dict[str, Words] = {
     ),
     "thing": Words(
         "little|big|old|new|nice|round|shiny|strange|lovely|useful|small|dusty|clean|broken|pretty|simple|modern",
-        "lying|standing|placed|leaning|shown|displayed|left|set down|waiting|kept|resting",
+        "lying|standing|placed|leaning|shown|displayed|set down|waiting|kept|resting",
         "on the table|on the shelf|on the desk|on the floor|in the drawer|on the board|next to the cup|"
         "in the kitchen|in the box|on the wall|on the counter|in the hall|on the bench|in my hand|"
         "on the windowsill|in the workshop|in the cupboard|beside the book|on the carpet|in the garage|"

@@ -10,7 +10,7 @@ from functools import cache
 
 from mini.natural import modifier_words as words
 from mini.natural.choose import once
-from mini.natural.grammar import LANGUAGES, lower_first
+from mini.natural.grammar import LANGUAGES, REQUESTS, lower_first
 from mini.natural.names import COLOURS, NAMES, article, is_a, may_be
 from mini.natural.truth import Thing, Truth
 
@@ -103,7 +103,7 @@ class Modifiers:
         if not self._subject:
             return {}
         found = {"at": self.at()}
-        verbs = listed(self._words.verbs)
+        verbs = self._verbs()
         if verbs:
             found["lying"] = self.rng.choice(verbs)
         if self.kind in _COLOUR_KINDS and (self.thing is None or self.thing.colour):
@@ -112,14 +112,23 @@ class Modifiers:
             found["parts" if plural else "part"] = part
         return found
 
+    def _verbs(self) -> tuple[str, ...]:
+        """Return what the thing may be said to do: only what it does, where that is known."""
+        if self.thing is not None and self.thing.doing is not None:
+            return () if self.chinese else (self.thing.doing,)
+        tame = any(is_a(self._subject, kind) for kind in ("dog", "cat", "bear", "monkey"))
+        return tuple(v for v in listed(self._words.verbs) if not (tame and v == "grazing"))
+
     def vague(self) -> dict[str, str]:
         """Draw a vague word for the thing ("creature") that means no other thing of the picture."""
-        sort = sort_of(self._subject)
-        own = [w for w in listed(self._words.vague) if w not in NAMES or once(self.truth, w)]
-        if not own or sort == "person" or (self.chinese and sort == "bird"):
+        sort, things = sort_of(self._subject), self.truth.things
+        alike = sum(_FAMILIES.get(sort_of(t.name), sort_of(t.name)) == _FAMILIES.get(sort, sort) for t in things)
+        if sort == "person" or (self.chinese and sort == "bird") or alike != 1:
             return {}
-        alike = sum(sort_of(t.name) == sort or {sort, sort_of(t.name)} <= _CREATURES for t in self.truth.things)
-        return {"vague": self.rng.choice(own)} if alike == 1 else {}
+        own = [w for w in listed(self._words.vague) if w not in NAMES or once(self.truth, w)]
+        if len(things) > 1 and self.thing is not self.truth.main_thing:
+            own = [w for w in own if w not in _ANYTHING]
+        return {"vague": self.rng.choice(own)} if own else {}
 
     # ---- places
 
@@ -170,7 +179,7 @@ class Modifiers:
 
     def _true_colour(self) -> str:
         """Return the colour of all things called so; of what is not there any colour is as good."""
-        if self.truth.monochrome:
+        if self.truth.monochrome or sort_of(self.about) == "person":
             return ""
         if self.thing is not None:
             return self.thing.colour or ""
@@ -184,7 +193,7 @@ class Modifiers:
         if self.kind in _DEFINITE and self.rng.random() < 0.3:
             return self.rng.choice(listed(words.RELATIVES[self.language]))
         place = self.at()
-        verbs = () if self.kind.startswith("doing") else listed(self._words.verbs)
+        verbs = () if self.kind.startswith("doing") else self._verbs()
         if two and verbs:
             verb = self.rng.choice(verbs)
             return f"{verb}在{place}的" if self.chinese else f"{verb} {place}"
@@ -240,7 +249,7 @@ class Modifiers:
         asks, simple = text.endswith("?"), not set(text[:-1]) & set(",.:?")
         if not simple or text.startswith("I "):
             return text
-        if asks and self.rng.random() < 0.35:
+        if asks and not text.startswith(REQUESTS) and self.rng.random() < 0.35:
             tails = listed(words.TAILS["en"])
             return text[:-1] + self.rng.choice([s for s in tails if "please" not in text.lower() or "please" not in s])
         leads = listed(words.LEADS["en"])
@@ -260,7 +269,12 @@ class Modifiers:
         return self.rng.choice(listed(words.LEADS["zh"])) + text
 
 
-_CREATURES = {"bird", "fish", "insect", "reptile", "animal"}
+_FAMILIES = {
+    **dict.fromkeys(("bird", "fish", "insect", "reptile", "animal"), "creature"),
+    **dict.fromkeys(("food", "fruit"), "food"),
+    **dict.fromkeys(("vehicle", "boat", "aircraft"), "vehicle"),
+}
+_ANYTHING = frozenset({"thing", "object", "item", "东西", "物体", "物品"})
 _CROWDED = re.compile(
     r"\{(the|some|text|one_word|a)\}('s| here| there| anywhere| in (the|this) @| in it|,| to be| shown| visible| part|"
     r" in\b| or\b| got| \{)|@ of \{"

@@ -124,7 +124,6 @@ THINGS: dict[str, tuple[str, ...]] = {
         "{a}: do you see one?",
         "Does {a} appear (here|anywhere|in the @|in this scene)?",
         "Is there {a} among the things (shown|you see)?",
-        "There are no {some} (here|in the @), (right|are there|correct)?",
         "Isn't there {a} [here|somewhere]?",
         "Is there (really|actually|perhaps|maybe|also|possibly) {a} [here]?",
         "(Is there|Do you see) (even one|at least one|just one) {text}?",
