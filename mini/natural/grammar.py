@@ -149,7 +149,7 @@ def disturb(text: str, language: str, rng: random.Random) -> str:
         if rng.random() < 0.35:
             for long, short in _SHORT.items():
                 text = text.replace(long, short)
-    if rng.random() < 0.12 and not set(text) & set(",:，："):  # no second lead
+    if rng.random() < 0.12 and not set(text) & set(",:，：") and not text.startswith(("Tell", "Say", "告诉")):
         text = rng.choice(_BEFORE[language]) + lower_first(text)
     if rng.random() < 0.05 and text[-1] in "?？.。":
         text += rng.choice(_AFTER[language])
