@@ -4,6 +4,7 @@ import { el, percent } from "./dom.js";
 import { t } from "./i18n.js";
 
 const LEVELS = [0.5, 0.8, 0.95, 0.99]; // bounds of the five classes of confidence
+const WIDE = 18; // characters of a word that may be broken
 const HAN = /[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]/;
 
 /** Return the class of a confidence, 0 (under a half) to 4. */
@@ -37,6 +38,8 @@ export function drawFrame(root, frame, { known = null, born = new Map(), fresh =
     }
     before = text === "" ? null : text;
   });
+  for (const group of groups) if (group.textContent?.length > WIDE) group.classList.add("wide");
+  root.classList.toggle("long", shown.filter((piece) => piece !== "").length > 40);
   root.replaceChildren(...groups.map((group) => (group === "\n" ? el("br") : group)));
 }
 

@@ -58,5 +58,6 @@ export function percent(value) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
   const hundred = value * 100;
   if (hundred > 99.95) return "> 99.9 %";
+  if (hundred < 0.05) return "< 0.1 %";
   return `${hundred < 1 || hundred >= 99 ? hundred.toFixed(1) : hundred.toFixed(0)} %`;
 }

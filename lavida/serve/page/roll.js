@@ -14,17 +14,19 @@ export function bornAt(frames) {
   return born;
 }
 
-/** Draw the roll of a lane up to a frame; what comes later is pale. */
-export function drawRoll(lane, frame) {
+/** Draw the roll of every lane up to the frame that it shows; what comes later is pale. */
+export function drawRolls(lanes, frames) {
   const root = $("roll");
-  if (!lane?.frames.length) {
-    root.replaceChildren();
-    return;
-  }
+  const shown = lanes.map((lane, k) => [lane, frames[k] ?? lane.frames[0]]).filter(([, frame]) => frame);
+  const beside = shown.length > 1 && getComputedStyle(root).gridAutoFlow === "column" ? shown.length : 1;
+  const width = Math.max(200, (root.clientWidth - 40 * (beside - 1)) / beside || 480);
+  root.replaceChildren(...shown.map(([lane, frame]) => roll(lane, frame, width)));
+}
+
+function roll(lane, frame, width) {
   const last = lane.frames.at(-1);
   const born = bornAt(lane.frames);
   const [count, steps] = [last.pieces.length, last.forwards];
-  const width = Math.max(240, root.clientWidth || 480);
   const [wide, high] = [width / count, (HEIGHT - LABEL) / steps];
   const pieces = whole(last.pieces, last.text);
   const y = (step) => (step - 1) * high;
@@ -40,7 +42,7 @@ export function drawRoll(lane, frame) {
   const order = [...born].sort((a, b) => a[1] - b[1]).slice(0, 60);
   const list = order.map(([i, step]) => t("roll_item", { text: pieces[i]?.trim() || t("roll_end"), step })).join("; ");
   const picture = { viewBox: `0 0 ${width} ${HEIGHT}`, width, height: HEIGHT, role: "img", "aria-label": t("roll_label", { list }) };
-  root.replaceChildren(svg("svg", picture, rule, ...cells, ...names));
+  return svg("svg", picture, rule, ...cells, ...names);
 }
 
 function label(piece, i, wide) {

@@ -5,7 +5,7 @@
 
 import { $, el, seconds, still } from "./dom.js";
 import { drawEmpty, drawFrame, inWords } from "./canvas.js";
-import { bornAt, drawRoll, drawTable } from "./roll.js";
+import { bornAt, drawRolls, drawTable } from "./roll.js";
 import { t } from "./i18n.js";
 
 const IDLE = 12; // blocks of an empty canvas
@@ -168,8 +168,7 @@ export class Stage {
   }
 
   roll() {
-    const frame = this.frames()[0];
-    drawRoll(frame ? this.run.lanes[0] : null, frame);
+    drawRolls(this.run?.lanes ?? [], this.frames());
   }
 
   /** Set slider, button and figures to what is shown. */
