@@ -41,7 +41,7 @@ function complain(words) {
 
 function onFailure(error) {
   if (error.name === "AbortError") {
-    stage.note(t("stopped"));
+    if (stage.run) stage.note(t("stopped"));
     return;
   }
   if (error instanceof ApiError && error.status === 401) askForKey();
@@ -70,6 +70,7 @@ async function busy(work) {
   } catch (error) {
     onFailure(error);
   } finally {
+    state.abort.abort(); // what else of it is still under way
     state.abort = null;
     document.body.classList.remove("busy");
     buttons();
@@ -109,10 +110,12 @@ async function write(bodies, facts, signal) {
   const run = newRun(bodies.map((body) => body.model), facts);
   stage.take(run);
   stage.note(t("canvas_start"));
-  await Promise.all(bodies.map((body, k) => follow(run, k, body, signal)));
-  const setting = dial.words;
-  run.lanes.forEach((lane, k) => lane.answer && runs.add(k ? t("dial_default") : setting, lane.name, lane.answer, k > 0));
-  stage.finish(run);
+  try {
+    await Promise.all(bodies.map((body, k) => follow(run, k, body, signal)));
+  } finally {
+    stage.finish(run);
+  }
+  run.lanes.forEach((lane, k) => lane.answer && runs.add(setting(bodies[k]), lane.name, lane.answer, k > 0));
   announce(run);
   drawEvidence(run.lanes[0].answer?.evidence);
   return run;
@@ -135,10 +138,9 @@ async function ask(question, signal) {
 
 async function fill(signal) {
   const body = fillBody(request());
-  stage.show(drawHoles(body.text), t("working"));
+  stage.show(() => drawHoles(body.text), t("working"));
   const found = await post("v1/infill", body, signal);
-  stage.show(el("div"), "");
-  $("lanes").replaceChildren(drawFilled(body.text, found));
+  stage.show(() => drawFilled(body.text, found));
   $("final").textContent = t("final", { text: found.text });
 }
 
@@ -150,20 +152,27 @@ async function form(signal) {
 
 async function audit(signal) {
   const body = auditBody(request());
-  stage.show(el("div", { class: "tokens idle" }, body.text), t("working"));
+  stage.show(() => el("div", { class: "tokens" }, body.text), t("working"));
   const found = await post("v1/audit", body, signal);
-  stage.show(el("div"), "");
-  $("lanes").replaceChildren(drawAudit(found));
+  stage.show(() => drawAudit(found));
 }
 
 /** Measure the last question at several numbers of steps, without drawing it. */
 async function sweep(signal) {
+  const { model, messages } = state.last;
   for (const steps of SWEEP.filter((one) => one <= dial.length)) {
     $("sweep").textContent = t("runs_sweeping", { steps });
-    for await (const event of denoise({ ...state.last, ...dial.values, steps }, signal)) {
-      if (event.type === "answer") runs.add(`steps ${steps}`, state.last.model, event);
+    const body = { model, messages, ...dial.values, steps };
+    for await (const event of denoise(body, signal)) {
+      if (event.type === "answer") runs.add(setting(body), model, event);
     }
   }
+}
+
+/** Return the options of a request in a few words. */
+function setting({ model, messages, response_format, ...options }) {
+  const words = Object.entries(options).map(([name, value]) => `${name} ${value}`);
+  return words.join(", ") || t("dial_default");
 }
 
 // The dialogue
@@ -186,6 +195,7 @@ function drawTurns(shown) {
 }
 
 function restart() {
+  state.abort?.abort();
   state.turns = [];
   drawTurns(null);
   stage.clear();
@@ -296,7 +306,7 @@ function drawWords() {
   suggest();
   buttons();
   if (twin()) $("beside-words").textContent = t("beside", { name: twin().id });
-  if (!stage.run && !state.turns.length) stage.clear();
+  if (!stage.run && !stage.make) stage.clear();
   code();
 }
 
@@ -330,7 +340,7 @@ function watchForms() {
   for (const button of document.querySelectorAll("[data-hole]")) {
     button.addEventListener("click", () => insertHole($("fill-text"), button.dataset.hole));
   }
-  $("fill-text").addEventListener("input", () => stage.show(drawHoles($("fill-text").value)));
+  $("fill-text").addEventListener("input", () => stage.show(() => drawHoles($("fill-text").value)));
   $("key-form").addEventListener("submit", (event) => {
     event.preventDefault();
     setKey($("key").value);

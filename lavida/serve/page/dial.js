@@ -30,12 +30,6 @@ export class Dial {
     return { ...this.set };
   }
 
-  /** Return what is set in a few words. */
-  get words() {
-    const words = Object.entries(this.set).map(([name, value]) => `${name} ${value}`);
-    return words.length ? words.join(", ") : t("dial_default");
-  }
-
   /** Return the longest answer that is asked for, as far as it is known. */
   get length() {
     return this.set.length ?? this.find("length")?.default ?? 32;

@@ -25,7 +25,7 @@ export function drawHoles(text) {
     if (typeof part === "string") root.append(part);
     else {
       const blocks = Array.from({ length: Math.max(1, Math.min(part.tokens, 8)) }, () => el("span", { class: "token mask unknown" }));
-      root.append(el("span", { class: "hole", title: part.source }, blocks));
+      root.append(el("span", { class: "hole", role: "img", "aria-label": part.source }, blocks));
     }
   }
   return root;

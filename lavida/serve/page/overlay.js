@@ -3,8 +3,11 @@
 import { $, el, percent } from "./dom.js";
 import { t } from "./i18n.js";
 
+let last = [];
+
 /** Show the evidence about the photo (`Answer.evidence`). */
 export function drawEvidence(found) {
+  last = found;
   const first = found?.[0];
   const [names, boxes, texts] = [first?.names ?? [], first?.boxes ?? [], first?.texts ?? []];
   $("evidence").hidden = !names.length && !boxes.length && !texts.length;
@@ -35,4 +38,5 @@ function toggle() {
 /** Let the toggle hide and show the drawing. */
 export function watchEvidence() {
   $("evidence-show").addEventListener("change", toggle);
+  document.addEventListener("language", () => drawEvidence(last));
 }

@@ -38,20 +38,23 @@ export class Stage {
     $("lanes").replaceChildren(root);
   }
 
-  /** Show something that has no steps. */
-  show(node, note = "") {
+  /** Show something that has no steps; `make` draws it, again when the language changes. */
+  show(make, note = "") {
     this.take(null);
     this.note(note);
-    $("lanes").replaceChildren(node);
+    this.make = make;
+    $("lanes").replaceChildren(make());
   }
 
   /** Show a run from its first frame on, or (`end`) as it ended. */
   take(run, end = false) {
     clearTimeout(this.timer);
-    Object.assign(this, { run, at: -1, following: run !== null, playing: false });
+    Object.assign(this, { run, at: -1, following: run !== null, playing: false, make: null });
     $("extra").replaceChildren();
     $("facts").replaceChildren();
     $("reads").textContent = "";
+    $("lanes").setAttribute("aria-label", t("canvas"));
+    $("lanes").classList.remove("beside");
     $("player").hidden = $("roll-part").hidden = true;
     $("output").dataset.state = run ? "writing" : "idle";
     if (run) this.lanes();
@@ -87,18 +90,19 @@ export class Stage {
     else this.controls();
   }
 
-  /** Note that a run is complete. */
+  /** Note that nothing more of a run will come. */
   finish(run) {
     run.done = true;
     if (run !== this.run) return;
     if (still()) this.seek(run.ticks.length - 1);
+    if (this.at >= run.ticks.length - 1) this.following = false;
     this.facts();
     this.controls();
   }
 
   /** Show the next tick, and come back for the one after it. */
   advance() {
-    const pace = still() ? 0 : Number($("speed").value);
+    const pace = still() && !this.playing ? 0 : Number($("speed").value);
     const last = this.run.ticks.length - 1;
     this.at = pace === 0 && !this.playing ? last : Math.min(this.at + 1, last);
     this.draw();
@@ -214,6 +218,7 @@ export class Stage {
   }
 
   redraw() {
+    if (this.make) $("lanes").replaceChildren(this.make());
     if (!this.run) return;
     if (this.run.ticks.length && this.at >= 0) this.draw();
     this.controls();
