@@ -370,6 +370,8 @@ function watchTools() {
     keep("theme", name);
     theme(name);
   });
+  $("speed").value = kept("speed") ?? $("speed").value;
+  $("speed").addEventListener("change", () => keep("speed", $("speed").value));
   $("follow").checked = kept("follow") === "yes";
   $("follow").addEventListener("change", () => keep("follow", $("follow").checked ? "yes" : "no"));
   for (const kind of ["input", "change"]) document.querySelector("main").addEventListener(kind, () => code());

@@ -95,7 +95,10 @@ export class Stage {
     run.done = true;
     if (run !== this.run) return;
     if (still()) this.seek(run.ticks.length - 1);
-    if (this.at >= run.ticks.length - 1) this.following = false;
+    if (this.at >= run.ticks.length - 1) {
+      this.following = false;
+      this.onTick(run, this.frames());
+    }
     this.facts();
     this.controls();
   }
