@@ -11,12 +11,13 @@ const heat = (word) => (isDoubted(word) ? word.log_likelihood - DOUBTED : word.s
 
 /** Draw the text of an audit as a heat map, and its words as a table below. */
 export function drawAudit(found) {
-  const text = found.text ?? found.words.map((word) => word.text).join(" ");
+  const { text } = found;
+  const letters = [...text]; // the server counts whole characters, this language halves of some
+  const unit = (count) => letters.slice(0, count).join("").length;
   const root = el("div", { class: "tokens heat" });
   let at = 0;
   for (const word of found.words) {
-    const start = word.start ?? text.indexOf(word.text, at);
-    const end = word.end ?? start + word.text.length;
+    const [start, end] = [unit(word.start), unit(word.end)];
     if (start > at) root.append(text.slice(at, start));
     const value = heat(word);
     const vars = { "--heat": Math.min(1, Math.abs(value) / FULL).toFixed(2) };
