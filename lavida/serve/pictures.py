@@ -25,7 +25,7 @@ from PIL import Image
 import lavida
 from lavida.errors import ImageError, RequestError
 from lavida.image.load import ADDRESS
-from lavida.serve.errors import BusyError
+from lavida.serve.errors import BusyError, DeadlineError
 from lavida.serve.picture_worker import read_all, read_head, write_frame
 from lavida.serve.settings import Settings
 
@@ -65,15 +65,20 @@ class PictureDecoder:
 
         Raises:
             RequestError: There are more than a request may show.
+            DeadlineError: Together they take longer than an answer may.
         """
         most = self._settings.images
         if len(addresses) > most:
             raise RequestError(f"the request shows {len(addresses)} pictures, and {most} are taken; leave some out")
         several = len(addresses) > 1
-        return [
-            await self.decode(address, name=f"picture {place}" if several else "the picture", **options)
-            for place, address in enumerate(addresses, start=1)
-        ]
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                return [
+                    await self.decode(address, name=f"picture {place}" if several else "the picture", **options)
+                    for place, address in enumerate(addresses, start=1)
+                ]
+        except TimeoutError:
+            raise DeadlineError(f"the pictures take more than {self._settings.timeout:g} s; send fewer") from None
 
     async def decode(
         self, address: str, *, name: str = "the picture", any_shape: bool = False, official: bool = False
@@ -107,14 +112,14 @@ class PictureDecoder:
             except queue.Empty:
                 return
 
-    async def _decode(self, address: str, name: str, facts: dict[str, bool]) -> Image.Image:
+    async def _decode(self, address: str, name: str, kind: dict[str, Any]) -> Image.Image:
         settings = self._settings
         data, is_file = await self._bytes(address, name)
         if self._pending >= settings.active + settings.waiting:
             raise BusyError("too many pictures are waiting to be decoded; try again soon", after=1)
         self._pending += 1
         facts = {
-            **facts,
+            **kind,
             "name": name,
             "file": is_file,
             "bytes": settings.image_bytes,
