@@ -9,13 +9,14 @@ The answers are those of `Model.ask`, token for token (`decode.driver`).
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 import torch
 
@@ -28,6 +29,8 @@ from lavida.text.messages import Turn, read_messages
 
 if TYPE_CHECKING:
     from lavida.decode.options import AskOptions
+
+T = TypeVar("T")
 
 
 class Ticket(Future[Answer]):
@@ -85,18 +88,22 @@ class Engine:
         rows: Rows of one shared forward pass.
         exact: Share a pass only where every row comes out as it would alone, to the bit. With False an answer may
             differ from that of `Model.ask` where two tokens are equally likely.
+        tokens: Tokens, prompts included, of the answers that are written side by side; one alone may have more.
 
     Raises:
         RequestError: `most` or `rows` is below 1.
     """
 
-    def __init__(self, model: Model, *, most: int = 32, rows: int = 512, exact: bool = True) -> None:
+    def __init__(
+        self, model: Model, *, most: int = 32, rows: int = 512, exact: bool = True, tokens: float = math.inf
+    ) -> None:
         if most < 1 or rows < 1:
             raise RequestError(f"an engine answers at least one request of one row at a time, got {most} and {rows}")
-        self.model, self.most = model, most
+        self.model, self.most, self.tokens = model, most, tokens
         self._driver = Driver(model.net, rows=rows, exact=exact)
         self._waiting: deque[Ticket] = deque()
         self._active: dict[int, Ticket] = {}  # by the id of the job
+        self._calls: deque[tuple[Future[Any], Callable[[Model], Any]]] = deque()
         self._lock = threading.RLock()  # of the driver
         self._changed = threading.Condition()  # a request came, a step was made, or the engine was closed
         self._thread: threading.Thread | None = None
@@ -115,6 +122,32 @@ class Engine:
         steps: deque[Step] = deque()
         return self._drafts(self._enter(turns_of(image, question), options, steps), steps)
 
+    def enter(self, request: Request) -> Ticket:
+        """Return a ticket for a request that `make_request` made for this engine's model."""
+        ticket = Ticket(request, self._wait)
+        with self._changed:
+            self._require_open()
+            self._waiting.append(ticket)
+            self._changed.notify_all()
+        return ticket
+
+    def call(self, function: Callable[[Model], T]) -> Future[T]:
+        """Return the future result of a function of the model, which is called between two forward passes.
+
+        For what is no answer: an audit, an infill. The answers on their way wait meanwhile.
+        """
+        future: Future[T] = Future()
+        with self._changed:
+            self._require_open()
+            self._calls.append((future, function))
+            self._changed.notify_all()
+        return future
+
+    def ahead(self, ticket: Ticket) -> int:
+        """Return how many answers must find a place before this one may; 0 for one that is being written."""
+        waiting = tuple(self._waiting)
+        return waiting.index(ticket) if ticket in waiting else 0
+
     def run(self) -> None:
         """Answer everything that was submitted, and what is submitted meanwhile."""
         while self.turn():
@@ -125,7 +158,8 @@ class Engine:
         with self._lock, torch.inference_mode():
             self._admit()
             done = [self._active.pop(id(job)) for job in self._driver.round()]
-            more = bool(self._active or self._waiting)
+            self._call_next()
+            more = self._busy
         for ticket in done:  # not before the lock is free: a callback may ask something else
             ticket.settle(ticket.request.job.error)
         with self._changed:
@@ -135,8 +169,7 @@ class Engine:
     def start(self) -> Self:
         """Start the engine's thread."""
         with self._changed:
-            if self._closed:
-                raise RequestError("the engine was closed; make another one")
+            self._require_open()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="lavida-engine", daemon=True)
                 self._thread.start()
@@ -148,8 +181,8 @@ class Engine:
             self._closed = True
             self._changed.notify_all()
         if not finish:
-            for ticket in [*self._waiting, *self._active.values()]:
-                ticket.cancel()
+            for future in [*self._waiting, *self._active.values(), *(future for future, _ in self._calls)]:
+                future.cancel()
         if self._thread is not None:
             self._thread.join()
         else:
@@ -164,27 +197,45 @@ class Engine:
     def _enter(self, turns: Sequence[Turn], options: Mapping[str, Any], steps: deque[Step] | None) -> Ticket:
         watch = None if steps is None else steps.append
         model = self.model
-        ticket = Ticket(make_request(model.reader, turns, options, folder=model.folder, watch=watch), self._wait)
-        with self._changed:
-            if self._closed:
-                raise RequestError("the engine was closed; make another one")
-            self._waiting.append(ticket)
-            self._changed.notify_all()
-        return ticket
+        return self.enter(make_request(model.reader, turns, options, folder=model.folder, watch=watch))
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise RequestError("the engine was closed; make another one")
+
+    @property
+    def _busy(self) -> bool:
+        return bool(self._waiting or self._active or self._calls)
 
     def _admit(self) -> None:
+        held = sum(ticket.request.tokens for ticket in self._active.values())
         while self._waiting and len(self._active) < self.most:
+            tokens = self._waiting[0].request.tokens
+            if self._active and held + tokens > self.tokens:  # in the order in which they came: none waits for ever
+                break
             ticket = self._waiting.popleft()
             if not ticket.cancelled():
+                held += tokens
                 self._active[id(ticket.request.job)] = ticket
                 self._driver.jobs.append(ticket.request.job)
+
+    def _call_next(self) -> None:
+        if not self._calls:
+            return
+        future, function = self._calls.popleft()
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            future.set_result(function(self.model))
+        except Exception as error:
+            future.set_exception(error)
 
     def _work(self) -> None:
         while True:
             with self._changed:
-                while not (self._waiting or self._active or self._closed):
+                while not (self._busy or self._closed):
                     self._changed.wait()
-                if self._closed and not (self._waiting or self._active):
+                if self._closed and not self._busy:
                     return
             try:
                 self.turn()

@@ -72,13 +72,14 @@ class Job:
         self.last: Step | None = None
         self.error: Exception | None = None
         self.cancelled = False  # set by who no longer wants the answer
+        self.enough = False  # set by who needs no further step of it
         self.prompt = prompt
         self._context: Context | None = None
 
     @property
     def done(self) -> bool:
         """Return whether nothing is left to do."""
-        return self.loop.query is None or self.error is not None or self.cancelled
+        return self.loop.query is None or self.error is not None or self.cancelled or self.enough
 
     @property
     def context(self) -> Context:
