@@ -169,36 +169,44 @@ class _Worker:
         self._left = 0
 
     def decode(self, data: bytes, facts: dict[str, Any], seconds: float, room: _Room) -> Image.Image:
-        """Return a picture. Raises ImageError, also if the process ends over it."""
+        """Return a picture. Raises ImageError, also if the process ends over it twice."""
         name = facts["name"]
-        process = self._running()
+        for last in (False, True):  # the first process may have been ended by another's doing, for want of memory
+            alarm = _Alarm(self._running(), seconds)
+            try:
+                return self._ask(data, facts, alarm, room)
+            except (EOFError, OSError):
+                self.end()
+                if alarm.rang:
+                    message = f"{name}: takes more than {seconds:g} s to decode; save it as a plain JPEG"
+                    raise ImageError(message) from None
+                if last:
+                    raise ImageError(f"{name}: the decoder broke over it; save the picture again") from None
+            except ImageError:
+                raise
+            except BaseException:
+                self.end()  # what it still has to say is not the next picture's
+                raise
+        raise AssertionError("the second time ends above")
+
+    def _ask(self, data: bytes, facts: dict[str, Any], alarm: _Alarm, room: _Room) -> Image.Image:
+        process = alarm.process
+        source, sink = cast(BinaryIO, process.stdout), cast(BinaryIO, process.stdin)
         self._left -= 1
-        alarm = _Alarm(process, seconds)
+        with alarm:
+            write_frame(sink, facts, data)
+            reply, size = read_head(source)
+        if "error" in reply:
+            raise ImageError(reply["error"])
+        held = room.take(_BYTES * size // 3)
         try:
             with alarm:
-                write_frame(cast(BinaryIO, process.stdin), facts, data)
-                reply, size = read_head(cast(BinaryIO, process.stdout))
-            if "error" in reply:
-                raise ImageError(reply["error"])
-            held = room.take(_BYTES * size // 3)
-            try:
-                with alarm:
-                    image = Image.frombytes("RGB", tuple(reply["size"]), read_all(cast(BinaryIO, process.stdout), size))
-            except BaseException:
-                room.give(held)
-                raise
-            weakref.finalize(image, room.give, held).atexit = False
-            return image
-        except ImageError:
-            raise
-        except (EOFError, OSError):
-            self.end()
-            if alarm.rang:
-                raise ImageError(f"{name}: takes more than {seconds:g} s to decode; save it as a plain JPEG") from None
-            raise ImageError(f"{name}: the decoder broke over it; save the picture again") from None
+                image = Image.frombytes("RGB", tuple(reply["size"]), read_all(source, size))
         except BaseException:
-            self.end()  # what it still has to say is not the next picture's
+            room.give(held)
             raise
+        weakref.finalize(image, room.give, held).atexit = False
+        return image
 
     def end(self) -> None:
         """End the process."""
@@ -246,7 +254,7 @@ class _Alarm:
     """End a process that is not done within some seconds; it may be set several times."""
 
     def __init__(self, process: subprocess.Popen[bytes], seconds: float) -> None:
-        self._process, self._seconds = process, seconds
+        self.process, self._seconds = process, seconds
         self.rang = False
 
     def __enter__(self) -> None:
@@ -259,7 +267,7 @@ class _Alarm:
 
     def _ring(self) -> None:
         self.rang = True
-        self._process.kill()
+        self.process.kill()
 
 
 class _Room:

@@ -32,7 +32,13 @@ _NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*
 _NUMBER = re.compile(r"(0x[0-9a-f]*|[0-9]+)\.?", re.ASCII)
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # the last 32 bits are an IPv4 address
 _TUNNELS = tuple(map(ipaddress.IPv6Network, ("64:ff9b:1::/48", "2001::/32", "2002::/16")))  # and so do these, hidden
-_WIRE_SERVER = ipaddress.IPv4Address("168.63.129.16")  # public by its number, and answers only inside Azure
+# What `ipaddress` calls global in some versions of Python; the last one is public, and answers only inside Azure.
+_CLOSED = tuple(
+    map(
+        ipaddress.ip_network,
+        ("192.0.0.0/24", "192.88.99.0/24", "100::/64", "3fff::/20", "5f00::/16", "fec0::/10", "168.63.129.16/32"),
+    )
+)
 _CHUNK = 1 << 16
 
 
@@ -207,7 +213,7 @@ def is_public(address: str) -> bool:
     except ValueError:
         return False
     if isinstance(ip, ipaddress.IPv6Address):
-        if ip.scope_id is not None or ip.is_site_local or any(ip in net for net in _TUNNELS):
+        if ip.scope_id is not None or any(ip in net for net in _TUNNELS):
             return False
         if ip.ipv4_mapped is not None:
             ip = ip.ipv4_mapped
@@ -216,7 +222,7 @@ def is_public(address: str) -> bool:
     closed = (
         ip.is_private or ip.is_loopback or ip.is_link_local or ip.is_multicast or ip.is_reserved or ip.is_unspecified
     )
-    return ip.is_global and not closed and ip != _WIRE_SERVER
+    return ip.is_global and not closed and not any(ip in net for net in _CLOSED)
 
 
 def _host_header(link: SplitResult) -> str:
