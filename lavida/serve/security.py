@@ -161,11 +161,10 @@ class PathHider:
     def __call__(self, message: str) -> str:
         """Return the message without paths; of a file that has no name, its last part stays."""
         for path, name in self._names:
-            message = re.sub(
-                re.escape(path) + r"(?![^\s/:;,'\")])((?:/[^\s/:;,'\")]+)*)/?",
-                lambda found, name=name: name or found[1].rpartition("/")[2] or "the server",
-                message,
-            )
+            below = re.escape(path) + r"(?![^\s/:;,'\")])((?:/[^\s/:;,'\")]+)*)/?"
+            for found in reversed(list(re.finditer(below, message))):
+                kept = name or found[1].rpartition("/")[2] or "the server"
+                message = message[: found.start()] + kept + message[found.end() :]
         return message
 
 
