@@ -45,6 +45,7 @@ def create_app(service: Service, settings: Settings) -> FastAPI:
         description=_ABOUT,
         license_info={"name": "Apache-2.0"},
         lifespan=lifespan,
+        generate_unique_id_function=lambda route: route.name,
         docs_url=None,
         redoc_url=None,
     )
@@ -77,6 +78,9 @@ def _document(app: FastAPI, settings: Settings) -> dict[str, Any]:
         for path in made["paths"].values():
             for operation in path.values():
                 operation["responses"].pop("422", None)  # what does not fit is answered with 400
+                content = operation["responses"]["200"].get("content", {})
+                if content.get("application/json") == {"schema": {}}:  # FastAPI's own guess, of a route of events
+                    del content["application/json"]
                 if settings.api_keys and operation["responses"].keys() >= {"401"}:
                     operation["security"] = [{"key": []}]
         parts = made["components"]

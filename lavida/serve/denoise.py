@@ -36,7 +36,6 @@ def router(server: Server) -> APIRouter:
     @routes.post(
         "/v1/denoise",
         response_model=None,
-        response_class=EventStream,
         responses={200: {"description": "The steps and the answer.", "content": _EVENTS}, **ASKING},
     )
     async def watch_an_answer(body: DenoiseRequest, request: Request) -> Response:

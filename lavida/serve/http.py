@@ -61,8 +61,8 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, events: AsyncIterator[bytes], first: bytes = b"") -> None:
-        super().__init__(None, 200, {"cache-control": "no-store", "x-accel-buffering": "no"})
+    def __init__(self, events: AsyncIterator[bytes], first: bytes = b"", status_code: int = 200) -> None:
+        super().__init__(None, status_code, {"cache-control": "no-store", "x-accel-buffering": "no"})
         self.raw_headers = [(name, value) for name, value in self.raw_headers if name != b"content-length"]
         self._events, self._first = events, first
 
