@@ -1,4 +1,4 @@
-"""The application: routes, errors in OpenAI's form, and the OpenAPI document."""
+"""The application: its routes, its errors in OpenAI's form, and the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -6,19 +6,30 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import import_module
 from importlib.util import find_spec
+from typing import Any
 
 from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
 
 import lavida
-from lavida.serve import models
+from lavida.serve import chat, denoise, models, responses
+from lavida.serve.access import AccessLog
+from lavida.serve.asked import Server
+from lavida.serve.failures import answer_errors
 from lavida.serve.pictures import PictureDecoder
 from lavida.serve.service import Service
 from lavida.serve.settings import Settings
+
+_ABOUT = """Vision-language models that write by masked diffusion, with the interface of OpenAI's chat completions.
+
+Every option of decoding (`steps`, `block`, `threshold` ...) may stand beside OpenAI's own fields; OpenAI's Python
+client sends them as `extra_body`. A field that is not listed here is refused with 400, and the error names it."""
 
 
 def create_app(service: Service, settings: Settings) -> FastAPI:
     """Return the application that serves the models of a service."""
     decoder = PictureDecoder(settings)
+    server = Server(service=service, settings=settings, decoder=decoder)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -27,8 +38,20 @@ def create_app(service: Service, settings: Settings) -> FastAPI:
         await service.close()
         decoder.close()
 
-    app = FastAPI(title="lavida", version=lavida.__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.include_router(models.router(service))
+    app = FastAPI(
+        title="lavida",
+        version=lavida.__version__,
+        summary="Ask about pictures.",
+        description=_ABOUT,
+        license_info={"name": "Apache-2.0"},
+        lifespan=lifespan,
+        generate_unique_id_function=lambda route: route.name,
+        docs_url=None,
+        redoc_url=None,
+    )
+    answer_errors(app)
+    for routes in (chat.router(server), responses.router(server), denoise.router(server), models.router(server)):
+        app.include_router(routes)
     for module, arguments in (
         ("lavida.serve.edit", (service, settings, decoder)),
         ("lavida.serve.metrics", (service, settings)),
@@ -36,4 +59,34 @@ def create_app(service: Service, settings: Settings) -> FastAPI:
     ):
         if find_spec(module) is not None:
             app.include_router(import_module(module).router(*arguments))
+    app.add_middleware(AccessLog)
+    app.openapi = lambda: _document(app, settings)  # type: ignore[method-assign]
     return app
+
+
+def _document(app: FastAPI, settings: Settings) -> dict[str, Any]:
+    """Return the OpenAPI document: FastAPI's, without the status that no route has, and with the key."""
+    if app.openapi_schema is None:
+        made = get_openapi(
+            title=app.title,
+            version=app.version,
+            summary=app.summary,
+            description=app.description,
+            license_info=app.license_info,
+            routes=app.routes,
+        )
+        for path in made["paths"].values():
+            for operation in path.values():
+                operation["responses"].pop("422", None)  # what does not fit is answered with 400
+                content = operation["responses"]["200"].get("content", {})
+                if content.get("application/json") == {"schema": {}}:  # FastAPI's own guess, of a route of events
+                    del content["application/json"]
+                if settings.api_keys and operation["responses"].keys() >= {"401"}:
+                    operation["security"] = [{"key": []}]
+        parts = made["components"]
+        for name in ("HTTPValidationError", "ValidationError"):
+            parts["schemas"].pop(name, None)
+        if settings.api_keys:
+            parts["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        app.openapi_schema = made
+    return app.openapi_schema

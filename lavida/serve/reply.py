@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ class Usage:
     image: int  # of these, what pictures take
     cached: int  # of these, what was computed for an earlier request
     completion: int  # the end token included
-    steps: int  # forward passes over the canvas
+    steps: int | None  # forward passes over the canvas; None = nobody counts them
     seconds: float
 
     @classmethod
@@ -35,7 +34,7 @@ class Usage:
             image=parts[0].image,
             cached=parts[0].cached,
             completion=sum(part.completion for part in parts),
-            steps=sum(part.steps for part in parts),
+            steps=None if any(part.steps is None for part in parts) else sum(part.steps or 0 for part in parts),
             seconds=max(part.seconds for part in parts),
         )
 
@@ -48,7 +47,7 @@ class Usage:
             "prompt_tokens_details": {"image_tokens": self.image, "cached_tokens": self.cached},
             "lavida": {
                 "steps": self.steps,
-                "tokens_per_forward": round(self.completion / max(1, self.steps), 4),
+                "tokens_per_forward": None if self.steps is None else round(self.completion / max(1, self.steps), 4),
                 "seconds": round(self.seconds, 4),
             },
         }
@@ -91,13 +90,15 @@ class Reply:
             usage=usage,
         )
 
-    @property
-    def object(self) -> Any:
-        """Return what the text says as JSON, if the answer was held to a schema and says something; else None."""
-        try:
-            return json.loads(self.text) if self.request.options.language is not None else None
-        except ValueError:  # held to something else
-            return None
+    def more(self) -> dict[str, Any]:
+        """Return what OpenAI's form has no place for: ids, steps, evidence, the setting that was chosen."""
+        answer = self.answer
+        found: dict[str, Any] = {"ids": list(answer.ids), "steps": answer.steps, "seconds": round(answer.seconds, 4)}
+        if answer.evidence:
+            found["evidence"] = list(answer.evidence)
+        if answer.chosen is not None:
+            found["chosen"] = answer.chosen.to_json()
+        return found
 
     def log_probabilities(self) -> list[dict[str, Any]]:
         """Return each token of the text with the log-probability that it had when it was committed."""

@@ -10,9 +10,9 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -36,9 +36,18 @@ _LONGEST_RETRY = 60  # seconds
 
 @dataclass(frozen=True, kw_only=True)
 class Queued:
-    """Report that an answer waits for its place."""
+    """Report that an answer waits, for its place or for its next step."""
 
-    ahead: int  # answers before it
+    request: Request
+    ahead: int  # answers that must find a place before it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """Report a step of an answer."""
+
+    draft: Draft
+    seconds: float  # since the request was handed to the engine
 
 
 @dataclass
@@ -181,8 +190,10 @@ class Service:
             DeadlineError: The answer was not finished in time.
         """
         last: Reply | None = None
-        async for event in self.stream(name, turns, options, deadline=deadline, stop=stop, place=place, drafts=False):
-            last = event if isinstance(event, Reply) else last
+        stream = self.stream(name, turns, options, deadline=deadline, stop=stop, place=place, drafts=False)
+        async with aclosing(stream) as events:
+            async for event in events:
+                last = event if isinstance(event, Reply) else last
         assert last is not None, "a stream ends with its reply"
         return last
 
@@ -196,21 +207,21 @@ class Service:
         stop: Sequence[str] = (),
         place: Place | None = None,
         drafts: bool = True,
-    ) -> AsyncIterator[Queued | Draft | Reply]:
-        """Yield what becomes of an answer: places in the queue, a draft for each step, and the reply.
+    ) -> AsyncGenerator[Queued | Written | Reply, None]:
+        """Yield what becomes of an answer: places in the queue, each step, and the reply.
 
         Arguments and errors as in `answer`. Who stops reading gives the answer up. While nothing happens, `Queued`
-        comes every so many seconds (`Settings.keepalive`). Where the reader falls far behind, drafts are left out.
+        comes every so many seconds (`Settings.keepalive`). Where the reader falls far behind, steps are left out.
         """
         if place is None:
             async with self.place(name) as place:
-                async for event in self.stream(
-                    name, turns, options, deadline=deadline, stop=stop, place=place, drafts=drafts
-                ):
-                    yield event
+                own = self.stream(name, turns, options, deadline=deadline, stop=stop, place=place, drafts=drafts)
+                async with aclosing(own) as events:
+                    async for event in events:
+                        yield event
             return
         held, end = place.held, place.start + self._seconds(deadline)
-        steps: deque[Step] = deque(maxlen=_BUFFER if drafts else 1)
+        steps: deque[tuple[Step, float]] = deque(maxlen=_BUFFER if drafts else 1)
         woken = asyncio.Event()
         wake = _from_thread(woken.set)
         request = await self._request(held, turns, options, end)
@@ -221,14 +232,15 @@ class Service:
         self._tickets.add(ticket)
         try:
             if drafts:
-                yield Queued(ahead=held.engine.ahead(ticket))
+                yield Queued(request=request, ahead=held.engine.ahead(ticket))
             while not ticket.done() or (drafts and steps):
                 woken.clear()
                 while drafts and steps:
-                    yield request.draft(steps.popleft())
+                    step, seconds = steps.popleft()
+                    yield Written(draft=request.draft(step), seconds=seconds)
                 if not ticket.done() and not await _woken(woken, min(end - time.monotonic(), self.settings.keepalive)):
                     self._check_time(held, end)
-                    yield Queued(ahead=held.engine.ahead(ticket))
+                    yield Queued(request=request, ahead=held.engine.ahead(ticket))
             yield self._reply(held, ticket, stop)
         finally:
             self._tickets.discard(ticket)
@@ -314,7 +326,7 @@ class Service:
         totals.image_tokens += usage.image
         totals.cached_tokens += usage.cached
         totals.tokens += usage.completion
-        totals.steps += usage.steps
+        totals.steps += usage.steps or 0
         totals.seconds += usage.seconds
         return reply
 
@@ -347,13 +359,13 @@ def _hold(name: str, model: Model, settings: Settings) -> Held:
 
 
 def _watch(
-    request: Request, stop: Sequence[str], steps: deque[Step], wake: Callable[[], None]
+    request: Request, stop: Sequence[str], steps: deque[tuple[Step, float]], wake: Callable[[], None]
 ) -> Callable[[Step], None]:
-    certain = CertainText(request, stop)
+    certain, start = CertainText(request, stop), time.perf_counter()
 
     def watch(step: Step) -> None:
         request.job.enough = certain.stops(step)
-        steps.append(step)
+        steps.append((step, time.perf_counter() - start))
         wake()
 
     return watch
