@@ -46,4 +46,6 @@ class AccessLog:
                 # The path as it is declared: what a stranger writes there is no business of a log.
                 route = getattr(scope.get("route"), "path", "(unknown)")
                 tokens = f" {state['tokens']} tokens" if "tokens" in state else ""
-                LOG.info("%s %s %d %.3f s%s", scope["method"], route, status or 499, time.perf_counter() - start, tokens)
+                LOG.info(
+                    "%s %s %d %.3f s%s", scope["method"], route, status or 499, time.perf_counter() - start, tokens
+                )
