@@ -14,6 +14,12 @@ from starlette.types import Receive, Scope, Send
 
 T = TypeVar("T")
 
+# How a stream of events is declared: by the form of one of them.
+EVENT = {
+    "type": "object",
+    "properties": {"data": {"type": "string", "contentMediaType": "application/json"}, "event": {"type": "string"}},
+    "required": ["data"],
+}
 DONE = b"data: [DONE]\n\n"
 KEEPALIVE = b": keepalive\n\n"
 _SEND = 30.0  # seconds in which a client must read what was sent to it
