@@ -43,6 +43,7 @@ class Ticket(Future[Answer]):
     def __init__(self, request: Request, wait: Callable[[Ticket, float | None], None]) -> None:
         super().__init__()
         self.request = request
+        self.waited = 0.0  # seconds until it found its place
         self._wait = wait
         self._start = time.perf_counter()
 
@@ -60,6 +61,10 @@ class Ticket(Future[Answer]):
         """Give the answer up; its place is free at the next step."""
         self.request.job.cancelled = True
         return super().cancel()
+
+    def begin(self) -> None:
+        """Note that the answer found its place."""
+        self.waited = time.perf_counter() - self._start
 
     def settle(self, error: BaseException | None = None) -> None:
         """Set the finished answer, or what it failed with. Nothing is set on a cancelled ticket."""
@@ -185,6 +190,16 @@ class Engine:
         waiting = tuple(self._waiting)
         return waiting.index(ticket) if ticket in waiting else 0
 
+    @property
+    def active(self) -> int:
+        """Return how many answers are being written."""
+        return len(self._active)
+
+    @property
+    def waiting(self) -> int:
+        """Return how many answers and calls wait."""
+        return len(self._waiting) + len(self._calls)
+
     def run(self) -> None:
         """Answer everything that was submitted, and what is submitted meanwhile."""
         while self.turn():
@@ -262,6 +277,7 @@ class Engine:
             ticket = self._waiting.popleft()
             if not ticket.cancelled():
                 held += tokens
+                ticket.begin()
                 self._active[id(ticket.request.job)] = ticket
                 self._driver.jobs.append(ticket.request.job)
 

@@ -100,6 +100,7 @@ class Service:
         self.settings = settings
         self.held = {name: _hold(name, model, settings) for name, model in models.items()}
         self.closing = False
+        self.finished: list[Callable[[Reply, float], None]] = []  # called with an answer and the seconds it waited
         self._interval = 0.0  # seconds between two answers that are finished, estimated
         self._idle = asyncio.Event()
         self._idle.set()
@@ -330,6 +331,8 @@ class Service:
         totals.tokens += usage.completion
         totals.steps += usage.steps or 0
         totals.seconds += usage.seconds
+        for tell in self.finished:
+            tell(reply, ticket.waited)
         return reply
 
     def _seconds(self, deadline: float | None) -> float:
