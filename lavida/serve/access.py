@@ -26,7 +26,7 @@ class AccessLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        start, status = time.perf_counter(), 499
+        start, status = time.perf_counter(), 0
 
         async def watched(message: Message) -> None:
             nonlocal status
@@ -39,11 +39,13 @@ class AccessLog:
             await self._app(scope, receive, watched)
         except Exception as error:
             answer = error_answer(error)
-            if status == 499:  # nothing was sent yet
+            if not status:  # nothing was sent yet
                 await answer(scope, receive, watched)
         finally:
             if not state.get("quiet"):
                 # The path as it is declared: what a stranger writes there is no business of a log.
                 route = getattr(scope.get("route"), "path", "(unknown)")
                 tokens = f" {state['tokens']} tokens" if "tokens" in state else ""
-                LOG.info("%s %s %d %.3f s%s", scope["method"], route, status, time.perf_counter() - start, tokens)
+                LOG.info(
+                    "%s %s %d %.3f s%s", scope["method"], route, status or 499, time.perf_counter() - start, tokens
+                )

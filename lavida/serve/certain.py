@@ -43,32 +43,30 @@ class CertainText:
 
     def text(self, step: Step) -> str:
         """Return the text that is certain; the whole of it if the step completes it."""
-        ids = self.ids(step)
-        if self.is_complete(step):
-            return self._cut(self._vocabulary.decode(ids, exact=self._exact))
-        if self._request.options.revise is not None:  # which may mask again what stands
-            return ""
-        text = self._vocabulary.decode(ids[: len(ids) - self._held_ids(ids)], exact=self._exact)
-        text = text.rstrip(_BROKEN) if self._exact else _without_loose_end(text)
+        text = self._settled(step)
         cut = self._cut(text)
-        return cut if len(cut) < len(text) else text[: len(text) - self._held_letters(text)]
+        if self.is_complete(step) or len(cut) < len(text):
+            return cut
+        return text[: len(text) - max((_overlap(text, stop) for stop in self._stop), default=0)]
 
     def stops(self, step: Step) -> bool:
         """Return whether the certain text holds one of the texts that cut it off."""
-        if not self._stop or self._request.options.revise is not None:
-            return False
-        text = self._vocabulary.decode(self.ids(step), exact=self._exact)
-        return any(stop in text for stop in self._stop)
+        return bool(self._stop) and any(stop in self._settled(step) for stop in self._stop)
+
+    def _settled(self, step: Step) -> str:
+        """Return the text whose letters will not change, before it is cut off."""
+        ids = self.ids(step)
+        if self.is_complete(step):
+            return self._vocabulary.decode(ids, exact=self._exact)
+        options = self._request.options
+        if options.revise is not None:  # which may mask again what stands
+            return ""
+        held = max((_overlap(ids, stop) for stop in options.stops), default=0)
+        text = self._vocabulary.decode(ids[: len(ids) - held], exact=self._exact)
+        return text.rstrip(_BROKEN) if self._exact else _without_loose_end(text)
 
     def _cut(self, text: str) -> str:
         return text[: min((at for stop in self._stop if (at := text.find(stop)) >= 0), default=len(text))]
-
-    def _held_ids(self, ids: Sequence[int]) -> int:
-        """Return how many of the last ids may become a stop of the options."""
-        return max((_overlap(ids, stop) for stop in self._request.options.stops), default=0)
-
-    def _held_letters(self, text: str) -> int:
-        return max((_overlap(text, stop) for stop in self._stop), default=0)
 
 
 def _overlap(text: Sequence[int] | str, stop: Sequence[int] | str) -> int:

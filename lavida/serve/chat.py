@@ -17,14 +17,14 @@ from lavida.serve.asked import Asked, Server, asking, merged
 from lavida.serve.certain import CertainText
 from lavida.serve.errors import FieldError
 from lavida.serve.failures import ASKING, described
-from lavida.serve.http import DONE, KEEPALIVE, EventStream, Json, event, unless_gone
+from lavida.serve.http import DONE, EVENT, KEEPALIVE, EventStream, Json, event, unless_gone
 from lavida.serve.protocol import ChatRequest
 from lavida.serve.reply import Reply, Usage
 from lavida.serve.schemas import ChatCompletion
 from lavida.serve.service import Queued, Written
 
 FINGERPRINT = f"lavida-{lavida.__version__}"
-EVENTS = {"text/event-stream": {"schema": {"type": "string"}}}
+EVENTS = {"text/event-stream": {"schema": EVENT}}
 
 
 def router(server: Server) -> APIRouter:

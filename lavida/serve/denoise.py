@@ -12,7 +12,7 @@ from fastapi.responses import Response
 
 from lavida.serve.asked import Asked, Server, asking
 from lavida.serve.failures import ASKING, described
-from lavida.serve.http import DONE, EventStream, event, unless_gone
+from lavida.serve.http import DONE, EVENT, EventStream, event, unless_gone
 from lavida.serve.protocol import DenoiseRequest
 from lavida.serve.reply import Reply
 from lavida.serve.service import Queued, Written
@@ -26,7 +26,7 @@ data: {"type":"answer","text":"a cat","steps":2,"seconds":0.05,"tokens_per_forwa
 data: [DONE]
 
 """  # noqa: E501
-_EVENTS = {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}}
+_EVENTS = {"text/event-stream": {"schema": EVENT, "example": _EXAMPLE}}
 
 
 def router(server: Server) -> APIRouter:
@@ -36,7 +36,6 @@ def router(server: Server) -> APIRouter:
     @routes.post(
         "/v1/denoise",
         response_model=None,
-        response_class=EventStream,
         responses={200: {"description": "The steps and the answer.", "content": _EVENTS}, **ASKING},
     )
     async def watch_an_answer(body: DenoiseRequest, request: Request) -> Response:

@@ -46,6 +46,18 @@ class UnknownModelError(ServeError):
     status, code = 404, "model_not_found"
 
 
+class ForbiddenError(ServeError):
+    """Report a request that a page of another site made, or that names another host."""
+
+    status, kind, code = 403, "permission_error", "forbidden"
+
+
+class MediaTypeError(ServeError):
+    """Report a body that is no JSON, by its own account."""
+
+    status, code = 415, "unsupported_media_type"
+
+
 class TooLargeError(ServeError):
     """Report a body that is larger than this server reads."""
 

@@ -14,6 +14,12 @@ from starlette.types import Receive, Scope, Send
 
 T = TypeVar("T")
 
+# How a stream of events is declared: by the form of one of them.
+EVENT = {
+    "type": "object",
+    "properties": {"data": {"type": "string", "contentMediaType": "application/json"}, "event": {"type": "string"}},
+    "required": ["data"],
+}
 DONE = b"data: [DONE]\n\n"
 KEEPALIVE = b": keepalive\n\n"
 _SEND = 30.0  # seconds in which a client must read what was sent to it
@@ -61,8 +67,8 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, events: AsyncIterator[bytes], first: bytes = b"") -> None:
-        super().__init__(None, 200, {"cache-control": "no-store", "x-accel-buffering": "no"})
+    def __init__(self, events: AsyncIterator[bytes], first: bytes = b"", status_code: int = 200) -> None:
+        super().__init__(None, status_code, {"cache-control": "no-store", "x-accel-buffering": "no"})
         self.raw_headers = [(name, value) for name, value in self.raw_headers if name != b"content-length"]
         self._events, self._first = events, first
 

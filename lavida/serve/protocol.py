@@ -223,7 +223,8 @@ class Question(Ask):
         lengths = {self.length, self.max_tokens, self.max_completion_tokens} - {None}
         if len(lengths) > 1:
             raise FieldError("length, max_tokens and max_completion_tokens say the same; give one", param="max_tokens")
-        return {**found, **form, "length": next(iter(lengths), None)}
+        length = {"length": lengths.pop()} if lengths else {}
+        return {**found, **form, **length}
 
 
 class StreamOptions(Body):

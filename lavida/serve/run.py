@@ -8,13 +8,13 @@ import socket
 import sys
 from collections.abc import Callable, Mapping
 from types import FrameType
-from typing import Any
 
 import uvicorn
 
 from lavida.api import Model
 from lavida.errors import RequestError
 from lavida.serve.app import create_app
+from lavida.serve.limits import uvicorn_options
 from lavida.serve.service import Service
 from lavida.serve.settings import Settings
 
@@ -53,14 +53,11 @@ def serve(
     service = Service(models, settings)
     config = uvicorn.Config(
         create_app(service, settings), log_config=None, access_log=False, timeout_graceful_shutdown=_FLUSH,
-        **_OPTIONS,
+        **uvicorn_options(settings),
     )  # fmt: skip
     server = _Server(config, service, settings.drain, started)
     asyncio.run(server.serve(sockets=[sock]))
     return int(server.gave_up)
-
-
-_OPTIONS: dict[str, Any] = {"ws": "none", "server_header": False, "proxy_headers": False}
 
 
 class _Server(uvicorn.Server):

@@ -13,6 +13,7 @@ class Settings:
     port: int = 8000
     api_keys: tuple[str, ...] = ()  # one of them must come with each request; none = no key is asked for
     origins: tuple[str, ...] = ()  # pages of other sites that may call (CORS)
+    hosts: tuple[str, ...] = ()  # names that the server is called by; on loopback and with none, loopback's own
     remote_images: bool = False  # whether the server fetches pictures by their address
     page: bool = True  # whether `/` is the page
 
@@ -27,10 +28,15 @@ class Settings:
 
     # What one request may hold
     body: int = 48 << 20
+    body_seconds: float = 20.0  # and a second more for each 50,000 bytes that have come
+    bodies: int = 192 << 20  # of all requests that are being read or answered
+    connections: int = 512
     depth: int = 64  # of nested JSON
+    values: int = 100_000  # of one JSON text
     text: int = 200_000  # characters of a dialogue
     images: int = 16
     image_bytes: int = 16 << 20
     image_pixels: int = 50_000_000
-    image_frames: int = 1
+    image_seconds: float = 10.0  # that a picture may take to decode, and to be fetched
     decoders: int = 1  # processes that decode pictures
+    pixel_memory: int = 1 << 30  # of all pictures that are in use
