@@ -33,7 +33,9 @@ EVIDENCE = [
 UNSURE = [0.34, 0.66, 0.9, 0.97, 0.999]  # one confidence of each class
 
 
-def _option(name: str, kind: str, default: Any, help: str, group: str = "Canvas and steps", **rest: Any) -> dict[str, Any]:
+def _option(
+    name: str, kind: str, default: Any, help: str, group: str = "Canvas and steps", **rest: Any
+) -> dict[str, Any]:
     bounds = {"choices": None, "minimum": None, "maximum": None}
     return {"name": name, "type": kind, "default": default, "help": help, "group": group, **bounds, **rest}
 
@@ -87,7 +89,13 @@ class Fake:
         return {
             "object": "list",
             "data": [
-                {"id": name, "object": "model", "created": 0, "owned_by": "lavida", "lavida": {**facts, "autoregressive": ar}}
+                {
+                    "id": name,
+                    "object": "model",
+                    "created": 0,
+                    "owned_by": "lavida",
+                    "lavida": {**facts, "autoregressive": ar},
+                }
                 for name, ar in names
             ],
         }
@@ -141,7 +149,7 @@ def _stream_for(body: dict[str, Any]) -> str:
 
 
 @contextmanager
-def serving(app: Any) -> Iterator[str]:
+def running(app: Any) -> Iterator[str]:
     """Serve an application on a free port of loopback from a thread; yields its address."""
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="on"))
     thread = threading.Thread(target=server.run, daemon=True)

@@ -1,4 +1,4 @@
-"""Drive the page in headless Chromium, against recorded answers and once against the real server.
+"""Drive the page in headless Chromium against a server that replays recorded answers.
 
 Every test also asks that nothing was logged as an error, that no request left the server, and that the content policy
 was never violated.
@@ -7,46 +7,34 @@ was never violated.
 from __future__ import annotations
 
 import ast
-import base64
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("fastapi")
-sync_api = pytest.importorskip("playwright.sync_api")
+pytest.importorskip("playwright.sync_api")
 
 from lavida.serve import page as page_module
-from tests.serve.fake import EVIDENCE, Fake, serving
+from tests.serve.fake import EVIDENCE, Fake, running
+from tests.serve.pages import CHROMIUM, DONE, NEEDED, Watched, ask, canvas, chromium, drop, with_photo
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs a Chromium: apt-get install chromium")
-ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-]  # fmt: skip
-DONE = "#output[data-state=done]"
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=NEEDED)
 DESCRIPTION = "a photo of an Egyptian cat, a kind of cat."
-PACE = "localStorage.setItem('lavida-speed', '0');"
-WATCH = "document.addEventListener('securitypolicyviolation', (event) => console.error('policy', event.blockedURI));"
 
 
 @pytest.fixture(scope="module")
 def browser():
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
 def served():
     fake = Fake()
-    with serving(fake.app) as address:
+    with running(fake.app) as address:
         yield fake, address
 
 
@@ -56,81 +44,12 @@ def fake(served):
     return served[0]
 
 
-class Watched:
-    """Open pages and watch what they do."""
-
-    def __init__(self, browser, address):
-        self._browser, self._address, self._contexts = browser, address, []
-        self.complaints: list[str] = []
-        self.refusals = 0  # of the server, which a test may want
-
-    def open(self, *, ready=True, width=1280, height=900, **options):
-        context = self._browser.new_context(
-            **{"viewport": {"width": width, "height": height}, "locale": "en-GB", **options}
-        )
-        context.set_default_timeout(10_000)
-        context.add_init_script(WATCH + PACE)
-        self._contexts.append(context)
-        page = context.new_page()
-        page.on("console", self._hear)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("request", self._check)
-        page.goto(self._address)
-        if ready:
-            page.wait_for_selector("#model:enabled")
-        return page
-
-    def close(self):
-        for context in self._contexts:
-            context.close()
-
-    def _hear(self, message):
-        if message.text.startswith("Failed to load resource") and "status of 4" in message.text:
-            self.refusals += 1
-        elif message.type in ("error", "warning"):
-            self.complaints.append(message.text)
-
-    def _check(self, request):
-        if not request.url.startswith((self._address, "data:", "blob:")):
-            self.complaints.append(f"a request left the server: {request.url}")
-
-
 @pytest.fixture
 def watched(browser, served, fake):
     watched = Watched(browser, served[1])
     yield watched
     watched.close()
     assert watched.complaints == []
-
-
-def with_photo(page):
-    page.click("#example")
-    page.wait_for_selector("#photo:not([hidden])")
-    return page
-
-
-def ask(page, question="Describe the image."):
-    page.fill("#question", question)
-    page.press("#question", "Enter")
-    page.wait_for_selector(DONE)
-
-
-def drop(page, name="cat.jpg", kind="image/jpeg", body=None):
-    data = base64.b64encode(page_module.EXAMPLE.read_bytes() if body is None else body).decode()
-    transfer = page.evaluate_handle(
-        """([name, type, data]) => {
-            const transfer = new DataTransfer();
-            const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
-            transfer.items.add(new File([bytes], name, { type }));
-            return transfer;
-        }""",
-        [name, kind, data],
-    )
-    page.dispatch_event("#drop", "drop", {"dataTransfer": transfer})
-
-
-def canvas(page):
-    return re.sub(r"\s+", " ", page.inner_text("#reads")).split(": ", 1)[-1]
 
 
 def test_a_dropped_photo_is_described_and_its_steps_can_be_gone_through(watched, fake):
@@ -301,7 +220,12 @@ def test_an_audit_marks_what_is_doubted(watched, fake):
     page.fill("#audit-text", "a photo of a dog on a mat.")
     page.press("#audit-text", "Enter")
     page.wait_for_selector(".heat")
-    assert [one.inner_text().split()[0] for one in page.query_selector_all(".heat .doubted")] == ["a", "dog", "on", "mat"]
+    assert [one.inner_text().split()[0] for one in page.query_selector_all(".heat .doubted")] == [
+        "a",
+        "dog",
+        "on",
+        "mat",
+    ]
     assert page.inner_text("#final") == "Audited: 9 words, 4 doubted."
     assert len(page.query_selector_all("#extra tbody tr")) == 9
 
@@ -423,9 +347,16 @@ def test_the_request_can_be_copied_as_a_command_and_as_a_program(watched, fake, 
     page = with_photo(watched.open())
     page.click("#code > summary")
     page.fill("#question", HARD)
-    page.evaluate("s => { s.value = 4; s.dispatchEvent(new Event('input', { bubbles: true })); }", page.query_selector("#option-steps"))
+    page.evaluate(
+        "s => { s.value = 4; s.dispatchEvent(new Event('input', { bubbles: true })); }",
+        page.query_selector("#option-steps"),
+    )
     program = page.inner_text("#snippet")
-    (call,) = (one for one in ast.walk(ast.parse(program)) if isinstance(one, ast.Call) and one.keywords and "create" in ast.dump(one.func))
+    (call,) = (
+        one
+        for one in ast.walk(ast.parse(program))
+        if isinstance(one, ast.Call) and one.keywords and "create" in ast.dump(one.func)
+    )
     given = {word.arg: word.value for word in call.keywords}
     assert ast.literal_eval(given["extra_body"]) == {"steps": 4} and ast.literal_eval(given["model"]) == "lavida-mini"
     assert any(isinstance(one, ast.Constant) and one.value == HARD for one in ast.walk(given["messages"]))

@@ -38,7 +38,9 @@ def test_every_module_that_a_module_imports_is_there_and_nothing_comes_from_outs
         text = asset.body.decode("utf-8") if asset.kind.startswith("text/") else ""
         assert not re.search(r"https?://(?!www\.w3\.org/)|//cdn|eval\(|innerHTML|new Function", text), name
         for imported in re.findall(r'from "([^"]+)"', text) if name.endswith(".js") else ():
-            assert client.get(f"/page/{imported.removeprefix('./')}").headers["content-type"].startswith("text/javascript")
+            assert (
+                client.get(f"/page/{imported.removeprefix('./')}").headers["content-type"].startswith("text/javascript")
+            )
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ export function drawObject(frame, names, sure) {
 
 function value(field) {
   if (field.text === null || field.text === "") return el("span", { class: "token mask unknown" }, el("span", { class: "sr" }, t("pending")));
-  const parts = field.text.split(MASK);
+  const parts = (field.done ? field.text : field.text.replace(/^"|"$/g, "")).split(MASK);
   if (parts.length === 1) return el("span", { class: "value" }, readable(field.text));
   const nodes = parts.flatMap((part, i) => (i ? [el("span", { class: "token mask unknown" }), part] : [part]));
   return el("span", { class: "value" }, nodes);
