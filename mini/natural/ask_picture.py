@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from mini.natural import phrases, wordings_unanswerable
 from mini.natural.asker import Asked, Asker
-from mini.natural.choose import absent, action_besides
+from mini.natural.choose import absent, action_besides, other_colour
 from mini.natural.grammar import disturb, fill
-from mini.natural.names import ACTIONS, is_a
+from mini.natural.names import ACTIONS, COLOURS, is_a
 from mini.natural.phrases import CANNOT_TELL
 
-ABOUT_ABSENT = 0.2  # share of what cannot be told that is about something absent
+ABOUT_ABSENT = 0.2  # share of what cannot be told that is tried with something absent
+# Kinds of things that would be noticed. Leaves, walls and clothes may well be there unseen: no reason to refuse.
+_NOTICED = ("animal", "vehicle", "instrument", "furniture", "toy", "weapon", "ball")
 _COLOURLESS = frozenset({"black", "white", "gray"})
 
 
@@ -50,6 +52,27 @@ def daytime(a: Asker) -> Asked | None:
 def daytime_check(a: Asker) -> Asked | None:
     """Ask whether it is day (or night)."""
     return None if a.truth.night is None else _pair_check(a, "daytime_check", _TIMES, not a.truth.night)
+
+
+def _has_ground(a: Asker) -> bool:
+    """Return whether the background has one known colour and enough of it is to be seen."""
+    return a.truth.ground is not None and not a.truth.monochrome and sum(t.area for t in a.truth.things) < 0.6
+
+
+def ground(a: Asker) -> Asked | None:
+    """Ask for the colour of the background."""
+    return a.ask("ground", phrases.colour(a.truth.ground or "", a.language), {}) if _has_ground(a) else None
+
+
+def ground_check(a: Asker) -> Asked | None:
+    """Ask whether the background has a colour."""
+    if not _has_ground(a) or a.truth.ground is None:
+        return None
+    right, yes = a.truth.ground, a.rng.random() < 0.5
+    said = right if yes else other_colour(right, a.rng)
+    slots = {"colour": said.replace("gray", "grey"), "zh_colour": COLOURS[said]}
+    answer = phrases.it_is(phrases.colour(right, a.language), yes, a.language)
+    return a.ask("ground_check", answer, slots, yes=yes)
 
 
 def mono(a: Asker) -> Asked | None:
@@ -139,7 +162,7 @@ def _about_absent(a: Asker) -> Asked | None:
         if found is not None:
             return a.ask("unanswerable", CANNOT_TELL[a.language], a.words(found[1]), about=found[1], wording="colour")
     other = absent(a.truth, a.rng)
-    if other is None:
+    if other is None or not any(is_a(other, kind) for kind in _NOTICED):
         return None
     wording = a.rng.choice(("colour", "colour", "place", "doing") if is_a(other, "animal") else ("colour", "place"))
     return a.ask("unanswerable", CANNOT_TELL[a.language], a.words(other), about=other, wording=wording)

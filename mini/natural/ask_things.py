@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from mini.natural import phrases
 from mini.natural.asker import Asked, Asker
-from mini.natural.choose import absent, mentions, once, place_of
+from mini.natural.choose import absent, mentions, once, other_colour, place_of
 from mini.natural.names import COLOURS, KINDS, NAMES, is_a, may_be
 from mini.natural.truth import Thing, Truth
-
-_NEAR_COLOURS = (
-    {"red", "orange", "pink", "brown"}, {"orange", "yellow", "brown"}, {"yellow", "white"}, {"green", "blue"},
-    {"blue", "purple"},
-    {"purple", "pink"}, {"gray", "white"}, {"gray", "black"}, {"gray", "blue"}, {"gray", "brown"}, {"brown", "black"},
-)  # fmt: skip
 
 
 def name(a: Asker) -> Asked | None:
@@ -140,18 +134,13 @@ def colour_main(a: Asker) -> Asked | None:
     return a.ask("colour_main", phrases.colour(main.colour, a.language), slots, about=main.name, thing=main)
 
 
-def _other_colour(a: Asker, colour: str) -> str:
-    near = {c for group in _NEAR_COLOURS if colour in group for c in group} | {colour}
-    return a.rng.choice([c for c in COLOURS if c not in near])
-
-
 def colour_check(a: Asker) -> Asked | None:
     """Ask whether a thing has a colour."""
     found = _coloured(a)
     if found is None or found[0].colour is None:
         return None
     colour, yes = found[0].colour, a.rng.random() < 0.5
-    said = colour if yes else _other_colour(a, colour)
+    said = colour if yes else other_colour(colour, a.rng)
     slots = a.words(found[1]) | {"colour": said.replace("gray", "grey"), "zh_colour": COLOURS[said]}
     answer = phrases.it_is(phrases.colour(colour, a.language), yes, a.language)
     slots |= a.flags(found[0].name, found[0])
@@ -163,7 +152,7 @@ def choice_colour(a: Asker) -> Asked | None:
     found = _coloured(a)
     if found is None or found[0].colour is None:
         return None
-    both = [found[0].colour, _other_colour(a, found[0].colour)]
+    both = [found[0].colour, other_colour(found[0].colour, a.rng)]
     a.rng.shuffle(both)
     c, d = (word.replace("gray", "grey") for word in both)
     slots = a.words(found[1]) | {"c": c, "d": d, "zc": COLOURS[both[0]], "zd": COLOURS[both[1]]}

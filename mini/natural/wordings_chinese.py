@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mini.natural.held_out_chinese import HELD_OUT
+from mini.natural import wordings_ground
+from mini.natural.held_out_chinese import HELD_OUT as _HELD_OUT
 from mini.natural.wordings_chinese_more import MORE
 
 __all__ = ["HELD_OUT", "PICTURE", "TRAIN"]
@@ -299,3 +300,5 @@ _FIRST: dict[str, tuple[str, ...]] = {
 }
 
 TRAIN: dict[str, tuple[str, ...]] = {kind: (*lines, *MORE.get(kind, ())) for kind, lines in _FIRST.items()}
+TRAIN |= wordings_ground.TRAIN["zh"]
+HELD_OUT = _HELD_OUT | wordings_ground.HELD_OUT["zh"]

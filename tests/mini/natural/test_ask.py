@@ -16,7 +16,7 @@ from mini.natural.truth import Thing, Truth
 
 FAMILIES = {
     "name": ("name",), "which": ("which",), "caption": ("caption",), "presence": ("presence",),
-    "count": ("count", "count_check"), "colour": ("colour", "colour_main", "colour_check"),
+    "count": ("count", "count_check"), "colour": ("colour", "colour_main", "colour_check", "ground", "ground_check"),
     "place": ("place", "place_check", "name_at"), "choice": ("choice", "choice_colour"), "kind": ("kind", "kind_check"),
     "scene": ("scene", "scene_check"), "daytime": ("daytime", "daytime_check"), "mono": ("mono", "mono_check"),
     "doing": ("doing", "doing_check"), "text": ("text",), "text_check": ("text_check",), "sure": ("sure",),
@@ -29,6 +29,7 @@ TRUTH = Truth(
     indoors=False,
     night=False,
     brightness="bright",
+    ground="green",
     texts=(("STOP", (0.0, 0.0, 0.1, 0.1)),),
 )
 
