@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.openapi.utils import get_openapi
 
 import lavida
@@ -16,7 +17,10 @@ from lavida.serve import chat, denoise, models, responses
 from lavida.serve.access import AccessLog
 from lavida.serve.asked import Server
 from lavida.serve.failures import answer_errors
+from lavida.serve.limits import BodyLimits
 from lavida.serve.pictures import PictureDecoder
+from lavida.serve.remote import RemoteFetcher, RemoteLimits
+from lavida.serve.security import Guard, PathHider, cors_options
 from lavida.serve.service import Service
 from lavida.serve.settings import Settings
 
@@ -28,8 +32,10 @@ client sends them as `extra_body`. A field that is not listed here is refused wi
 
 def create_app(service: Service, settings: Settings) -> FastAPI:
     """Return the application that serves the models of a service."""
-    decoder = PictureDecoder(settings)
-    server = Server(service=service, settings=settings, decoder=decoder)
+    fetch = RemoteFetcher(RemoteLimits(size=settings.image_bytes)) if settings.remote_images else None
+    decoder = PictureDecoder(settings, fetch=fetch)
+    folders = {held.model.folder: held.name for held in service.held.values() if held.model.folder is not None}
+    server = Server(service=service, settings=settings, decoder=decoder, hide=PathHider(folders))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -49,16 +55,22 @@ def create_app(service: Service, settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    answer_errors(app)
+    answer_errors(app, server.hide)
     for routes in (chat.router(server), responses.router(server), denoise.router(server), models.router(server)):
         app.include_router(routes)
     for module, arguments in (
         ("lavida.serve.edit", (service, settings, decoder)),
         ("lavida.serve.metrics", (service, settings)),
-        ("lavida.serve.page", ()),
+        *([("lavida.serve.page", ())] if settings.page else []),
     ):
-        if find_spec(module) is not None:
-            app.include_router(import_module(module).router(*arguments))
+        make = getattr(import_module(module), "router", None) if find_spec(module) is not None else None
+        if make is not None:
+            app.include_router(make(*arguments))
+    # The last one sees a request first: the log, who may call at all, pages of other sites, the size of the body.
+    app.add_middleware(BodyLimits, settings=settings)
+    if settings.origins:
+        app.add_middleware(CORSMiddleware, **cors_options(settings))
+    app.add_middleware(Guard, settings=settings)
     app.add_middleware(AccessLog)
     app.openapi = lambda: _document(app, settings)  # type: ignore[method-assign]
     return app

@@ -8,13 +8,13 @@ import socket
 import sys
 from collections.abc import Callable, Mapping
 from types import FrameType
-from typing import Any
 
 import uvicorn
 
 from lavida.api import Model
 from lavida.errors import RequestError
 from lavida.serve.app import create_app
+from lavida.serve.limits import uvicorn_options
 from lavida.serve.service import Service
 from lavida.serve.settings import Settings
 
@@ -52,15 +52,15 @@ def serve(
     _log_to_stderr()
     service = Service(models, settings)
     config = uvicorn.Config(
-        create_app(service, settings), log_config=None, access_log=False, timeout_graceful_shutdown=_FLUSH,
-        **_OPTIONS,
-    )  # fmt: skip
+        create_app(service, settings),
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=_FLUSH,
+        **uvicorn_options(settings),
+    )
     server = _Server(config, service, settings.drain, started)
     asyncio.run(server.serve(sockets=[sock]))
     return int(server.gave_up)
-
-
-_OPTIONS: dict[str, Any] = {"ws": "none", "server_header": False, "proxy_headers": False}
 
 
 class _Server(uvicorn.Server):
