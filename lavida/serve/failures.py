@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -49,12 +49,12 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 ASKING = errors(*_MEANINGS)  # of a route that has a model answer
 
 
-def answer_errors(app: FastAPI) -> None:
-    """Have an application answer its errors in OpenAI's form."""
+def answer_errors(app: FastAPI, hide: Callable[[str], str]) -> None:
+    """Have an application answer its errors in OpenAI's form; `hide` takes paths out of messages."""
 
     @app.exception_handler(LavidaError)
     async def refused(request: Request, error: LavidaError) -> Response:
-        return error_answer(error)
+        return error_answer(error, hide)
 
     @app.exception_handler(RequestValidationError)
     async def malformed(request: Request, error: RequestValidationError) -> Response:
@@ -69,14 +69,15 @@ def answer_errors(app: FastAPI) -> None:
         return Response(status_code=499)  # nobody reads it; the log does
 
 
-def error_answer(error: BaseException) -> Response:
+def error_answer(error: BaseException, hide: Callable[[str], str] = str) -> Response:
     """Return an error as an answer; a fault of the server goes to the log, without contents of requests."""
-    return Json(described(error), status_of(error), headers=headers_of(error))
+    return Json(described(error, hide), status_of(error), headers=headers_of(error))
 
 
-def described(error: BaseException) -> dict[str, Any]:
+def described(error: BaseException, hide: Callable[[str], str] = str) -> dict[str, Any]:
     """Return an error in OpenAI's form, with the option that its message begins with as the field."""
     body = error_body(error)
+    body["error"]["message"] = hide(body["error"]["message"])
     if not isinstance(error, LavidaError):
         LOG.error("a request failed: %s", _where(error))
     elif body["error"]["param"] is None:
