@@ -23,8 +23,9 @@ import torch
 from lavida.api import Model
 from lavida.decode.driver import Driver
 from lavida.decode.loop import Step
+from lavida.decode.pause import pausing
 from lavida.decode.request import Answer, Draft, Request, Shown, make_request, turns_of
-from lavida.errors import RequestError
+from lavida.errors import LavidaError, RequestError
 from lavida.text.messages import Turn, read_messages
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Ticket(Future[Answer]):
     def __init__(self, request: Request, wait: Callable[[Ticket, float | None], None]) -> None:
         super().__init__()
         self.request = request
+        self.waited = 0.0  # seconds until it found its place
         self._wait = wait
         self._start = time.perf_counter()
 
@@ -60,6 +62,10 @@ class Ticket(Future[Answer]):
         self.request.job.cancelled = True
         return super().cancel()
 
+    def begin(self) -> None:
+        """Note that the answer found its place."""
+        self.waited = time.perf_counter() - self._start
+
     def settle(self, error: BaseException | None = None) -> None:
         """Set the finished answer, or what it failed with. Nothing is set on a cancelled ticket."""
         answer = None
@@ -74,6 +80,40 @@ class Ticket(Future[Answer]):
                 self.set_result(answer)
             else:
                 self.set_exception(error)
+
+
+class GivenUpError(LavidaError):
+    """Report a result that nobody waits for any more."""
+
+
+class Call(Future[T]):
+    """Stand for the result of a function of the model; when it is given up, it ends before the next forward pass."""
+
+    def __init__(self, function: Callable[[Model], T]) -> None:
+        super().__init__()
+        self.function = function
+        self.given_up = False
+
+    def cancel(self) -> bool:
+        """Give the result up."""
+        self.given_up = True
+        return super().cancel()
+
+    def run(self, model: Model, between: Callable[[], None]) -> None:
+        """Call the function, and `between` its forward passes."""
+        if not self.set_running_or_notify_cancel():
+            return
+
+        def pause() -> None:
+            if self.given_up:
+                raise GivenUpError("this was given up before it was finished; ask again")
+            between()
+
+        try:
+            with pausing(pause):
+                self.set_result(self.function(model))
+        except BaseException as error:
+            self.set_exception(error)
 
 
 class Engine:
@@ -103,7 +143,8 @@ class Engine:
         self._driver = Driver(model.net, rows=rows, exact=exact)
         self._waiting: deque[Ticket] = deque()
         self._active: dict[int, Ticket] = {}  # by the id of the job
-        self._calls: deque[tuple[Future[Any], Callable[[Model], Any]]] = deque()
+        self._calls: deque[Call[Any]] = deque()
+        self._calling: Call[Any] | None = None  # the one that has begun
         self._lock = threading.RLock()  # of the driver
         self._changed = threading.Condition()  # a request came, a step was made, or the engine was closed
         self._thread: threading.Thread | None = None
@@ -131,22 +172,33 @@ class Engine:
             self._changed.notify_all()
         return ticket
 
-    def call(self, function: Callable[[Model], T]) -> Future[T]:
+    def call(self, function: Callable[[Model], T]) -> Call[T]:
         """Return the future result of a function of the model, which is called between two forward passes.
 
-        For what is no answer: an audit, an infill. The answers on their way wait meanwhile.
+        For what is no answer: an audit, an infill. The answers on their way advance by a step between two of its passes
+        (`decode.pause`).
         """
-        future: Future[T] = Future()
+        call = Call(function)
         with self._changed:
             self._require_open()
-            self._calls.append((future, function))
+            self._calls.append(call)
             self._changed.notify_all()
-        return future
+        return call
 
     def ahead(self, ticket: Ticket) -> int:
         """Return how many answers must find a place before this one may; 0 for one that is being written."""
         waiting = tuple(self._waiting)
         return waiting.index(ticket) if ticket in waiting else 0
+
+    @property
+    def active(self) -> int:
+        """Return how many answers are being written."""
+        return len(self._active)
+
+    @property
+    def waiting(self) -> int:
+        """Return how many answers and calls wait."""
+        return len(self._waiting) + len(self._calls)
 
     def run(self) -> None:
         """Answer everything that was submitted, and what is submitted meanwhile."""
@@ -155,16 +207,25 @@ class Engine:
 
     def turn(self) -> bool:
         """Advance each answer by one forward pass; return whether there is more to do."""
+        self._round()
+        with self._lock, torch.inference_mode():
+            if self._calls and self._calling is None:
+                self._calling = self._calls.popleft()
+                self._calling.run(self.model, self._round)
+                self._calling = None
+            more = self._busy
+        with self._changed:
+            self._changed.notify_all()
+        return more
+
+    def _round(self) -> None:
         with self._lock, torch.inference_mode():
             self._admit()
             done = [self._active.pop(id(job)) for job in self._driver.round()]
-            self._call_next()
-            more = self._busy
         for ticket in done:  # not before the lock is free: a callback may ask something else
             ticket.settle(ticket.request.job.error)
         with self._changed:
             self._changed.notify_all()
-        return more
 
     def start(self) -> Self:
         """Start the engine's thread."""
@@ -181,7 +242,7 @@ class Engine:
             self._closed = True
             self._changed.notify_all()
         if not finish:
-            for future in [*self._waiting, *self._active.values(), *(future for future, _ in self._calls)]:
+            for future in [*self._waiting, *self._active.values(), *self._calls, *filter(None, [self._calling])]:
                 future.cancel()
         if self._thread is not None:
             self._thread.join()
@@ -216,19 +277,9 @@ class Engine:
             ticket = self._waiting.popleft()
             if not ticket.cancelled():
                 held += tokens
+                ticket.begin()
                 self._active[id(ticket.request.job)] = ticket
                 self._driver.jobs.append(ticket.request.job)
-
-    def _call_next(self) -> None:
-        if not self._calls:
-            return
-        future, function = self._calls.popleft()
-        if not future.set_running_or_notify_cancel():
-            return
-        try:
-            future.set_result(function(self.model))
-        except Exception as error:
-            future.set_exception(error)
 
     def _work(self) -> None:
         while True:

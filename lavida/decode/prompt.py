@@ -20,6 +20,7 @@ from lavida.cache.prefix import PrefixCache
 from lavida.cache.store import BUDGET, Store
 from lavida.config import TilesConfig, VisionConfig
 from lavida.decode.context import FullContext, PrefixContext, check_room
+from lavida.decode.pause import pause
 from lavida.decode.select import check_numbers
 from lavida.errors import ImageError, RequestError
 from lavida.evidence.gather import Evidence, Parts, evidence_of
@@ -185,6 +186,7 @@ class Prompt:
 
     def hidden(self, ids: Tensor) -> Tensor:
         """Compute the hidden states [B, L, D] of canvases [B, L]; row i predicts token i."""
+        pause()
         forward = self._context.forward(ids)
         return self._context.align(self.net.denoiser(forward.x, mask=forward.mask, cache=forward.cache))
 

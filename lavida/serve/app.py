@@ -13,14 +13,15 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.openapi.utils import get_openapi
 
 import lavida
-from lavida.serve import chat, denoise, models, responses
+from lavida.serve import chat, denoise, edit, models, responses
 from lavida.serve.access import AccessLog
 from lavida.serve.asked import Server
 from lavida.serve.failures import answer_errors
 from lavida.serve.limits import BodyLimits
+from lavida.serve.metrics import CountRequests, Metrics
 from lavida.serve.pictures import PictureDecoder
-from lavida.serve.remote import RemoteFetcher, RemoteLimits
-from lavida.serve.security import Guard, PathHider, cors_options
+from lavida.serve.remote import fetcher
+from lavida.serve.security import Guard, PathHider, SecurityHeaders, cors_options
 from lavida.serve.service import Service
 from lavida.serve.settings import Settings
 
@@ -32,8 +33,9 @@ client sends them as `extra_body`. A field that is not listed here is refused wi
 
 def create_app(service: Service, settings: Settings) -> FastAPI:
     """Return the application that serves the models of a service."""
-    fetch = RemoteFetcher(RemoteLimits(size=settings.image_bytes)) if settings.remote_images else None
-    decoder = PictureDecoder(settings, fetch=fetch)
+    decoder, metrics = PictureDecoder(settings, fetch=fetcher(settings)), Metrics()
+    metrics.watch_service(service)
+    metrics.watch_pictures(decoder)
     folders = {held.model.folder: held.name for held in service.held.values() if held.model.folder is not None}
     server = Server(service=service, settings=settings, decoder=decoder, hide=PathHider(folders))
 
@@ -56,24 +58,25 @@ def create_app(service: Service, settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     answer_errors(app, server.hide)
-    for routes in (chat.router(server), responses.router(server), denoise.router(server), models.router(server)):
-        app.include_router(routes)
-    for module, arguments in (
-        ("lavida.serve.edit", (service, settings, decoder)),
-        ("lavida.serve.metrics", (service, settings)),
-        *([("lavida.serve.page", ())] if settings.page else []),
-    ):
-        make = getattr(import_module(module), "router", None) if find_spec(module) is not None else None
-        if make is not None:
-            app.include_router(make(*arguments))
-    # The last one sees a request first: the log, who may call at all, pages of other sites, the size of the body.
-    app.add_middleware(BodyLimits, settings=settings)
-    if settings.origins:
-        app.add_middleware(CORSMiddleware, **cors_options(settings))
-    app.add_middleware(Guard, settings=settings)
-    app.add_middleware(AccessLog)
+    for part in (chat, responses, denoise, edit, models):
+        app.include_router(part.router(server))
+    app.include_router(metrics.router())
+    if settings.page and find_spec("lavida.serve.page") is not None:
+        app.include_router(import_module("lavida.serve.page").router())
+    _add_middleware(app, settings, metrics)
     app.openapi = lambda: _document(app, settings)  # type: ignore[method-assign]
     return app
+
+
+def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
+    """Put around the routes, from the inside: limits, who may call, other sites, the log, figures, headers."""
+    app.add_middleware(BodyLimits, settings=settings)
+    app.add_middleware(Guard, settings=settings)
+    if settings.origins:
+        app.add_middleware(CORSMiddleware, **cors_options(settings))
+    app.add_middleware(AccessLog)
+    app.add_middleware(CountRequests, metrics=metrics)
+    app.add_middleware(SecurityHeaders)
 
 
 def _document(app: FastAPI, settings: Settings) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from lavida.decode.options import OPTIONS, DecodeOptions
 from lavida.decode.request import open_prompt, read_prompt
 from lavida.decode.resolve import model_options
 from lavida.edit.infill import Infill, infill
+from lavida.serve.bounds import check_holes
 from lavida.serve.errors import FieldError
 from lavida.serve.pictures import PictureDecoder
 from lavida.serve.protocol import Question
@@ -95,6 +96,7 @@ class Asked:
             )
             return found, usage
 
+        check_holes(self.place.held.model, text)
         self.decoding()  # which refuses what is wrong before a place on the engine is taken
         return await self.server.service.call(self.model, fill, deadline=self.body.timeout, place=self.place)
 

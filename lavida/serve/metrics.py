@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from fastapi import APIRouter, Request
+from fastapi.responses import PlainTextResponse, Response
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from lavida.serve.failures import errors
 from lavida.serve.pictures import PictureDecoder
+from lavida.serve.reply import Reply
+from lavida.serve.service import Service
 
 _SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100)
 _PER_FORWARD = (0.5, 1, 1.5, 2, 3, 4, 6, 8, 16, 32)
@@ -21,8 +26,6 @@ OTHER = "other"  # the route of a request that fits none: paths of strangers mus
 
 class Metrics:
     """Count what the server does; `render` writes it for Prometheus."""
-
-    content_type = CONTENT_TYPE_LATEST
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
@@ -34,24 +37,23 @@ class Metrics:
             buckets=_SECONDS, registry=registry,
         )  # fmt: skip
         self._waiting = Histogram(
-            "lavida_waiting_seconds", "Seconds that an answer waited for a place.", buckets=_SECONDS, registry=registry
-        )
+            "lavida_waiting_seconds", "Seconds that an answer waited for its place.", buckets=_SECONDS,
+            registry=registry,
+        )  # fmt: skip
         self._answering = Histogram(
             "lavida_answering_seconds", "Seconds from an answer's place to its text.", buckets=_SECONDS,
             registry=registry,
         )  # fmt: skip
-        self._answers = Counter("lavida_answers", "Answers that were finished.", registry=registry)
-        self._tokens = Counter("lavida_tokens", "Tokens of finished answers, by kind.", ["kind"], registry=registry)
-        self._forwards = Counter("lavida_forwards", "Forward passes over the canvases of answers.", registry=registry)
         self._per_forward = Histogram(
             "lavida_tokens_per_forward", "Tokens of an answer by forward pass.", buckets=_PER_FORWARD,
             registry=registry,
         )  # fmt: skip
         registry.register(_Process())
 
-    def watch(self, name: str, help: str, value: Callable[[], float]) -> None:
-        """Show a number as it is when it is asked for, such as the length of a queue."""
-        Gauge(f"lavida_{name}", help, registry=self.registry).set_function(value)
+    def watch_service(self, service: Service) -> None:
+        """Show the queue and the totals of a service, and count its answers."""
+        self.registry.register(_Answers(service))
+        service.finished.append(self._finished)
 
     def watch_pictures(self, decoder: PictureDecoder) -> None:
         """Show how many pictures were decoded and refused."""
@@ -62,29 +64,27 @@ class Metrics:
         self._requests.labels(route, method, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
-    def answer(
-        self,
-        *,
-        waiting: float,
-        answering: float,
-        prompt_tokens: int,
-        completion_tokens: int,
-        cached_tokens: int,
-        forwards: int,
-        tokens_per_forward: float,
-    ) -> None:
-        """Count a finished answer."""
-        self._answers.inc()
-        self._waiting.observe(waiting)
-        self._answering.observe(answering)
-        for kind, count in (("prompt", prompt_tokens), ("completion", completion_tokens), ("cached", cached_tokens)):
-            self._tokens.labels(kind).inc(count)
-        self._forwards.inc(forwards)
-        self._per_forward.observe(tokens_per_forward)
-
     def render(self) -> bytes:
         """Return all figures as text."""
         return generate_latest(self.registry)
+
+    def router(self) -> APIRouter:
+        """Return the route that shows them."""
+        routes = APIRouter()
+
+        @routes.get("/metrics", response_class=PlainTextResponse, tags=["Operation"], responses=errors(401, 403))
+        async def metrics(request: Request) -> Response:
+            """Tell figures in the form of Prometheus."""
+            request.state.quiet = True
+            return Response(self.render(), media_type=CONTENT_TYPE_LATEST)
+
+        return routes
+
+    def _finished(self, reply: Reply, waited: float) -> None:
+        usage = reply.usage
+        self._waiting.observe(waited)
+        self._answering.observe(max(0.0, usage.seconds - waited))
+        self._per_forward.observe(usage.completion / max(1, usage.steps or 0))
 
 
 class CountRequests:
@@ -117,6 +117,43 @@ class CountRequests:
 
 def _route(scope: Scope) -> str:
     return getattr(scope.get("route"), "path", OTHER)
+
+
+class _Answers(Collector):
+    """Read the queue and the totals of a service."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield what is on its way, and what was done, by model."""
+        gauges = {
+            "lavida_active_answers": ("Answers that are being written.", lambda held: held.engine.active),
+            "lavida_waiting_answers": ("Answers that wait for a place.", lambda held: held.engine.waiting),
+            "lavida_places": ("Places of the queue in use, pictures being decoded included.", lambda held: held.places),
+        }
+        for name, (help, value) in gauges.items():
+            gauge = GaugeMetricFamily(name, help, labels=["model"])
+            for model, held in self._service.held.items():
+                gauge.add_metric([model], value(held))
+            yield gauge
+        answers = CounterMetricFamily("lavida_answers", "Answers by what became of them.", labels=["model", "outcome"])
+        tokens = CounterMetricFamily("lavida_tokens", "Tokens of finished answers.", labels=["model", "kind"])
+        forwards = CounterMetricFamily("lavida_forwards", "Forward passes over the canvases.", labels=["model"])
+        for model, held in self._service.held.items():
+            totals = held.totals
+            for outcome in ("refused", "late", "gone", "failed", "calls"):
+                answers.add_metric([model, outcome], getattr(totals, outcome))
+            answers.add_metric([model, "finished"], totals.answers)
+            for kind, count in (
+                ("prompt", totals.prompt_tokens),
+                ("image", totals.image_tokens),
+                ("cached", totals.cached_tokens),
+                ("completion", totals.tokens),
+            ):
+                tokens.add_metric([model, kind], count)
+            forwards.add_metric([model], totals.steps)
+        yield from (answers, tokens, forwards)
 
 
 class _Pictures(Collector):

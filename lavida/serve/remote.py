@@ -21,6 +21,7 @@ import h11
 import lavida
 from lavida.errors import ImageError
 from lavida.serve.errors import BusyError
+from lavida.serve.settings import Settings
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Resolve = Callable[[str, int], Awaitable[list[str]]]  # host, port -> addresses
@@ -168,6 +169,12 @@ class RemoteFetcher:
     def _check_size(self, size: int) -> None:
         if size > self._limits.size:
             raise ImageError(f"more than {self._limits.size:,} bytes; scale it down or compress it more")
+
+
+def fetcher(settings: Settings) -> RemoteFetcher | None:
+    """Return what fetches pictures for a server; None where it must not."""
+    limits = RemoteLimits(size=settings.image_bytes, seconds=settings.image_seconds)
+    return RemoteFetcher(limits) if settings.remote_images else None
 
 
 def checked_link(address: str, ports: tuple[int, ...] = (80, 443)) -> SplitResult:

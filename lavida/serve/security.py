@@ -1,7 +1,7 @@
 """Who may call the server, and what its answers tell a browser and a stranger.
 
-`Guard` is ASGI middleware around everything else: it looks at the head of a request alone, before a byte of the body is
-read.
+`Guard` and `SecurityHeaders` are ASGI middleware. The guard looks at the head of a request alone, before a byte of the
+body is read.
 """
 
 from __future__ import annotations
@@ -79,17 +79,12 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *_missing(message.get("headers", []))]
-            await send(message)
-
         try:
             self._check(scope)
         except ServeError as error:
-            await send_error(send_with_headers, error)
+            await send_error(send, error)
             return
-        await self._app(scope, receive, send_with_headers)
+        await self._app(scope, receive, send)
 
     def _check(self, scope: Scope) -> None:
         headers = _headers(scope)
@@ -114,6 +109,23 @@ class Guard:
             return
         if urlsplit(origin).netloc != host.lower():
             raise ForbiddenError("the request comes from a page of another site; add it to the allowed origins")
+
+
+class SecurityHeaders:
+    """Add to every answer the headers of `HEADERS` that it does not have."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", []), *_missing(message.get("headers", []))]
+            await send(message)
+
+        await self._app(scope, receive, with_headers)
 
 
 def allowed_hosts(settings: Settings) -> frozenset[str] | None:

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from lavida.api import Model
 from lavida.decode.loop import Step
 from lavida.decode.request import Draft, Request, make_request
-from lavida.engine import Engine, Ticket
+from lavida.engine import Engine, GivenUpError, Ticket
 from lavida.errors import RequestError
 from lavida.serve.certain import CertainText
 from lavida.serve.errors import BusyError, ClosingError, DeadlineError, FieldError, UnknownModelError
@@ -100,6 +100,7 @@ class Service:
         self.settings = settings
         self.held = {name: _hold(name, model, settings) for name, model in models.items()}
         self.closing = False
+        self.finished: list[Callable[[Reply, float], None]] = []  # called with an answer and the seconds it waited
         self._interval = 0.0  # seconds between two answers that are finished, estimated
         self._idle = asyncio.Event()
         self._idle.set()
@@ -258,7 +259,7 @@ class Service:
     ) -> T:
         """Return the result of a function of the model, called on the engine's thread between two forward passes.
 
-        Arguments and errors as in `answer`. A call that has begun cannot be given up.
+        Arguments and errors as in `answer`. Who stops waiting ends it before its next pass.
         """
         if place is None:
             async with self.place(name) as place:
@@ -273,6 +274,8 @@ class Service:
                 raise
             self._check_time(held, min(end, time.monotonic()))
             raise
+        except GivenUpError:
+            raise ClosingError("the server stopped before the answer was finished; ask another one") from None
         finally:
             self._tickets.discard(future)
             future.cancel()
@@ -328,6 +331,8 @@ class Service:
         totals.tokens += usage.completion
         totals.steps += usage.steps or 0
         totals.seconds += usage.seconds
+        for tell in self.finished:
+            tell(reply, ticket.waited)
         return reply
 
     def _seconds(self, deadline: float | None) -> float:
