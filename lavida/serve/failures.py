@@ -106,14 +106,25 @@ def field_error(found: Sequence[Mapping[str, Any]], body: Any) -> FieldError:
 
 def path_of(loc: Sequence[int | str], body: Any) -> str:
     """Return a place in a body as `messages[0].content`; names of branches that pydantic tried are left out."""
-    path, here = "", body
-    for place, key in enumerate(loc):
-        last = place == len(loc) - 1
-        if isinstance(key, int) and isinstance(here, list) and key < len(here):
-            path, here = f"{path}[{key}]", here[key]
-        elif isinstance(key, str) and isinstance(here, dict) and (key in here or last):
-            path, here = f"{path}.{key}" if path else key, here.get(key)
-    return path
+    for end in range(len(loc), 0, -1):
+        found = _walk(loc[:end], body)
+        if found is not None:
+            return found.removeprefix(".")
+    return ""
+
+
+def _walk(loc: Sequence[int | str], here: Any) -> str | None:
+    """Return the path to the last of `loc`, some of the others left out; None if none leads there."""
+    key, rest = loc[0], loc[1:]
+    step: tuple[str, Any] | None = None
+    if isinstance(key, int) and isinstance(here, list) and key < len(here):
+        step = f"[{key}]", here[key]
+    elif isinstance(key, str) and isinstance(here, dict) and (key in here or not rest):
+        step = f".{key}", here.get(key)
+    if not rest:
+        return step and step[0]
+    further = step and _walk(rest, step[1])
+    return f"{step[0]}{further}" if step and further is not None else _walk(rest, here)
 
 
 def _mend(param: str) -> str:
