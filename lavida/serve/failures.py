@@ -153,4 +153,4 @@ def _where(error: BaseException) -> str:
         code = trace.tb_frame.f_code
         frames.append(f"{code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno} {code.co_name}")
         trace = trace.tb_next
-    return f"{type(error).__name__} in {' < '.join(frames[:-5:-1])}"
+    return f"{type(error).__name__} in {' < '.join(frames[:-7:-1])}"
