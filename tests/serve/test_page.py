@@ -206,6 +206,7 @@ def test_a_form_becomes_a_schema_and_its_object_fills(watched, fake):
     values = [one.inner_text() for one in page.query_selector_all(".object .value")]
     assert values == ["dog", "yes", "1"]
     assert re.fullmatch(r"\d+ %", page.inner_text(".object dd .figure"))
+    assert re.fullmatch(r"\+ \d+", page.inner_text("#tokens-0 .rest"))  # ends that are counted, not drawn
     page.press("#lanes", "Home")
     assert page.query_selector_all(".object .value") == [] and len(page.query_selector_all(".object .mask")) == 3
     page.check("[name=form-way][value=schema]")
@@ -270,6 +271,25 @@ def test_evidence_is_drawn_only_where_there_is_some(watched, fake):
     assert boxes == ["orange cat 93 %", "CHELSEA"]
     page.uncheck("#evidence-show")
     assert not page.is_visible(".box >> nth=0") and page.is_visible("#evidence-list")
+
+
+def test_confidence_is_told_by_more_than_colour(watched, fake):
+    fake.unsure = True
+    page = with_photo(watched.open())
+    ask(page)
+    style = "one => [one.dataset.level, getComputedStyle(one).textDecorationStyle]"
+    told = {tuple(one.evaluate(style)) for one in page.query_selector_all("#tokens-0 [data-level]")}
+    assert told == {("0", "wavy"), ("1", "double"), ("2", "dotted"), ("3", "dashed"), ("4", "solid")}
+    page.click("#tokens > summary")
+    assert page.inner_text("#token-table tbody tr").split() == ["1", "a", "8", "34", "%"]
+
+
+def test_a_character_of_several_tokens_is_shown_whole(watched, fake):
+    page = watched.open()
+    whole = "async ([pieces, text]) => (await import('./page/canvas.js')).whole(pieces, text)"
+    broken = ["\ufffd", "\ufffd", None, " b.", "\ufffd", ""]
+    assert page.evaluate(whole, [broken, "\u732b b.\u72d7"]) == ["\u732b", "\u200b", None, " b.", "\u72d7", ""]
+    assert page.evaluate(whole, [broken, "something else"]) == broken
 
 
 def test_a_dialogue_is_sent_along_when_asked_for(watched, fake):
