@@ -34,6 +34,9 @@ Key = Annotated[
 Origin = Annotated[
     list[str] | None, o.option("A web site whose pages may call: https://example.org; repeat it.", group=SERVER)
 ]
+AllowHost = Annotated[
+    list[str] | None, o.option("A name that the server is called by; repeat it.", "--allow-host", group=SERVER)
+]
 Remote = Annotated[bool, o.option("Fetch pictures by their http addresses.", "--remote-images", group=SERVER)]
 NoPage = Annotated[bool, o.option("Serve the API without the page.", "--no-page", group=SERVER)]
 Active = Annotated[int, o.option("Answers that are written side by side.", group=QUEUE)]
@@ -50,6 +53,7 @@ def serve(
     port: Port = 8000,
     api_key: Key = None,
     origin: Origin = None,
+    allow_host: AllowHost = None,
     remote_images: Remote = False,
     no_page: NoPage = False,
     active: Active = 32,
@@ -65,6 +69,7 @@ def serve(
         raise RequestError(f"the server needs lavida[serve] ({missing[0]} is missing); pip install 'lavida[serve]'")
     from lavida.serve.run import address_of, listen
     from lavida.serve.run import serve as run
+    from lavida.serve.security import is_loopback
     from lavida.serve.settings import Settings
 
     keys = (*(api_key or ()), *filter(None, (key.strip() for key in os.environ.get(KEYS, "").split(","))))
@@ -73,6 +78,7 @@ def serve(
         port=port,
         api_keys=keys,
         origins=tuple(origin or ()),
+        hosts=tuple(allow_host or ()),
         remote_images=remote_images,
         page=not no_page,
         active=active,
@@ -87,7 +93,7 @@ def serve(
 
         def started() -> None:
             print(f"{' and '.join(models)} at {address}, for OpenAI's clients at {address}v1", flush=True)
-            if not keys and not is_local(host):
+            if not keys and not is_loopback(host):
                 print("lavida: other machines may ask without a key; set --api-key to require one", file=sys.stderr)
 
         return run(models, settings, sock, started=started)
@@ -104,8 +110,3 @@ def load_models(names: list[str], options: Mapping[str, Any]) -> dict[str, Model
         model.rename(called)
         models[called] = model
     return models
-
-
-def is_local(host: str) -> bool:
-    """Return whether a host is reached from this machine alone."""
-    return host in ("localhost", "::1") or host.startswith("127.")

@@ -9,8 +9,8 @@ from importlib.util import find_spec
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.openapi.utils import get_openapi
-from starlette.middleware.cors import CORSMiddleware
 
 import lavida
 from lavida.serve import chat, denoise, edit, models, responses
@@ -21,7 +21,7 @@ from lavida.serve.limits import BodyLimits
 from lavida.serve.metrics import CountRequests, Metrics
 from lavida.serve.pictures import PictureDecoder
 from lavida.serve.remote import fetcher
-from lavida.serve.security import Guard, SecurityHeaders, cors_options
+from lavida.serve.security import Guard, PathHider, SecurityHeaders, cors_options
 from lavida.serve.service import Service
 from lavida.serve.settings import Settings
 
@@ -36,7 +36,8 @@ def create_app(service: Service, settings: Settings) -> FastAPI:
     decoder, metrics = PictureDecoder(settings, fetch=fetcher(settings)), Metrics()
     metrics.watch_service(service)
     metrics.watch_pictures(decoder)
-    server = Server(service=service, settings=settings, decoder=decoder)
+    folders = {held.model.folder: held.name for held in service.held.values() if held.model.folder is not None}
+    server = Server(service=service, settings=settings, decoder=decoder, hide=PathHider(folders))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -56,7 +57,7 @@ def create_app(service: Service, settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    answer_errors(app)
+    answer_errors(app, server.hide)
     for part in (chat, responses, denoise, edit, models):
         app.include_router(part.router(server))
     app.include_router(metrics.router())

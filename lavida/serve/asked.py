@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -34,6 +34,7 @@ class Server:
     service: Service
     settings: Settings
     decoder: PictureDecoder
+    hide: Callable[[str], str]  # takes paths out of messages
 
 
 @dataclass(frozen=True, kw_only=True)

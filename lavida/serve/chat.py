@@ -89,7 +89,7 @@ class Chat:
         except Exception as error:
             if not begun:
                 raise
-            yield event(described(error), "error")
+            yield event(described(error, self._server.hide), "error")
 
     async def _deltas(
         self, asked: Asked, index: int, seed: int | None, replies: list[Reply]

@@ -62,7 +62,7 @@ async def _events(server: Server, body: DenoiseRequest, request: Request) -> Asy
     except Exception as error:
         if not begun:
             raise
-        yield event({"type": "error", **described(error)})
+        yield event({"type": "error", **described(error, server.hide)})
     yield DONE
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -49,12 +49,12 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 ASKING = errors(*_MEANINGS)  # of a route that has a model answer
 
 
-def answer_errors(app: FastAPI) -> None:
-    """Have an application answer its errors in OpenAI's form."""
+def answer_errors(app: FastAPI, hide: Callable[[str], str]) -> None:
+    """Have an application answer its errors in OpenAI's form; `hide` takes paths out of messages."""
 
     @app.exception_handler(LavidaError)
     async def refused(request: Request, error: LavidaError) -> Response:
-        return error_answer(error)
+        return error_answer(error, hide)
 
     @app.exception_handler(RequestValidationError)
     async def malformed(request: Request, error: RequestValidationError) -> Response:
@@ -69,14 +69,15 @@ def answer_errors(app: FastAPI) -> None:
         return Response(status_code=499)  # nobody reads it; the log does
 
 
-def error_answer(error: BaseException) -> Response:
+def error_answer(error: BaseException, hide: Callable[[str], str] = str) -> Response:
     """Return an error as an answer; a fault of the server goes to the log, without contents of requests."""
-    return Json(described(error), status_of(error), headers=headers_of(error))
+    return Json(described(error, hide), status_of(error), headers=headers_of(error))
 
 
-def described(error: BaseException) -> dict[str, Any]:
+def described(error: BaseException, hide: Callable[[str], str] = str) -> dict[str, Any]:
     """Return an error in OpenAI's form, with the option that its message begins with as the field."""
     body = error_body(error)
+    body["error"]["message"] = hide(body["error"]["message"])
     if not isinstance(error, LavidaError):
         LOG.error("a request failed: %s", _where(error))
     elif body["error"]["param"] is None:
@@ -105,14 +106,25 @@ def field_error(found: Sequence[Mapping[str, Any]], body: Any) -> FieldError:
 
 def path_of(loc: Sequence[int | str], body: Any) -> str:
     """Return a place in a body as `messages[0].content`; names of branches that pydantic tried are left out."""
-    path, here = "", body
-    for place, key in enumerate(loc):
-        last = place == len(loc) - 1
-        if isinstance(key, int) and isinstance(here, list) and key < len(here):
-            path, here = f"{path}[{key}]", here[key]
-        elif isinstance(key, str) and isinstance(here, dict) and (key in here or last):
-            path, here = f"{path}.{key}" if path else key, here.get(key)
-    return path
+    for end in range(len(loc), 0, -1):
+        found = _walk(loc[:end], body)
+        if found is not None:
+            return found.removeprefix(".")
+    return ""
+
+
+def _walk(loc: Sequence[int | str], here: Any) -> str | None:
+    """Return the path to the last of `loc`, some of the others left out; None if none leads there."""
+    key, rest = loc[0], loc[1:]
+    step: tuple[str, Any] | None = None
+    if isinstance(key, int) and isinstance(here, list) and key < len(here):
+        step = f"[{key}]", here[key]
+    elif isinstance(key, str) and isinstance(here, dict) and (key in here or not rest):
+        step = f".{key}", here.get(key)
+    if not rest:
+        return step and step[0]
+    further = step and _walk(rest, step[1])
+    return f"{step[0]}{further}" if step and further is not None else _walk(rest, here)
 
 
 def _mend(param: str) -> str:
@@ -141,4 +153,4 @@ def _where(error: BaseException) -> str:
         code = trace.tb_frame.f_code
         frames.append(f"{code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno} {code.co_name}")
         trace = trace.tb_next
-    return f"{type(error).__name__} in {' < '.join(frames[:-5:-1])}"
+    return f"{type(error).__name__} in {' < '.join(frames[:-7:-1])}"

@@ -108,7 +108,7 @@ async def _leave(receive: Receive) -> None:
 
 async def _end(task: asyncio.Future[Any]) -> None:
     """Cancel a task and wait for its end; what it failed with is told elsewhere."""
-    if not task.done():
-        task.cancel()
-    with suppress(asyncio.CancelledError, Exception):
-        await task
+    task.cancel()
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.exception()

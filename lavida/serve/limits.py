@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Iterator, MutableMapping
+from collections.abc import MutableMapping
 from typing import Any
 
 import h11
@@ -105,18 +105,16 @@ def check_json(body: bytes, *, depth: int, values: int) -> None:
     opens = body.count(b"[") + body.count(b"{")
     if opens <= depth and opens + body.count(b",") <= values:
         return
-    level = 0
-    for number, token in enumerate(_tokens(body)):
-        level += (token in b"[{") - (token in b"]}")
+    level = found = strings = 0
+    for token in _TOKEN.finditer(body):
+        first = token[0][:1]
+        level += (first in b"[{") - (first in b"]}")
+        found += first in b"[{,"
+        strings += first == b'"'
         if level > depth:
             raise FieldError(f"the JSON nests deeper than {depth} levels; flatten it", code="json_too_deep")
-        if number > values:
+        if found > values or strings > 2 * values + 2:  # keys are strings, too
             raise FieldError(f"the JSON holds more than {values:,} values; send less", code="json_too_long")
-
-
-def _tokens(body: bytes) -> Iterator[bytes]:
-    """Yield brackets and commas; a string counts, too, so that many of them do not take long."""
-    return (b"," if found[0][:1] == b'"' else found[0] for found in _TOKEN.finditer(body))
 
 
 def _too_large(most: int) -> TooLargeError:

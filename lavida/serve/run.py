@@ -52,9 +52,12 @@ def serve(
     _log_to_stderr()
     service = Service(models, settings)
     config = uvicorn.Config(
-        create_app(service, settings), log_config=None, access_log=False, timeout_graceful_shutdown=_FLUSH,
+        create_app(service, settings),
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=_FLUSH,
         **uvicorn_options(settings),
-    )  # fmt: skip
+    )
     server = _Server(config, service, settings.drain, started)
     asyncio.run(server.serve(sockets=[sock]))
     return int(server.gave_up)

@@ -27,9 +27,9 @@ class Settings:
     keepalive: float = 10.0  # between two comment lines of a stream that has nothing to say
 
     # What one request may hold
-    body: int = 48 << 20
+    body: int = 32 << 20
     body_seconds: float = 20.0  # and a second more for each 50,000 bytes that have come
-    bodies: int = 192 << 20  # of all requests that are being read or answered
+    bodies: int = 256 << 20  # of all requests that are being read or answered
     connections: int = 512
     depth: int = 64  # of nested JSON
     values: int = 100_000  # of one JSON text

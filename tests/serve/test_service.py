@@ -84,12 +84,9 @@ def test_who_stops_reading_gives_the_answer_up(model: Model) -> None:
     async def work() -> None:
         async with running(model) as service:
             async with aclosing(service.stream(None, turns(), LONG)) as events:
-                async for event in events:
-                    if isinstance(event, Written):
-                        request = first.request
-                        break
-                    assert isinstance(event, Queued)
-                    first = event
+                first, second = await anext(events), await anext(events)
+                assert isinstance(first, Queued) and isinstance(second, Written)
+                request = first.request
             assert request.job.cancelled and service.places == 0
             await asyncio.sleep(0.3)
             steps = request.job.last.index
