@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import cache
 
 from mini.natural import ask_picture, ask_things
 from mini.natural.asker import Asked, Asker
+from mini.natural.judge import normalize
+from mini.natural.photos import load_split
 from mini.natural.truth import Truth
 
 __all__ = ["WEIGHTS", "Asked", "question", "questions"]
@@ -58,6 +61,12 @@ def question(truth: Truth, kind: str, rng: random.Random, *, language: str, held
     return _WRITERS[kind](Asker(truth, rng, language, held_out))
 
 
+@cache
+def _tested() -> frozenset[str]:
+    """Return the questions of split (v), which modifiers may put together by chance and which are never trained on."""
+    return frozenset(normalize(question.question) for question in load_split()[1])
+
+
 def questions(truth: Truth, rng: random.Random, *, count: int, language: str, held_out: bool = False) -> list[Asked]:
     """Return different questions about a picture, kinds drawn by `WEIGHTS`.
 
@@ -74,6 +83,6 @@ def questions(truth: Truth, rng: random.Random, *, count: int, language: str, he
         if len(found) == count:
             break
         asked = question(truth, rng.choices(kinds, weights)[0], rng, language=language, held_out=held_out)
-        if asked is not None:
+        if asked is not None and normalize(asked.question) not in _tested():
             found.setdefault(asked.question.lower(), asked)
     return list(found.values())

@@ -9,6 +9,7 @@ from mini.natural.grammar import disturb, fill
 from mini.natural.names import ACTIONS, is_a
 from mini.natural.phrases import CANNOT_TELL
 
+ABOUT_ABSENT = 0.2  # share of what cannot be told that is about something absent
 _COLOURLESS = frozenset({"black", "white", "gray"})
 
 
@@ -73,7 +74,8 @@ def doing(a: Asker) -> Asked | None:
     found = a.pick(lambda t: t.doing in ACTIONS)
     if found is None:
         return None
-    return a.ask("doing", phrases.doing(found[0].doing or "", a.language), a.words(found[1]))
+    slots = a.words(found[1]) | a.flags(found[0].name, found[0])
+    return a.ask("doing", phrases.doing(found[0].doing or "", a.language), slots, about=found[1], thing=found[0])
 
 
 def doing_check(a: Asker) -> Asked | None:
@@ -85,7 +87,8 @@ def doing_check(a: Asker) -> Asked | None:
     said = right if yes else action_besides(right, a.rng)
     slots = a.words(found[1]) | {"doing": said, "zh_doing": ACTIONS[said]}
     answer = phrases.it_is(phrases.doing(right, a.language), yes, a.language)
-    return a.ask("doing_check", answer, slots, yes=yes)
+    slots |= a.flags(found[0].name, found[0])
+    return a.ask("doing_check", answer, slots, about=found[1], thing=found[0], yes=yes)
 
 
 def text(a: Asker) -> Asked | None:
@@ -94,11 +97,11 @@ def text(a: Asker) -> Asked | None:
     if not texts:
         if not a.truth.is_complete("text"):
             return None
-        return a.ask("text", "没有文字。" if a.chinese else "There is no text.", {})
+        return a.ask("text", "没有文字。" if a.chinese else "There is no text.", a.surface())
     said = " ".join(text for text, _ in texts)
     if len(said) > 40:
         said = max(texts, key=lambda t: t[1][3] - t[1][1])[0]
-    return a.ask("text", phrases.it_says(said, a.language), {})
+    return a.ask("text", phrases.it_says(said, a.language), a.surface())
 
 
 def text_check(a: Asker) -> Asked | None:
@@ -110,12 +113,12 @@ def text_check(a: Asker) -> Asked | None:
         answer = "有，图里有文字。" if yes else "没有，图里没有文字。"
     else:
         answer = "Yes, there is text." if yes else "No, there is no text."
-    return a.ask("text_check", answer, {}, yes=yes)
+    return a.ask("text_check", answer, a.surface(), yes=yes)
 
 
 def unanswerable(a: Asker) -> Asked | None:
     """Ask what the picture cannot tell."""
-    if a.rng.random() < 0.35:
+    if a.rng.random() < ABOUT_ABSENT:
         asked = _about_absent(a)
         if asked is not None:
             return asked
@@ -134,9 +137,9 @@ def _about_absent(a: Asker) -> Asked | None:
     if a.truth.monochrome and a.rng.random() < 0.5:
         found = a.pick(lambda t: t.colour not in _COLOURLESS)
         if found is not None:
-            return a.ask("unanswerable", CANNOT_TELL[a.language], a.words(found[1]), wording="colour")
+            return a.ask("unanswerable", CANNOT_TELL[a.language], a.words(found[1]), about=found[1], wording="colour")
     other = absent(a.truth, a.rng)
     if other is None:
         return None
     wording = a.rng.choice(("colour", "colour", "place", "doing") if is_a(other, "animal") else ("colour", "place"))
-    return a.ask("unanswerable", CANNOT_TELL[a.language], a.words(other), wording=wording)
+    return a.ask("unanswerable", CANNOT_TELL[a.language], a.words(other), about=other, wording=wording)

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lavida.model.evidence import CELLS, GLOBAL, MOST, TILES, EvidenceInputs
+from lavida.model.evidence import CELLS, GLOBAL, MOST, TILES
+from lavida.model.evidence_inputs import EvidenceInputs
 from lavida.text.things import COLOURS
 from mini.natural.names import COCO, IMAGENET, NAMES, is_a
 from mini.natural.texts import invent_texts
