@@ -7,6 +7,7 @@ was never violated.
 from __future__ import annotations
 
 import ast
+import base64
 import json
 import re
 import subprocess
@@ -19,7 +20,7 @@ pytest.importorskip("playwright.sync_api")
 
 from lavida.serve import page as page_module
 from tests.serve.fake import EVIDENCE, Fake, running
-from tests.serve.pages import CHROMIUM, DONE, NEEDED, Watched, ask, canvas, chromium, drop, with_photo
+from tests.serve.pages import CHROMIUM, DONE, NEEDED, Watched, ask, brightness, canvas, chromium, drop, with_photo
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=NEEDED)
 DESCRIPTION = "a photo of an Egyptian cat, a kind of cat."
@@ -115,11 +116,6 @@ def test_a_phone_shows_everything_without_scrolling_sideways(watched, fake):
             page.wait_for_selector(ends)
         page.evaluate("() => document.querySelectorAll('details').forEach((one) => (one.open = true))")
         assert page.evaluate("() => document.documentElement.scrollWidth") <= 360, mode
-
-
-def brightness(page, selector="body"):
-    colour = page.evaluate("s => getComputedStyle(document.querySelector(s)).backgroundColor", selector)
-    return sum(map(int, re.findall(r"\d+", colour)[:3])) / 3
 
 
 def test_dark_and_light_follow_the_system_until_one_is_chosen(watched, fake):
@@ -348,6 +344,17 @@ def test_less_movement_shows_the_answer_at_once(watched, fake):
     ask(page)
     assert canvas(page) == DESCRIPTION
     assert page.evaluate("() => document.getAnimations().length") == 0
+
+
+def test_a_pasted_photo_is_sent_as_it_is_unless_it_is_very_large(watched, fake):
+    page = watched.open()
+    for extra, note in ((0, ""), (6_000_000, "large.jpg is large; a copy of 451 × 300 pixels is sent.")):
+        body = page_module.EXAMPLE.read_bytes() + bytes(extra)
+        drop(page, "large.jpg", body=body, paste=True)
+        page.wait_for_selector(f"text={note}" if note else "#photo:not([hidden])")
+        ask(page)
+        sent = fake.asked[-1][1]["messages"][0]["content"][0]["image_url"]["url"].partition(",")[2]
+        assert (base64.b64decode(sent) == body) is not bool(note) and len(sent) < 200_000
 
 
 def test_the_camera_takes_a_photo(watched, fake):
