@@ -85,7 +85,7 @@ def ask(page, question="Describe the image."):
     page.wait_for_selector(DONE)
 
 
-def drop(page, name="cat.jpg", kind="image/jpeg", body=None):
+def drop(page, name="cat.jpg", kind="image/jpeg", body=None, paste=False):
     data = base64.b64encode(page_module.EXAMPLE.read_bytes() if body is None else body).decode()
     transfer = page.evaluate_handle(
         """([name, type, data]) => {
@@ -96,8 +96,17 @@ def drop(page, name="cat.jpg", kind="image/jpeg", body=None):
         }""",
         [name, kind, data],
     )
-    page.dispatch_event("#drop", "drop", {"dataTransfer": transfer})
+    if paste:
+        event = "new ClipboardEvent('paste', { clipboardData: transfer, bubbles: true })"
+        page.evaluate(f"transfer => document.body.dispatchEvent({event})", transfer)
+    else:
+        page.dispatch_event("#drop", "drop", {"dataTransfer": transfer})
 
 
 def canvas(page):
     return re.sub(r"\s+", " ", page.inner_text("#reads")).split(": ", 1)[-1]
+
+
+def brightness(page, selector="body"):
+    colour = page.evaluate("s => getComputedStyle(document.querySelector(s)).backgroundColor", selector)
+    return sum(map(int, re.findall(r"\d+", colour)[:3])) / 3

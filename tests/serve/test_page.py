@@ -7,6 +7,7 @@ was never violated.
 from __future__ import annotations
 
 import ast
+import base64
 import json
 import re
 import subprocess
@@ -19,7 +20,7 @@ pytest.importorskip("playwright.sync_api")
 
 from lavida.serve import page as page_module
 from tests.serve.fake import EVIDENCE, Fake, running
-from tests.serve.pages import CHROMIUM, DONE, NEEDED, Watched, ask, canvas, chromium, drop, with_photo
+from tests.serve.pages import CHROMIUM, DONE, NEEDED, Watched, ask, brightness, canvas, chromium, drop, with_photo
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=NEEDED)
 DESCRIPTION = "a photo of an Egyptian cat, a kind of cat."
@@ -117,11 +118,6 @@ def test_a_phone_shows_everything_without_scrolling_sideways(watched, fake):
         assert page.evaluate("() => document.documentElement.scrollWidth") <= 360, mode
 
 
-def brightness(page, selector="body"):
-    colour = page.evaluate("s => getComputedStyle(document.querySelector(s)).backgroundColor", selector)
-    return sum(map(int, re.findall(r"\d+", colour)[:3])) / 3
-
-
 def test_dark_and_light_follow_the_system_until_one_is_chosen(watched, fake):
     page = watched.open(color_scheme="dark")
     assert brightness(page) < 40
@@ -206,6 +202,7 @@ def test_a_form_becomes_a_schema_and_its_object_fills(watched, fake):
     values = [one.inner_text() for one in page.query_selector_all(".object .value")]
     assert values == ["dog", "yes", "1"]
     assert re.fullmatch(r"\d+ %", page.inner_text(".object dd .figure"))
+    assert re.fullmatch(r"\+ \d+", page.inner_text("#tokens-0 .rest"))  # ends that are counted, not drawn
     page.press("#lanes", "Home")
     assert page.query_selector_all(".object .value") == [] and len(page.query_selector_all(".object .mask")) == 3
     page.check("[name=form-way][value=schema]")
@@ -272,6 +269,25 @@ def test_evidence_is_drawn_only_where_there_is_some(watched, fake):
     assert not page.is_visible(".box >> nth=0") and page.is_visible("#evidence-list")
 
 
+def test_confidence_is_told_by_more_than_colour(watched, fake):
+    fake.unsure = True
+    page = with_photo(watched.open())
+    ask(page)
+    style = "one => [one.dataset.level, getComputedStyle(one).textDecorationStyle]"
+    told = {tuple(one.evaluate(style)) for one in page.query_selector_all("#tokens-0 [data-level]")}
+    assert told == {("0", "wavy"), ("1", "double"), ("2", "dotted"), ("3", "dashed"), ("4", "solid")}
+    page.click("#tokens > summary")
+    assert page.inner_text("#token-table tbody tr").split() == ["1", "a", "8", "34", "%"]
+
+
+def test_a_character_of_several_tokens_is_shown_whole(watched, fake):
+    page = watched.open()
+    whole = "async ([pieces, text]) => (await import('./page/canvas.js')).whole(pieces, text)"
+    broken = ["\ufffd", "\ufffd", None, " b.", "\ufffd", ""]
+    assert page.evaluate(whole, [broken, "\u732b b.\u72d7"]) == ["\u732b", "\u200b", None, " b.", "\u72d7", ""]
+    assert page.evaluate(whole, [broken, "something else"]) == broken
+
+
 def test_a_dialogue_is_sent_along_when_asked_for(watched, fake):
     page = with_photo(watched.open())
     ask(page)
@@ -328,6 +344,17 @@ def test_less_movement_shows_the_answer_at_once(watched, fake):
     ask(page)
     assert canvas(page) == DESCRIPTION
     assert page.evaluate("() => document.getAnimations().length") == 0
+
+
+def test_a_pasted_photo_is_sent_as_it_is_unless_it_is_very_large(watched, fake):
+    page = watched.open()
+    for extra, note in ((0, ""), (6_000_000, "large.jpg is large; a copy of 451 × 300 pixels is sent.")):
+        body = page_module.EXAMPLE.read_bytes() + bytes(extra)
+        drop(page, "large.jpg", body=body, paste=True)
+        page.wait_for_selector(f"text={note}" if note else "#photo:not([hidden])")
+        ask(page)
+        sent = fake.asked[-1][1]["messages"][0]["content"][0]["image_url"]["url"].partition(",")[2]
+        assert (base64.b64decode(sent) == body) is not bool(note) and len(sent) < 200_000
 
 
 def test_the_camera_takes_a_photo(watched, fake):

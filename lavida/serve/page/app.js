@@ -8,7 +8,7 @@ import { drawFilled, drawHoles, insertHole } from "./holes.js";
 import { language, setLanguage, t, translate } from "./i18n.js";
 import { drawEvidence, watchEvidence } from "./overlay.js";
 import { Picture } from "./picture.js";
-import { Mistake, askBody, auditBody, fillBody, formBody, isText, readSchema, twinBody } from "./requests.js";
+import { Mistake, askBody, auditBody, fillBody, formBody, isText, twinBody } from "./requests.js";
 import { Runs } from "./runs.js";
 import { FormBuilder, drawObject, schemaOf } from "./schema.js";
 import { snippet } from "./snippet.js";
@@ -303,6 +303,9 @@ function theme(name) {
 function drawWords() {
   document.title = t("title");
   theme(document.documentElement.dataset.theme ?? "auto");
+  for (const button of document.querySelectorAll("[data-hole]")) {
+    button.setAttribute("aria-label", t("fill_insert", { hole: button.dataset.hole }));
+  }
   suggest();
   buttons();
   if (twin()) $("beside-words").textContent = t("beside", { name: twin().id });

@@ -4,8 +4,12 @@ import { el, percent } from "./dom.js";
 import { t } from "./i18n.js";
 
 const LEVELS = [0.5, 0.8, 0.95, 0.99]; // bounds of the five classes of confidence
+const TAIL = 12; // positions of the end that are drawn
 const WIDE = 18; // characters of a word that may be broken
 const HAN = /[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]/;
+
+/** Return the last position that is not the end of the answer, -1 if there is none. */
+export const lastText = (pieces) => pieces.findLastIndex((piece) => piece !== "");
 
 /** Return the class of a confidence, 0 (under a half) to 4. */
 export function level(confidence) {
@@ -25,8 +29,10 @@ export function drawFrame(root, frame, { known = null, born = new Map(), fresh =
   const new_ = new Set(fresh ? frame.committed : []);
   const groups = [];
   let before = null; // the text of the position before, null if it is not known
-  shown.forEach((piece, i) => {
-    const text = piece ?? later[i] ?? null;
+  const texts = shown.map((piece, i) => piece ?? later[i] ?? null);
+  const room = lastText(texts) + 1 + TAIL;
+  shown.slice(0, room).forEach((piece, i) => {
+    const text = texts[i];
     if (text !== null && text.includes("\n")) groups.push("\n");
     const token = drawToken(piece, text, i, frame, born, new_.has(i));
     const spaced = text === null || before === null || text === "" || /^\s/.test(text);
@@ -38,6 +44,7 @@ export function drawFrame(root, frame, { known = null, born = new Map(), fresh =
     }
     before = text === "" ? null : text;
   });
+  if (shown.length > room) groups.push(" ", el("span", { class: "rest" }, `+ ${shown.length - room}`));
   for (const group of groups) if (group.textContent?.length > WIDE) group.classList.add("wide");
   root.classList.toggle("long", shown.filter((piece) => piece !== "").length > 40);
   root.replaceChildren(...groups.map((group) => (group === "\n" ? el("br") : group)));

@@ -62,7 +62,8 @@ export class Dial {
     const more = [...groups].map(([group, options]) =>
       el("fieldset", {}, el("legend", { lang: "en" }, group), options.map((one) => this.field(one))));
     const details = rest.length ? el("details", { open }, el("summary", {}, t("dial_more")), el("div", { class: "more" }, more)) : null;
-    $("dial").replaceChildren(...first.map((one) => this.field(one)), ...(details ? [details] : []));
+    this.help = el("p", { class: "note dial-help" }, t("dial_note"));
+    $("dial").replaceChildren(...first.map((one) => this.field(one)), this.help, ...(details ? [details] : []));
     $("dial-reset").hidden = !Object.keys(this.set).length;
   }
 
@@ -73,8 +74,21 @@ export class Dial {
     const control = name === "steps" ? this.stepsControl(option, id) : this.control(option, id);
     const words = maybe(`option_${name}`);
     const label = el("label", { for: id }, words ?? name, words ? el("code", {}, name) : null);
-    const help = el("p", { class: "note", id: `${id}-help`, lang: "en" }, option.help ?? "");
-    return el("div", { class: `field${FIRST.includes(name) ? " main" : ""}` }, label, control, help);
+    const main = FIRST.includes(name);
+    const help = el("p", { class: main ? "sr" : "note", id: `${id}-help`, lang: "en" }, option.help ?? "");
+    const root = el("div", { class: "field" }, label, control, help);
+    if (main) {
+      for (const kind of ["focusin", "pointerenter"]) root.addEventListener(kind, () => this.explain(option.help, "en"));
+      for (const kind of ["focusout", "pointerleave"]) root.addEventListener(kind, () => this.explain(t("dial_note"), null));
+    }
+    return root;
+  }
+
+  /** Write what the control under the pointer does into the one line kept for it, so that nothing moves. */
+  explain(words, language) {
+    this.help.textContent = words ?? "";
+    if (language) this.help.lang = language;
+    else this.help.removeAttribute("lang");
   }
 
   control(option, id) {

@@ -1,10 +1,11 @@
 // When each token was written: a roll with one column a token and one row a step, and the same as a table.
 
 import { $, el, percent, svg } from "./dom.js";
-import { level, whole } from "./canvas.js";
+import { lastText, level, whole } from "./canvas.js";
 import { t } from "./i18n.js";
 
 const HEIGHT = 172;
+const TAIL = 8; // columns of the end
 const LABEL = 26; // room for the words below
 
 /** Return, for each position, the pass at which it was written, counted from 1. */
@@ -26,11 +27,11 @@ export function drawRolls(lanes, frames) {
 function roll(lane, frame, width) {
   const last = lane.frames.at(-1);
   const born = bornAt(lane.frames);
-  const [count, steps] = [last.pieces.length, last.forwards];
-  const [wide, high] = [width / count, (HEIGHT - LABEL) / steps];
   const pieces = whole(last.pieces, last.text);
+  const [count, steps] = [Math.min(pieces.length, lastText(pieces) + 1 + TAIL), last.forwards];
+  const [wide, high] = [width / count, (HEIGHT - LABEL) / steps];
   const y = (step) => (step - 1) * high;
-  const cells = [...born].map(([i, step]) => {
+  const cells = [...born].filter(([i]) => i < count).map(([i, step]) => {
     const kind = pieces[i] === "" ? " tail" : "";
     const [w, h] = [Math.max(1.5, Math.min(wide - 2, 46)), Math.max(2, Math.min(high - 1.5, 12))];
     const place = { x: i * wide + (wide - w) / 2, y: y(step) + (high - h) / 2, width: w, height: h, rx: Math.min(3, h / 2, w / 2) };
@@ -38,7 +39,7 @@ function roll(lane, frame, width) {
     return svg("rect", { class: `cell${kind}${state}`, "data-level": level(last.confidence?.[i] ?? 1), ...place });
   });
   const rule = svg("line", { class: "rule", x1: 0, x2: width, y1: y(frame.forwards) + high / 2, y2: y(frame.forwards) + high / 2 });
-  const names = wide < 17 ? [] : pieces.map((piece, i) => label(piece, i, wide));
+  const names = wide < 17 ? [] : pieces.slice(0, count).map((piece, i) => label(piece, i, wide));
   const order = [...born].sort((a, b) => a[1] - b[1]).slice(0, 60);
   const list = order.map(([i, step]) => t("roll_item", { text: pieces[i]?.trim() || t("roll_end"), step })).join("; ");
   const picture = { viewBox: `0 0 ${width} ${HEIGHT}`, width, height: HEIGHT, role: "img", "aria-label": t("roll_label", { list }) };

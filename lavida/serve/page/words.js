@@ -34,7 +34,6 @@ const en = {
   evidence: "What the model's parts found",
   evidence_show: "Draw it on the photo",
   evidence_text: "Read text",
-  found_box: "{name}, {score}",
 
   modes: "What to do",
   mode_ask: "Ask",
@@ -51,7 +50,6 @@ const en = {
   follow_help: "The earlier questions and answers are sent along",
   restart: "Start over",
   turns: "Dialogue so far",
-  show_again: "Show again how this was written: {question}",
   suggestion_1: "What is this?",
   suggestion_2: "What colour is it?",
   beside: "Beside {name}",
@@ -219,7 +217,6 @@ const zh = {
   evidence: "模型各部件的发现",
   evidence_show: "画在照片上",
   evidence_text: "读到的文字",
-  found_box: "{name}，{score}",
 
   modes: "要做什么",
   mode_ask: "提问",
@@ -236,7 +233,6 @@ const zh = {
   follow_help: "连同之前的问答一起发送",
   restart: "重新开始",
   turns: "目前的对话",
-  show_again: "重看这个回答的书写过程：{question}",
   suggestion_1: "这是什么？",
   suggestion_2: "它是什么颜色？",
   beside: "与 {name} 并排",
