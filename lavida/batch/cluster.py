@@ -12,25 +12,23 @@ import logging
 import os
 from collections.abc import Generator
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from lavida.batch.answers import Line, answer_entries
+from lavida.batch.job import Cluster, Job
+from lavida.batch.output import Marks
 from lavida.errors import LavidaError, RequestError
-
-if TYPE_CHECKING:
-    from lavida.batch.job import Cluster, Job
-    from lavida.batch.output import Marks
 
 LOCAL = "local"
 _BLOCK = 32  # inputs of a block at most: what a worker that is killed, or a job, answers twice
-_TRIES = 4  # times that a block is begun anew before the job ends, if its workers die of it
 _STORE = 256 * 2**20  # bytes of shared memory of a cluster that is started here; it holds lines only
 # Read when Ray is imported or started; what the user has set is left alone.
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
-# The one switch that makes all servers of Ray listen on 127.0.0.1 alone, named after the systems where it is the rule.
-_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+# For a cluster of this machine alone. The first is the one switch that makes all servers of Ray listen on 127.0.0.1,
+# named after the systems where that is the rule; by the second, workers are as urgent as this process.
+_ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_worker_niceness": "0"}
 
 
 class Worker:
@@ -80,17 +78,13 @@ def _lines(ray: ModuleType, job: Job, cluster: Cluster, stamp: str, done: Marks)
     size = max(1, min(_BLOCK, -(-len(places) // (4 * cluster.workers))))
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
-    for name in ("ray", "ray.data"):
-        logging.getLogger(name).setLevel(logging.ERROR)
     answered = ray.data.from_numpy(np.array_split(places, -(-len(places) // size))).map_batches(
         Worker,
         fn_constructor_args=(job, stamp),
-        batch_size=None,
+        batch_size=size,
         compute=ray.data.ActorPoolStrategy(size=cluster.workers),
         num_cpus=cluster.cpus,
         num_gpus=cluster.gpus,
-        max_restarts=-1,
-        max_task_retries=_TRIES,
     )
     for row in answered.iter_rows():
         line = json.loads(row["line"])
@@ -101,13 +95,15 @@ def _lines(ray: ModuleType, job: Job, cluster: Cluster, stamp: str, done: Marks)
 
 def _connect(cluster: Cluster) -> ModuleType:
     """Start or join a cluster and return Ray."""
-    for name, value in (_QUIET | (_LOOPBACK if cluster.address == LOCAL else {})).items():
+    for name, value in (_QUIET | (_ALONE if cluster.address == LOCAL else {})).items():
         os.environ.setdefault(name, value)
     try:
         import ray
         import ray.data
     except ImportError:
         raise RequestError("--ray needs Ray: pip install 'lavida[ray]'") from None
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     quiet = {"log_to_driver": False, "configure_logging": False, "logging_level": logging.ERROR}
     try:
         if cluster.address == LOCAL:

@@ -67,8 +67,10 @@ class Output:
             raise RequestError(f"{path.parent}: no such folder; make it first")
         known = self.job.exists()
         self._lock = os.open(self.job, os.O_RDWR | os.O_CREAT, 0o644)
+        locked = False
         try:
             _lock(self._lock, path)
+            locked = True
             held = path.stat().st_size if path.exists() else 0
             if restart and held:
                 self._drop(known)
@@ -82,7 +84,7 @@ class Output:
                 self._drop_failed()
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         except BaseException:
-            if not known and not held:
+            if locked and not known:
                 self.job.unlink(missing_ok=True)
             os.close(self._lock)
             raise

@@ -20,7 +20,8 @@ from lavida.errors import RequestError
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from lavida.batch.job import Cluster, Prepared
+    from lavida.batch.job import Cluster
+    from lavida.batch.run import Prepared
 
 JOB, RAY = "Job", "Ray"
 EVERY = 10.0  # seconds between lines of progress, where there is no terminal
@@ -67,7 +68,8 @@ def batch(
     """Answer about each input of a job, exactly once. Exit code 0, or 1 if some inputs failed."""
     cluster = _cluster(ray, workers, worker_cpus, worker_gpus, options)
     from lavida.api import DESCRIBE
-    from lavida.batch.job import Job, prepare
+    from lavida.batch.job import Job
+    from lavida.batch.run import prepare
 
     job = Job(
         inputs=source,
