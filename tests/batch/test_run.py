@@ -45,15 +45,15 @@ def call(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, str]:
 
 
 def test_answers_are_those_of_ask(tiny_folder: Path, model: lavida.Model, tmp_path: Path) -> None:
-    folder = write_folder(tmp_path / "photos", 12)
-    names = [entry.id for entry in open_inputs(str(folder), asked="?").entries(range(12))]
+    folder = write_folder(tmp_path / "photos", 8)
+    names = [entry.id for entry in open_inputs(str(folder), asked="?").entries(range(8))]
     records = [{"image": name, "question": f"Is it {n}?", "options": {"seed": n}} for n, name in enumerate(names)]
     path = write_lines(tmp_path / "in.jsonl", records)
     found = run(tiny_folder, path, tmp_path / "out.jsonl", images=str(folder))
     asked = [model.ask(folder / r["image"], r["question"], **{**FEW, **r["options"]}) for r in records]
     facts = ("text", "steps", "tokens_per_forward")
     assert [[line[f] for f in facts] for line in found] == [[getattr(answer, f) for f in facts] for answer in asked]
-    assert len({line["text"] for line in found}) > 6 and [line["question"] for line in found] == [
+    assert len({line["text"] for line in found}) > 4 and [line["question"] for line in found] == [
         a.prompt for a in asked
     ]
     assert list(found[0]) == ["index", "id", "image", "question", "text", "steps", "tokens_per_forward", "error"]
@@ -77,7 +77,7 @@ def test_the_shipped_model_tells_pictures_apart_as_ask_does(tmp_path: Path) -> N
 
 
 def test_every_kind_of_input_gives_the_same_answers(tiny_folder: Path, tmp_path: Path) -> None:
-    folder = write_folder(tmp_path / "photos", 6)
+    folder = write_folder(tmp_path / "photos", 3)
     names = [line["id"] for line in run(tiny_folder, folder, tmp_path / "0.jsonl")]
     data = {name: (folder / name).read_bytes() for name in names}
     made: list[Path] = [
@@ -173,21 +173,21 @@ def test_retry_answers_what_failed(tiny_folder: Path, tmp_path: Path, capsys: py
 
 
 def test_a_job_that_is_stopped_goes_on(tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder, out = write_folder(tmp_path / "photos", 10), tmp_path / "out.jsonl"
+    folder, out = write_folder(tmp_path / "photos", 6), tmp_path / "out.jsonl"
     whole = run(tiny_folder, folder, tmp_path / "whole.jsonl")
     with prepare(Job(model=str(tiny_folder), inputs=str(folder), out=out, options=FEW)) as prepared:
         lines = prepared.lines()
-        assert [next(lines)["index"] for _ in range(3)]
+        assert [next(lines)["index"] for _ in range(2)]
         lines.close()
     with out.open("ab") as file:
-        file.write(b'{"index": 9, "id"')
+        file.write(b'{"index": 5, "id"')
     before = len(out.read_bytes().splitlines()) - 1
     code, err = call(capsys, folder, out, "--model", tiny_folder, *CLI)
-    assert code == 0 and err.splitlines()[0] == f"{out} holds {before} of 10 answers, a torn line of 17 bytes cut off"
+    assert code == 0 and err.splitlines()[0] == f"{out} holds {before} of 6 answers, a torn line of 17 bytes cut off"
     assert lines_of(out) == whole
     assert call(capsys, folder, out, "--model", tiny_folder, *CLI) == (
         0,
-        f"{out} holds 10 of 10 answers\n{out}: 10 inputs",
+        f"{out} holds 6 of 6 answers\n{out}: 6 inputs",
     )
 
 
