@@ -88,9 +88,13 @@ def batch(
     with prepare(job) as prepared:
         _tell_start(prepared)
         output, total = prepared.output, len(prepared.inputs)
-        with _progress(total, output.done.marked) as meter:
-            for _ in prepared.lines():
-                meter.show(output.done.marked, output.failed)
+        try:
+            with _progress(total, output.done.marked) as meter:
+                for _ in prepared.lines():
+                    meter.show(output.done.marked, output.failed)
+        except KeyboardInterrupt:
+            print(f"\n{out} holds {output.done.marked} of {total} answers; the same command goes on", file=sys.stderr)
+            raise
         failed = output.failed
     failures = f", {failed} of them failed; --retry asks these again" if failed else ""
     print(f"{out}: {total} inputs{failures}", file=sys.stderr)

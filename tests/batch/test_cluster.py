@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
+from tests.batch.clusters import two_nodes
 from tests.batch.jobs import lines_of, write_folder, write_lines
 from tests.batch.processes import below, is_alive, listening
 
 pytestmark = pytest.mark.slow  # Ray takes ten seconds to start
 
 KILLS, INPUTS = 5, 24
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_worker_niceness": "0"}
 LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
 CLI = ["--length", "6", "--steps", "3", "--temperature", "1"]
 AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")  # which look for their parent once a minute
@@ -31,17 +31,8 @@ WORKERS = ["--workers", "2", "--worker-cpus", "0.9"]  # one on each node of the 
 def address() -> Iterator[str]:
     """A cluster of two nodes on this machine, a CPU each, which listens on loopback alone."""
     pytest.importorskip("ray")
-    before = {name: os.environ.get(name) for name in QUIET}
-    os.environ.update(QUIET)
-    from ray.cluster_utils import Cluster
-
-    node: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 100 * 2**20, "node_ip_address": "127.0.0.1"}
-    cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
-    cluster.add_node(**node)
-    yield cluster.address
-    cluster.shutdown()
-    for name, value in before.items():
-        os.environ.pop(name) if value is None else os.environ.update({name: value})
+    with two_nodes() as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from lavida.batch.answers import _Flow, answer_entries, at_once
 from lavida.batch.entries import Entry
 from lavida.batch.inputs import open_inputs
 from lavida.batch.job import Job
-from lavida.batch.run import prepare
+from lavida.batch.run import Prepared, prepare
 from lavida.cli import batch as command
 from lavida.cli.main import main
 from lavida.engine import Engine
@@ -189,6 +190,19 @@ def test_a_job_that_is_stopped_goes_on(tiny_folder: Path, tmp_path: Path, capsys
         0,
         f"{out} holds 6 of 6 answers\n{out}: 6 inputs",
     )
+
+
+def test_an_interrupted_job_says_how_it_goes_on(
+    tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(self: Prepared) -> Iterator[Any]:
+        yield next(self._lines_here())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Prepared, "lines", interrupted)
+    folder, out = write_folder(tmp_path / "photos", 2), tmp_path / "out.jsonl"
+    code, err = call(capsys, folder, out, "--model", tiny_folder, *CLI)
+    assert code == 130 and err.endswith("of 2 answers; the same command goes on")
 
 
 def test_changed_settings_inputs_and_models_are_refused(
