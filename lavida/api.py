@@ -319,6 +319,10 @@ class Model:
         """
         return revise(self.read(self._one_picture(image), question, cache=cache), text, **options)
 
+    def rename(self, name: str) -> None:
+        """Give the model the name that messages call it by."""
+        self.name = self.reader.name = self.reader.images.name = name
+
     def forget(self) -> None:
         """Drop what was kept of the images seen."""
         self.reader.store.clear()

@@ -15,6 +15,9 @@ from lavida.api import Model
 from lavida.decode.batch_invariance import BatchInvariance
 from lavida.decode.context import PrefixContext
 from lavida.decode.driver import _grouped
+from lavida.decode.loop import Step
+from lavida.decode.prompt import Prompt
+from lavida.decode.request import make_request, turns_of
 from lavida.engine import Engine
 from lavida.errors import CheckpointError, ImageError, RequestError
 from tests.pictures import gradient
@@ -362,6 +365,41 @@ def test_waiting_has_an_end(model: Model) -> None:
 def test_an_engine_without_room_is_refused(model: Model) -> None:
     with pytest.raises(RequestError, match="at least one request"):
         Engine(model, most=0)
+
+
+def test_a_request_that_is_made_already_is_taken(model: Model) -> None:
+    engine = Engine(model)
+    request = make_request(model.reader, turns_of(PICTURES[0], QUESTIONS[0]), {"length": 9, "steps": 3})
+    seen: list[int] = []
+    request.job.watch = lambda step: seen.append(step.index)
+    ticket = engine.enter(request)
+    assert ticket.result().ids == model.ask(PICTURES[0], QUESTIONS[0], length=9, steps=3).ids and seen == [0, 1, 2]
+    prompt = request.job.prompt
+    assert isinstance(prompt, Prompt) and prompt.length + 9 <= request.tokens
+
+
+def test_an_answer_of_which_enough_is_written_ends(model: Model) -> None:
+    engine = Engine(model)
+    request = make_request(model.reader, turns_of(None, QUESTIONS[0]), {"length": 9})
+
+    def watch(step: Step) -> None:
+        request.job.enough = step.index == 3
+
+    request.job.watch = watch
+    answer = engine.enter(request).result()
+    assert answer.steps == 4 and answer.ids.count(model.tokenizer.mask_id) == 5
+
+
+def test_answers_side_by_side_share_a_budget_of_tokens(model: Model) -> None:
+    engine = Engine(model, tokens=80)
+    tickets = [engine.submit(None, QUESTIONS[0], length=length, early_stop=False) for length in (20, 20, 20, 100, 5)]
+    assert [engine.ahead(ticket) for ticket in tickets] == [0, 1, 2, 3, 4]
+    most = 0
+    while engine.turn():
+        most = max(most, len(engine._active))
+        assert len(engine._active) <= 1 or sum(t.request.tokens for t in engine._active.values()) <= 80
+    assert most > 1 and [len(ticket.result().ids) for ticket in tickets] == [20, 20, 20, 100, 5]
+    assert [engine.ahead(ticket) for ticket in tickets] == [0] * 5
 
 
 def test_companies_hold_what_is_steady_and_fits() -> None:

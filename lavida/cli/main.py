@@ -28,6 +28,7 @@ VERBS = {
     "fill": ("lavida.cli.texts", "Fill the holes of a text about a picture."),
     "revise": ("lavida.cli.texts", "Rewrite what a picture makes unlikely in a text."),
     "audit": ("lavida.cli.texts", "Show what in a text the picture supports, as a heat map."),
+    "serve": ("lavida.cli.serve", "Serve a model over HTTP, for OpenAI's clients and with a page."),
     "inspect": ("lavida.cli.checkpoints", "Show the parts of a checkpoint, and whether it is complete."),
     "convert": ("lavida.cli.checkpoints", "Write a checkpoint in our layout or in the published one."),
     "make-random": ("lavida.cli.checkpoints", "Write a random checkpoint of any family, to test with."),

@@ -20,7 +20,6 @@ from lavida.errors import RequestError
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from lavida.edit.audit import Audit, Token, Word
     from lavida.edit.revise import Revision
 
 HoledText = Annotated[
@@ -127,6 +126,7 @@ def audit(
     from lavida import api
     from lavida.cli.heat import page, show
     from lavida.decode.request import open_picture
+    from lavida.edit.audit import facts_of
 
     picture, asked = open_one(image), question or api.DESCRIBE
     loaded = o.load_model(options)
@@ -134,26 +134,10 @@ def audit(
     if html is not None:
         write_text(html, page(found, picture=open_picture(loaded.net.config, picture), title=asked))
     if json:
-        print_facts({"image": image, "question": asked, **as_facts(found)}, "", as_json=True)
+        print_facts({"image": image, "question": asked, **facts_of(found)}, "", as_json=True)
     else:
         show(found)
     return 0
-
-
-def as_facts(found: Audit) -> dict[str, Any]:
-    """Return an audit as plain values."""
-    words = []
-    for word in found.words:
-        tokens = [
-            {**_figures(t.text, t), "likeliest": t.instead, "likeliest_log_likelihood": t.instead_seen}
-            for t in word.tokens
-        ]
-        words.append({**_figures(word.text.strip(), word), "tokens": tokens})
-    return {"text": found.text, "words": words}
-
-
-def _figures(text: str, part: Word | Token) -> dict[str, Any]:
-    return {"text": text, "log_likelihood": part.seen, "without_picture": part.blind, "support": part.support}
 
 
 Answers = Annotated[

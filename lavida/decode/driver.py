@@ -21,6 +21,7 @@ from lavida.decode.batch_invariance import block_invariance, head_invariance
 from lavida.decode.context import Context, PrefixContext, check_left_to_right, context_for, prompt_predicts_first
 from lavida.decode.loop import Canvas, DenoisingLoop, Step
 from lavida.decode.options import DecodeOptions
+from lavida.decode.pause import pause
 from lavida.decode.prompt import Prompt
 from lavida.decode.score import Head, Query, fits_one_chunk, score
 from lavida.model.vlm import VLM
@@ -72,13 +73,14 @@ class Job:
         self.last: Step | None = None
         self.error: Exception | None = None
         self.cancelled = False  # set by who no longer wants the answer
+        self.enough = False  # set by who needs no further step of it
         self.prompt = prompt
         self._context: Context | None = None
 
     @property
     def done(self) -> bool:
         """Return whether nothing is left to do."""
-        return self.loop.query is None or self.error is not None or self.cancelled
+        return self.loop.query is None or self.error is not None or self.cancelled or self.enough
 
     @property
     def context(self) -> Context:
@@ -144,6 +146,7 @@ class Driver:
         self.jobs += jobs
         while self.jobs:
             self.round()
+            pause()
         for job in jobs:
             if job.error is not None:
                 raise job.error

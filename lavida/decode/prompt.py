@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import torch
@@ -20,10 +20,11 @@ from lavida.cache.prefix import PrefixCache
 from lavida.cache.store import BUDGET, Store
 from lavida.config import TilesConfig, VisionConfig
 from lavida.decode.context import FullContext, PrefixContext, check_room
+from lavida.decode.pause import pause
 from lavida.decode.select import check_numbers
 from lavida.errors import ImageError, RequestError
 from lavida.evidence.gather import Evidence, Parts, evidence_of
-from lavida.image.tiles import Grid, frame_views, views
+from lavida.image.tiles import Grid, frame_views, grid_of, views
 from lavida.model.vlm import VLM, TowerOutput
 from lavida.text.chat import ChatTemplate, last_token
 from lavida.text.labels import Label
@@ -32,6 +33,7 @@ from lavida.text.reading import read_ids
 from lavida.text.tokenizer import Tokenizer, Vocabulary
 
 _CANVASES = 32  # that go through the denoiser together
+_WORDS = 96  # tokens that stand behind a picture's own at most: evidence, hint, read text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,7 @@ class EncodedImage:
     key: bytes  # hash of its pixels and of how they were cut
     tokens: Tensor  # [T, D]: image tokens, and behind them the tower's hint and the text that was read, if any
     evidence: Evidence | None = None  # found by the frozen parts of the model, if it has some
+    held: bool = False  # whether it was found in the store
 
 
 class ImageEncoder:
@@ -59,13 +62,13 @@ class ImageEncoder:
         store: Store,
         parts: Parts | None = None,
     ) -> None:
-        self._net, self._tokenizer, self._labels, self._name, self._store = net, tokenizer, labels, name, store
-        self._parts = parts
+        self._net, self._tokenizer, self._labels, self._store = net, tokenizer, labels, store
+        self._parts, self.name = parts, name
 
     def require(self) -> VisionConfig:
         """Return the tower's configuration. Raises ImageError if there is no tower."""
         if self._net.config.vision is None:
-            raise ImageError(f"the model {self._name} reads text only; load one with a vision tower")
+            raise ImageError(f"the model {self.name} reads text only; load one with a vision tower")
         return self._net.config.vision
 
     def encode(self, image: Image.Image, tiles: TilesConfig) -> EncodedImage:
@@ -101,6 +104,19 @@ class ImageEncoder:
         side = -(-self.require().cells // 2)
         return side * (side + 1)
 
+    def most_tokens(self, pictures: Sequence[Image.Image | Sequence[Image.Image]]) -> int:
+        """Return how many tokens pictures and frames of videos take at most."""
+        if not pictures:
+            return 0
+        vision, tiles, total = self.require(), self._net.config.tiles, 0
+        side = -(-vision.cells // 2) if tiles.pool else vision.cells
+        for picture in pictures:
+            if isinstance(picture, Image.Image):
+                total += grid_of(*picture.size, vision, tiles).n_views * side * (side + 1) + _WORDS
+            else:
+                total += len(picture) * self.frame_tokens()
+        return total
+
     def _kept(self, pixels: Tensor, manner: str, encode: Callable[[], tuple[Tensor, Evidence | None]]) -> EncodedImage:
         digest = hashlib.sha256(pixels.contiguous().numpy().data)
         digest.update(manner.encode())
@@ -110,7 +126,8 @@ class ImageEncoder:
             tokens, evidence = encode()
             held = EncodedImage(key=key, tokens=tokens, evidence=evidence)
             self._store.put(("image", key), held, held.tokens.nbytes)
-        return held
+            return held
+        return replace(held, held=True)
 
     def _look(self, pixels: Tensor) -> TowerOutput:
         return self._net.look(pixels.to(self._net.denoiser.embedding.weight))
@@ -146,6 +163,8 @@ class Prompt:
     tokenizer: Vocabulary | None = None
     template: ChatTemplate | None = None
     images: tuple[EncodedImage, ...] = ()
+    length: int = 0  # tokens, those of the images included; 0 = nobody counted
+    cached: int = 0  # tokens of these that an earlier prompt had computed
 
     @classmethod
     def of(cls, net: VLM, segments: Sequence[Tensor], cache: str | PrefixCache = "prefix") -> Prompt:
@@ -167,6 +186,7 @@ class Prompt:
 
     def hidden(self, ids: Tensor) -> Tensor:
         """Compute the hidden states [B, L, D] of canvases [B, L]; row i predicts token i."""
+        pause()
         forward = self._context.forward(ids)
         return self._context.align(self.net.denoiser(forward.x, mask=forward.mask, cache=forward.cache))
 
@@ -243,22 +263,26 @@ class PromptReader:
             RequestError: The images do not fit their places, or prompt and canvas do not fit into the model.
         """
         net, tokens = self.net, [image.tokens for image in images]
-        check_room(net, len(ids) - len(images) + sum(map(len, tokens)) + room)
-        prompt = partial(Prompt, net=net, tokenizer=self.tokenizer, template=self.template, images=tuple(images))
+        length, seen = len(ids) - len(images) + sum(map(len, tokens)), sum(len(i.tokens) for i in images if i.held)
+        check_room(net, length + room)
+        prompt = partial(
+            Prompt, net=net, tokenizer=self.tokenizer, template=self.template, images=tuple(images), length=length
+        )
         ids = torch.as_tensor(ids, device=net.denoiser.embedding.weight.device)
         if cache != "prefix":
-            return prompt(segments=net.segments(ids, tokens))
+            return prompt(segments=net.segments(ids, tokens), cached=seen)
         key = ("prompt", tuple(ids.tolist()), *(image.key for image in images))
         held = self.store.get(key)
         if held is None and net.config.shared_image and len(images) == 1:
             words = net.segments(ids, tokens)[1]
             held = self._image_keys(images[0]).fork(room)
             keep = partial(self.store.put, key, held)
-            return prompt(segments=[], prefix=PrefixContext(net, held, words, lambda: keep(held.nbytes)))
+            return prompt(segments=[], prefix=PrefixContext(net, held, words, lambda: keep(held.nbytes)), cached=seen)
         if held is None:  # long: computed at once, so that the next question finds it
             held = net.prefill(net.segments(ids, tokens), room=room)
             self.store.put(key, held, held.nbytes)
-        return prompt(segments=[], prefix=PrefixContext(net, held))
+            return prompt(segments=[], prefix=PrefixContext(net, held), cached=seen)
+        return prompt(segments=[], prefix=PrefixContext(net, held), cached=length)
 
     def _image_keys(self, image: EncodedImage) -> PrefixCache:
         """Return the keys and values of an image, which no prompt changes."""

@@ -65,6 +65,7 @@ class Request:
     options: DecodeOptions
     chosen: Setting | None
     job: Job
+    tokens: int  # of prompt and canvas, at most
 
     def drafts(self) -> Iterator[Draft]:
         """Yield a draft for each step, making the forward passes; the last one is the answer."""
@@ -163,7 +164,10 @@ def make_request(
     )
     question = "\n".join(part.value for part in turns[-1].parts if part.kind == "text")
     names = ", ".join(name_of(part.value) for part in shown)
-    return Request(reader=reader, image=names, question=question, options=options, chosen=chosen, job=job)
+    tokens = len(ids) + reader.images.most_tokens(opened) + options.length
+    return Request(
+        reader=reader, image=names, question=question, options=options, chosen=chosen, job=job, tokens=tokens
+    )
 
 
 def read_question(

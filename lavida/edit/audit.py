@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -75,6 +76,26 @@ class Audit:
     def text(self) -> str:
         """The whole text."""
         return "".join(word.text for word in self.words).strip()
+
+
+def facts_of(found: Audit) -> dict[str, Any]:
+    """Return an audit as plain values; `start` and `end` of a word are places in the text."""
+    words: list[dict[str, Any]] = []
+    end = 0
+    for word in found.words:
+        text = word.text.strip()
+        start = max(end, found.text.find(text, end))
+        end = start + len(text)
+        tokens = [
+            {**_figures(t.text, t), "likeliest": t.instead, "likeliest_log_likelihood": t.instead_seen}
+            for t in word.tokens
+        ]
+        words.append({**_figures(text, word), "start": start, "end": end, "tokens": tokens})
+    return {"text": found.text, "words": words}
+
+
+def _figures(text: str, part: Word | Token) -> dict[str, Any]:
+    return {"text": text, "log_likelihood": part.seen, "without_picture": part.blind, "support": part.support}
 
 
 @torch.no_grad()

@@ -22,7 +22,7 @@ from lavida.text.forms import form_question
 from lavida.text.spelling import spell
 from lavida.text.tokenizer import Vocabulary
 
-__all__ = ["Extraction", "as_schema", "extract", "field_confidence", "form_question", "leaves"]
+__all__ = ["Extraction", "as_schema", "extract", "extraction_of", "field_confidence", "form_question", "leaves"]
 
 _STRINGS = json.JSONDecoder(strict=False)
 
@@ -68,6 +68,11 @@ def extract(request: Request, schema: Any) -> Extraction:
     start = time.perf_counter()
     request.run()
     seconds = time.perf_counter() - start
+    return extraction_of(request, schema, seconds)
+
+
+def extraction_of(request: Request, schema: Any, seconds: float) -> Extraction:
+    """Read the object off a request that is answered; arguments and errors as in `extract`."""
     step = request.last
     text = request.text(step)
     ends, vocabulary = request.reader.net.config.denoiser.eos_ids, request.reader.tokenizer

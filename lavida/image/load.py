@@ -57,6 +57,8 @@ class _Options:
 
     any_shape: bool
     official: bool
+    pixels: int
+    formats: tuple[str, ...] | None
 
 
 def open_image(
@@ -65,6 +67,8 @@ def open_image(
     name: str | None = None,
     any_shape: bool = False,
     official: bool = False,
+    pixels: int = MAX_MEGAPIXELS * 1_000_000,
+    formats: Sequence[str] | None = None,
 ) -> Image.Image:
     """Open a picture upright, in RGB, transparency laid on white.
 
@@ -75,12 +79,15 @@ def open_image(
         any_shape: Allow under 8 pixels on a side, and more than 100 times longer than wide.
         official: Do what the published code does instead: colours converted by Pillow alone (transparency dropped, 16
             bits clipped), orientation ignored.
+        pixels: The most that a picture may have.
+        formats: Those of Pillow that are read, such as "PNG"; None reads all. No other decoder sees the bytes.
 
     Raises:
-        ImageError: The picture is missing, broken, moving, of a size that is not allowed or over 100 megapixels; the
+        ImageError: The picture is missing, broken, moving, of a size that is not allowed or of more than `pixels`; the
             size is looked at before any pixel is decoded.
     """
-    options = _Options(any_shape=any_shape, official=official)
+    known = None if formats is None else tuple(formats)
+    options = _Options(any_shape=any_shape, official=official, pixels=pixels, formats=known)
     if isinstance(source, str) and source[:5].lower() == "data:":
         name, source = name or "the picture", from_data_address(source)
     elif isinstance(source, str) and source[:7].lower() == "file://":
@@ -93,13 +100,13 @@ def open_image(
             return _decode(file, name or str(source), options)
     name = name or "the picture"
     if isinstance(source, Image.Image):
-        return _guarded(name, lambda: _finish(source, name, options))
+        return _guarded(name, lambda: _finish(source, name, options), options)
     if isinstance(source, (bytes, bytearray, memoryview)):
         return _decode(io.BytesIO(source), name, options)
     if callable(getattr(source, "read", None)):
         return _decode(io.BytesIO(_read(source, name)), name, options)
     if isinstance(source, np.ndarray) or hasattr(source, "__array__"):
-        return _guarded(name, lambda: _finish(_from_array(source, name), name, options))
+        return _guarded(name, lambda: _finish(_from_array(source, name), name, options), options)
     raise ImageError(
         f"cannot open a picture from {type(source).__name__}; give a path, bytes, a file, a PIL image or an array"
     )
@@ -232,16 +239,21 @@ def _decode(stream: BinaryIO, name: str, options: _Options) -> Image.Image:
             raise ImageError(f"{name}: is {problem}")
     stream.seek(0)
     try:
-        return _guarded(name, lambda: _finish(Image.open(stream), name, options, stream))
+        return _guarded(name, lambda: _finish(_opened(stream, options), name, options, stream), options)
     except ImageError:
         stream.seek(0)
         plain = without_texts(stream.read())  # of PNGs: long texts and profiles are refused by Pillow
         if plain is None:
             raise
-    return _guarded(name, lambda: _finish(Image.open(io.BytesIO(plain)), name, options, io.BytesIO(plain)))
+    again = io.BytesIO(plain)
+    return _guarded(name, lambda: _finish(_opened(io.BytesIO(plain), options), name, options, again), options)
 
 
-def _guarded(name: str, work: Any) -> Image.Image:
+def _opened(stream: BinaryIO, options: _Options) -> Image.Image:
+    return Image.open(stream, formats=options.formats)
+
+
+def _guarded(name: str, work: Any, options: _Options) -> Image.Image:
     """Return the result of `work`, with whatever Pillow raises as an ImageError: its decoders raise any exception."""
     try:
         with warnings.catch_warnings():
@@ -252,15 +264,15 @@ def _guarded(name: str, work: Any) -> Image.Image:
     except ImageError:
         raise
     except Image.DecompressionBombError:
-        raise _too_large(name) from None
+        raise _too_large(name, options) from None
     except UnidentifiedImageError:
         raise ImageError(f"{name}: not a picture that can be read; use PNG, JPEG, WebP, BMP or TIFF") from None
     except Exception as error:
         raise ImageError(f"{name}: the picture is broken or cut short ({_line(error)}); save it again") from None
 
 
-def _too_large(name: str) -> ImageError:
-    return ImageError(f"{name}: more than {MAX_MEGAPIXELS} megapixels; scale the picture down first")
+def _too_large(name: str, options: _Options) -> ImageError:
+    return ImageError(f"{name}: more than {options.pixels / 1e6:g} megapixels; scale the picture down first")
 
 
 def _finish(image: Image.Image, name: str, options: _Options, stream: BinaryIO | None = None) -> Image.Image:
@@ -270,7 +282,7 @@ def _finish(image: Image.Image, name: str, options: _Options, stream: BinaryIO |
         return image.convert("RGB")
     if stream is not None:
         stream.seek(0)
-        image = deep_rgb(image, Image.open(stream))
+        image = deep_rgb(image, _opened(stream, options))
     return to_rgb(_upright(image))
 
 
@@ -279,8 +291,8 @@ def _check(image: Image.Image, name: str, options: _Options) -> None:
     width, height = image.size
     if image.format in _FOREIGN:
         raise ImageError(f"{name}: {image.format} is not read; save the picture as PNG")
-    if width * height > MAX_MEGAPIXELS * 1_000_000:
-        raise _too_large(name)
+    if width * height > options.pixels:
+        raise _too_large(name, options)
     if min(width, height) < (1 if options.any_shape else MIN_SIDE):
         raise ImageError(f"{name}: {width}x{height} is too small; a picture needs at least {MIN_SIDE} pixels on a side")
     if max(width, height) > MAX_ASPECT * min(width, height) and not options.any_shape:

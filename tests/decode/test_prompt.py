@@ -86,6 +86,11 @@ def test_the_same_image_is_encoded_once_and_a_job_keeps_its_prompt(seeing: Model
     seeing.forget()
     first = seeing.read(picture, QUESTION)
     again = seeing.read(picture.copy(), "Another?")
-    assert first.images[0] is again.images[0]
+    assert first.images[0].tokens is again.images[0].tokens
+    assert [prompt.images[0].held for prompt in (first, again)] == [False, True]
+    image = len(first.images[0].tokens)
+    assert first.length > image and (first.cached, again.cached) == (0, image)
+    once_more = seeing.read(picture, QUESTION, cache="prefix")
+    assert once_more.length == first.length
     job = Job(seeing.net, DecodeOptions(length=4), lambda: first)
     assert callable(job.prompt) and job.context is job.context and job.prompt is first
