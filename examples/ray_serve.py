@@ -36,10 +36,15 @@ model, device = args.model, "cuda" if args.gpus else "cpu"
 
 def create():
     """Return the application of a replica, with a model of its own."""
+    from grpc.aio._server import Server
+
     import lavida
     from lavida.serve.app import create_app
     from lavida.serve.service import Service
 
+    # A replica has a server that unpickles what comes, and Ray Serve 2.60 binds it to all interfaces: to its own alone.
+    plain, own = Server.add_insecure_port, ray.util.get_node_ip_address()
+    Server.add_insecure_port = lambda self, address: plain(self, address.replace("[::]", own))
     name = model.rstrip("/").rpartition("/")[2]  # no path is told to clients
     return create_app(Service({name: lavida.load(model, device=device, threads="auto")}, settings), settings)
 

@@ -23,6 +23,7 @@ from lavida.errors import LavidaError, RequestError
 
 AT_ONCE = 8  # answers that share forward passes, if their keys fit into memory
 READERS = 2  # threads that open pictures
+_MOST_FAULTS = 16  # in a row; by then it is the device, or the machine
 _MOST_PIXELS = 200_000_000  # of pictures that are open at a time; three bytes each
 
 Line = dict[str, Any]
@@ -75,6 +76,7 @@ class _Flow:
         self._done: SimpleQueue[tuple[_Opened, Ticket]] = SimpleQueue()
         self._asked: dict[int, Ticket] = {}
         self._pixels = 0  # of the inputs that the engine has
+        self._faults = 0  # inputs in a row that failed by none of their own
         self._usual = 12_000_000.0  # pixels of an input, as seen so far
 
     def lines(self, entries: Iterator[Entry]) -> Iterator[Line]:
@@ -120,7 +122,7 @@ class _Flow:
             opened = opening.result()
             ticket = self._engine.submit_chat(opened.messages, **{**self._options, **entry.options})
         except Exception as error:
-            return line_of(entry, error=_reason(error))
+            return line_of(entry, error=self._reason(error))
         self._asked[entry.index] = ticket
         self._pixels += opened.pixels
         self._usual += (opened.pixels - self._usual) / 8
@@ -135,8 +137,24 @@ class _Flow:
         del self._asked[entry.index]
         error = ticket.exception()
         if error is not None:
-            return line_of(entry, error=_reason(error))
+            return line_of(entry, error=self._reason(error))
+        self._faults = 0
         return line_of(entry, ticket.result(), has_object={**self._options, **entry.options}.get("schema") is not None)
+
+    def _reason(self, error: BaseException) -> str:
+        """Return why an input has no answer. Raises what is no fault of the input."""
+        said = " ".join(str(error).split())
+        if isinstance(error, LavidaError):
+            return said
+        if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+            raise RequestError("memory ran out; run the same command with a smaller --most, it goes on") from None
+        if not isinstance(error, Exception):
+            raise error
+        self._faults += 1
+        told = f"failed within lavida, please report it: {type(error).__name__}: {said}"
+        if self._faults >= _MOST_FAULTS:
+            raise RequestError(f"{_MOST_FAULTS} inputs in a row {told}; --retry asks them again")
+        return told
 
 
 def _is_good(opening: Future[_Opened]) -> bool:
@@ -157,17 +175,6 @@ def line_of(entry: Entry, answer: Answer | None = None, *, error: str | None = N
         "tokens_per_forward": None if answer is None else answer.tokens_per_forward,
         "error": error,
     }
-
-
-def _reason(error: BaseException) -> str:
-    """Return why an input has no answer; raise what is no fault of the input."""
-    if isinstance(error, LavidaError):
-        return " ".join(str(error).split())
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        raise RequestError("memory ran out; run the same command with a smaller --most, it goes on from here") from None
-    if isinstance(error, Exception):
-        return f"failed within lavida, please report it: {type(error).__name__}: {' '.join(str(error).split())}"
-    raise error
 
 
 def _open(entry: Entry, config: VLMConfig, official: bool) -> _Opened:

@@ -11,6 +11,7 @@ import hashlib
 import json
 import tarfile
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -67,7 +68,7 @@ class ArchiveInputs:
         try:
             for place in places:
                 files = self._files(place)
-                shard = next(n for n, end in enumerate(self._shard) if files[0] < end)
+                shard = bisect_right(self._shard, files[0])
                 if shard != opened:
                     if archive is not None:
                         archive.close()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import socket
 from collections.abc import Generator
 from types import ModuleType
 from typing import Any
@@ -23,6 +24,7 @@ from lavida.errors import LavidaError, RequestError
 
 LOCAL = "local"
 _BLOCK = 32  # inputs of a block at most: what a worker that is killed, or a job, answers twice
+_BLOCKS = 10_000  # of a job at most; those of a longer one are larger
 _STORE = 256 * 2**20  # bytes of shared memory of a cluster that is started here; it holds lines only
 # Read when Ray is imported or started; what the user has set is left alone.
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
@@ -75,7 +77,7 @@ def cluster_lines(job: Job, cluster: Cluster, stamp: str, done: Marks) -> Genera
 
 def _lines(ray: ModuleType, job: Job, cluster: Cluster, stamp: str, done: Marks) -> Generator[Line]:
     places = np.fromiter(done.missing(), np.int64)
-    size = max(1, min(_BLOCK, -(-len(places) // (4 * cluster.workers))))
+    size = max(1, min(max(_BLOCK, len(places) // _BLOCKS), -(-len(places) // (4 * cluster.workers))))
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
     answered = ray.data.from_numpy(np.array_split(places, -(-len(places) // size))).map_batches(
@@ -112,11 +114,19 @@ def _connect(cluster: Cluster) -> ModuleType:
             own = {"num_cpus": cpus, "object_store_memory": _STORE, "include_dashboard": False}
             ray.init(address=LOCAL, _node_ip_address="127.0.0.1", **own, **quiet)
         else:
+            _knock(cluster.address)
             ray.init(address=cluster.address, **quiet)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         where = "cannot be started here" if cluster.address == LOCAL else f"at {cluster.address} cannot be joined"
         raise RequestError(f"a Ray cluster {where} ({_last_line(error)}); see docs/batch.md") from None
     return ray
+
+
+def _knock(address: str) -> None:
+    """Raise OSError if nothing listens at HOST:PORT; Ray would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if port.isdecimal() and "/" not in address:
+        socket.create_connection((host, int(port)), 10).close()
 
 
 def _last_line(error: BaseException) -> str:

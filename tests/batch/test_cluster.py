@@ -151,6 +151,3 @@ def test_a_mistake_on_the_cluster_is_one_line(address: str, tiny_folder: Path, r
     job = started(tiny_folder, requests, out, "--ray", address, "--device", "cuda", "--worker-gpus", "0")
     err = finished(job, code=2)
     assert err.strip().splitlines()[-1].startswith("lavida: ") and "Traceback" not in err and "cuda" in err
-    nowhere = started(tiny_folder, requests, out, "--ray", "127.0.0.1:1")
-    err = finished(nowhere, code=2)
-    assert "a Ray cluster at 127.0.0.1:1 cannot be joined" in err and "Traceback" not in err

@@ -143,7 +143,7 @@ def test_retry_drops_the_failed_lines(tmp_path: Path) -> None:
 def test_two_processes_do_not_write_the_same_output(tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     begun(out, [0])
-    code = f"from tests.batch.test_output import *; Output(Path({str(out)!r}), SETTINGS, COUNT)"
+    code = f"from pathlib import Path; from lavida.batch.output import Output; Output(Path({str(out)!r}), {{}}, 9)"
     with Output(out, SETTINGS, COUNT):
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert "another process is writing" in done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -287,6 +288,20 @@ def test_ray_that_is_missing_is_one_line(
     assert (code, err) == (2, "lavida: --ray needs Ray: pip install 'lavida[ray]'")
 
 
+def test_a_cluster_that_is_not_there_is_one_line(
+    tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray.data")
+    for name in ("RAY_USAGE_STATS_ENABLED", "RAY_BACKEND_LOG_LEVEL"):
+        monkeypatch.setenv(name, os.environ.get(name, "0"))
+    with socket.socket() as unheard:  # bound, and nobody listens
+        unheard.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{unheard.getsockname()[1]}"
+        folder = write_folder(tmp_path / "photos", 1)
+        code, err = call(capsys, folder, tmp_path / "out.jsonl", "--model", tiny_folder, "--ray", address)
+    assert code == 2 and err.startswith(f"lavida: a Ray cluster at {address} cannot be joined (") and "\n" not in err
+
+
 def test_memory_that_runs_out_stops_the_job(tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, out = write_folder(tmp_path / "photos", 3), tmp_path / "out.jsonl"
 
@@ -294,7 +309,7 @@ def test_memory_that_runs_out_stops_the_job(tiny_folder: Path, tmp_path: Path, m
         raise MemoryError
 
     monkeypatch.setattr("lavida.decode.request.read_prompt", full)
-    with pytest.raises(RequestError, match="memory ran out; run the same command with a smaller --most"):
+    with pytest.raises(RequestError, match="memory ran out; run the same command with a smaller --most, it goes on"):
         run(tiny_folder, folder, out)
     assert out.read_bytes() == b""
 
@@ -308,6 +323,19 @@ def test_what_fails_within_is_a_line(tiny_folder: Path, tmp_path: Path, monkeypa
     assert [line["error"] for line in found] == [
         "failed within lavida, please report it: ZeroDivisionError: a fault"
     ] * 3
+
+
+def test_a_job_in_which_everything_fails_within_ends(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*args: Any, **rest: Any) -> None:
+        raise RuntimeError("the device is gone")
+
+    monkeypatch.setattr("lavida.decode.request.read_prompt", broken)
+    path = write_lines(tmp_path / "in.jsonl", [{"question": "What?"}] * 40)
+    with pytest.raises(RequestError, match="16 inputs in a row failed within lavida.*the device is gone"):
+        run(tiny_folder, path, tmp_path / "out.jsonl")
+    assert len(lines_of(tmp_path / "out.jsonl")) == 15
 
 
 def test_a_bounded_number_of_inputs_is_read_ahead(model: lavida.Model, tmp_path: Path) -> None:
