@@ -27,7 +27,7 @@ from lavida.batch.inputs import LineInputs, open_inputs
 from lavida.batch.output import Output
 from lavida.engine import Engine
 
-COUNTS = (8, 32)
+COUNTS = (4, 16)
 STEPS = (16, 4)
 QUESTION = "What is this?"
 MANY = 200_000  # inputs whose bookkeeping is measured

@@ -189,13 +189,13 @@ class Output:
 
 
 def _lock(descriptor: int, path: Path) -> None:
-    """Take the lock of a job, which ends with this process however it ends."""
-    with suppress(ImportError):  # Windows
+    """Take the lock of a job, which ends with this process however it ends; some file systems have none."""
+    with suppress(ImportError, OSError):  # ImportError: Windows
         import fcntl
 
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise RequestError(f"another process is writing {path}; wait for it, or take another OUT") from None
 
 
