@@ -11,6 +11,7 @@ import pytest
 from tests.pictures import gradient
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
+LONGER = {"gradio_app.py": 60, "ray_serve.py": 70}  # lines
 
 
 def run(name: str, *args: str) -> list[str]:
@@ -22,11 +23,12 @@ def run(name: str, *args: str) -> list[str]:
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
 def test_an_example_is_short(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    assert len(text.splitlines()) < 40 and text.startswith('"""')
+    assert len(text.splitlines()) < LONGER.get(path.name, 40) and text.startswith('"""')
 
 
 def test_every_example_is_tried_here() -> None:
-    assert {path.name for path in EXAMPLES.glob("*.py")} == {"describe.py", "infill.py", "schema.py", "finetune.py"}
+    alone = {"describe.py", "infill.py", "schema.py", "finetune.py"}
+    assert {path.name for path in EXAMPLES.glob("*.py")} == alone | LONGER.keys()  # see also tests/batch
 
 
 def test_describe() -> None:

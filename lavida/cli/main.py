@@ -35,6 +35,7 @@ VERBS = {
     "data": ("lavida.cli.data", "Check a data set: read every entry, open every picture."),
     "train": ("lavida.cli.train", "Train a model on your data by a recipe, or go on with a run."),
     "train report": ("lavida.cli.train", "Draw a run into one HTML page."),
+    "batch": ("lavida.cli.batch", "Answer about thousands of pictures, resumable, on one machine or on Ray."),
     "calibrate": ("lavida.cli.calibrate", "Measure a model here, for --quality and --deadline."),
 }
 
