@@ -59,6 +59,19 @@ class PictureDecoder:
             self._idle.put(_Worker(memory))
         self._room = _Room(settings.pixel_memory)
         self._pending = 0
+        self._closed = False
+
+    def start(self) -> None:
+        """Start the worker processes without waiting for them; the first picture would, too."""
+        for _ in range(self._settings.decoders):
+            self._threads.submit(self._warm)
+
+    def _warm(self) -> None:
+        worker = self._idle.get()
+        try:
+            worker.start()
+        finally:
+            self._give_back(worker)
 
     async def decode_all(self, addresses: Sequence[str], **options: Any) -> list[Image.Image]:
         """Return the pictures of one request; options and errors as in `decode`, which also names the picture.
@@ -104,7 +117,8 @@ class PictureDecoder:
         return image
 
     def close(self) -> None:
-        """End the worker processes; pictures that are being decoded are given up."""
+        """End the worker processes, those that are at work when they have finished."""
+        self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
         while True:
             try:
@@ -151,13 +165,19 @@ class PictureDecoder:
         except ImageError as error:
             raise ImageError(f"{name}: {error}") from None
 
+    def _give_back(self, worker: _Worker) -> None:
+        if self._closed:
+            worker.end()
+        else:
+            self._idle.put(worker)
+
     def _work(self, data: bytes, facts: dict[str, Any]) -> Image.Image:
         """Decode one picture in a worker; runs in a thread of its own."""
         worker = self._idle.get()
         try:
             return worker.decode(data, facts, self._settings.image_seconds, self._room)
         finally:
-            self._idle.put(worker)
+            self._give_back(worker)
 
 
 class _Worker:
@@ -172,7 +192,7 @@ class _Worker:
         """Return a picture. Raises ImageError, also if the process ends over it twice."""
         name = facts["name"]
         for last in (False, True):  # the first process may have been ended by another's doing, for want of memory
-            alarm = _Alarm(self._running(), seconds)
+            alarm = _Alarm(self.start(), seconds)
             try:
                 return self._ask(data, facts, alarm, room)
             except (EOFError, OSError):
@@ -220,7 +240,7 @@ class _Worker:
                 except OSError:  # bytes that could not be written any more
                     pass
 
-    def _running(self) -> subprocess.Popen[bytes]:
+    def start(self) -> subprocess.Popen[bytes]:
         """Return the process, a new one if there is none or it has done enough."""
         if self._process is not None and (self._process.poll() is not None or self._left <= 0):
             self.end()
