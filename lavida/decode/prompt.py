@@ -105,19 +105,6 @@ class ImageEncoder:
         side = -(-self.require().cells // 2)
         return side * (side + 1)
 
-    def most_tokens(self, pictures: Sequence[Image.Image | Sequence[Image.Image]]) -> int:
-        """Return how many tokens pictures and frames of videos take at most."""
-        if not pictures:
-            return 0
-        vision, tiles, total = self.require(), self._net.config.tiles, 0
-        side = -(-vision.cells // 2) if tiles.pool else vision.cells
-        for picture in pictures:
-            if isinstance(picture, Image.Image):
-                total += grid_of(*picture.size, vision, tiles).n_views * side * (side + 1) + _WORDS
-            else:
-                total += len(picture) * self.frame_tokens()
-        return total
-
     def _kept(self, pixels: Tensor, manner: str, encode: Callable[[], tuple[Tensor, Evidence | None]]) -> EncodedImage:
         digest = hashlib.sha256(pixels.contiguous().numpy().data)
         digest.update(manner.encode())
@@ -314,3 +301,17 @@ class PromptReader:
             held = self.net.prefill([image.tokens[None]])
             self.store.put(("keys", image.key), held, held.nbytes)
         return held
+
+
+def most_tokens(reader: PromptReader, pictures: Sequence[Image.Image | Sequence[Image.Image]]) -> int:
+    """Return how many tokens pictures and frames of videos take at most."""
+    if not pictures:
+        return 0
+    vision, tiles, total = reader.images.require(), reader.net.config.tiles, 0
+    side = -(-vision.cells // 2) if tiles.pool else vision.cells
+    for picture in pictures:
+        if isinstance(picture, Image.Image):
+            total += grid_of(*picture.size, vision, tiles).n_views * side * (side + 1) + _WORDS
+        else:
+            total += len(picture) * reader.images.frame_tokens()
+    return total
