@@ -280,6 +280,8 @@ class PromptReader:
         if net.evidence is None or not net.evidence.names or evidence is None or self._names is None:
             return None
         found = mentions(self._names, ids.tolist(), self._user)
+        if not found:
+            return None
         weight = net.denoiser.embedding.weight
         numbers = torch.tensor([name for _, name in found], device=weight.device)
         inputs = evidence.inputs(net.evidence.boxes).to(weight.device)
