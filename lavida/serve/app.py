@@ -40,6 +40,7 @@ def create_app(service: Service, settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service.start()
+        decoder.start()
         yield
         await service.close()
         decoder.close()

@@ -131,3 +131,31 @@ def test_after_all_this_an_answer_is_the_same(server: Live) -> None:
     answer = server.post("/v1/chat/completions", chat(GOOD)).json()["choices"][0]
     assert answer["lavida"]["ids"] == list(model.ask(encoded(gradient()), "What is this?", steps=2).ids)
     assert server.service.places == 0
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "http://169.254.169.254/latest/meta-data/iam/",
+        "http://[fd00:ec2::254]/latest/",
+        "http://127.0.0.1/health",
+        "http://localhost/health",
+        "http://[::ffff:127.0.0.1]/",
+        "http://2130706433/",
+        "http://user:secret@127.0.0.1/",
+        "https://127.0.0.1:8000/health",
+        "file:///etc/passwd",
+        "FILE://localhost/etc/passwd",
+        "gopher://127.0.0.1/",
+    ],
+)
+def test_a_server_that_fetches_fetches_nothing_of_its_own(fetching: Live, shown: str) -> None:
+    answer = fetching.post("/v1/chat/completions", chat(shown))
+    assert answer.status_code == 400 and error_of(answer)["message"].startswith("the picture: ")
+    assert "root:" not in answer.text and "secret" not in answer.text
+
+
+@pytest.fixture(scope="module")
+def fetching() -> Iterator[Live]:
+    with live(remote_images=True) as running:
+        yield running
