@@ -21,6 +21,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -127,11 +128,12 @@ def serving(model: str | None, active: int, threads: int | None) -> Iterator[Ser
     """Run `lavida serve` with so many places on its engine."""
     options = ["--model", model] if model else []
     options += ["--threads", str(threads)] if threads else []
+    log = tempfile.TemporaryFile("w+")
     process = subprocess.Popen(
         [sys.executable, "-m", "lavida.cli.main", "serve", "--port", "0", "--active", str(active), *options],
         cwd=ROOT,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=log,
         text=True,
     )
     assert process.stdout is not None
@@ -140,6 +142,9 @@ def serving(model: str | None, active: int, threads: int | None) -> Iterator[Ser
         if found is None:
             sys.exit("the server does not start; try `lavida serve` by itself")
         yield Served(process, int(found[1]))
+        if process.poll() is not None:
+            log.seek(0)
+            sys.exit(f"the server ended by itself with code {process.returncode}: {''.join(log.readlines()[-3:])}")
     finally:
         process.terminate()
         try:
@@ -147,6 +152,7 @@ def serving(model: str | None, active: int, threads: int | None) -> Iterator[Ser
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        log.close()
 
 
 def picture(number: int) -> str:

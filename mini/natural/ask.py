@@ -21,7 +21,7 @@ WEIGHTS = {
     "name_at": 3.0, "choice": 5.0, "choice_colour": 2.0, "kind": 2.0, "kind_check": 5.0, "scene": 3.0,
     "scene_check": 2.0, "daytime": 2.0, "daytime_check": 1.5, "mono": 2.0, "mono_check": 1.5,
     "brightness_check": 1.0, "doing": 3.0, "doing_check": 2.0, "text": 4.0, "text_check": 2.0, "sure": 2.0,
-    "unanswerable": 12.0,
+    "unanswerable": 8.0,
 }  # fmt: skip
 
 _WRITERS: dict[str, Callable[[Asker], Asked | None]] = {

@@ -14,6 +14,12 @@ from mini.natural.modifiers import MODIFIED, Modifiers, sort_of
 from mini.natural.names import KINDS, NAMES, plural_of
 from mini.natural.truth import Thing, Truth
 
+# What people call a person in a photograph. The parts see persons only, so that no answer depends on the word.
+PEOPLE = (
+    ("man", "men", "男人"), ("woman", "women", "女人"), ("boy", "boys", "男孩"), ("girl", "girls", "女孩"),
+    ("child", "children", "孩子"), ("man", "men", "男士"), ("woman", "women", "女士"), ("kid", "kids", "小孩"),
+    ("lady", "ladies", "女的"), ("guy", "guys", "男的"),
+)  # fmt: skip
 _SURFACES = {
     "en": (
         "sign", "label", "shirt", "screen", "book cover", "shop", "number plate", "poster", "board", "door", "box",
@@ -86,7 +92,9 @@ class Asker:
         name, rng = NAMES[key], self.rng
         others = name.chinese_synonyms if self.chinese else name.synonyms
         text, plural, chinese = name.text, name.plural, name.chinese
-        if any_word and others and rng.random() < 0.3:
+        if any_word and key == "person" and rng.random() < 0.6:
+            text, plural, chinese = rng.choice(PEOPLE)
+        elif any_word and others and rng.random() < 0.3:
             if self.chinese:
                 chinese = rng.choice(name.chinese_synonyms)
             else:

@@ -7,7 +7,11 @@ from mini.natural.names import COCO, IMAGENET, NAMES, is_a
 
 # Words for people and things at large that are no name of a thing.
 _MORE = {
-    "person": ("anyone anybody someone somebody guy guys lady ladies kid kids humans 人 有人 人们 大家".split()),
+    "person": (
+        "man men woman women boy boys girl girls child children baby babies gentleman 男人 女人 男孩 女孩 孩子 小孩 "
+        "男士 女士 男的 女的 老人 "
+        "anyone anybody someone somebody guy guys lady ladies kid kids humans 人 有人 人们 大家".split()
+    ),
     "animal": "creature creatures pet pets 动物 小动物 宠物".split(),
 }
 

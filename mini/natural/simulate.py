@@ -105,9 +105,9 @@ class Simulator:
 
     def truth(self, rng: random.Random) -> Truth:
         """Draw what a photograph shows."""
-        monochrome = rng.random() < 0.08
+        monochrome = rng.random() < 0.12
         indoors = rng.choice((True, False, False, None))
-        night = None if indoors is not False else rng.random() < 0.15
+        night = None if indoors is not False else rng.random() < 0.25
         brightness = "dark" if night else rng.choices(("dark", "normal", "bright"), (1, 6, 3))[0]
         names = self._names(rng, indoors)
         things: list[Thing] = []
