@@ -48,6 +48,7 @@ from lavida.model.vlm import VLM
 from lavida.text.chat import check_tokens, find_template, last_token
 from lavida.text.labels import Label, load_labels
 from lavida.text.messages import Turn, read_messages
+from lavida.text.names import NameFinder, load_names
 from lavida.text.things import evidence_words
 from lavida.text.tokenizer import Vocabulary
 from lavida.threads import Threads, set_threads
@@ -150,11 +151,14 @@ class Model:
         self.net, self.tokenizer, self.labels, self.name, self.folder = net, tokenizer, labels, name, folder
         self.template = find_template(template or net.config.family)
         check_tokens(self.template, tokenizer)
-        parts = None
+        parts, names = None, None
         if net.evidence is not None and labels and folder is not None:
-            net.evidence.bind(evidence_words(tokenizer, labels))
-            parts = find_parts(folder, net, labels)
-        self.reader = PromptReader(net, tokenizer, self.template, labels=labels, name=name, memory=memory, parts=parts)
+            listed = load_names(folder) or []
+            net.evidence.bind(evidence_words(tokenizer, labels), listed)
+            parts, names = find_parts(folder, net, labels), NameFinder(listed, tokenizer)
+        self.reader = PromptReader(
+            net, tokenizer, self.template, labels=labels, name=name, memory=memory, parts=parts, names=names
+        )
 
     def describe(self, image: Shown, **options: Unpack[AskOptions]) -> Answer:
         """Describe an image; arguments and errors as in `ask`."""

@@ -174,11 +174,13 @@ class EvidenceConfig:
     classes: int  # of the tower's own classifier
     things: int  # classes of the detector
     boxes: int  # boxes of one picture that get a token each
+    names: int = 0  # names that are looked up in the evidence where a prompt holds them; 0 = none are
 
     def __post_init__(self) -> None:
         """Check that each number is positive."""
         for name in ("classes", "things", "boxes"):
             _require(getattr(self, name) >= 1, f"evidence.{name} must be at least 1, got {getattr(self, name)}")
+        _require(self.names >= 0, f"evidence.names must be at least 0, got {self.names}")
 
 
 @dataclass(frozen=True, kw_only=True)

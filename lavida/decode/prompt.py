@@ -28,9 +28,10 @@ from lavida.image.tiles import Grid, frame_views, grid_of, views
 from lavida.model.vlm import VLM, TowerOutput
 from lavida.text.chat import ChatTemplate, last_token
 from lavida.text.labels import Label
+from lavida.text.names import NameFinder, mentions
 from lavida.text.prompt import hint_ids
 from lavida.text.reading import read_ids
-from lavida.text.tokenizer import Tokenizer, Vocabulary
+from lavida.text.tokenizer import USER, Tokenizer, Vocabulary
 
 _CANVASES = 32  # that go through the denoiser together
 _WORDS = 96  # tokens that stand behind a picture's own at most: evidence, hint, read text
@@ -103,19 +104,6 @@ class ImageEncoder:
         """Return how many tokens one frame of a video takes."""
         side = -(-self.require().cells // 2)
         return side * (side + 1)
-
-    def most_tokens(self, pictures: Sequence[Image.Image | Sequence[Image.Image]]) -> int:
-        """Return how many tokens pictures and frames of videos take at most."""
-        if not pictures:
-            return 0
-        vision, tiles, total = self.require(), self._net.config.tiles, 0
-        side = -(-vision.cells // 2) if tiles.pool else vision.cells
-        for picture in pictures:
-            if isinstance(picture, Image.Image):
-                total += grid_of(*picture.size, vision, tiles).n_views * side * (side + 1) + _WORDS
-            else:
-                total += len(picture) * self.frame_tokens()
-        return total
 
     def _kept(self, pixels: Tensor, manner: str, encode: Callable[[], tuple[Tensor, Evidence | None]]) -> EncodedImage:
         digest = hashlib.sha256(pixels.contiguous().numpy().data)
@@ -243,8 +231,10 @@ class PromptReader:
         name: str = "",
         memory: int = BUDGET,
         parts: Parts | None = None,
+        names: NameFinder | None = None,
     ) -> None:
         self.net, self.tokenizer, self.template, self.name = net, tokenizer, template, name
+        self._names = names
         self.store = Store(memory)
         self.images = ImageEncoder(net, tokenizer, labels=labels, name=name, store=self.store, parts=parts)
 
@@ -270,19 +260,41 @@ class PromptReader:
         )
         ids = torch.as_tensor(ids, device=net.denoiser.embedding.weight.device)
         if cache != "prefix":
-            return prompt(segments=net.segments(ids, tokens), cached=seen)
+            return prompt(segments=net.segments(ids, tokens, self._told(ids, images)), cached=seen)
         key = ("prompt", tuple(ids.tolist()), *(image.key for image in images))
         held = self.store.get(key)
         if held is None and net.config.shared_image and len(images) == 1:
-            words = net.segments(ids, tokens)[1]
+            words = net.segments(ids, tokens, self._told(ids, images))[1]
             held = self._image_keys(images[0]).fork(room)
             keep = partial(self.store.put, key, held)
             return prompt(segments=[], prefix=PrefixContext(net, held, words, lambda: keep(held.nbytes)), cached=seen)
         if held is None:  # long: computed at once, so that the next question finds it
-            held = net.prefill(net.segments(ids, tokens), room=room)
+            held = net.prefill(net.segments(ids, tokens, self._told(ids, images)), room=room)
             self.store.put(key, held, held.nbytes)
             return prompt(segments=[], prefix=PrefixContext(net, held), cached=seen)
         return prompt(segments=[], prefix=PrefixContext(net, held), cached=length)
+
+    def _told(self, ids: Tensor, images: Sequence[EncodedImage]) -> Tensor | None:
+        """Return what the evidence adds [P, D] to names among the ids; of several pictures the first has a say."""
+        net, evidence = self.net, next((image.evidence for image in images if image.evidence is not None), None)
+        if net.evidence is None or not net.evidence.names or evidence is None or self._names is None:
+            return None
+        found = mentions(self._names, ids.tolist(), self._user)
+        if not found:
+            return None
+        weight = net.denoiser.embedding.weight
+        numbers = torch.tensor([name for _, name in found], device=weight.device)
+        inputs = evidence.inputs(net.evidence.boxes).to(weight.device)
+        vectors = net.evidence.of_names(inputs, torch.zeros_like(numbers), numbers, weight)
+        added = weight.new_zeros(len(ids), weight.shape[1])
+        for (places, _), vector in zip(found, vectors, strict=True):
+            added[places] = vector
+        return added
+
+    @cached_property
+    def _user(self) -> int:
+        assert self.tokenizer is not None, "names are found in text"
+        return self.tokenizer.id_of(USER)
 
     def _image_keys(self, image: EncodedImage) -> PrefixCache:
         """Return the keys and values of an image, which no prompt changes."""
@@ -291,3 +303,17 @@ class PromptReader:
             held = self.net.prefill([image.tokens[None]])
             self.store.put(("keys", image.key), held, held.nbytes)
         return held
+
+
+def most_tokens(reader: PromptReader, pictures: Sequence[Image.Image | Sequence[Image.Image]]) -> int:
+    """Return how many tokens pictures and frames of videos take at most."""
+    if not pictures:
+        return 0
+    vision, tiles, total = reader.images.require(), reader.net.config.tiles, 0
+    side = -(-vision.cells // 2) if tiles.pool else vision.cells
+    for picture in pictures:
+        if isinstance(picture, Image.Image):
+            total += grid_of(*picture.size, vision, tiles).n_views * side * (side + 1) + _WORDS
+        else:
+            total += len(picture) * reader.images.frame_tokens()
+    return total

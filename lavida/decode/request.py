@@ -15,7 +15,7 @@ from lavida.decode.calibration import require_calibration, setup_of
 from lavida.decode.driver import Job, job_steps
 from lavida.decode.loop import Step, find_stop
 from lavida.decode.options import DecodeOptions
-from lavida.decode.prompt import EncodedImage, Prompt, PromptReader
+from lavida.decode.prompt import EncodedImage, Prompt, PromptReader, most_tokens
 from lavida.decode.resolve import checked_options, constraint_for
 from lavida.errors import RequestError, check_text
 from lavida.image.load import open_image
@@ -164,7 +164,7 @@ def make_request(
     )
     question = "\n".join(part.value for part in turns[-1].parts if part.kind == "text")
     names = ", ".join(name_of(part.value) for part in shown)
-    tokens = len(ids) + reader.images.most_tokens(opened) + options.length
+    tokens = len(ids) + most_tokens(reader, opened) + options.length
     return Request(
         reader=reader, image=names, question=question, options=options, chosen=chosen, job=job, tokens=tokens
     )

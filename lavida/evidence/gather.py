@@ -19,7 +19,8 @@ from lavida.evidence.detector import Box, Detector
 from lavida.evidence.reader import Reader, Text, find_reader
 from lavida.image.tiles import Grid
 from lavida.model.efficientnet import TRUNK_SIDE, EfficientNetLite0
-from lavida.model.evidence import CELLS, GLOBAL, MOST, TILES, EvidenceInputs
+from lavida.model.evidence import CELLS, GLOBAL, MOST, TILES
+from lavida.model.evidence_inputs import EvidenceInputs
 from lavida.model.projector import pool
 from lavida.model.vlm import VLM
 from lavida.text.labels import Label

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import lru_cache
 
 import torch
@@ -17,41 +17,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lavida.errors import ConfigError
+from lavida.model.evidence_inputs import EvidenceInputs
+from lavida.model.mentions import MentionEmbedding
+from lavida.text.names import Name
 from lavida.text.things import EvidenceWords
 
 GLOBAL, TILES = 4, 8  # cells along a side: of the global view, of the map of 2 x 2 tiles
 CELLS = GLOBAL * GLOBAL + TILES * TILES
 MOST = 8  # the largest number of things of one kind that is told apart
 OCTAVES = 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvidenceInputs:
-    """Hold the evidence of B pictures as tensors; what is absent has share or score 0."""
-
-    classes: Tensor  # [B, C, 5] class of each cell, surest first
-    shares: Tensor  # [B, C, 5] probabilities of these
-    colours: Tensor  # [B, C, 11] share of each colour
-    things: Tensor  # [B, K] class of each box
-    scores: Tensor  # [B, K]
-    edges: Tensor  # [B, K, 4] left, top, right and bottom, as fractions
-    painted: Tensor  # [B, K, 11] colours inside each box
-    numbers: Tensor  # [B, K] the box's number among those of its kind, from 1
-    counts: Tensor  # [B, K] how many boxes of this kind there are
-    top: Tensor  # [B, 3] classes of the whole picture, surest first
-    top_shares: Tensor  # [B, 3]
-    look: Tensor  # [B, 3] 1 if monochrome, brightness from 0 to 1, 1 if colours are known at all
-
-    def to(self, device: torch.device | str) -> EvidenceInputs:
-        """Move all tensors to a device."""
-        return EvidenceInputs(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
-
-    @staticmethod
-    def stack(parts: Sequence[EvidenceInputs]) -> EvidenceInputs:
-        """Join the inputs of several pictures."""
-        return EvidenceInputs(
-            **{f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in fields(EvidenceInputs)}
-        )
+WAVES = 6 + 4 * OCTAVES  # numbers that tell where a box lies
 
 
 class EvidenceEmbedding(nn.Module):
@@ -60,9 +35,10 @@ class EvidenceEmbedding(nn.Module):
     The words come in by learned gains; the square maps beside them start at zero.
     """
 
-    def __init__(self, d_model: int, *, classes: int, things: int, boxes: int) -> None:
+    def __init__(self, d_model: int, *, classes: int, things: int, boxes: int, names: int = 0) -> None:
         super().__init__()
-        self.boxes = boxes
+        self.boxes, self.names = boxes, names
+        self.mentions = MentionEmbedding(d_model, waves=WAVES) if names else None
         self.gains = nn.Parameter(torch.ones(7, d_model))  # name, kind, Chinese name, colour, box, top, look
         self.cell_map = nn.Linear(d_model, d_model, bias=False)
         self.box_map = nn.Linear(d_model, d_model, bias=False)
@@ -74,7 +50,7 @@ class EvidenceEmbedding(nn.Module):
         self.centre = nn.Parameter(torch.zeros(d_model))
         self.role = nn.Parameter(torch.zeros(3, d_model))  # the picture's names, its look, a box
         self.look = nn.Linear(3, d_model, bias=False)
-        self.place = nn.Linear(6 + 4 * OCTAVES, d_model, bias=False)
+        self.place = nn.Linear(WAVES, d_model, bias=False)
         self._words: dict[str, tuple[Tensor, Tensor]] = {}
         self._kept: dict[str, Tensor] | None = None
 
@@ -86,6 +62,8 @@ class EvidenceEmbedding(nn.Module):
             parameter.zero_()
             if name in ("number", "count", "centre", "role") or name in ("look.weight", "place.weight"):
                 parameter.normal_(0.0, 0.3 * d_model**-0.5, generator=generator)
+        if self.mentions is not None:
+            self.mentions.reset(generator)
         strengths = torch.tensor([1.0, 0.5, 0.3, 0.5, 1.0, 1.0, 0.5])
         self.gains.copy_(strengths[:, None].expand_as(self.gains))
 
@@ -94,8 +72,21 @@ class EvidenceEmbedding(nn.Module):
         self._kept = None
         return super().train(mode)
 
-    def bind(self, words: EvidenceWords) -> None:
-        """Take the token ids of the names. Raises ConfigError where their numbers are not the model's."""
+    def bind(self, words: EvidenceWords, names: Sequence[Name] = ()) -> None:
+        """Take the token ids of what evidence names, and the names that are looked up where a prompt holds them.
+
+        Raises:
+            ConfigError: Their numbers are not the model's.
+        """
+        if len(names) != self.names:
+            raise ConfigError(
+                f"the model looks up {self.names} names and its names.json holds {len(names)}; "
+                "take the names.json that belongs to the model"
+            )
+        if self.mentions is not None:
+            self.mentions.bind(
+                [(name.classes, name.things) for name in names], len(self.class_own), len(self.thing_own)
+            )
         if len(words.classes) != len(self.class_own) or len(words.things) != len(self.thing_own):
             raise ConfigError(
                 f"the model's evidence names {len(self.class_own)} classes and {len(self.thing_own)} things, its "
@@ -153,6 +144,11 @@ class EvidenceEmbedding(nn.Module):
         told = told + self.box_map(told)
         return cells, torch.cat((torch.stack((top + self.top_map(top), look), 1), told), 1)
 
+    def of_names(self, inputs: EvidenceInputs, picture: Tensor, names: Tensor, embedding: Tensor) -> Tensor:
+        """Return what to add [G, D] to names in prompts about pictures [G]; numbers of names as in `NameFinder`."""
+        assert self.mentions is not None, "this model looks up no names"
+        return self.mentions(inputs, picture, names, self.tables(embedding), (_cell_centres(), _waves))
+
     def _covered(self, edges: Tensor) -> tuple[Tensor, Tensor]:
         """Tell which cells [B, K, C] each box covers, and which hold its centre; a small one covers that cell."""
         x, y = _cell_centres().to(edges.device).unbind(-1)  # [C]
@@ -177,7 +173,7 @@ def _cell_centres() -> Tensor:
 
 
 def _waves(edges: Tensor) -> Tensor:
-    """Return Fourier features [..., 6 + 4 * OCTAVES] of where boxes [..., 4] lie and how large they are."""
+    """Return Fourier features [..., WAVES] of where boxes [..., 4] lie and how large they are."""
     left, top, right, bottom = edges.unbind(-1)
     centre = torch.stack(((left + right) / 2, (top + bottom) / 2), -1)
     size = torch.stack((right - left, bottom - top), -1)

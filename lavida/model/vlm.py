@@ -15,7 +15,8 @@ from lavida.errors import ConfigError, RequestError
 from lavida.image.tiles import Grid
 from lavida.model.denoiser import Denoiser
 from lavida.model.efficientnet import EfficientNetLite0
-from lavida.model.evidence import EvidenceEmbedding, EvidenceInputs, add_to_cells
+from lavida.model.evidence import EvidenceEmbedding, add_to_cells
+from lavida.model.evidence_inputs import EvidenceInputs
 from lavida.model.projector import CellPositions, Projector, arrange, arrange_frames, pool
 from lavida.text.messages import IMAGE_ID
 
@@ -106,24 +107,32 @@ class VLM(nn.Module):
             raise ConfigError("this model reads text only; load one with a vision tower to ask about a video")
         return arrange_frames(pool(self.projector(features)), self.newline)
 
-    def splice(self, ids: Tensor, images: list[Tensor]) -> Tensor:
-        """Return embeddings [P, D] of token ids [L] with each -200 replaced by the next image's tokens [T, D]."""
+    def splice(self, ids: Tensor, images: list[Tensor], added: Tensor | None = None) -> Tensor:
+        """Return embeddings [P, D] of token ids [L] with each -200 replaced by the next image's tokens [T, D].
+
+        `added` [L, D] is added to those of the ids.
+        """
+        words = self._words(ids, added)
         pieces, start = [], 0
         for place, image in zip(_places(ids, images), images, strict=True):
-            pieces += [self.denoiser.embed(ids[start:place]), image.to(self.denoiser.embedding.weight.dtype)]
+            pieces += [words[start:place], image.to(words.dtype)]
             start = place + 1
-        return torch.cat([*pieces, self.denoiser.embed(ids[start:])])
+        return torch.cat([*pieces, words[start:]])
 
-    def segments(self, ids: Tensor, images: list[Tensor]) -> list[Tensor]:
-        """Return the prompt as pieces [1, P_i, D], each of which sees itself and those before it.
+    def segments(self, ids: Tensor, images: list[Tensor], added: Tensor | None = None) -> list[Tensor]:
+        """Return the prompt as pieces [1, P_i, D], each of which sees itself and those before it; as `splice`.
 
         One piece as a rule; with `config.shared_image` the images come first, so that their keys serve any prompt.
         """
         if not (self.config.shared_image and images):
-            return [self.splice(ids, images)[None]]
+            return [self.splice(ids, images, added)[None]]
         _places(ids, images)
-        text = self.denoiser.embed(ids[ids != IMAGE_ID])
+        text = self._words(ids, added)[ids != IMAGE_ID]
         return [torch.cat(images)[None].to(text.dtype), text[None]]
+
+    def _words(self, ids: Tensor, added: Tensor | None) -> Tensor:
+        words = self.denoiser.embed(ids.clamp(min=0))
+        return words if added is None else words + added.to(words.dtype)
 
     @torch.no_grad()
     def prefill(self, segments: list[Tensor], cache: PrefixCache | None = None, *, room: int = 0) -> PrefixCache:

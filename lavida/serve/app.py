@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 from fastapi import FastAPI
@@ -13,7 +11,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.openapi.utils import get_openapi
 
 import lavida
-from lavida.serve import chat, denoise, edit, models, responses
+from lavida.serve import chat, denoise, edit, models, page, responses
 from lavida.serve.access import AccessLog
 from lavida.serve.asked import Server
 from lavida.serve.failures import answer_errors
@@ -42,6 +40,7 @@ def create_app(service: Service, settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service.start()
+        decoder.start()
         yield
         await service.close()
         decoder.close()
@@ -61,8 +60,8 @@ def create_app(service: Service, settings: Settings) -> FastAPI:
     for part in (chat, responses, denoise, edit, models):
         app.include_router(part.router(server))
     app.include_router(metrics.router())
-    if settings.page and find_spec("lavida.serve.page") is not None:
-        app.include_router(import_module("lavida.serve.page").router())
+    if settings.page:
+        app.include_router(page.router())
     _add_middleware(app, settings, metrics)
     app.openapi = lambda: _document(app, settings)  # type: ignore[method-assign]
     return app

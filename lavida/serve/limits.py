@@ -10,6 +10,7 @@ import asyncio
 import json
 import re
 from collections.abc import MutableMapping
+from functools import partial
 from typing import Any
 
 import h11
@@ -31,6 +32,7 @@ from lavida.serve.settings import Settings
 HEAD_BYTES = 16 << 10  # of the first line and the headers
 HEAD_SECONDS = 10.0
 LINGER_SECONDS = 10.0  # that a client may go on sending what is not read any more
+_LONG = 1 << 16  # bytes of a JSON text that is looked at in a thread
 _RATE = 50_000  # bytes a second that a body must keep up beside `Settings.body_seconds`
 # Strings and numbers in one piece (no backtracking), so that only what nests and divides is counted.
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{},]', re.DOTALL)
@@ -58,7 +60,7 @@ class BodyLimits:
             if body is None:  # the client is gone
                 return
             if body:
-                check_json(body, depth=self._settings.depth, values=self._settings.values)
+                await self._check(body)
         except ServeError as error:
             self._held -= held[0]
             await send_error(send, error)
@@ -67,6 +69,13 @@ class BodyLimits:
             await self._app(scope, _replay(body, receive), send)
         finally:
             self._held -= held[0]
+
+    async def _check(self, body: bytes) -> None:
+        check = partial(check_json, body, depth=self._settings.depth, values=self._settings.values)
+        if len(body) > _LONG:  # a tenth of a second, in which others are not kept waiting
+            await asyncio.to_thread(check)
+        else:
+            check()
 
     async def _read(self, scope: Scope, receive: Receive, held: list[int]) -> bytes | None:
         most = self._settings.body

@@ -6,6 +6,7 @@ It reads frames from its standard input and writes frames to its standard output
 from __future__ import annotations
 
 import json
+import math
 import os
 import struct
 import sys
@@ -81,6 +82,17 @@ def limit(memory: int) -> None:
                 resource.setrlimit(what, (most, most))
 
 
+def limit_time(seconds: float) -> None:
+    """End this process when it has computed for so many seconds more, whole ones at least."""
+    with suppress(ImportError):
+        import resource
+
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        until = math.ceil(used.ru_utime + used.ru_stime + seconds)
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_CPU, (until, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+
+
 def main() -> None:
     """Decode until the input ends; the first argument is the memory that this process may take."""
     source, sink = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
@@ -92,10 +104,13 @@ def main() -> None:
         while True:
             facts, size = read_head(source)
             data = read_all(source, size)
+            limit_time(facts["seconds"])
             try:
                 image = decode(data, facts)
             except ImageError as error:
-                write_frame(sink, {"error": str(error)})
+                short = isinstance(error.__context__, MemoryError)  # of deep grey, which is computed in floating point
+                much = f"{facts['name']}: takes more memory to decode than there is; scale the picture down first"
+                write_frame(sink, {"error": much if short else str(error)})
                 continue
             finally:
                 del data

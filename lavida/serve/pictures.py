@@ -11,12 +11,14 @@ from __future__ import annotations
 import asyncio
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
 import weakref
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -32,6 +34,8 @@ from lavida.serve.settings import Settings
 Fetch = Callable[[str], Awaitable[bytes]]
 _START = 60.0  # seconds in which a worker must be ready
 _PICTURES = 1000  # that a worker decodes before another takes its place
+_SLOWER = 4  # times as long on the clock as a picture may compute: the machine may be busy
+_OUT_OF_TIME = -getattr(signal, "SIGXCPU", 0) or None
 _WAIT = 10.0  # seconds that a picture waits for others to be let go of
 _BYTES = 6  # of a pixel, as long as an answer needs it: RGB here, and the copy that the model's reader makes
 _MEMORY = 1 << 30  # of a worker, without a picture; an address space, of which little is used
@@ -59,6 +63,19 @@ class PictureDecoder:
             self._idle.put(_Worker(memory))
         self._room = _Room(settings.pixel_memory)
         self._pending = 0
+        self._closed = False
+
+    def start(self) -> None:
+        """Start the worker processes without waiting for them; the first picture would, too."""
+        for _ in range(self._settings.decoders):
+            self._threads.submit(self._warm)
+
+    def _warm(self) -> None:
+        worker = self._idle.get()
+        try:
+            worker.start()
+        finally:
+            self._give_back(worker)
 
     async def decode_all(self, addresses: Sequence[str], **options: Any) -> list[Image.Image]:
         """Return the pictures of one request; options and errors as in `decode`, which also names the picture.
@@ -104,7 +121,8 @@ class PictureDecoder:
         return image
 
     def close(self) -> None:
-        """End the worker processes; pictures that are being decoded are given up."""
+        """End the worker processes, those that are at work when they have finished."""
+        self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
         while True:
             try:
@@ -124,6 +142,7 @@ class PictureDecoder:
             "file": is_file,
             "bytes": settings.image_bytes,
             "pixels": settings.image_pixels,
+            "seconds": settings.image_seconds,
         }
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, self._work, data, facts)
@@ -151,13 +170,19 @@ class PictureDecoder:
         except ImageError as error:
             raise ImageError(f"{name}: {error}") from None
 
+    def _give_back(self, worker: _Worker) -> None:
+        if self._closed:
+            worker.end()
+        else:
+            self._idle.put(worker)
+
     def _work(self, data: bytes, facts: dict[str, Any]) -> Image.Image:
         """Decode one picture in a worker; runs in a thread of its own."""
         worker = self._idle.get()
         try:
-            return worker.decode(data, facts, self._settings.image_seconds, self._room)
+            return worker.decode(data, facts, self._room)
         finally:
-            self._idle.put(worker)
+            self._give_back(worker)
 
 
 class _Worker:
@@ -168,16 +193,15 @@ class _Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._left = 0
 
-    def decode(self, data: bytes, facts: dict[str, Any], seconds: float, room: _Room) -> Image.Image:
+    def decode(self, data: bytes, facts: dict[str, Any], room: _Room) -> Image.Image:
         """Return a picture. Raises ImageError, also if the process ends over it twice."""
-        name = facts["name"]
+        name, seconds = facts["name"], facts["seconds"]
         for last in (False, True):  # the first process may have been ended by another's doing, for want of memory
-            alarm = _Alarm(self._running(), seconds)
+            alarm = _Alarm(self.start(), seconds * _SLOWER)
             try:
                 return self._ask(data, facts, alarm, room)
             except (EOFError, OSError):
-                self.end()
-                if alarm.rang:
+                if self.end() == _OUT_OF_TIME or alarm.rang:
                     message = f"{name}: takes more than {seconds:g} s to decode; save it as a plain JPEG"
                     raise ImageError(message) from None
                 if last:
@@ -208,19 +232,21 @@ class _Worker:
         weakref.finalize(image, room.give, held).atexit = False
         return image
 
-    def end(self) -> None:
-        """End the process."""
+    def end(self) -> int | None:
+        """End the process; return its exit code, or None if there was none."""
         process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.wait()
-            for pipe in (process.stdin, process.stdout):
-                try:
-                    cast(BinaryIO, pipe).close()
-                except OSError:  # bytes that could not be written any more
-                    pass
+        if process is None:
+            return None
+        with suppress(subprocess.TimeoutExpired):  # it is dying already, or will not by itself
+            process.wait(0.2)
+        process.kill()
+        code = process.wait()
+        for pipe in (process.stdin, process.stdout):
+            with suppress(OSError):  # bytes that could not be written any more
+                cast(BinaryIO, pipe).close()
+        return code
 
-    def _running(self) -> subprocess.Popen[bytes]:
+    def start(self) -> subprocess.Popen[bytes]:
         """Return the process, a new one if there is none or it has done enough."""
         if self._process is not None and (self._process.poll() is not None or self._left <= 0):
             self.end()

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+from PIL import Image
 from torch import Tensor
 
+from lavida.api import Model
+from lavida.decode.driver import Driver, Job
+from lavida.decode.options import DecodeOptions
 from lavida.decode.prompt import Prompt
+from lavida.diffusion.schedule import DEFAULT_SHIFT
 from lavida.errors import ConfigError
 from lavida.eval.metrics import Cider, exact
 from lavida.image.tiles import grid_of
 from lavida.model.vlm import VLM
 from lavida.text.chat import find_template
 from lavida.text.labels import Label
+from lavida.text.messages import IMAGE_ID
 from lavida.text.prompt import hint_ids, question_ids
 from lavida.text.tokenizer import Tokenizer
 from mini.data.features import Features, PictureRecord
@@ -92,6 +98,31 @@ def answer_set(
             canvases = decode_batch(model.net, encoded, rows, prompts, length=length, steps=steps)
             for i, ids in zip(chosen, canvases, strict=True):
                 answers[i] = model.tokenizer.decode(j for j in ids if j != model.tokenizer.mask_id)
+    return answers
+
+
+@torch.inference_mode()
+def answer_pictures(
+    model: Model, pictures: Iterable[Image.Image], asked: Sequence[PictureQuestion], decoding: Decoding
+) -> list[str]:
+    """Answer questions about pictures as `Model.ask` does, evidence included; return the answers in order."""
+    net, tokenizer = model.net, model.tokenizer
+    answers = [""] * len(asked)
+    driver = Driver(net, rows=4096, exact=False)
+    for number, picture in enumerate(pictures):
+        own = [i for i, a in enumerate(asked) if a.picture == number]
+        encoded = model.reader.images.encode(picture, net.config.tiles) if own else None
+        jobs = []
+        for i in own:
+            length = decoding.length(asked[i].question.kind)
+            ids = [IMAGE_ID, *question_ids(tokenizer, asked[i].question.prompt)]
+            options = DecodeOptions(
+                length=length, steps=min(decoding.steps or length, length), schedule="shift", shift=DEFAULT_SHIFT
+            )
+            jobs.append(Job(net, options, model.reader.read(ids, [encoded], room=length)))
+        driver.run(jobs)
+        for i, job in zip(own, jobs, strict=True):
+            answers[i] = tokenizer.decode(j for j in job.loop.canvas.ids.tolist() if j != tokenizer.mask_id)
     return answers
 
 

@@ -9,8 +9,11 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+
+from PIL import Image
 
 from lavida.eval.metrics import exact
 from mini.data.atlas import Atlas
@@ -18,11 +21,11 @@ from mini.data.features import Features
 from mini.data.languages import find_language
 from mini.data.questions import prompt_of
 from mini.eval import baselines
-from mini.eval.answers import AnsweringModel, Decoding, accuracy, answer_set, caption_figures
+from mini.eval.answers import AnsweringModel, Decoding, accuracy, answer_pictures, answer_set, caption_figures
 from mini.eval.card import write_card
 from mini.eval.photos import evaluate_photos, photo_features, read_photos
 from mini.eval.sets import PictureQuestion, constants, question_set
-from mini.eval.splits import SPLITS, TRAIN, split_features
+from mini.eval.splits import SPLITS, TRAIN, drawn_pictures, split_features
 
 PER_KIND = 300  # questions of each kind and split, at most
 EXAMPLES = 40
@@ -56,7 +59,17 @@ def main(
     held_out = {key: split_features(atlas, folder / key, s, model.net.tower, log) for key, s in SPLITS.items()}
     ready = [Features(f) for f in sorted(folder.glob("train*")) if (f / "truth.jsonl").exists()]
     training = ready or [split_features(atlas, folder / "train", TRAIN, model.net.tower, log)]
-    results = evaluate(model, training, held_out, seed=seed, decoding=decoding, language=language, log=log)
+    shown = {key: partial(drawn_pictures, atlas, split) for key, split in SPLITS.items()}
+    results = evaluate(
+        model,
+        training,
+        held_out,
+        shown=shown if model.net.evidence is not None else {},
+        seed=seed,
+        decoding=decoding,
+        language=language,
+        log=log,
+    )
     photos = read_photos(PHOTOS, language)
     log(f"(iv) {len(photos)} photographs")
     maps, records = photo_features(model.net, Path(data_folder) / "photos-test", photos)
@@ -71,12 +84,16 @@ def evaluate(
     training: Sequence[Features],
     held_out: dict[str, Features],
     *,
+    shown: Mapping[str, Callable[[], Iterable[Image.Image]]] | None = None,
     seed: int = 0,
     decoding: Decoding | None = None,
     language: str = "en",
     log: Log = print,
 ) -> dict:
-    """Compute figures of the model and of every baseline on splits of scenes."""
+    """Compute figures of the model and of every baseline on splits of scenes.
+
+    `shown` draws the pictures of a split for a model that finds evidence in them; others read the kept maps.
+    """
     decoding = decoding or Decoding()
     train = baselines.TrainingScenes.from_features(training, model.net.tower)
     fixed = constants(train.scenes, seed, language=language)
@@ -95,7 +112,8 @@ def evaluate(
     }
     for key, features in held_out.items():
         start = time.perf_counter()
-        results["splits"][key] = _split(model, features, train, fixed, probes, seed, decoding, language)
+        draw = (shown or {}).get(key)
+        results["splits"][key] = _split(model, features, train, fixed, probes, seed, decoding, language, draw)
         log(f"{SPLITS[key].title if key in SPLITS else key}: {time.perf_counter() - start:.0f} s")
     return results
 
@@ -109,11 +127,16 @@ def _split(
     seed: int,
     decoding: Decoding,
     language: str,
+    draw: Callable[[], Iterable[Image.Image]] | None = None,
 ) -> dict:
     scenes = [t.scene for t in features.records]
     sets = question_set(scenes, PER_KIND, seed, language=language)
     flat = [a for asked in sets.values() for a in asked]
-    answers = dict(zip(map(id, flat), answer_set(model, features.maps, features.records, flat, decoding), strict=True))
+    if draw is None:
+        said = answer_set(model, features.maps, features.records, flat, decoding)
+    else:
+        said = answer_pictures(model, draw(), flat, decoding)
+    answers = dict(zip(map(id, flat), said, strict=True))
     pooled = baselines.pool_features(features, model.net.tower)
     kinds: dict[str, dict] = {}
     rows: list[dict] = []

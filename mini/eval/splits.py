@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from PIL import Image
 
 from mini.data.atlas import Atlas
 from mini.data.features import Features, write_features
@@ -37,6 +38,12 @@ TRAIN = Split(cutouts="train", scenes=3000, seed=9000, title="training scenes of
 def pictures(atlas: Atlas, split: Split) -> Iterator[tuple[torch.Tensor, Scene, str]]:
     """Yield the scenes of a split with their pixels, the same ones every time."""
     return itertools.islice(drawn_scenes(atlas, split.cutouts, split.seed, (1, 1, 1, 1)), split.scenes)
+
+
+def drawn_pictures(atlas: Atlas, split: Split) -> Iterator[Image.Image]:
+    """Yield the scenes of a split as pictures."""
+    for picture, _, _ in pictures(atlas, split):
+        yield Image.fromarray(picture.clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy())
 
 
 def split_features(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import cache
 
 from mini.natural import ask_picture, ask_things
 from mini.natural.asker import Asked, Asker
+from mini.natural.judge import normalize
+from mini.natural.photos import load_split
 from mini.natural.truth import Truth
 
 __all__ = ["WEIGHTS", "Asked", "question", "questions"]
@@ -14,10 +17,11 @@ __all__ = ["WEIGHTS", "Asked", "question", "questions"]
 # kind -> how often it is asked, where the truth allows it
 WEIGHTS = {
     "name": 12.0, "which": 6.0, "caption": 8.0, "presence": 18.0, "count": 8.0, "count_check": 3.0, "colour": 8.0,
-    "colour_main": 3.0, "colour_check": 5.0, "place": 6.0, "place_check": 4.0, "name_at": 3.0, "choice": 5.0,
-    "choice_colour": 2.0, "kind": 2.0, "kind_check": 5.0, "scene": 3.0, "scene_check": 2.0, "daytime": 2.0,
-    "daytime_check": 1.5, "mono": 2.0, "mono_check": 1.5, "brightness_check": 1.0, "doing": 3.0, "doing_check": 2.0,
-    "text": 4.0, "text_check": 2.0, "sure": 2.0, "unanswerable": 12.0,
+    "colour_main": 3.0, "colour_check": 5.0, "ground": 2.5, "ground_check": 1.5, "place": 6.0, "place_check": 4.0,
+    "name_at": 3.0, "choice": 5.0, "choice_colour": 2.0, "kind": 2.0, "kind_check": 5.0, "scene": 3.0,
+    "scene_check": 2.0, "daytime": 2.0, "daytime_check": 1.5, "mono": 2.0, "mono_check": 1.5,
+    "brightness_check": 1.0, "doing": 3.0, "doing_check": 2.0, "text": 4.0, "text_check": 2.0, "sure": 2.0,
+    "unanswerable": 12.0,
 }  # fmt: skip
 
 _WRITERS: dict[str, Callable[[Asker], Asked | None]] = {
@@ -30,6 +34,8 @@ _WRITERS: dict[str, Callable[[Asker], Asked | None]] = {
     "colour": ask_things.colour,
     "colour_main": ask_things.colour_main,
     "colour_check": ask_things.colour_check,
+    "ground": ask_picture.ground,
+    "ground_check": ask_picture.ground_check,
     "place": ask_things.place,
     "place_check": ask_things.place_check,
     "name_at": ask_things.name_at,
@@ -58,6 +64,12 @@ def question(truth: Truth, kind: str, rng: random.Random, *, language: str, held
     return _WRITERS[kind](Asker(truth, rng, language, held_out))
 
 
+@cache
+def _tested() -> frozenset[str]:
+    """Return the questions of split (v), which modifiers may put together by chance and which are never trained on."""
+    return frozenset(normalize(question.question) for question in load_split()[1])
+
+
 def questions(truth: Truth, rng: random.Random, *, count: int, language: str, held_out: bool = False) -> list[Asked]:
     """Return different questions about a picture, kinds drawn by `WEIGHTS`.
 
@@ -74,6 +86,6 @@ def questions(truth: Truth, rng: random.Random, *, count: int, language: str, he
         if len(found) == count:
             break
         asked = question(truth, rng.choices(kinds, weights)[0], rng, language=language, held_out=held_out)
-        if asked is not None:
+        if asked is not None and normalize(asked.question) not in _tested():
             found.setdefault(asked.question.lower(), asked)
     return list(found.values())

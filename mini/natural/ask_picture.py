@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from mini.natural import phrases, wordings_unanswerable
 from mini.natural.asker import Asked, Asker
-from mini.natural.choose import absent, action_besides
+from mini.natural.choose import absent, action_besides, other_colour
 from mini.natural.grammar import disturb, fill
-from mini.natural.names import ACTIONS, is_a
+from mini.natural.names import ACTIONS, COLOURS, is_a
 from mini.natural.phrases import CANNOT_TELL
 
+ABOUT_ABSENT = 0.2  # share of what cannot be told that is tried with something absent
+# Kinds of things that would be noticed. Leaves, walls and clothes may well be there unseen: no reason to refuse.
+_NOTICED = ("animal", "vehicle", "instrument", "furniture", "toy", "weapon", "ball")
 _COLOURLESS = frozenset({"black", "white", "gray"})
 
 
@@ -51,6 +54,27 @@ def daytime_check(a: Asker) -> Asked | None:
     return None if a.truth.night is None else _pair_check(a, "daytime_check", _TIMES, not a.truth.night)
 
 
+def _has_ground(a: Asker) -> bool:
+    """Return whether the background has one known colour and enough of it is to be seen."""
+    return a.truth.ground is not None and not a.truth.monochrome and sum(t.area for t in a.truth.things) < 0.6
+
+
+def ground(a: Asker) -> Asked | None:
+    """Ask for the colour of the background."""
+    return a.ask("ground", phrases.colour(a.truth.ground or "", a.language), {}) if _has_ground(a) else None
+
+
+def ground_check(a: Asker) -> Asked | None:
+    """Ask whether the background has a colour."""
+    if not _has_ground(a) or a.truth.ground is None:
+        return None
+    right, yes = a.truth.ground, a.rng.random() < 0.5
+    said = right if yes else other_colour(right, a.rng)
+    slots = {"colour": said.replace("gray", "grey"), "zh_colour": COLOURS[said]}
+    answer = phrases.it_is(phrases.colour(right, a.language), yes, a.language)
+    return a.ask("ground_check", answer, slots, yes=yes)
+
+
 def mono(a: Asker) -> Asked | None:
     """Ask whether the picture is black and white."""
     return a.ask("mono", _TINTS[a.language][not a.truth.monochrome], {})
@@ -73,7 +97,8 @@ def doing(a: Asker) -> Asked | None:
     found = a.pick(lambda t: t.doing in ACTIONS)
     if found is None:
         return None
-    return a.ask("doing", phrases.doing(found[0].doing or "", a.language), a.words(found[1]))
+    slots = a.words(found[1]) | a.flags(found[0].name, found[0])
+    return a.ask("doing", phrases.doing(found[0].doing or "", a.language), slots, about=found[1], thing=found[0])
 
 
 def doing_check(a: Asker) -> Asked | None:
@@ -85,7 +110,8 @@ def doing_check(a: Asker) -> Asked | None:
     said = right if yes else action_besides(right, a.rng)
     slots = a.words(found[1]) | {"doing": said, "zh_doing": ACTIONS[said]}
     answer = phrases.it_is(phrases.doing(right, a.language), yes, a.language)
-    return a.ask("doing_check", answer, slots, yes=yes)
+    slots |= a.flags(found[0].name, found[0])
+    return a.ask("doing_check", answer, slots, about=found[1], thing=found[0], yes=yes)
 
 
 def text(a: Asker) -> Asked | None:
@@ -94,11 +120,11 @@ def text(a: Asker) -> Asked | None:
     if not texts:
         if not a.truth.is_complete("text"):
             return None
-        return a.ask("text", "没有文字。" if a.chinese else "There is no text.", {})
+        return a.ask("text", "没有文字。" if a.chinese else "There is no text.", a.surface())
     said = " ".join(text for text, _ in texts)
     if len(said) > 40:
         said = max(texts, key=lambda t: t[1][3] - t[1][1])[0]
-    return a.ask("text", phrases.it_says(said, a.language), {})
+    return a.ask("text", phrases.it_says(said, a.language), a.surface())
 
 
 def text_check(a: Asker) -> Asked | None:
@@ -110,12 +136,12 @@ def text_check(a: Asker) -> Asked | None:
         answer = "有，图里有文字。" if yes else "没有，图里没有文字。"
     else:
         answer = "Yes, there is text." if yes else "No, there is no text."
-    return a.ask("text_check", answer, {}, yes=yes)
+    return a.ask("text_check", answer, a.surface(), yes=yes)
 
 
 def unanswerable(a: Asker) -> Asked | None:
     """Ask what the picture cannot tell."""
-    if a.rng.random() < 0.35:
+    if a.rng.random() < ABOUT_ABSENT:
         asked = _about_absent(a)
         if asked is not None:
             return asked
@@ -134,9 +160,9 @@ def _about_absent(a: Asker) -> Asked | None:
     if a.truth.monochrome and a.rng.random() < 0.5:
         found = a.pick(lambda t: t.colour not in _COLOURLESS)
         if found is not None:
-            return a.ask("unanswerable", CANNOT_TELL[a.language], a.words(found[1]), wording="colour")
+            return a.ask("unanswerable", CANNOT_TELL[a.language], a.words(found[1]), about=found[1], wording="colour")
     other = absent(a.truth, a.rng)
-    if other is None:
+    if other is None or not any(is_a(other, kind) for kind in _NOTICED):
         return None
     wording = a.rng.choice(("colour", "colour", "place", "doing") if is_a(other, "animal") else ("colour", "place"))
-    return a.ask("unanswerable", CANNOT_TELL[a.language], a.words(other), wording=wording)
+    return a.ask("unanswerable", CANNOT_TELL[a.language], a.words(other), about=other, wording=wording)

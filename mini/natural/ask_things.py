@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from mini.natural import phrases
 from mini.natural.asker import Asked, Asker
-from mini.natural.choose import absent, mentions, once, place_of
+from mini.natural.choose import absent, mentions, once, other_colour, place_of
 from mini.natural.names import COLOURS, KINDS, NAMES, is_a, may_be
 from mini.natural.truth import Thing, Truth
-
-_NEAR_COLOURS = (
-    {"red", "orange", "pink", "brown"}, {"orange", "yellow", "brown"}, {"yellow", "white"}, {"green", "blue"},
-    {"blue", "purple"},
-    {"purple", "pink"}, {"gray", "white"}, {"gray", "black"}, {"gray", "blue"}, {"gray", "brown"}, {"brown", "black"},
-)  # fmt: skip
 
 
 def name(a: Asker) -> Asked | None:
     """Ask what the main thing is."""
     main = a.truth.main_thing
-    return None if main is None else a.ask("name", phrases.one(main.name, a.language), {})
+    if main is None:
+        return None
+    slots = a.flags(main.name, main)
+    return a.ask("name", phrases.one(main.name, a.language), slots, about=main.name, thing=main)
 
 
 def which(a: Asker) -> Asked | None:
@@ -33,7 +30,7 @@ def which(a: Asker) -> Asked | None:
     else:
         word = name.bare or name.text
         slots = {"kind": word, "a_kind": name.one}
-    return a.ask("which", phrases.one(thing.name, a.language), slots)
+    return a.ask("which", phrases.one(thing.name, a.language), slots, about=thing.name, thing=thing)
 
 
 def _groups(truth: Truth) -> list[tuple[str, int, str | None]]:
@@ -63,11 +60,16 @@ def presence(a: Asker) -> Asked | None:
             return None
         words = mentions(a.rng.choice(a.truth.things).name)
         word = words[0] if a.rng.random() < 0.6 else a.rng.choice(words)
-        return a.ask("presence", phrases.there_is(word, True, a.language), a.words(word, bare=True), yes=True)
+        return _presence(a, word, True)
     other = absent(a.truth, a.rng)
     if other is None:
         return None
-    return a.ask("presence", phrases.there_is(other, False, a.language), a.words(other, bare=True), yes=False)
+    return _presence(a, other, False)
+
+
+def _presence(a: Asker, word: str, yes: bool) -> Asked:
+    slots = a.words(word, bare=True) | ({"is_person": ""} if word == "person" else {})
+    return a.ask("presence", phrases.there_is(word, yes, a.language), slots, about=word, yes=yes)
 
 
 def _counted(a: Asker) -> tuple[str, int] | None:
@@ -92,7 +94,7 @@ def count(a: Asker) -> Asked | None:
     counted = _counted(a)
     if counted is None:
         return None
-    return a.ask("count", phrases.many(*counted, a.language), a.words(counted[0]))
+    return a.ask("count", phrases.many(*counted, a.language), a.words(counted[0]), about=counted[0])
 
 
 def count_check(a: Asker) -> Asked | None:
@@ -106,7 +108,7 @@ def count_check(a: Asker) -> Asked | None:
         return None
     said = number if yes else a.rng.choice([n for n in range(2, 7) if n != number and abs(n - number) < 4])
     slots = a.words(word) | {"n": phrases.count_word(said, a.language)}
-    return a.ask("count_check", phrases.there_are(word, yes, number, a.language), slots, yes=yes)
+    return a.ask("count_check", phrases.there_are(word, yes, number, a.language), slots, about=word, yes=yes)
 
 
 def _coloured(a: Asker) -> tuple[Thing, str] | None:
@@ -119,7 +121,8 @@ def colour(a: Asker) -> Asked | None:
     if found is None:
         return None
     thing, word = found
-    return a.ask("colour", phrases.colour(thing.colour or "", a.language), a.words(word))
+    answer = phrases.colour(thing.colour or "", a.language)
+    return a.ask("colour", answer, a.words(word) | a.flags(thing.name, thing), about=word, thing=thing)
 
 
 def colour_main(a: Asker) -> Asked | None:
@@ -127,12 +130,8 @@ def colour_main(a: Asker) -> Asked | None:
     main = a.truth.main_thing
     if main is None or main.colour is None or a.truth.monochrome:
         return None
-    return a.ask("colour_main", phrases.colour(main.colour, a.language), {})
-
-
-def _other_colour(a: Asker, colour: str) -> str:
-    near = {c for group in _NEAR_COLOURS if colour in group for c in group} | {colour}
-    return a.rng.choice([c for c in COLOURS if c not in near])
+    slots = a.flags(main.name, main)
+    return a.ask("colour_main", phrases.colour(main.colour, a.language), slots, about=main.name, thing=main)
 
 
 def colour_check(a: Asker) -> Asked | None:
@@ -141,10 +140,11 @@ def colour_check(a: Asker) -> Asked | None:
     if found is None or found[0].colour is None:
         return None
     colour, yes = found[0].colour, a.rng.random() < 0.5
-    said = colour if yes else _other_colour(a, colour)
+    said = colour if yes else other_colour(colour, a.rng)
     slots = a.words(found[1]) | {"colour": said.replace("gray", "grey"), "zh_colour": COLOURS[said]}
     answer = phrases.it_is(phrases.colour(colour, a.language), yes, a.language)
-    return a.ask("colour_check", answer, slots, yes=yes)
+    slots |= a.flags(found[0].name, found[0])
+    return a.ask("colour_check", answer, slots, about=found[1], thing=found[0], yes=yes)
 
 
 def choice_colour(a: Asker) -> Asked | None:
@@ -152,11 +152,13 @@ def choice_colour(a: Asker) -> Asked | None:
     found = _coloured(a)
     if found is None or found[0].colour is None:
         return None
-    both = [found[0].colour, _other_colour(a, found[0].colour)]
+    both = [found[0].colour, other_colour(found[0].colour, a.rng)]
     a.rng.shuffle(both)
     c, d = (word.replace("gray", "grey") for word in both)
     slots = a.words(found[1]) | {"c": c, "d": d, "zc": COLOURS[both[0]], "zd": COLOURS[both[1]]}
-    return a.ask("choice_colour", phrases.colour(found[0].colour, a.language), slots)
+    slots |= a.flags(found[0].name, found[0])
+    answer = phrases.colour(found[0].colour, a.language)
+    return a.ask("choice_colour", answer, slots, about=found[1], thing=found[0])
 
 
 def place(a: Asker) -> Asked | None:
@@ -164,7 +166,17 @@ def place(a: Asker) -> Asked | None:
     found = a.pick(lambda t: place_of(t) is not None)
     if found is None:
         return None
-    return a.ask("place", phrases.place(place_of(found[0]) or "", a.language), a.words(found[1]))
+    thing, where = found[0], place_of(found[0]) or ""
+    slots = a.words(found[1]) | a.flags(thing.name, thing) | _place_flags(where)
+    return a.ask("place", phrases.place(where, a.language), slots, about=found[1], thing=thing)
+
+
+def _place_flags(where: str) -> dict[str, str]:
+    """Return empty slots for the choices ("on the left or on the right") that a place can answer."""
+    parts = set(where.split())
+    across, along = bool(parts & {"left", "right"}), bool(parts & {"top", "bottom"})
+    found = {"lr": across, "tb": along, "corner": across and along, "lmr": not along, "tmb": not across}
+    return {slot: "" for slot, holds in found.items() if holds}
 
 
 def place_check(a: Asker) -> Asked | None:
@@ -182,7 +194,9 @@ def place_check(a: Asker) -> Asked | None:
     )
     slots = a.words(found[1]) | {"place": phrases.place(said, "en"), "zh_place": phrases.place(said, "zh")}
     answer = phrases.place(where, a.language)
-    return a.ask("place_check", phrases.it_is(("在" if a.chinese else "") + answer, yes, a.language), slots, yes=yes)
+    answer = phrases.it_is(("在" if a.chinese else "") + answer, yes, a.language)
+    slots |= a.flags(found[0].name, found[0])
+    return a.ask("place_check", answer, slots, about=found[1], thing=found[0], yes=yes)
 
 
 def name_at(a: Asker) -> Asked | None:
@@ -194,7 +208,7 @@ def name_at(a: Asker) -> Asked | None:
         return None
     thing, where = a.rng.choice(found)
     slots = {"place": phrases.place(where, "en"), "zh_place": phrases.place(where, "zh")}
-    return a.ask("name_at", phrases.one(thing.name, a.language), slots)
+    return a.ask("name_at", phrases.one(thing.name, a.language), slots, about=thing.name, thing=thing)
 
 
 def choice(a: Asker) -> Asked | None:
@@ -211,7 +225,8 @@ def choice(a: Asker) -> Asked | None:
     a.rng.shuffle(both)
     x, y = (a.words(w, any_word=False) for w in both)
     slots = {"x": x["a"], "y": y["a"], "zx": x["zh"], "zy": y["zh"]} | a.main_kind(main)
-    return a.ask("choice", phrases.one(word, a.language), slots)
+    slots |= a.flags(main.name, main)
+    return a.ask("choice", phrases.one(word, a.language), slots, thing=main)
 
 
 def kind(a: Asker) -> Asked | None:
@@ -221,7 +236,8 @@ def kind(a: Asker) -> Asked | None:
     if not kinds:
         return None
     kind = next((k for k in kinds if k in ("fruit", "vegetable", "flower", "bird")), kinds[-1])
-    return a.ask("kind", phrases.one(kind, a.language), {})
+    slots = a.flags(main.name, main)
+    return a.ask("kind", phrases.one(kind, a.language), slots, about=main.name, thing=main)
 
 
 def _said_kind(a: Asker) -> tuple[str, bool] | None:
@@ -242,7 +258,9 @@ def kind_check(a: Asker) -> Asked | None:
         return None
     word, yes = said
     answer = phrases.it_is(phrases.one(word if yes else a.truth.main_thing.name, a.language), yes, a.language)
-    return a.ask("kind_check", answer, a.words(word) | a.main_kind(a.truth.main_thing), yes=yes)
+    main = a.truth.main_thing
+    slots = a.words(word) | a.main_kind(main) | a.flags(main.name, main)
+    return a.ask("kind_check", answer, slots, about=word, thing=main, yes=yes)
 
 
 def sure(a: Asker) -> Asked | None:
@@ -256,4 +274,4 @@ def sure(a: Asker) -> Asked | None:
     else:
         name = phrases.one(a.truth.main_thing.name, a.language)
         answer = f"不是，我认为是{name}。" if a.chinese else f"No, I think it is {name}."
-    return a.ask("sure", answer, a.words(word), yes=yes)
+    return a.ask("sure", answer, a.words(word), about=word, thing=a.truth.main_thing, yes=yes)

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from mini.natural import phrases
 from mini.natural.choose import mentions, once
-from mini.natural.grammar import disturb, draw
-from mini.natural.names import KINDS, NAMES
+from mini.natural.grammar import complete, disturb, draw
+from mini.natural.modifiers import MODIFIED, Modifiers, sort_of
+from mini.natural.names import KINDS, NAMES, plural_of
 from mini.natural.truth import Thing, Truth
 
-_WITH_CIRCUMSTANCE = frozenset({"presence", "count", "which", "doing", "colour"})
-_CIRCUMSTANCES = {
+_SURFACES = {
     "en": (
-        "on the ground", "in the room", "in the street", "over there", "in the foreground", "near the camera",
-        "outside",
-        "further back", "close by", "in front", "in this scene", "at the side", "in the water", "on the floor",
-        "up there",
+        "sign", "label", "shirt", "screen", "book cover", "shop", "number plate", "poster", "board", "door", "box",
+        "bottle", "package", "banner", "page", "wall", "side of the car", "can", "display", "street sign", "menu",
+        "ticket", "newspaper", "flag", "truck", "bus", "cup", "T-shirt", "card", "billboard",
     ),
-    "zh": ("地上", "前面", "远处", "街上", "屋子里", "角落里", "近处", "后面", "这儿", "水里", "外面", "边上"),
+    "zh": (
+        "牌子", "标签", "衣服", "屏幕", "书的封面", "商店招牌", "车牌", "海报", "黑板", "门", "盒子", "瓶子", "包装",
+        "横幅", "墙", "车身", "路牌", "菜单", "票", "报纸", "旗子", "杯子", "卡片", "广告牌",
+    ),
 }  # fmt: skip
 _CLAIMS = {  # slot -> the words for the first and the second claim
     "en": {
@@ -95,14 +98,45 @@ class Asker:
         return slots
 
     def ask(
-        self, kind: str, answer: str, slots: dict[str, str], *, wording: str = "", yes: bool | None = None
+        self,
+        kind: str,
+        answer: str,
+        slots: dict[str, str],
+        *,
+        about: str = "",
+        thing: Thing | None = None,
+        wording: str = "",
+        yes: bool | None = None,
     ) -> Asked:
-        """Put a question into words."""
-        where = self.circumstance(kind, slots) if kind in _WITH_CIRCUMSTANCE and self.rng.random() < 0.25 else ""
-        text = draw(self.language, wording or kind, self.rng, slots, self.held_out, where)
+        """Put a question into words.
+
+        Args:
+            kind: Kind of the question.
+            answer: Its answer.
+            slots: What its wording may name.
+            about: The name it is about; "" for the picture as a whole.
+            thing: The thing it is about, where it is a single one.
+            wording: The kind whose wordings it takes, if not its own.
+            yes: Whether the answer is yes or no.
+        """
+        modifiers = Modifiers(wording or kind, self.language, self.truth, self.rng, about, thing)
+        text = self._put(wording or kind, slots, modifiers)
         return Asked(
             kind=kind, language=self.language, question=disturb(text, self.language, self.rng), answer=answer, yes=yes
         )
+
+    def _put(self, kind: str, slots: dict[str, str], modifiers: Modifiers) -> str:
+        """Choose a wording and its modifiers; wordings that training never sees take none."""
+        if self.held_out:
+            return complete(draw(self.language, kind, self.rng, slots, held_out=True), self.language, self.rng, slots)
+        level = modifiers.level()
+        rich = level > 0 and self.rng.random() < 0.6
+        given = slots | modifiers.slots() if rich else slots
+        template = draw(self.language, kind, self.rng, given, modifiers=MODIFIED, modified=rich)
+        used = len(MODIFIED & set(re.findall(r"\{(\w+)\}", template)))
+        template, given, room = modifiers.apply(template, given, max(0, level - used))
+        text = complete(template, self.language, self.rng, given)
+        return modifiers.around(text) if room and level > used else text
 
     def main_kind(self, main: Thing) -> dict[str, str]:
         """Return the slot for the most general kind of the main thing, if it has one."""
@@ -112,15 +146,21 @@ class Asker:
         kind = self.rng.choice((kinds[0], kinds[-1]))
         return {"main_kind": NAMES[kind].bare or NAMES[kind].text, "zh_main_kind": NAMES[kind].chinese}
 
-    def circumstance(self, kind: str, slots: dict[str, str]) -> str:
-        """Return where the thing asked about is supposed to be; the answer does not depend on it."""
-        main = self.truth.main_thing
-        own = (
-            {w for k in mentions(main.name) for w in (NAMES[k].chinese, *NAMES[k].chinese_synonyms)} if main else set()
-        )
-        if main and kind == "presence" and slots["zh"] not in own and self.rng.random() < 0.4:
-            return f"{NAMES[main.name].chinese}边上" if self.chinese else f"beside the {NAMES[main.name].text}"
-        return self.rng.choice(_CIRCUMSTANCES[self.language])
+    def flags(self, key: str, thing: Thing | None = None) -> dict[str, str]:
+        """Return slots that are empty words: a wording that names one is taken only where it holds."""
+        found = {f"is_{sort_of(key)}": ""}
+        if sum(t.name == key for t in self.truth.things) > 1:
+            found["several"] = ""
+        if thing is not None:
+            vague = Modifiers("name", self.language, self.truth, self.rng, key, thing).vague()
+            found |= vague
+            if vague and not self.chinese:
+                found["vagues"] = plural_of(vague["vague"])
+        return found
+
+    def surface(self) -> dict[str, str]:
+        """Return the slot for something that may bear a text."""
+        return {"surface": self.rng.choice(_SURFACES[self.language])}
 
     def claim(self, kind: str, first: bool, answer: str, yes: bool) -> Asked:
         """Ask whether the first or the second claim of a pair holds."""

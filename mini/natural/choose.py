@@ -5,9 +5,14 @@ from __future__ import annotations
 import random
 from functools import cache
 
-from mini.natural.names import ACTIONS, COCO, KINDS, NAMES, is_a, may_be
+from mini.natural.names import ACTIONS, COCO, COLOURS, KINDS, NAMES, is_a, may_be
 from mini.natural.truth import Thing, Truth
 
+_NEAR_COLOURS = (
+    {"red", "orange", "pink", "brown"}, {"orange", "yellow", "brown"}, {"yellow", "white"}, {"green", "blue"},
+    {"blue", "purple"},
+    {"purple", "pink"}, {"gray", "white"}, {"gray", "black"}, {"gray", "blue"}, {"gray", "brown"}, {"brown", "black"},
+)  # fmt: skip
 _EDGE = 0.035  # a centre so near a border between two places has no certain place
 _POSTURES = frozenset({"sitting", "standing", "lying down", "smiling", "looking at the camera", "working", "playing"})
 
@@ -87,6 +92,12 @@ def place_of(thing: Thing) -> str | None:
         if at < low or at > high:
             words.append(names[at > high])
     return " ".join(words)
+
+
+def other_colour(colour: str, rng: random.Random) -> str:
+    """Choose a colour that nobody takes for this one."""
+    near = {c for group in _NEAR_COLOURS if colour in group for c in group} | {colour}
+    return rng.choice([c for c in COLOURS if c not in near])
 
 
 def action_besides(right: str, rng: random.Random) -> str:

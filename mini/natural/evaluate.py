@@ -12,9 +12,13 @@ from pathlib import Path
 
 from PIL import Image
 
+from lavida.evidence.gather import Evidence, Parts, find_parts
+from lavida.model.vlm import VLM
 from mini.natural.judge import ROWS, Verdict, judge
+from mini.natural.photographs import see
 from mini.natural.photos import PhotoQuestion, fetch_photographs, load_split, open_photograph
 from mini.natural.phrases import CANNOT_TELL
+from mini.natural.rules import Rules
 
 Model = Callable[[Image.Image, str], str]
 
@@ -101,6 +105,20 @@ def show(columns: dict[str, dict[str, tuple[int, int]]]) -> str:
     return "\n".join(lines)
 
 
+class ByRules:
+    """Answer by rules over the evidence that a model would get; that of the last picture is kept."""
+
+    def __init__(self, net: VLM, parts: Parts) -> None:
+        self._net, self._parts = net, parts
+        self._last: tuple[Image.Image, Evidence] | None = None
+
+    def __call__(self, picture: Image.Image, question: str) -> str:
+        """Answer a question about a picture."""
+        if self._last is None or self._last[0] is not picture:
+            self._last = (picture, see(picture, self._net, self._parts)[1])
+        return Rules(self._last[1])(question)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Evaluate a checkpoint, or the model that ships, and print the table."""
     parser = argparse.ArgumentParser(prog="python -m mini.natural.evaluate", description=__doc__)
@@ -120,7 +138,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if chosen.out:
         rows = [asdict(j.question) | {"answer": j.answer} | j.verdict._asdict() for j in judged]
         chosen.out.write_text(json.dumps(rows, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    print(show({"model": table(judged), "best constant of each kind": constants()}))
+    columns = {"model": table(judged)}
+    parts = find_parts(model.folder, model.net, model.labels) if model.folder and model.labels else None
+    if parts is not None and model.net.evidence is not None:
+        columns["rules over its evidence"] = table(answer_all(ByRules(model.net, parts), chosen.packages))
+    print(show(columns | {"best constant of each kind": constants()}))
 
 
 if __name__ == "__main__":

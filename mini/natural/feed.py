@@ -9,14 +9,16 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
-from lavida.model.evidence import EvidenceInputs
+from lavida.model.evidence_inputs import EvidenceInputs
 from lavida.text.labels import Label
+from lavida.text.names import NameFinder, mentions
 from lavida.text.prompt import hint_ids
 from lavida.text.reading import read_ids
-from lavida.text.tokenizer import Tokenizer
+from lavida.text.tokenizer import USER, Tokenizer
 from mini.data.questions import Question, ask
 from mini.natural.ask import questions
 from mini.natural.labelled import Labelled
+from mini.natural.lexicon import model_names
 from mini.natural.mentions import Mentions, shown_cells, word_of
 from mini.natural.photographs import Seen
 from mini.natural.phrases import CANNOT_TELL
@@ -38,6 +40,7 @@ class NaturalRows:
     inputs: EvidenceInputs
     shown: Tensor  # [G, 80] which cells show the names that the prompts speak of
     numbers: Tensor  # [G] how many there are
+    mentions: Tensor  # [M, 3] places of names in prompts: flat position, picture, number of the name (or MAIN)
 
     def to(self, device: str) -> NaturalRows:
         """Move everything to a device."""
@@ -79,6 +82,7 @@ class NaturalFeed:
         self.tokenizer, self.labels, self.simulator = tokenizer, labels, simulator
         self.scenes, self.photographs, self.shares = scenes, photographs, shares or Shares()
         self.mentions = Mentions()
+        self.finder, self._user = NameFinder(model_names(), tokenizer), tokenizer.id_of(USER)
         self.packer = _Packer(tokenizer, image_tokens=IMAGE_TOKENS, row=row)
 
     def rows(self, n: int, rng: random.Random, g: torch.Generator) -> NaturalRows:
@@ -111,7 +115,21 @@ class NaturalFeed:
             inputs=EvidenceInputs.stack(inputs),
             shown=torch.stack([shown for shown, _ in told]) if told else torch.zeros(0, 80),
             numbers=torch.tensor([number for _, number in told], dtype=torch.long),
+            mentions=self._mentions(batch),
         )
+
+    def _mentions(self, batch: PackedRows) -> Tensor:
+        """Find the names in the prompts of rows, as a model that answers does."""
+        found = []
+        prompts = batch.segment % 3 == 2
+        for b, (ids, asked) in enumerate(zip(batch.ids, prompts, strict=True)):
+            text = torch.where(asked, ids, -1).tolist()
+            found += [
+                (b * len(text) + place, int(batch.picture[b]), name)
+                for places, name in mentions(self.finder, text, self._user)
+                for place in range(places.start, places.stop)
+            ]
+        return torch.tensor(found, dtype=torch.long).view(-1, 3)
 
     def held_out(self, n: int, rng: random.Random, g: torch.Generator) -> tuple[NaturalRows, list[Question]]:
         """Rows of n invented pictures asked in wordings that are never trained on, all sources there."""

@@ -34,6 +34,7 @@ _SHORT = {
     "It is": "It's",
     "There is": "There's", "Is not": "Isn't",
 }  # fmt: skip
+REQUESTS = ("Can you", "Could you", "Would you", "Do you", "Any idea")  # they end with a question mark
 _AMERICAN = {"colour": "color", "Colour": "Color", "grey": "gray", "recognise": "recognize", "coloured": "colored"}
 
 
@@ -51,13 +52,20 @@ def expand(line: str) -> list[str]:
 
 @cache
 def templates(language: str, kind: str, held_out: bool = False) -> tuple[tuple[str, ...], ...]:
-    """Return the templates of a kind, those of each line together."""
+    """Return the templates of a kind, those of each line together; training leaves out whatever is held out."""
     words = LANGUAGES[language]
     lines = (words.HELD_OUT if held_out else words.TRAIN)[kind]
-    return tuple(
-        tuple(dict.fromkeys(re.sub(r" (?=[.,?!:])", "", t) for t in expand(_CLAIM.sub(r"{\1/\2}", line))))
-        for line in lines
-    )
+    apart = set() if held_out else {_alike(t) for line in templates(language, kind, True) for t in line}
+    found = []
+    for line in lines:
+        texts = (re.sub(r" (?=[.,?!:])", "", t) for t in expand(_CLAIM.sub(r"{\1/\2}", line)))
+        found.append(tuple(dict.fromkeys(t for t in texts if _alike(t) not in apart)))
+    return tuple(line for line in found if line)
+
+
+def _alike(template: str) -> str:
+    """Return what two templates share that differ in capitals, marks or conditions only."""
+    return re.sub(r"[.,?!:，。？！：]", "", re.sub(r"\{(is_\w+|several)\}", "", template)).lower()
 
 
 def count_templates(language: str, kind: str, held_out: bool = False) -> int:
@@ -65,41 +73,59 @@ def count_templates(language: str, kind: str, held_out: bool = False) -> int:
     return len({t for line in templates(language, kind, held_out) for t in line})
 
 
-def draw(
-    language: str, kind: str, rng: random.Random, slots: dict[str, str], held_out: bool = False, where: str = ""
-) -> str:
-    """Choose a wording and fill its slots.
+@cache
+def fitting(
+    language: str, kind: str, given: frozenset[str], held_out: bool, modifiers: frozenset[str]
+) -> tuple[tuple[tuple[str, ...], ...], tuple[tuple[str, ...], ...]]:
+    """Return the templates that need no other slots than those given, by line: plain ones and those with modifiers."""
+    plain, modified = [], []
+    for line in templates(language, kind, held_out):
+        fit = [t for t in line if _needs(t) <= given]
+        plain.append(tuple(t for t in fit if not _needs(t) & modifiers))
+        modified.append(tuple(t for t in fit if _needs(t) & modifiers))
+    return tuple(line for line in plain if line), tuple(line for line in modified if line)
 
-    A template whose slots are not all given is not chosen. `where` is a circumstance ("on the ground") that the
-    question may name without its being asked about; it is left out where the template has no room for it.
+
+def draw(
+    language: str,
+    kind: str,
+    rng: random.Random,
+    slots: dict[str, str],
+    *,
+    held_out: bool = False,
+    modifiers: frozenset[str] = frozenset(),
+    modified: bool = False,
+) -> str:
+    """Choose a template all of whose slots are given.
+
+    Args:
+        language: "en" or "zh".
+        kind: Kind of the question.
+        rng: Source of the choice.
+        slots: The slots that may be filled.
+        held_out: Draw from the wordings that training never sees.
+        modifiers: The slots that are modifiers.
+        modified: Draw a template with modifiers where there is one, otherwise one without.
 
     Raises:
         KeyError: If no wording of the kind can be filled.
     """
-    lines = [[t for t in line if _needs(t) <= slots.keys()] for line in templates(language, kind, held_out)]
-    lines = [line for line in lines if line]
+    plain, rich = fitting(language, kind, frozenset(slots), held_out, modifiers)
+    lines = (rich or plain) if modified else plain
     if not lines:
         raise KeyError(kind)
-    weights = [len(line) ** 0.5 for line in lines]
-    template = rng.choice(rng.choices(lines, weights)[0])
-    if where:
-        template = _add_where(template, language, where)
+    return rng.choice(rng.choices(lines, [len(line) ** 0.5 for line in lines])[0])
+
+
+def complete(template: str, language: str, rng: random.Random, slots: dict[str, str]) -> str:
+    """Fill the slots of a template."""
     text = re.sub(r"\{([\w/]+)\}", lambda m: slots[m.group(1)], template)
-    text = text.replace("@", rng.choice(LANGUAGES[language].PICTURE))
+    text = text.replace("@", rng.choice(LANGUAGES[language].PICTURE)).strip()
+    if text.startswith(REQUESTS) and text.endswith("."):
+        text = text[:-1] + "?"
+    elif text.startswith("你知道") and text.endswith("。"):
+        text = text[:-1] + "吗？"
     return text[:1].upper() + text[1:]
-
-
-def _add_where(template: str, language: str, where: str) -> str:
-    """Put a circumstance at the end of an English question, at the beginning of a Chinese one."""
-    if "@" in template:
-        return template
-    if language == "zh":
-        if template.startswith("有") or template.startswith(("几", "一共有", "是不是有")):
-            return where + template
-        return f"{where}的{template}" if template.startswith("{zh}") else template
-    simple = template[-1] in "?." and not set(template[:-1]) & set(",:.?") and not template.startswith(("Tell", "Say"))
-    simple = simple and not template[:-1].endswith(("here", "there", "anywhere"))
-    return f"{template[:-1]} {where}{template[-1]}" if simple else template
 
 
 def fill(line: str, language: str, rng: random.Random, fillers: dict[str, tuple[str, ...]]) -> str:
@@ -123,8 +149,8 @@ def disturb(text: str, language: str, rng: random.Random) -> str:
         if rng.random() < 0.35:
             for long, short in _SHORT.items():
                 text = text.replace(long, short)
-    if rng.random() < 0.12:
-        text = rng.choice(_BEFORE[language]) + _lower_first(text)
+    if rng.random() < 0.12 and not set(text) & set(",:，：") and not text.startswith(("Tell", "Say", "告诉")):
+        text = rng.choice(_BEFORE[language]) + lower_first(text)
     if rng.random() < 0.05 and text[-1] in "?？.。":
         text += rng.choice(_AFTER[language])
     elif rng.random() < 0.15:
@@ -137,7 +163,8 @@ def disturb(text: str, language: str, rng: random.Random) -> str:
     return text.lower() if case < 0.18 else text.upper() if case > 0.98 else text
 
 
-def _lower_first(text: str) -> str:
+def lower_first(text: str) -> str:
+    """Write the first word small, unless it is "I"."""
     first = text.split()[0] if text.split() else text
     return text if first in ("I", "I'm") else text[:1].lower() + text[1:]
 

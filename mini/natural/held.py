@@ -13,7 +13,7 @@ from lavida.model.vlm import VLM
 from lavida.nn.attention import segment_mask
 from lavida.text.tokenizer import Tokenizer
 from mini.natural.feed import NaturalRows
-from mini.train.losses import image_tokens
+from mini.train.losses import embed_rows, image_tokens
 from mini.train.packing import PackedRows
 
 
@@ -24,8 +24,18 @@ def image_prefix(vlm: VLM, cells: Tensor, rows: NaturalRows) -> Tensor:
     return vlm.with_evidence(image_tokens(vlm, views), rows.inputs)
 
 
+def told_of_names(vlm: VLM, rows: NaturalRows) -> tuple[Tensor, Tensor] | None:
+    """Return flat positions [M] of names in prompts and what evidence says of them [M, D]; None if nothing is told."""
+    if vlm.evidence is None or not vlm.evidence.names or not len(rows.mentions):
+        return None
+    at, picture, name = rows.mentions.unbind(1)
+    return at, vlm.evidence.of_names(rows.inputs, picture, name, vlm.denoiser.embedding.weight)
+
+
 @torch.no_grad()
-def answer_packed(vlm: VLM, batch: PackedRows, image: Tensor, mask_id: int, steps: int = 4) -> Tensor:
+def answer_packed(
+    vlm: VLM, batch: PackedRows, image: Tensor, mask_id: int, steps: int = 4, told: tuple[Tensor, Tensor] | None = None
+) -> Tensor:
     """Write the first copy of every answer from a canvas of mask tokens; the ids [B, R] come back.
 
     In each step the surest of the masked positions of each answer are kept, as many as are due.
@@ -37,8 +47,7 @@ def answer_packed(vlm: VLM, batch: PackedRows, image: Tensor, mask_id: int, step
     mask = torch.zeros(seen.shape).masked_fill_(~seen, float("-inf"))
     denoiser = vlm.denoiser
     for step in range(steps):
-        x = denoiser.embed(ids)
-        x = torch.cat((image.to(x.dtype)[batch.picture], x[:, image.shape[1] :]), 1)
+        x = embed_rows(denoiser, ids, batch.picture, image, told)
         hidden = denoiser(x, positions=batch.positions, mask=mask.to(x.dtype))
         open_ = first & (ids == mask_id)
         logits = denoiser.head(hidden[open_]).float()
@@ -68,7 +77,7 @@ def right_answers(
         batch = part.batch
         cells = part.cells.to(vlm.positions.map.weight.dtype)
         image = image_prefix(vlm, cells, part)
-        ids = answer_packed(vlm, batch, image, tokenizer.mask_id, steps)
+        ids = answer_packed(vlm, batch, image, tokenizer.mask_id, steps, told_of_names(vlm, part))
         for b in range(len(ids)):
             for s in sorted({int(s) for s in batch.segment[b] if s > 1 and s % 3 == 0}):
                 own, prompt = batch.segment[b] == s, batch.segment[b] == s - 1

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from lavida.evidence.colour import main_colour
-from lavida.model.evidence import GLOBAL, TILES, EvidenceInputs
+from lavida.model.evidence import GLOBAL, TILES
+from lavida.model.evidence_inputs import EvidenceInputs
 from mini.natural.names import COCO, IMAGENET, KINDS, NAMES, is_a, may_be
 from mini.natural.photographs import Seen
 from mini.natural.simulate import BRIGHT, DARK, _setting

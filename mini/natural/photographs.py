@@ -22,7 +22,7 @@ from lavida.checkpoint.io import load_checkpoint
 from lavida.evidence.detector import Detector
 from lavida.evidence.gather import Evidence, Parts, evidence_of, in_order
 from lavida.image.tiles import views
-from lavida.model.evidence import EvidenceInputs
+from lavida.model.evidence_inputs import EvidenceInputs
 from lavida.model.projector import pool
 from lavida.model.vlm import VLM
 from lavida.text.labels import load_labels

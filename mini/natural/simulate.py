@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lavida.model.evidence import CELLS, GLOBAL, MOST, TILES, EvidenceInputs
+from lavida.model.evidence import CELLS, GLOBAL, MOST, TILES
+from lavida.model.evidence_inputs import EvidenceInputs
 from lavida.text.things import COLOURS
 from mini.natural.names import COCO, IMAGENET, NAMES, is_a
 from mini.natural.texts import invent_texts
@@ -125,6 +126,7 @@ class Simulator:
             brightness=brightness,
             indoors=indoors,
             night=night,
+            ground=rng.choice(_grounds(indoors, brightness == "dark", monochrome)) if rng.random() < 0.6 else None,
             texts=invent_texts(rng) if rng.random() < TEXTS else (),
         )
 
@@ -323,18 +325,24 @@ def _shown(truth: Truth) -> np.ndarray:
     return shown
 
 
-def _ground(truth: Truth, rng: random.Random) -> np.ndarray:
-    """Draw mean colour shares [11] of the background."""
-    outside = ("green", "blue", "gray", "white", "brown")
+def _grounds(indoors: bool | None, dark: bool, monochrome: bool) -> tuple[str, ...]:
+    """Return the likely colours of a background."""
+    if monochrome:
+        return ("gray", "black", "white")
+    if dark:
+        return ("black", "black", "gray", "brown", "blue")
+    outside = ("green", "blue", "gray", "white", "brown", "green")
     inside = ("brown", "white", "gray", "black", "brown")
-    likely = inside if truth.indoors else outside if truth.indoors is False else COLOURS
-    if truth.brightness == "dark":
-        likely = ("black", "black", "gray", "brown", "blue")
-    if truth.monochrome:
-        likely = ("gray", "black", "white")
+    return inside if indoors else outside if indoors is False else COLOURS
+
+
+def _ground(truth: Truth, rng: random.Random) -> np.ndarray:
+    """Draw mean colour shares [11] of the background: the one that is known, and some of another."""
+    likely = _grounds(truth.indoors, truth.brightness == "dark", truth.monochrome)
     shares = np.full(len(COLOURS), 0.01)
-    for name in rng.choices(likely, k=2):
-        shares[COLOURS.index(name)] += rng.uniform(0.2, 1)
+    shares[COLOURS.index(truth.ground or rng.choice(likely))] += rng.uniform(0.5, 1)
+    other = rng.choice([c for c in COLOURS if c != truth.ground] if rng.random() < 0.3 else likely)
+    shares[COLOURS.index(other)] += rng.uniform(0, 0.5 if truth.ground else 1)
     return shares / shares.sum()
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import random
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from lavida.errors import DataError
 from lavida.model.evidence import CELLS, EvidenceEmbedding
 from lavida.model.vlm import VLM
 from lavida.text.labels import Label, load_labels
+from lavida.text.names import save_names
 from lavida.text.things import COCO, evidence_words
 from lavida.text.tokenizer import Tokenizer
 from lavida.train import distributed as parallel
@@ -32,8 +33,9 @@ from lavida.train.task import Group, Micro, Outcome, Plan
 from lavida.train.trainer import Habits, Trainer
 from mini.natural.feed import NaturalFeed, NaturalRows, Shares
 from mini.natural.growth import extended, grow, missing_words
-from mini.natural.held import held_out_rows, image_prefix, right_answers
+from mini.natural.held import held_out_rows, image_prefix, right_answers, told_of_names
 from mini.natural.labelled import Labelled
+from mini.natural.lexicon import model_names
 from mini.natural.mentions import MOST
 from mini.natural.photographs import Seen
 from mini.natural.simulate import BOXES, Simulator
@@ -57,7 +59,7 @@ class Learner(nn.Module):
         """Return the loss of packed rows, the part of it on content tokens and the grounding loss."""
         with torch.autocast(rows.cells.device.type, dtype=torch.bfloat16):
             image = image_prefix(self.vlm, rows.cells, rows)
-            found = packed_loss(self.vlm.denoiser, rows.batch, image)
+            found = packed_loss(self.vlm.denoiser, rows.batch, image, told_of_names(self.vlm, rows))
             ground = self._grounding(found.hidden.index_select(0, rows.batch.name_positions), rows)
         return found.loss + ground, found.content, ground
 
@@ -125,7 +127,7 @@ class NaturalTask:
 
     def evaluate(self) -> dict[str, Any]:
         """Write the model as it is and return the share of exact answers to held-out wordings by kind."""
-        export(self.vlm, self.feed.tokenizer, self.feed.labels, self.out / "model")
+        write(self.vlm, self.feed.tokenizer, self.feed.labels, self.out / "model")
         rows, kinds = held_out_rows(self.feed, 16, 77)
         right, wrong = right_answers(self.vlm, self.feed.tokenizer, rows, kinds)
         with open(self.out / "wrong.txt", "w", encoding="utf-8") as file:
@@ -153,15 +155,23 @@ class NaturalTask:
 
 def with_evidence(vlm: VLM, labels: list[Label], tokenizer: Tokenizer, g: torch.Generator) -> VLM:
     """Give a model that reads image tokens alone the place for evidence."""
-    if vlm.evidence is None:
-        config = EvidenceConfig(classes=len(labels), things=len(COCO), boxes=BOXES)
+    names = model_names()
+    if vlm.evidence is None or not vlm.evidence.names:
+        before = vlm.evidence
+        config = EvidenceConfig(classes=len(labels), things=len(COCO), boxes=BOXES, names=len(names))
         vlm.config = replace(vlm.config, evidence=config)
-        vlm.evidence = EvidenceEmbedding(
-            vlm.config.denoiser.d_model, classes=config.classes, things=config.things, boxes=config.boxes
-        )
+        vlm.evidence = EvidenceEmbedding(vlm.config.denoiser.d_model, **asdict(config))
         vlm.evidence.reset(g)
-    vlm.evidence.bind(evidence_words(tokenizer, labels))
+        if before is not None:  # an older model, which looked up no names
+            vlm.evidence.load_state_dict(before.state_dict(), strict=False)
+    vlm.evidence.bind(evidence_words(tokenizer, labels), names)
     return vlm
+
+
+def write(vlm: VLM, tokenizer: Tokenizer, labels: list[Label], out: Path) -> None:
+    """Write a model folder; the parts that find evidence are copied to it by hand."""
+    export(vlm, tokenizer, labels, out)
+    save_names(model_names(), out)
 
 
 def start(folder: Path, out: Path, simulator_seed: int = 1) -> tuple[VLM, Tokenizer, list[Label]]:
@@ -217,7 +227,7 @@ def main(arguments: list[str]) -> None:
     trainer = Trainer(task, args.out, habits=Habits(log=20, save=300, evaluate=args.evaluate), say=print)
     trainer.resume()
     trainer.run(minutes=args.minutes)
-    export(vlm, tokenizer, labels, args.out / "model")
+    write(vlm, tokenizer, labels, args.out / "model")
 
 
 if __name__ == "__main__":

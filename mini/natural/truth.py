@@ -50,6 +50,7 @@ class Truth:
         brightness: Brightness of the picture as a whole.
         indoors: Taken indoors; None where it is not known or has no meaning (drawn scenes).
         night: Taken at night; None where it is not known.
+        ground: Main colour of the background; None where it is not known.
         texts: Read texts with their boxes, in reading order.
         complete: Absence that is certain: True if `things` lists everything in the picture, otherwise the set of names
             (of things or of kinds) of which the picture holds no more than `things` lists. Questions about absence
@@ -62,6 +63,7 @@ class Truth:
     brightness: Brightness = "normal"
     indoors: bool | None = None
     night: bool | None = None
+    ground: str | None = None
     texts: tuple[tuple[str, Box], ...] = ()
     complete: bool | frozenset[str] = True
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from mini.natural.held_out_chinese import HELD_OUT
+from mini.natural import wordings_ground
+from mini.natural.held_out_chinese import HELD_OUT as _HELD_OUT
+from mini.natural.wordings_chinese_more import MORE
 
 __all__ = ["HELD_OUT", "PICTURE", "TRAIN"]
 
 PICTURE = ("图", "图片", "照片", "图像", "图")
 
-TRAIN: dict[str, tuple[str, ...]] = {
+_FIRST: dict[str, tuple[str, ...]] = {
     "name": (
         "(这|那|它)是什么？",
         "(这|那)是什么(东西|物体)？",
@@ -296,3 +298,7 @@ TRAIN: dict[str, tuple[str, ...]] = {
         "你有把握说(这|它)是{zh}吗？",
     ),
 }
+
+TRAIN: dict[str, tuple[str, ...]] = {kind: (*lines, *MORE.get(kind, ())) for kind, lines in _FIRST.items()}
+TRAIN |= wordings_ground.TRAIN["zh"]
+HELD_OUT = _HELD_OUT | wordings_ground.HELD_OUT["zh"]

@@ -6,13 +6,15 @@ picture, which does not count as another wording. `HELD_OUT` lines are never tra
 
 from __future__ import annotations
 
-from mini.natural.held_out_english import HELD_OUT
+from mini.natural import wordings_ground
+from mini.natural.held_out_english import HELD_OUT as _HELD_OUT
+from mini.natural.wordings_english_more import MORE
 
 __all__ = ["HELD_OUT", "PICTURE", "TRAIN"]
 
 PICTURE = ("picture", "photo", "image", "picture", "photo")
 
-TRAIN: dict[str, tuple[str, ...]] = {
+_FIRST: dict[str, tuple[str, ...]] = {
     "name": (
         "What is (this|it|that)?",
         "What is (this|that) (thing|object)?",
@@ -365,3 +367,7 @@ TRAIN: dict[str, tuple[str, ...]] = {
         "Would you bet that (it|this) is {a}?",
     ),
 }
+
+TRAIN: dict[str, tuple[str, ...]] = {kind: (*lines, *MORE.get(kind, ())) for kind, lines in _FIRST.items()}
+TRAIN |= wordings_ground.TRAIN["en"]
+HELD_OUT = _HELD_OUT | wordings_ground.HELD_OUT["en"]

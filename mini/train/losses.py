@@ -56,6 +56,17 @@ class LossFigures:
     questions: int
 
 
+def embed_rows(
+    denoiser: Denoiser, ids: Tensor, picture: Tensor, image: Tensor, told: tuple[Tensor, Tensor] | None
+) -> Tensor:
+    """Embed ids [B, R]; image tokens [N, T, D] take the first places, and what is `told` is added (`packed_loss`)."""
+    x = denoiser.embed(ids)
+    x = torch.cat((image.to(x.dtype)[picture], x[:, image.shape[1] :]), dim=1)
+    if told is not None:
+        x = x.flatten(0, 1).index_add(0, told[0], told[1].to(x.dtype)).view_as(x)
+    return x
+
+
 @dataclass(frozen=True, kw_only=True)
 class PackedLoss:
     """Hold the loss of packed rows."""
@@ -110,7 +121,9 @@ def views_loss(vlm: VLM, heads: Heads, views: Views, vocabulary: CellVocabulary)
     return dense, figures
 
 
-def packed_loss(denoiser: Denoiser, rows: PackedRows, image: Tensor) -> PackedLoss:
+def packed_loss(
+    denoiser: Denoiser, rows: PackedRows, image: Tensor, told: tuple[Tensor, Tensor] | None = None
+) -> PackedLoss:
     """Compute the weighted mean cross-entropy of masked answer tokens (eq. 3 of arXiv 2505.16839, official weighting).
 
     With `rows.bound_weights` it is the bound on the likelihood instead, in which a token counts 1 / t (eq. 2).
@@ -119,10 +132,10 @@ def packed_loss(denoiser: Denoiser, rows: PackedRows, image: Tensor) -> PackedLo
         denoiser: The network.
         rows: B rows of R positions.
         image: Image tokens [N, T, D] of the N pictures, which fill the first T positions of their rows.
+        told: Flat positions [M] in the rows, and vectors [M, D] to add there: what evidence says of names.
     """
     # 1. embed; the image tokens take the place of the first ids
-    x = denoiser.embed(rows.ids)
-    x = torch.cat((image.to(x.dtype)[rows.picture], x[:, image.shape[1] :]), dim=1)
+    x = embed_rows(denoiser, rows.ids, rows.picture, image, told)
     # 2. the attention mask, additive and made once for all layers
     visible = segment_mask(rows.segment, rows.parent)
     mask = torch.zeros(visible.shape, dtype=torch.bfloat16, device=visible.device).masked_fill_(~visible, float("-inf"))

@@ -16,6 +16,7 @@ from lavida.config import EvidenceConfig
 from lavida.decode.driver import Job
 from lavida.decode.options import DecodeOptions
 from lavida.decode.prompt import Prompt
+from lavida.decode.request import Request, make_request, turns_of
 from lavida.errors import RequestError
 from lavida.text.labels import save_labels
 from lavida.text.things import COCO
@@ -94,3 +95,26 @@ def test_the_same_image_is_encoded_once_and_a_job_keeps_its_prompt(seeing: Model
     assert once_more.length == first.length
     job = Job(seeing.net, DecodeOptions(length=4), lambda: first)
     assert callable(job.prompt) and job.context is job.context and job.prompt is first
+
+
+@pytest.mark.parametrize("shapes", [[], [(40, 40)], [(300, 70), (30, 200), (64, 64)]])
+def test_no_prompt_takes_more_tokens_than_a_request_says(
+    shapes: list[tuple[int, int]], random_folders: dict[str, Path], seeing: Model
+) -> None:
+    models = [seeing, *(lavida.load(folder) for folder in random_folders.values())]
+    asked = 0
+    for model in models:
+        if shapes and model.net.config.vision is None:
+            continue
+        request = make_request(model.reader, turns_of([gradient(*shape) for shape in shapes], QUESTION), {"length": 4})
+        prompt = read_prompt_of(request)
+        assert prompt.length + 4 <= request.tokens <= 3 * (prompt.length + 4) + 400
+        asked += 1
+    assert asked >= 4
+
+
+def read_prompt_of(request: Request) -> Prompt:
+    with torch.inference_mode():
+        _ = request.job.context  # which reads it
+    assert isinstance(request.job.prompt, Prompt)
+    return request.job.prompt

@@ -180,3 +180,13 @@ def test_expand_errors(arg: str, stdin: bytes | None, words: str) -> None:
 def test_empty_folder(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="no pictures in this folder"):
         list(expand_input(str(tmp_path)))
+
+
+def test_pixels_and_formats_may_be_limited() -> None:
+    file = io.BytesIO()
+    gradient(30, 20).save(file, "PNG")
+    assert open_image(file.getvalue(), pixels=600, formats=("PNG",)).size == (30, 20)
+    with pytest.raises(ImageError, match="more than 0.000599 megapixels"):
+        open_image(file.getvalue(), pixels=599)
+    with pytest.raises(ImageError, match="not a picture that can be read"):
+        open_image(file.getvalue(), formats=("JPEG", "GIF"))

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from lavida.errors import ConfigError
-from lavida.model.evidence import EvidenceEmbedding, EvidenceInputs, add_to_cells
+from lavida.model.evidence import EvidenceEmbedding, add_to_cells
+from lavida.model.evidence_inputs import EvidenceInputs
 from lavida.text.things import EvidenceWords
 
 D = 16

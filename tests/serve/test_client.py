@@ -152,6 +152,17 @@ def test_parse_returns_an_object(client: openai.OpenAI) -> None:
     assert isinstance(same.output_parsed, Pet) and same.status == "completed"
 
 
+def test_the_streaming_helper_parses_too(client: openai.OpenAI) -> None:
+    asked = {"model": "tiny0", "messages": shown("How many?", PICTURES[0]), "seed": 1}
+    with client.chat.completions.stream(response_format=Pet, **asked) as stream:  # type: ignore[arg-type]
+        deltas = [event.delta for event in stream if event.type == "content.delta"]
+        done = stream.get_final_completion().choices[0]
+    assert isinstance(done.message.parsed, Pet) and "".join(deltas) == done.message.content
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.responses.create(model="tiny0", input="How many?", stream=True)
+    assert caught.value.param == "stream"
+
+
 def test_responses_read_pictures(client: openai.OpenAI, model: Model) -> None:
     (message,) = shown(QUESTION, PICTURES[0])
     picture, text = message["content"]

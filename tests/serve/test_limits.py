@@ -177,9 +177,8 @@ def test_a_body_that_goes_on_after_its_answer_is_cut_off(server: Live, monkeypat
 
 
 def test_a_head_has_a_size(server: Live) -> None:
-    for head_ in (b"GET /" + b"a" * 70_000, b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n" + b"X: y\r\n" * 300_000):
-        answer = server.raw(head_ + b"\r\n\r\n")
-        assert status(answer) in (400, 414, 431)
+    for begun in (b"GET /" + b"a" * 20_000, b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n" + b"X: y\r\n" * 3000):
+        assert status(server.raw(begun)) == 400
     assert server.get("/health").status_code == 200
 
 

@@ -106,6 +106,18 @@ def test_the_worker_imports_no_pytorch() -> None:
     assert done.stdout.split() == ["False", "False"]
 
 
+def test_a_picture_that_takes_too_much_memory_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "_MEMORY", 0)
+    deep = encoded(Image.fromarray(np.zeros((4000, 4000), np.uint16)))  # 122 MB for each array of floating point
+    decoder = PictureDecoder(replace(Settings(), image_pixels=25_000_000))  # 600 MB, most of it for the libraries
+    try:
+        with pytest.raises(ImageError, match="takes more memory to decode than there is"):
+            decode(decoder, address(deep))
+        assert decode(decoder, address(GOOD["png"])).size == (64, 48)
+    finally:
+        decoder.close()
+
+
 def test_a_worker_that_is_killed_is_replaced(decoder: PictureDecoder) -> None:
     decode(decoder, address(GOOD["png"]))
     os.kill(process_of(decoder).pid, signal.SIGKILL)
@@ -130,6 +142,16 @@ def test_a_picture_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPat
         with pytest.raises(ImageError, match="takes more than 0.2 s to decode"):
             decode(decoder, address(GOOD["png"]))
         assert time.monotonic() - begin < 30
+    finally:
+        decoder.close()
+
+
+def test_a_picture_that_computes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(pictures, "_SLOWER", 1000)  # not by the clock
+    decoder = with_worker(monkeypatch, tmp_path, "while True: pass", image_seconds=0.2)
+    try:
+        with pytest.raises(ImageError, match="takes more than 0.2 s to decode"):
+            decode(decoder, address(GOOD["png"]))
     finally:
         decoder.close()
 

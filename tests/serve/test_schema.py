@@ -38,7 +38,7 @@ PHASES = [Phase.explicit, Phase.generate]
 
 @pytest.fixture(scope="module")
 def server(tiny_folder: Path) -> Iterator[Server]:
-    with serving("--model", str(tiny_folder), "--timeout", "3") as running:  # a canvas of 400 tokens takes longer
+    with serving("--model", str(tiny_folder), "--timeout", "1") as running:  # a long canvas takes longer
         yield running
 
 

@@ -1,23 +1,29 @@
 """The batched evaluator writes what the one loop writes; the tables have every figure; the card is whole."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
+import lavida
 from lavida.decode.loop import Canvas
 from lavida.decode.options import DecodeOptions
 from lavida.errors import DataError, RequestError
 from lavida.image.tiles import grid_of
 from lavida.text.prompt import hint_ids, question_ids
+from mini.data.questions import Question
 from mini.eval import run as mini
-from mini.eval.answers import Decoding, answer_set, evaluate_quickly
+from mini.eval.answers import Decoding, answer_pictures, answer_set, evaluate_quickly
 from mini.eval.decode_batch import decode_batch, encode_pictures
 from mini.eval.photos import evaluate_photos, mentions, presence_questions, read_photos
-from mini.eval.sets import question_set
+from mini.eval.sets import PictureQuestion, question_set
 from tests.loops import answer_logits, denoise
 
 from .fakes import LABELS, photo_list, tiny_features, tiny_model
+
+ASSETS = Path(lavida.__file__).parent / "assets"
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +154,27 @@ def test_broken_photo_list(tmp_path):
     (tmp_path / "p.json").write_text("[{}]")
     with pytest.raises(DataError, match="restore"):
         read_photos(tmp_path / "p.json")
+
+
+def test_pictures_are_answered_about_as_the_model_is_asked():
+    shipped = lavida.load()
+    picture = Image.open(ASSETS / "demo.jpg").convert("RGB")
+    blank = Image.new("RGB", (64, 64), "white")
+    asked = [
+        PictureQuestion(picture=i, question=Question(kind=kind, prompt=prompt, answer="", language="en"))
+        for i, kind, prompt in (
+            (1, "name", "What is this?"),
+            (0, "caption", "Describe the image."),
+            (1, "count", "How many?"),
+        )
+    ]
+    decoding = Decoding(short=4, caption=8)
+    said = answer_pictures(shipped, [blank, picture], asked, decoding)
+    wanted = [
+        shipped.ask(
+            [blank, picture][a.picture], a.question.prompt, length=decoding.length(a.question.kind),
+            steps=decoding.length(a.question.kind), schedule="shift",
+        ).text
+        for a in asked
+    ]  # fmt: skip
+    assert said == wanted and all(said)

@@ -5,8 +5,9 @@ import re
 
 import pytest
 
-from mini.natural import wordings_chinese, wordings_english, wordings_unanswerable
+from mini.natural import ask, wordings_chinese, wordings_english, wordings_unanswerable
 from mini.natural.ask import WEIGHTS, question, questions
+from mini.natural.asker import Asked
 from mini.natural.choose import absent, place_of
 from mini.natural.grammar import count_templates, expand, templates
 from mini.natural.judge import yes_or_no
@@ -15,7 +16,7 @@ from mini.natural.truth import Thing, Truth
 
 FAMILIES = {
     "name": ("name",), "which": ("which",), "caption": ("caption",), "presence": ("presence",),
-    "count": ("count", "count_check"), "colour": ("colour", "colour_main", "colour_check"),
+    "count": ("count", "count_check"), "colour": ("colour", "colour_main", "colour_check", "ground", "ground_check"),
     "place": ("place", "place_check", "name_at"), "choice": ("choice", "choice_colour"), "kind": ("kind", "kind_check"),
     "scene": ("scene", "scene_check"), "daytime": ("daytime", "daytime_check"), "mono": ("mono", "mono_check"),
     "doing": ("doing", "doing_check"), "text": ("text",), "text_check": ("text_check",), "sure": ("sure",),
@@ -28,6 +29,7 @@ TRUTH = Truth(
     indoors=False,
     night=False,
     brightness="bright",
+    ground="green",
     texts=(("STOP", (0.0, 0.0, 0.1, 0.1)),),
 )
 
@@ -139,3 +141,12 @@ def test_the_wordings_of_both_languages_have_the_same_kinds():
         == wordings_chinese.TRAIN.keys()
         == wordings_chinese.HELD_OUT.keys()
     )
+
+
+def test_no_question_of_split_v_is_ever_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = iter(["What animal is standing on the grass?", "what animal is standing on the grass", "What is it?"] * 20)
+    monkeypatch.setattr(
+        ask, "question", lambda *args, **kw: Asked(kind="name", language="en", question=next(asked), answer="a dog")
+    )
+    found = ask.questions(Truth(things=()), random.Random(0), count=3, language="en")
+    assert [q.question for q in found] == ["What is it?"]
