@@ -20,8 +20,9 @@ options.add_argument("--gpus", type=float, default=0, help="of each replica")
 options.add_argument("--host", default="127.0.0.1")
 options.add_argument("--port", type=int, default=8000)
 args = options.parse_args()
-if args.address == "local":  # all of Ray listens on 127.0.0.1 alone, as it does on Windows and macOS
-    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+if args.address == "local":
+    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # all of Ray listens on 127.0.0.1 alone, as there
+    os.environ.setdefault("RAY_worker_niceness", "0")  # replicas are as urgent as other programs
 
 import ray
 from ray import serve
