@@ -56,7 +56,7 @@ def record_passes(net: VLM) -> None:
     Raises:
         RequestError: The model is not on a GPU.
     """
-    if not net.denoiser.embedding.weight.is_cuda:
+    if net.denoiser.device.type != "cuda":
         raise RequestError("CUDA graphs need a model on a GPU; load it with device='cuda'")
     net.denoiser.forward = Recorder(net.denoiser.forward, capture=_cuda_graph)  # type: ignore[method-assign]
 

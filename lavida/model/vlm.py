@@ -88,7 +88,7 @@ class VLM(nn.Module):
         """Add evidence to image tokens [B, 88, D]: its own tokens, then the image tokens with theirs added."""
         if self.evidence is None:
             raise ConfigError("this model has no place for evidence; load one whose config.json has `evidence`")
-        added, extra = self.evidence(inputs, self.denoiser.embedding.weight)
+        added, extra = self.evidence(inputs, self.denoiser.table)
         return torch.cat((extra, add_to_cells(tokens, added)), 1).to(tokens.dtype)
 
     def look(self, views: Tensor, first: Sequence[int] = (0,)) -> TowerOutput:
@@ -110,7 +110,7 @@ class VLM(nn.Module):
         """Return embeddings [P, D] of token ids [L] with each -200 replaced by the next image's tokens [T, D]."""
         pieces, start = [], 0
         for place, image in zip(_places(ids, images), images, strict=True):
-            pieces += [self.denoiser.embed(ids[start:place]), image.to(self.denoiser.embedding.weight.dtype)]
+            pieces += [self.denoiser.embed(ids[start:place]), image.to(self.denoiser.dtype)]
             start = place + 1
         return torch.cat([*pieces, self.denoiser.embed(ids[start:])])
 

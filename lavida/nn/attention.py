@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from lavida.cache.base import Cache
 from lavida.nn.layers import rotate
+from lavida.nn.packed import products
 from lavida.nn.ragged import RaggedBatch
 
 
@@ -43,9 +44,9 @@ class Attention(nn.Module):
             layer: Number of the layer, for the cache.
         """
         batch, length, _ = x.shape
-        q = self.q(x).view(batch, length, self.n_heads, self.head_dim).transpose(1, 2)  # [B, N, L, H]
-        k = self.k(x).view(batch, length, self.n_kv_heads, self.head_dim).transpose(1, 2)
-        v = self.v(x).view(batch, length, self.n_kv_heads, self.head_dim).transpose(1, 2)
+        q, k, v = (  # [B, N, L, H]
+            part.unflatten(-1, (-1, self.head_dim)).transpose(1, 2) for part in products(x, self.q, self.k, self.v)
+        )
         q, k = rotate(q, cos, sin), rotate(k, cos, sin)
         if isinstance(cache, RaggedBatch):
             parts = [

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lavida.nn.packed import products
+
 
 class RMSNorm(nn.Module):
     """Compute x / rms(x) in float32, cast back, times the weight."""
@@ -35,7 +37,8 @@ class SwiGLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layer to x [..., D]."""
-        return self.down(F.silu(self.gate(x)) * self.up(x))
+        gate, up = products(x, self.gate, self.up)
+        return self.down(F.silu(gate) * up)
 
 
 def rotary_tables(positions: Tensor, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
