@@ -1,7 +1,8 @@
 """Scores of open positions: a candidate token for each and how confident the model is, without logits of L x V.
 
 `score` is the way in. Where only the likeliest tokens count, the vocabulary is read in chunks, of which a few numbers a
-position are kept, as in the online softmax (arXiv 1805.02867). Everything is measured from the largest logit: with
+position are kept, as in the online softmax (arXiv 1805.02867); on a CPU the chunks are those in which a head is packed,
+whatever the number of rows. Everything is measured from the largest logit: with
 others = sum over all other tokens of exp(logit - largest), the largest has the probability 1 / (1 + others), and 1 - p
 is as exact as p. That matters: near the end most positions are all but certain, and the ninth digit decides which is
 committed first. `score_logits` is the float64 reference that tests hold it to, and serves samples, top_p and top_k.
@@ -10,7 +11,7 @@ committed first. `score_logits` is the float64 reference that tests hold it to, 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -18,10 +19,11 @@ from torch import Tensor
 from lavida.constrain.base import Constraint
 from lavida.decode.options import DecodeOptions
 from lavida.decode.select import ban, check_numbers, confidence, forbid, narrow, perturb
+from lavida.nn.packed import PIECE
 
 Head = Callable[[Tensor, slice | None], Tensor]  # hidden [n, D], part of the vocabulary (None = all) -> logits [n, v]
 
-_CHUNK = 1 << 22  # logits of one chunk: 16 MB in float32
+_CHUNK = 1 << 22  # logits of one chunk, at most: 16 MB in float32
 _ROWS = 1 << 21  # logits that are scored at once where the whole vocabulary is needed: 16 MB in float64
 _LEAST = torch.finfo(torch.float32).min  # stands for -inf, whose differences would be NaN
 
@@ -124,7 +126,9 @@ def is_fused(options: DecodeOptions) -> bool:
 
 def fits_one_chunk(rows: int, vocab_size: int, options: DecodeOptions) -> bool:
     """Return whether `score` reads so many rows against the whole vocabulary at once."""
-    return rows * vocab_size <= (_CHUNK if is_fused(options) else _ROWS)
+    if not is_fused(options):
+        return rows * vocab_size <= _ROWS
+    return rows <= _CHUNK // PIECE and rows * vocab_size <= _CHUNK
 
 
 def fused_scores(
@@ -141,11 +145,23 @@ def fused_scores(
 
     `measure` as in `select.confidence`; "random" draws from `generator`. Rows are independent of each other.
     """
+    bias = ban(tuple(banned), vocab_size, hidden.device) if banned else None
+    step = PIECE if hidden.device.type == "cpu" else max(1, _CHUNK // max(1, len(hidden)))
+    found = [
+        _likeliest(rows, head, vocab_size, step=step, measure=measure, mask_id=mask_id, bias=bias)
+        for rows in hidden.split(_CHUNK // PIECE)
+    ]
+    state, value, candidates = found[0] if len(found) == 1 else _stacked(found)
+    return Scores(candidates=candidates, confidence=state.confidence(value, measure, generator))
+
+
+def _likeliest(
+    hidden: Tensor, head: Head, vocab_size: int, *, step: int, measure: str, mask_id: int, bias: Tensor | None
+) -> tuple[_Softmax, Tensor, Tensor]:
+    """Return what is kept of the logits of hidden states [n, D], and the largest [n] with their ids [n]."""
     state: _Softmax | None = None
     value = candidates = torch.empty(0)
-    bias = ban(tuple(banned), vocab_size, hidden.device) if banned else None
     masked = hidden.new_full((len(hidden), 1), _LEAST, dtype=torch.float32)
-    step = max(1, _CHUNK // max(1, len(hidden)))
     for start in range(0, vocab_size, step):
         end = min(start + step, vocab_size)
         logits = head(hidden, slice(start, end)).float()
@@ -161,8 +177,14 @@ def fused_scores(
         candidates = torch.where(part.top > value, start + best[:, 0], candidates)
         state, value = state.join(part), torch.maximum(value, part.top)
     assert state is not None, "the vocabulary is empty"
-    state = state.join(_Softmax.of(masked, measure)[0])
-    return Scores(candidates=candidates, confidence=state.confidence(value, measure, generator))
+    return state.join(_Softmax.of(masked, measure)[0]), value, candidates
+
+
+def _stacked(parts: Sequence[tuple[_Softmax, Tensor, Tensor]]) -> tuple[_Softmax, Tensor, Tensor]:
+    """Return the results of all rows from those of some at a time."""
+    states, values, candidates = zip(*parts)
+    state = _Softmax(**{f.name: torch.cat([getattr(one, f.name) for one in states]) for f in fields(_Softmax)})
+    return state, torch.cat(values), torch.cat(candidates)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,8 +28,8 @@ def prepare(net: VLM, least: int | None = None, *, dtype: torch.dtype | None = N
     """Put packed layers without weights in place of the linear layers; return who takes which tensor of the state.
 
     Works on the meta device, so that a checkpoint's tensors can be packed as they are read. Weights of fewer than
-    `least` (LEAST) elements stay as they are. With a `dtype`, a table that is the head too is looked up as it is stored,
-    and its values are brought to that type.
+    `least` (LEAST) elements stay as they are. With a `dtype`, a table that is the head too is looked up as it is
+    stored, and its values are brought to that type.
     """
     takers: dict[str, Taker] = {}
     least = LEAST if least is None else least

@@ -303,9 +303,13 @@ def together(layers: Iterable[nn.Linear]) -> list[PackedLinear]:
     return [PackedLinear(product, i, layer.in_features) for i, layer in enumerate(layers)]
 
 
+def product_of(*layers: nn.Module) -> Product | None:
+    """Return the product that computes all these layers, one after the other, if they are packed together."""
+    first = layers[0]
+    return first.product if isinstance(first, PackedLinear) and len(first.product.sizes) == len(layers) > 1 else None
+
+
 def products(x: Tensor, *layers: nn.Module) -> Sequence[Tensor]:
     """Return what each layer makes of x; packed together they are one product."""
-    first = layers[0]
-    if isinstance(first, PackedLinear) and len(first.product.sizes) == len(layers) > 1:
-        return first.product(x).split(first.product.sizes, -1)
-    return [layer(x) for layer in layers]
+    joint = product_of(*layers)
+    return [layer(x) for layer in layers] if joint is None else joint(x).split(joint.sizes, -1)
