@@ -44,11 +44,11 @@ class SwiGLU(nn.Module):
 
 
 def rotary_tables(positions: Tensor, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
-    """Return cosine and sine for `positions` [..., L]; both [..., L, H] in float32."""
+    """Return cosine and sine for `positions` [..., L]: [..., L, H] in float32, sines of the first half negative."""
     half = torch.arange(0, head_dim, 2, device=positions.device, dtype=torch.float32) / head_dim
     angles = positions[..., None].float() * (1.0 / theta**half)
-    angles = torch.cat((angles, angles), dim=-1)
-    return angles.cos(), angles.sin()
+    cos, sin = angles.cos(), angles.sin()
+    return torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1)
 
 
 def rotary_span(start: int, end: int, head_dim: int, theta: float, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -67,5 +67,5 @@ def _kept_tables(length: int, head_dim: int, theta: float, device: torch.device)
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Rotate x [B, N, L, H] by the tables [..., L, H]: the half-split layout, in float32."""
     x32 = x.float()
-    first, second = x32.chunk(2, dim=-1)
-    return (x32 * cos).add_(torch.cat((-second, first), dim=-1).mul_(sin)).to(x.dtype)
+    swapped = x32.roll(x.shape[-1] // 2, -1)  # the second half first; the table has the sign
+    return (x32 * cos).add_(swapped.mul_(sin)).to(x.dtype)
