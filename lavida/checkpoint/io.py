@@ -214,8 +214,22 @@ def _common_dtype(found: Match) -> torch.dtype | None:
 
 
 def _packs(found: Match, target: Target) -> bool:
+    """Return whether weights are to be packed: if the processor can, and if memory holds what need not stay mapped."""
     stored = {FLOATS[stored.dtype] for stored in found.matched.values() if stored.dtype in FLOATS}
-    return target.device.type == "cpu" and all(map(can_pack, {target.dtype} if target.dtype else stored))
+    dtypes = {target.dtype} if target.dtype else stored
+    if target.device.type != "cpu" or not all(map(can_pack, dtypes)):
+        return False
+    mapped = sum(stored.n_bytes for name, stored in found.matched.items() if target.keeps(name, stored))
+    return mapped <= _available_memory()
+
+
+def _available_memory() -> float:
+    """Return the bytes that the system can give without swapping (Linux); infinity where it does not tell."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(1024.0 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration, ValueError):
+        return float("inf")
 
 
 def _check_finite(state: Mapping[str, Tensor], folder: Path) -> None:

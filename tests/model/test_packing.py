@@ -8,6 +8,7 @@ from torch import nn
 
 import lavida
 from lavida.api import Model
+from lavida.checkpoint import io
 from lavida.checkpoint.io import load_checkpoint, save_checkpoint
 from lavida.checkpoint.named import find_model, load_net
 from lavida.engine import Engine
@@ -92,9 +93,25 @@ def test_lavida_mini_is_saved_as_it_was_read(tmp_path: Path) -> None:
     assert _same({k: t.to(again.denoiser.dtype) for k, t in _state(plain).items()}, _state(again))
 
 
+def test_a_model_that_memory_cannot_hold_stays_mapped(
+    tmp_path: Path, small_pieces: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_checkpoint(tiny_model().net, tmp_path)
+    for available, packs in ((1e9, True), (1e4, False)):
+        monkeypatch.setattr(io, "_available_memory", lambda available=available: available)
+        assert (load_checkpoint(tmp_path, pack=True)[0].denoiser.packed_head is not None) == packs
+
+
 def test_a_quantized_model_is_not_packed(tiny_folder: Path, small_pieces: None) -> None:
     net = lavida.load(tiny_folder, quantize="int8").net
     assert not any(isinstance(layer, (PackedLinear, PackedHead)) for layer in net.modules())
+
+
+def test_a_packed_model_can_be_quantized(small_pieces: None) -> None:
+    net = pack_products(tiny_model().net)
+    packed = placement.quantize(net, "int8")
+    assert len(packed) == 7 * net.config.denoiser.n_layers and net.denoiser.packed_head is None
+    assert not any(isinstance(layer, PackedLinear) for layer in net.modules())
 
 
 def test_what_is_trained_is_unpacked_first(small_pieces: None) -> None:
