@@ -24,7 +24,7 @@ class RMSNorm(nn.Module):
         if x.dtype == torch.float32 and x.device.type == "cpu" and not torch.is_grad_enabled():
             return F.rms_norm(x, self.weight.shape, self.weight, self.eps)  # the same to the bit, in one call
         x32 = x.float()
-        x32 = x32 * torch.rsqrt((x32 * x32).mean(-1, keepdim=True) + self.eps)
+        x32 = x32 * torch.rsqrt(x32.pow(2).mean(-1, keepdim=True) + self.eps)
         return self.weight * x32.to(x.dtype)
 
 
