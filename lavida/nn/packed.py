@@ -12,7 +12,8 @@ torch 2.13, plain and packed; `python -m benchmarks.products` measures those of 
 | 32, 1024, 4096  | 3480 -> 1390 | 1020 -> 770 |
 
 In bfloat16 the products are the same to the bit; in float32 oneDNN adds in another order than MKL, which changes them
-by some 1e-6 of their size. A packed weight takes the memory of the plain one and is turned back into it exactly.
+by some 1e-6 of their size. Rows are filled up to one of few numbers (`padded_rows`). A packed weight takes the memory
+of the plain one and is turned back into it exactly.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from torch import Tensor, nn
 LEAST = 1 << 16  # elements; smaller weights stay in the processor's cache as they are
 PIECE = 1 << 14  # rows of a vocabulary that are packed together
 _DTYPES = (torch.float32, torch.bfloat16)
+_UNITS = ((64, 8), (128, 16), (512, 32), (1024, 64))  # (rows, up to these the number is rounded up to this)
 _BOUND = 1e-5  # by which a packed product in float32 may differ from the plain one, as a share of the largest value
 
 
@@ -60,6 +62,17 @@ def _pack(weight: Tensor) -> Tensor:
 
 def _multiply(x: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor:
     return torch.ops.mkldnn._linear_pointwise(x, packed, bias, "none", [], "")
+
+
+def padded_rows(count: int) -> int:
+    """Return the number of rows that a packed product is made of: few numbers occur.
+
+    oneDNN compiles a kernel of half a megabyte for each number of rows and shape of weight, and keeps a thousand.
+    """
+    if count <= 4:
+        return 4 if count == 3 else count
+    unit = next((unit for most, unit in _UNITS if count <= most), 128)
+    return -(-count // unit) * unit
 
 
 class Product:
@@ -122,7 +135,12 @@ class Product:
         assert held is not None, "a weight is missing"
         if not held.is_mkldnn or x.dtype != held.dtype or (x.requires_grad and torch.is_grad_enabled()):
             return F.linear(x, self.dense() if held.is_mkldnn else held, self.bias)
-        return _multiply(x, held, self.bias)
+        rows = x.shape[:-1].numel()
+        filler = padded_rows(rows) - rows
+        if not filler:
+            return _multiply(x, held, self.bias)
+        filled = F.pad(x.reshape(rows, x.shape[-1]), (0, 0, 0, filler))
+        return _multiply(filled, held, self.bias)[:rows].view(*x.shape[:-1], -1)
 
     def apply(self, fn: Callable[[Tensor], Tensor]) -> None:
         """Change the tensors by `fn`, as `nn.Module._apply` does; packed again where that is possible."""

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lavida.nn import packed
-from lavida.nn.packed import PackedHead, StoredTable, can_pack, products, together
+from lavida.nn.packed import PackedHead, StoredTable, can_pack, padded_rows, products, together
 
 DTYPES = [dtype for dtype in (torch.float32, torch.bfloat16) if can_pack(dtype)]
 
@@ -43,6 +43,15 @@ def test_no_rows_and_one_row() -> None:
     (layer,), (stand_in,) = _packed(9)
     assert stand_in(torch.zeros(0, 24)).shape == (0, 9)
     torch.testing.assert_close(stand_in(torch.ones(24)), layer(torch.ones(24)))
+
+
+def test_rows_are_filled_up_to_few_numbers() -> None:
+    counts = [padded_rows(n) for n in range(2000)]
+    assert all(n <= padded < n + n / 4 + 8 for n, padded in enumerate(counts)) and len(set(counts)) < 60
+    (layer,), (stand_in,) = _packed(9, bias=True)
+    x = torch.randn(2, 3, 24)
+    for part in (x, x[:1, :1], x.transpose(0, 1), x[:, ::2]):
+        torch.testing.assert_close(stand_in(part), layer(part))
 
 
 def test_gradients_pass_to_the_input() -> None:
