@@ -26,6 +26,7 @@ from lavida.decode.driver import answer_steps
 from lavida.decode.loop import Step
 from lavida.decode.options import DecodeOptions
 from lavida.model.backend import record_passes
+from lavida.model.packing import pack_products
 from lavida.model.placement import quantize
 from lavida.model.vlm import VLM
 
@@ -72,7 +73,8 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument("--half-billion", action="store_true", help="random weights instead of a model")
     args = options.parse_args()
-    net = random_net(HALF_BILLION, torch.float32) if args.half_billion else lavida.load(args.model).net.float()
+    random = partial(random_net, HALF_BILLION, torch.float32)
+    net = pack_products(random()) if args.half_billion else lavida.load(args.model, dtype="float32").net
     env, nets = environment(), variants(net)
     threads = sorted({1, args.threads or os.cpu_count() or 1})
     arms = {(name, n): nets[name] for name in some(list(nets), args) for n in threads}

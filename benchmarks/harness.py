@@ -34,18 +34,23 @@ LEAST_ROUNDS = 3  # fewer have no spread worth the name
 
 
 def interleave(
-    arms: Mapping[Hashable, Callable[[], float | None]], *, rounds: int, seconds: float, seed: int = 0
+    arms: Mapping[Hashable, Callable[[], float | None]],
+    *,
+    rounds: int,
+    seconds: float,
+    seed: int = 0,
+    least: int = LEAST_ROUNDS,
 ) -> dict[Hashable, list[float]]:
     """Run all arms in rounds; return what each gave: the number it returned, or else the seconds it took.
 
     A round that is not counted comes first. Ends after `rounds`, or when another would take longer than is left of
-    `seconds`, but not before LEAST_ROUNDS.
+    `seconds`, but not before `least` rounds.
     """
     found: dict[Hashable, list[float]] = {name: [] for name in arms}
     order, rng, begin = list(arms), random.Random(seed), time.perf_counter()
     for turn in range(-1, rounds):
         spent = time.perf_counter() - begin
-        if turn >= LEAST_ROUNDS and spent * (turn + 2) / (turn + 1) > seconds:
+        if turn >= least and spent * (turn + 2) / (turn + 1) > seconds:
             break
         rng.shuffle(order)
         for name in order:

@@ -5,13 +5,21 @@
 `--code` is a checkout of the official repository, none of which is here, and `--python` an interpreter that has its
 requirements: it pins other versions than ours, so it runs in a process of its own and is told when to begin. Both read
 the picture, the prompt and write 64 tokens at temperature 0 by the published schedule, 25, 50 and 100 % of the steps.
+Vision, prefill and denoising are told apart, with the ids that are equal (in float32 all are to be) and the memory.
+
+Without weights, `lavida make-random OUT --family lavida-llada --scale half` makes a checkpoint that both load: it has
+the published tower and vocabulary, which the official code takes for granted. It asks the hub for LLaDA's and Dream's
+tokenizers and the tower; without a network they must be in the hub's cache.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
+import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,7 +48,7 @@ class Official:
             text=True,
             env={**os.environ, "PYTHONPATH": path},
         )
-        self.texts: dict[float, str] = {}
+        self.told: dict[float, dict[str, Any]] = {}  # the last answer at each share of steps
 
     def answer(self, share: float) -> float:
         """Seconds of an answer. Exits if the official code has failed."""
@@ -48,8 +56,7 @@ class Official:
         self._process.stdin.flush()
         for line in self._process.stdout:  # it prints much else
             if line.startswith("@"):
-                told = json.loads(line[1:])
-                self.texts[share] = told["text"]
+                told = self.told[share] = json.loads(line[1:])
                 return told["seconds"]
         raise SystemExit(f"the official code ended with code {self._process.wait()}; its last words are above")
 
@@ -59,15 +66,61 @@ class Official:
         self._process.wait()
 
 
-def ours(model: lavida.Model, texts: dict[float, str], picture: Path, share: float) -> float:
-    """Seconds of our answer, the picture looked at anew."""
-    model.forget()
-    steps = max(1, int(LENGTH * share))
-    answer = model.ask(picture, QUESTION, length=LENGTH, steps=steps, shift=SHIFT, cache="prefix", early_stop=False)
-    texts[share] = answer.text
+class Ours:
+    """Our answer to the same question, with the times of its parts."""
+
+    def __init__(self, model: lavida.Model, picture: Path) -> None:
+        self._model, self._picture = model, picture
+        self.told: dict[float, dict[str, Any]] = {}
+        self._parts = dict.fromkeys(("vision", "prefill"), 0.0)
+        for part, name in (("vision", "look"), ("vision", "image_tokens"), ("prefill", "prefill")):
+            setattr(model.net, name, self._timed(part, getattr(model.net, name)))
+
+    def answer(self, share: float) -> float:
+        """Seconds of an answer, the picture looked at anew."""
+        self._model.forget()
+        self._parts.update(vision=0.0, prefill=0.0)
+        steps, start = max(1, int(LENGTH * share)), time.perf_counter()
+        answer = self._model.ask(
+            self._picture, QUESTION, length=LENGTH, steps=steps, shift=SHIFT, cache="prefix", early_stop=False
+        )
+        _wait()
+        seconds = time.perf_counter() - start
+        memory = peak_memory()
+        self.told[share] = {"seconds": seconds, "text": answer.text, "ids": answer.ids, "memory": memory, **self._parts}
+        return seconds
+
+    def _timed(self, part: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*args: Any, **named: Any) -> Any:
+            _wait()
+            start = time.perf_counter()
+            found = function(*args, **named)
+            _wait()
+            self._parts[part] += time.perf_counter() - start
+            return found
+
+        return timed
+
+
+def _wait() -> None:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-    return answer.seconds
+
+
+def peak_memory() -> float:
+    """Megabytes that this process has held at most, on the GPU if it has one."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def facts(told: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Return what stands beside the seconds of an answer: its parts, memory, and ids held against the other's."""
+    parts = {part: told[part] for part in ("vision", "prefill") if told.get(part) is not None}
+    if len(parts) == 2:
+        parts["denoising"] = told["seconds"] - sum(parts.values())
+    pairs = [a == b for a, b in zip(told["ids"], other["ids"])]
+    return {**parts, "MB": told["memory"], "equal ids": f"{sum(pairs)} of {len(pairs)}", "ids": len(set(told["ids"]))}
 
 
 def main() -> None:
@@ -80,7 +133,7 @@ def main() -> None:
     args = options.parse_args()
     if not args.model:
         raise SystemExit("name the checkpoint that both are to load: --model FOLDER")
-    model, texts = lavida.load(args.model, device=args.device, dtype=args.dtype, threads=args.threads), {}
+    model = lavida.load(args.model, device=args.device, dtype=args.dtype, threads=args.threads)
     setting = {
         "model": str(Path(args.model).resolve()),
         "name": "llava_dream" if model.net.config.family == "lavida-dream" else "llava_llada",
@@ -92,18 +145,26 @@ def main() -> None:
         "length": LENGTH,
         "shift": SHIFT,
     }
-    env, theirs = environment(), Official(args.python, args.code, setting)
+    env, theirs, mine = environment(), Official(args.python, args.code, setting), Ours(model, args.image)
     arms = {}
     for share in some(SHARES, args):
         arms["official", share] = partial(theirs.answer, share)
-        arms["ours", share] = partial(ours, model, texts, args.image, share)
-    found = interleave(arms, rounds=args.rounds, seconds=args.seconds)
+        arms["ours", share] = partial(mine.answer, share)
+    found = interleave(arms, rounds=args.rounds, seconds=args.seconds, least=1)
     theirs.close()
+    sides = {"official": (theirs.told, mine.told), "ours": (mine.told, theirs.told)}
     rows = tuple(
-        Row(series=who, x=share, values=tuple(values), ratios=faster(values, found["official", share]))
+        Row(
+            series=who,
+            x=share,
+            values=tuple(values),
+            ratios=faster(values, found["official", share]),
+            facts=facts(*(side[share] for side in sides[who])),
+        )
         for (who, share), values in found.items()
     )
-    notes = tuple(f"{s:.0%}: ours {texts[s]!r}, official {theirs.texts[s]!r}" for s in some(SHARES, args))
+    texts = [(s, mine.told[s]["text"], theirs.told[s]["text"].strip()) for s in some(SHARES, args)]
+    notes = tuple(f"{share:.0%}: ours {one!r}, official {other!r}" for share, one, other in texts)
     report = Report(
         name="official",
         title=f"Seconds of {LENGTH} tokens, ours and the official code, {Path(args.model).name}",

@@ -100,7 +100,7 @@ def load(
         set_threads(threads, sum(file.stat().st_size for file in folder.glob("*.safetensors")))
     chosen = fastest_dtype(device) if dtype == AUTO else DTYPES[dtype] if dtype else None
     adapter = find_adapter(path)
-    net = load_net(folder, dtype=chosen, adapter=adapter, device=device, quantize=quantize, offload=offload)
+    net = load_net(folder, dtype=chosen, adapter=adapter, device=device, quantize=quantize, offload=offload, pack=True)
     if graphs:
         record_passes(net)
     tokenizer = tokenizer_of(folder, net.config)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from argparse import Namespace
 from dataclasses import replace
 from importlib import import_module
@@ -16,7 +17,7 @@ import lavida
 from benchmarks import harness, run
 from benchmarks.harness import PHOTO, environment, faster, interleave, markdown, spread
 from benchmarks.nets import SMALL, random_net
-from benchmarks.official import Official
+from benchmarks.official import Official, Ours, facts
 from benchmarks.report import Report, Row
 
 TWIN = harness.ROOT / "benchmarks" / "twin"
@@ -147,10 +148,15 @@ class Tokenizer:
     def batch_decode(self, ids, skip_special_tokens): return [f"!!{len(ids[0])} tokens"]
 class Model(torch.nn.Module):
     config = None
-    def tie_weights(self): pass
+    def __init__(self):
+        super().__init__()
+        self.tower = torch.nn.Linear(4, 4)
+    def get_vision_tower(self): return self.tower
+    def tie_weights(self): assert str(self.to('cuda').tower.weight.device) == 'cpu'
     def generate(self, ids, images, image_sizes, step_ratio, max_new_tokens, **options):
         assert ids.shape == (1, 3) and images[0].dtype == torch.bfloat16 and options["prefix_lm"]
         assert options["schedule"] == "shift" and abs(options["schedule_kwargs"]["shift"] - 1 / 3) < 1e-9
+        self.tower(images[0])
         print("words of its own")
         return torch.zeros(1, int(step_ratio * max_new_tokens))
 def load_pretrained_model(path, base, name, device_map, vision_kwargs, torch_dtype):
@@ -170,7 +176,26 @@ def test_the_official_code_answers_in_its_own_process(tmp_path: Path, photo: Pat
     theirs = Official(sys.executable, tmp_path, setting)
     assert all(theirs.answer(share) > 0 for share in (0.25, 1.0))
     theirs.close()
-    assert theirs.texts == {0.25: "16 tokens", 1.0: "64 tokens"}
+    assert {share: told["text"] for share, told in theirs.told.items()} == {0.25: "16 tokens", 1.0: "64 tokens"}
+    told = theirs.told[0.25]
+    assert told["ids"] == [0] * 16 and told["vision"] > 0 and told["prefill"] is None and told["memory"] > 50
+    mine = {"seconds": 3.0, "vision": 1.0, "prefill": 0.5, "ids": [0] * 15 + [7], "memory": 9.0}
+    assert facts(mine, told) == {
+        "vision": 1.0, "prefill": 0.5, "denoising": 1.5, "MB": 9.0, "equal ids": "15 of 16", "ids": 2
+    }  # fmt: skip
+    assert "denoising" not in facts(told, mine)
+
+
+def test_our_side_tells_its_parts(tiny_folder: Path, photo: Path) -> None:
+    mine = Ours(lavida.load(tiny_folder), photo)
+    seconds = mine.answer(0.25)
+    told = mine.told[0.25]
+    assert len(told["ids"]) == 64 and 0 < told["vision"] + told["prefill"] < seconds == told["seconds"]
+
+
+def test_the_least_number_of_rounds_can_be_less() -> None:
+    found = interleave({"one": lambda: time.sleep(0.02)}, rounds=9, seconds=0.001, least=1)
+    assert len(found["one"]) == 1
 
 
 def test_the_twin_is_small_and_writes_left_to_right() -> None:

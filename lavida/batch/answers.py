@@ -40,8 +40,8 @@ class _Opened:
 
 def at_once(model: Model) -> int:
     """Return how many answers share forward passes: fewer than AT_ONCE where memory is short."""
-    denoiser, weight = model.net.config.denoiser, model.net.denoiser.embedding.weight
-    token_bytes = 2 * denoiser.n_layers * denoiser.n_kv_heads * denoiser.head_dim * weight.itemsize  # keys and values
+    denoiser, size = model.net.config.denoiser, model.net.denoiser.dtype.itemsize
+    token_bytes = 2 * denoiser.n_layers * denoiser.n_kv_heads * denoiser.head_dim * size  # keys and values
     return max(1, min(AT_ONCE, BUDGET // (token_bytes * denoiser.max_length)))
 
 

@@ -6,7 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -17,8 +17,9 @@ from lavida.checkpoint.files import CONFIG, PROJECTOR, WEIGHTS, load_projector, 
 from lavida.checkpoint.inventory import BORROWS, FLOATS, Match, Stored, match, meta_model, read_config, survey
 from lavida.config import VLMConfig
 from lavida.errors import CheckpointError, RequestError
-from lavida.model import placement
+from lavida.model import packing, placement
 from lavida.model.vlm import VLM
+from lavida.nn.packed import can_pack
 from lavida.nn.quant import QuantLinear
 
 BATCH = 64 << 20  # bytes of a file that are converted before its mapping is dropped
@@ -34,16 +35,22 @@ class Target:
     device: torch.device = torch.device("cpu")
     packed: Mapping[str, type[QuantLinear]] = field(default_factory=dict)  # layers by name; their weight is packed
     on_cpu: str | None = None  # tensors whose name starts so stay on the CPU
+    takers: Mapping[str, packing.Taker] = field(default_factory=dict)  # of tensors that products are packed from
 
     def keeps(self, name: str, stored: Stored) -> bool:
         """Return whether the tensor can be used as it lies in the file."""
         same = self.dtype is None or FLOATS.get(stored.dtype, self.dtype) == self.dtype
-        return same and self._device(name).type == "cpu" and name.removesuffix(".weight") not in self.packed
+        changed = name.removesuffix(".weight") in self.packed or (name in self.takers and name != packing.TABLE)
+        same = same or (name == packing.TABLE and name in self.takers)  # looked up as it is stored
+        return same and self._device(name).type == "cpu" and not changed
 
     def place(self, name: str, tensor: Tensor) -> dict[str, Tensor]:
         """Return the model's tensors that a tensor of the file becomes."""
         if self.dtype is not None and tensor.is_floating_point():
             tensor = tensor.to(self.dtype)
+        if name in self.takers:
+            self.takers[name](tensor)
+            return {}
         layer, dot, leaf = name.rpartition(".")
         pieces = {leaf: tensor}
         if leaf == "weight" and layer in self.packed:
@@ -62,6 +69,7 @@ def load_checkpoint(
     device: torch.device | str = "cpu",
     quantize: str | None = None,
     offload: bool = False,
+    pack: bool = False,
 ) -> tuple[VLM, VLMConfig]:
     """Load the model of a folder, in eval mode, and its configuration.
 
@@ -75,6 +83,8 @@ def load_checkpoint(
         device: Where the model goes.
         quantize: One of `placement.QUANTIZE`.
         offload: Keep the denoiser's blocks on the CPU, from where they visit the device one at a time.
+        pack: Pack weights for faster products (`model.packing`) where the processor has them; a model on another
+            device, a quantized or an offloaded one is left as it is.
 
     Raises:
         CheckpointError: A tensor is missing, unexpected, of another shape, quantized or not finite.
@@ -94,6 +104,8 @@ def load_checkpoint(
         packed=placement.quantize(model, quantize) if quantize is not None else {},
         on_cpu=placement.BLOCKS if offload else None,
     )
+    if pack and quantize is None and not offload and _packs(found, target):
+        target = replace(target, takers=packing.prepare(model, dtype=target.dtype))
     state = read_tensors(found.matched, target)
     _check_finite(state, contents.folder)
     model.load_state_dict(state, assign=True)
@@ -157,7 +169,8 @@ def read_tensors(tensors: Mapping[str, Stored], target: Target) -> dict[str, Ten
             continue
         kept = {name: stored for name, stored in here.items() if target.keeps(name, stored)}
         state |= _mapped(path, kept)
-        for batch in _batches((name, stored) for name, stored in here.items() if name not in kept):
+        converted = {name: stored for name, stored in here.items() if name not in kept or name in target.takers}
+        for batch in _batches(converted.items()):
             for name, tensor in _mapped(path, batch).items():
                 state |= target.place(name, tensor)
             del tensor  # and with it the mapping
@@ -198,6 +211,25 @@ def _common_dtype(found: Match) -> torch.dtype | None:
     if len(stored_types) < 2 and not stored_types & set(_EIGHT_BITS):
         return None
     return counts.most_common(1)[0][0]
+
+
+def _packs(found: Match, target: Target) -> bool:
+    """Return whether weights are to be packed: if the processor can, and if memory holds what need not stay mapped."""
+    stored = {FLOATS[stored.dtype] for stored in found.matched.values() if stored.dtype in FLOATS}
+    dtypes = {target.dtype} if target.dtype else stored
+    if target.device.type != "cpu" or not all(map(can_pack, dtypes)):
+        return False
+    mapped = sum(stored.n_bytes for name, stored in found.matched.items() if target.keeps(name, stored))
+    return mapped <= _available_memory()
+
+
+def _available_memory() -> float:
+    """Return the bytes that the system can give without swapping (Linux); infinity where it does not tell."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(1024.0 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration, ValueError):
+        return float("inf")
 
 
 def _check_finite(state: Mapping[str, Tensor], folder: Path) -> None:

@@ -90,8 +90,11 @@ DREAM = SpecialTokens(
     tiny=("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|beginoftext|>", "<|mask|>"),
 )
 
-SCALES = ("tiny", "8b")
+SCALES = ("tiny", "half", "8b")
 SHARD = 2_000_000_000  # bytes, and about the memory that writing takes
+# Queries and keys of scale "half" are so many times as large: attention is sharp then, and what it sees depends on
+# where it stands, so that an answer holds many different ids.
+_SHARP = {"half": 2.0}
 _TAPE = 2**24 + 43  # random numbers; an odd count, so that no two tensors read them from the same place
 
 
@@ -157,7 +160,7 @@ def make_random(family: str, scale: str, out: str | Path, *, seed: int = 0) -> N
 
     Args:
         family: One of RECIPES.
-        scale: One of SCALES.
+        scale: One of SCALES; "half" has the published tower and vocabulary and half a billion weights in the denoiser.
         out: Must not exist.
         seed: Of the random numbers, which repeat after 16.8 million.
 
@@ -170,7 +173,7 @@ def make_random(family: str, scale: str, out: str | Path, *, seed: int = 0) -> N
         raise RequestError(f"unknown family {family!r}; choose one of {', '.join(RECIPES)}")
     if scale not in SCALES:
         raise RequestError(f"unknown scale {scale!r}; choose one of {', '.join(SCALES)}")
-    recipe, official = RECIPES[family], scale == "8b"
+    recipe, official = RECIPES[family], scale != "tiny"
     config = random_config(family, scale)
     data, tower = write_official(config)
     with new_folder(out) as folder:
@@ -178,18 +181,19 @@ def make_random(family: str, scale: str, out: str | Path, *, seed: int = 0) -> N
         if tower:
             write_json(folder / TOWER_CONFIG, tower)
         write_placeholder_tokenizer(folder, recipe.tokens, official=official, max_length=config.denoiser.max_length)
-        _write_weights(folder, config, seed)
+        _write_weights(folder, config, seed, sharp=_SHARP.get(scale, 1.0))
 
 
 def random_config(family: str, scale: str) -> VLMConfig:
     """Return the configuration of a family at a scale."""
     recipe = RECIPES[family]
-    denoiser = recipe.denoiser if scale == "8b" else _shrunk(recipe)
+    shapes = {"tiny": _shrunk, "half": _halved, "8b": lambda recipe: recipe.denoiser}
+    denoiser = shapes[scale](recipe)
     if recipe.tiles is None:
         return VLMConfig(denoiser=denoiser, family=recipe.family)
     return VLMConfig(
         denoiser=denoiser,
-        vision=read_tower(SO400M if scale == "8b" else SO400M | _TINY_TOWER, ()),
+        vision=read_tower(SO400M | _TINY_TOWER if scale == "tiny" else SO400M, ()),
         tiles=recipe.tiles,
         projector_hidden=denoiser.d_model,
         family=recipe.family,
@@ -216,6 +220,13 @@ def _shrunk(recipe: _Recipe) -> DenoiserConfig:
         eos_ids=tuple(special[name_of[i]] for i in big.eos_ids),
         banned_ids=tuple(special[name_of[i]] for i in big.banned_ids),
     )
+
+
+def _halved(recipe: _Recipe) -> DenoiserConfig:
+    """Return blocks of 0.4 billion weights behind the published vocabulary."""
+    big = recipe.denoiser
+    kv = 16 * big.n_kv_heads // big.n_heads
+    return replace(big, d_model=1024, n_layers=24, n_heads=16, n_kv_heads=kv, mlp_size=4096)
 
 
 def special_ids(tokens: SpecialTokens, *, official: bool) -> dict[str, int]:
@@ -247,7 +258,7 @@ def write_placeholder_tokenizer(folder: Path, tokens: SpecialTokens, *, official
     write_json(folder / "tokenizer_config.json", config)
 
 
-def _write_weights(folder: Path, config: VLMConfig, seed: int) -> None:
+def _write_weights(folder: Path, config: VLMConfig, seed: int, sharp: float = 1.0) -> None:
     layout = FORMS[config.family].layout
     shapes = {layout.from_ours(n): tuple(t.shape) for n, t in meta_model(config, ()).state_dict().items()}
     if config.vision:  # published files hold the norm that follows the last layer, which nothing reads
@@ -257,9 +268,15 @@ def _write_weights(folder: Path, config: VLMConfig, seed: int) -> None:
     count = sum(prod(shape) for shape in shapes.values())
     names, tape = shard_names(len(shards)), _Tape(min(count, _TAPE), seed, config.denoiser.d_model**-0.5)
     for file, shard in zip(names, shards, strict=True):
-        write_shard(folder / file, {name: tape.read(name, shapes[name]) for name in shard})
+        read = {name: tape.read(name, shapes[name]) for name in shard}
+        write_shard(folder / file, {name: t * sharp if _is_attention(name) else t for name, t in read.items()})
     where = {name: file for file, shard in zip(names, shards, strict=True) for name in shard}
     write_index(folder, where, 2 * count)
+
+
+def _is_attention(name: str) -> bool:
+    """Return whether a tensor of the denoiser makes queries or keys."""
+    return name.endswith(("q_proj.weight", "k_proj.weight")) and "vision" not in name
 
 
 def _shards(shapes: dict[str, tuple[int, ...]]) -> Iterator[list[str]]:

@@ -9,10 +9,11 @@ import torch
 
 from lavida.checkpoint.adapters import base_of, find_adapter, merge_adapter
 from lavida.checkpoint.hub import find_checkpoint
+from lavida.checkpoint.inventory import read_config, survey
 from lavida.checkpoint.io import load_checkpoint
 from lavida.config import VLMConfig
 from lavida.errors import CheckpointError
-from lavida.model import placement
+from lavida.model import packing, placement
 from lavida.model.vlm import VLM
 from lavida.text.pretrained import load_tokenizer
 from lavida.text.tokenizer import Vocabulary
@@ -30,9 +31,9 @@ def load_net(folder: Path, *, dtype: torch.dtype | None = None, adapter: Path | 
     """
     if adapter is not None:
         return _with_adapter(folder, adapter, dtype, **placed)
-    net, config = load_checkpoint(folder, dtype=dtype, **placed)
-    if dtype is None and config.traits.float32:
-        net = net.float()
+    if dtype is None and read_config(survey(folder)).traits.float32:
+        dtype = torch.float32
+    net, _ = load_checkpoint(folder, dtype=dtype, **placed)
     return net.eval()
 
 
@@ -43,12 +44,15 @@ def _with_adapter(
     quantize: str | None = None,
     offload: bool = False,
     device: torch.device | str = "cpu",
+    pack: bool = False,
 ) -> VLM:
     net = merge_adapter(load_net(folder, dtype=dtype, device=device), adapter)
     if quantize is not None:
         placement.quantize(net, quantize)
     if offload:
         placement.offload(net, device)
+    if pack and quantize is None and not offload:
+        packing.pack_products(net)
     return net
 
 

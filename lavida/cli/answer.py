@@ -111,8 +111,8 @@ def _at_once(model: Model, options: Mapping[str, Any]) -> int:
         return 1
     from lavida.cache.store import BUDGET
 
-    denoiser, weight = model.net.config.denoiser, model.net.denoiser.embedding.weight
-    token_bytes = 2 * denoiser.n_layers * denoiser.n_kv_heads * denoiser.head_dim * weight.itemsize  # keys and values
+    denoiser, dtype = model.net.config.denoiser, model.net.denoiser.dtype
+    token_bytes = 2 * denoiser.n_layers * denoiser.n_kv_heads * denoiser.head_dim * dtype.itemsize  # keys and values
     return max(1, min(AT_ONCE, BUDGET // (token_bytes * denoiser.max_length)))
 
 

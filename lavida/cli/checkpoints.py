@@ -108,7 +108,9 @@ FAMILIES = "lavida-llada, lavida-dream, lavida-fim, lavida-reason, lavida-lowres
 def make_random(
     out: Annotated[Path, o.argument("OUT", "A new folder.")],
     family: Annotated[str, o.option(FAMILIES)],
-    scale: Annotated[str, o.option("tiny (about a megabyte) or 8b (the published size, about 16 GB).")] = "tiny",
+    scale: Annotated[
+        str, o.option("tiny (a megabyte), half (half a billion weights, 2 GB) or 8b (as published, 16 GB).")
+    ] = "tiny",
     seed: Annotated[int, o.option("Of the weights.")] = 0,
 ) -> int:
     """Write random weights, the configuration as published, and a stand-in tokenizer with the special tokens."""

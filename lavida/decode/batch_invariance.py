@@ -58,5 +58,4 @@ def head_invariance(denoiser: Denoiser) -> BatchInvariance:
 
 
 def _embeddings(denoiser: Denoiser, count: int) -> Tensor:
-    weight = denoiser.embedding.weight
-    return weight.detach()[torch.arange(count, device=weight.device) % len(weight)]
+    return denoiser.embed(torch.arange(count, device=denoiser.device) % denoiser.config.vocab_size).detach()

@@ -123,11 +123,12 @@ def fingerprint(folder: Path) -> str:
 
 def setup_of(net: VLM) -> str:
     """Return what a speed depends on besides the model: machine, threads, type of the weights."""
-    weight, block = net.denoiser.embedding.weight, net.denoiser.blocks[0]
-    device = torch.cuda.get_device_name(weight.device) if weight.is_cuda else f"{processor()} x {os.cpu_count()}"
+    where, block = net.denoiser.device, net.denoiser.blocks[0]
+    cuda = where.type == "cuda"
+    device = torch.cuda.get_device_name(where) if cuda else f"{processor()} x {os.cpu_count()}"
     linear = (block.block if isinstance(block, Offloaded) else block).get_submodule("attn.q")
-    held = f"{str(weight.dtype).removeprefix('torch.')} {type(linear).__name__} in {type(block).__name__}"
-    return f"{device}, {weight.device.type}, {torch.get_num_threads()} threads, {held}, torch {torch.__version__}"
+    held = f"{str(net.denoiser.dtype).removeprefix('torch.')} {type(linear).__name__} in {type(block).__name__}"
+    return f"{device}, {where.type}, {torch.get_num_threads()} threads, {held}, torch {torch.__version__}"
 
 
 @cache

@@ -315,7 +315,7 @@ def _append(model: VLM, segments: Sequence[Tensor], ids: Tensor) -> Tensor:
 
 
 def _device(model: VLM) -> torch.device:
-    return model.denoiser.embedding.weight.device
+    return model.denoiser.device
 
 
 def _check_prompt(model: VLM, length: int) -> None:

@@ -155,7 +155,7 @@ def random_sets(n: int, sizes: Tensor, generator: torch.Generator) -> Tensor:
 def _next_tokens(prompt: Prompt, answer: Tensor) -> Likelihood:
     """Compute the log-likelihood itself: each token given those before it, in one pass."""
     denoiser = prompt.net.denoiser
-    ids = answer.to(denoiser.embedding.weight.device)
+    ids = answer.to(denoiser.device)
     hidden = prompt.hidden(ids[None])[0]
     losses = F.cross_entropy(denoiser.head(hidden).float(), ids, reduction="none")
     check_numbers(losses)
@@ -190,7 +190,7 @@ def _pairs(losses: Losses, n: int, rounds: int, batch: int, generator: torch.Gen
 def _losses(prompt: Prompt, answers: Tensor, masks: Tensor) -> Tensor:
     """Compute the cross-entropy [..., B, n] of answers [..., n] under `masks` [B, n], float64, 0 where not masked."""
     denoiser = prompt.net.denoiser
-    device, (count, n) = denoiser.embedding.weight.device, masks.shape
+    device, (count, n) = denoiser.device, masks.shape
     shape = (*answers.shape[:-1], count, n)
     ids = answers.to(device)[..., None, :].expand(shape).reshape(-1, n)
     masks = masks.to(device).expand(shape).reshape(-1, n)

@@ -170,9 +170,11 @@ class DenoisingLoop:
 
     def _end(self) -> int:
         """Return where the first committed end token stands, if it ends the answer; else the canvas's length."""
-        ids, fixed = self.canvas.ids[: self.options.length], self.canvas.fixed[: self.options.length]
-        ends = torch.isin(ids, torch.tensor(self._eos, dtype=ids.dtype)) & fixed
-        return int(ends.int().argmax()) if self.options.early_stop and ends.any() else self.options.length
+        length = self.options.length
+        if not self.options.early_stop:
+            return length
+        written = zip(self.canvas.ids[:length].tolist(), self.canvas.fixed[:length].tolist())
+        return next((at for at, (token, fixed) in enumerate(written) if fixed and token in self._eos), length)
 
     def _pad_after_end(self) -> Tensor:
         """Commit an end token at every mask behind the end of the answer, if all before it is committed."""

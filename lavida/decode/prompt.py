@@ -84,7 +84,7 @@ class ImageEncoder:
 
         def tokens() -> tuple[Tensor, Evidence | None]:
             look = self._look(pixels)
-            found = self._net.image_tokens(look.features, grid, tiles).to(self._net.denoiser.embedding.weight)
+            found = self._to(self._net.image_tokens(look.features, grid, tiles))
             evidence = None
             if self._parts is not None and self._net.evidence and image is not None and look.maps is not None:
                 evidence = evidence_of(image, pixels, grid, look.maps, self._parts)
@@ -95,9 +95,9 @@ class ImageEncoder:
 
     def encode_video(self, frames: Sequence[Image.Image]) -> EncodedImage:
         """Encode the frames of a video."""
-        pixels, weight = frame_views(frames, self.require()), self._net.denoiser.embedding.weight
+        pixels = frame_views(frames, self.require())
         return self._kept(
-            pixels, "video", lambda: (self._net.video_tokens(self._look(pixels).features).to(weight), None)
+            pixels, "video", lambda: (self._to(self._net.video_tokens(self._look(pixels).features)), None)
         )
 
     def frame_tokens(self) -> int:
@@ -118,7 +118,10 @@ class ImageEncoder:
         return replace(held, held=True)
 
     def _look(self, pixels: Tensor) -> TowerOutput:
-        return self._net.look(pixels.to(self._net.denoiser.embedding.weight))
+        return self._net.look(self._to(pixels))
+
+    def _to(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self._net.denoiser.device, self._net.denoiser.dtype)
 
     def _words(self, classes: Tensor | None, evidence: Evidence | None) -> Tensor:
         """Return the embeddings [h, D] of the tower's first guess, from its logits [1, K], and of read text."""
@@ -127,8 +130,7 @@ class ImageEncoder:
             ids = first_guess(self._tokenizer, self._labels, classes[0])
             texts = evidence.read() if evidence is not None else None
             ids += read_ids(self._tokenizer, texts) if texts is not None else []
-        weight = self._net.denoiser.embedding.weight
-        return self._net.denoiser.embed(torch.tensor(ids, dtype=torch.long, device=weight.device))
+        return self._net.denoiser.embed(torch.tensor(ids, dtype=torch.long, device=self._net.denoiser.device))
 
 
 def first_guess(tokenizer: Tokenizer, labels: Sequence[Label], classes: Tensor) -> list[int]:
@@ -181,7 +183,7 @@ class Prompt:
     @torch.no_grad()
     def log_probabilities(self, ids: Tensor, wanted: Tensor) -> Tensor:
         """Compute log-probabilities [n, V] at the `wanted` places, bool [B, L], of canvases [B, L]."""
-        device = self.net.denoiser.embedding.weight.device
+        device = self.net.denoiser.device
         parts = [
             F.log_softmax(self.net.denoiser.head(self.hidden(rows)[at.to(device)]).float(), -1).cpu()
             for rows, at in zip(ids.to(device).split(_CANVASES), wanted.split(_CANVASES), strict=True)
@@ -258,7 +260,7 @@ class PromptReader:
         prompt = partial(
             Prompt, net=net, tokenizer=self.tokenizer, template=self.template, images=tuple(images), length=length
         )
-        ids = torch.as_tensor(ids, device=net.denoiser.embedding.weight.device)
+        ids = torch.as_tensor(ids, device=net.denoiser.device)
         if cache != "prefix":
             return prompt(segments=net.segments(ids, tokens, self._told(ids, images)), cached=seen)
         key = ("prompt", tuple(ids.tolist()), *(image.key for image in images))
@@ -282,11 +284,11 @@ class PromptReader:
         found = mentions(self._names, ids.tolist(), self._user)
         if not found:
             return None
-        weight = net.denoiser.embedding.weight
-        numbers = torch.tensor([name for _, name in found], device=weight.device)
-        inputs = evidence.inputs(net.evidence.boxes).to(weight.device)
-        vectors = net.evidence.of_names(inputs, torch.zeros_like(numbers), numbers, weight)
-        added = weight.new_zeros(len(ids), weight.shape[1])
+        device = net.denoiser.device
+        numbers = torch.tensor([name for _, name in found], device=device)
+        inputs = evidence.inputs(net.evidence.boxes).to(device)
+        vectors = net.evidence.of_names(inputs, torch.zeros_like(numbers), numbers, net.denoiser.table)
+        added = vectors.new_zeros(len(ids), vectors.shape[1])
         for (places, _), vector in zip(found, vectors, strict=True):
             added[places] = vector
         return added

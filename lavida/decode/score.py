@@ -1,7 +1,8 @@
 """Scores of open positions: a candidate token for each and how confident the model is, without logits of L x V.
 
 `score` is the way in. Where only the likeliest tokens count, the vocabulary is read in chunks, of which a few numbers a
-position are kept, as in the online softmax (arXiv 1805.02867). Everything is measured from the largest logit: with
+position are kept, as in the online softmax (arXiv 1805.02867); on a CPU the chunks are those in which a head is packed,
+whatever the number of rows. Everything is measured from the largest logit: with
 others = sum over all other tokens of exp(logit - largest), the largest has the probability 1 / (1 + others), and 1 - p
 is as exact as p. That matters: near the end most positions are all but certain, and the ninth digit decides which is
 committed first. `score_logits` is the float64 reference that tests hold it to, and serves samples, top_p and top_k.
@@ -10,7 +11,7 @@ committed first. `score_logits` is the float64 reference that tests hold it to, 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -18,10 +19,11 @@ from torch import Tensor
 from lavida.constrain.base import Constraint
 from lavida.decode.options import DecodeOptions
 from lavida.decode.select import ban, check_numbers, confidence, forbid, narrow, perturb
+from lavida.nn.packed import PIECE
 
 Head = Callable[[Tensor, slice | None], Tensor]  # hidden [n, D], part of the vocabulary (None = all) -> logits [n, v]
 
-_CHUNK = 1 << 22  # logits of one chunk: 16 MB in float32
+_CHUNK = 1 << 22  # logits of one chunk, at most: 16 MB in float32
 _ROWS = 1 << 21  # logits that are scored at once where the whole vocabulary is needed: 16 MB in float64
 _LEAST = torch.finfo(torch.float32).min  # stands for -inf, whose differences would be NaN
 
@@ -124,7 +126,9 @@ def is_fused(options: DecodeOptions) -> bool:
 
 def fits_one_chunk(rows: int, vocab_size: int, options: DecodeOptions) -> bool:
     """Return whether `score` reads so many rows against the whole vocabulary at once."""
-    return rows * vocab_size <= (_CHUNK if is_fused(options) else _ROWS)
+    if not is_fused(options):
+        return rows * vocab_size <= _ROWS
+    return rows <= _CHUNK // PIECE and rows * vocab_size <= _CHUNK
 
 
 def fused_scores(
@@ -141,18 +145,30 @@ def fused_scores(
 
     `measure` as in `select.confidence`; "random" draws from `generator`. Rows are independent of each other.
     """
+    bias = ban(tuple(banned), vocab_size, hidden.device) if banned else None
+    step = PIECE if hidden.device.type == "cpu" else max(1, _CHUNK // max(1, len(hidden)))
+    found = [
+        _likeliest(rows, head, vocab_size, step=step, measure=measure, mask_id=mask_id, bias=bias)
+        for rows in hidden.split(_CHUNK // PIECE)
+    ]
+    state, value, candidates = found[0] if len(found) == 1 else _stacked(found)
+    return Scores(candidates=candidates, confidence=state.confidence(value, measure, generator))
+
+
+def _likeliest(
+    hidden: Tensor, head: Head, vocab_size: int, *, step: int, measure: str, mask_id: int, bias: Tensor | None
+) -> tuple[_Softmax, Tensor, Tensor]:
+    """Return what is kept of the logits of hidden states [n, D], and the largest [n] with their ids [n]."""
     state: _Softmax | None = None
     value = candidates = torch.empty(0)
-    bias = ban(tuple(banned), vocab_size, hidden.device) if banned else None
-    masked = hidden.new_full((len(hidden), 1), _LEAST, dtype=torch.float32)
-    step = max(1, _CHUNK // max(1, len(hidden)))
+    masked = hidden.new_full((len(hidden),), _LEAST, dtype=torch.float32)
     for start in range(0, vocab_size, step):
         end = min(start + step, vocab_size)
         logits = head(hidden, slice(start, end)).float()
         if bias is not None:
             logits += bias[start:end]
         if start <= mask_id < end:  # the mask is no candidate, but has its share of the probability
-            masked = logits[:, mask_id - start, None].clone()
+            masked = logits[:, mask_id - start].clone()
             logits[:, mask_id - start] = -torch.inf
         part, best = _Softmax.of(logits, measure)
         if state is None:
@@ -161,49 +177,67 @@ def fused_scores(
         candidates = torch.where(part.top > value, start + best[:, 0], candidates)
         state, value = state.join(part), torch.maximum(value, part.top)
     assert state is not None, "the vocabulary is empty"
-    state = state.join(_Softmax.of(masked, measure)[0])
-    return Scores(candidates=candidates, confidence=state.confidence(value, measure, generator))
+    return state.join(_Softmax.of_one(masked, measure)), value, candidates
+
+
+def _stacked(parts: Sequence[tuple[_Softmax, Tensor, Tensor]]) -> tuple[_Softmax, Tensor, Tensor]:
+    """Return the results of all rows from those of some at a time."""
+    states, values, candidates = zip(*parts)
+    kept = {f.name: [getattr(one, f.name) for one in states] for f in fields(_Softmax)}
+    state = _Softmax(**{name: torch.cat(some) for name, some in kept.items() if some[0] is not None})
+    return state, torch.cat(values), torch.cat(candidates)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Softmax:
-    """Hold what is kept of a part of the vocabulary; all [n] in float64."""
+    """Hold what is kept of a part of the vocabulary, as far as the measure needs it; all [n] in float64."""
 
     top: Tensor  # largest logit
-    second: Tensor  # second largest
     others: Tensor  # sum over all but the largest of exp(-d), d = top - logit
-    weighted: Tensor  # the same sum of d exp(-d)
+    second: Tensor | None = None  # second largest, for a margin
+    weighted: Tensor | None = None  # the sum of d exp(-d), for an entropy
 
     @classmethod
     def of(cls, logits: Tensor, measure: str) -> tuple[_Softmax, Tensor]:
         """Return that of logits [n, v] in float32, which are used up, and the index [n, 1] of the largest."""
         top, best = logits.max(-1, keepdim=True)
-        top = top.clamp(min=_LEAST)
+        top = top.clamp_(min=_LEAST)
         logits.scatter_(-1, best, -torch.inf)
-        second = logits.amax(-1).clamp(min=_LEAST) if measure == "margin" else top[:, 0]
+        second = weighted = None
+        if measure == "margin":
+            second = logits.amax(-1).clamp(min=_LEAST).double()
         below = logits.sub_(top)
         if measure == "entropy":
             below.clamp_(min=-1e4)  # exp is 0 there, and 0 * inf would be NaN
             others = below.exp()
-            weighted = -below.mul_(others).sum(-1)
+            weighted = -below.mul_(others).sum(-1).double()
         else:
-            others, weighted = below.exp_(), top[:, 0]
-        top, second, others, weighted = (t.double() for t in (top[:, 0], second, others.sum(-1), weighted))
-        return cls(top=top, second=second, others=others, weighted=weighted), best
+            others = below.exp_()
+        state = cls(top=top[:, 0].double(), others=others.sum(-1).double(), second=second, weighted=weighted)
+        return state, best
+
+    @classmethod
+    def of_one(cls, logits: Tensor, measure: str) -> _Softmax:
+        """Return that of a single logit in each row [n]."""
+        top = logits.clamp(min=_LEAST).double()
+        none = torch.zeros_like(top)
+        second = torch.full_like(top, _LEAST) if measure == "margin" else None
+        return cls(top=top, others=none, second=second, weighted=none if measure == "entropy" else None)
 
     def join(self, more: _Softmax) -> _Softmax:
         """Return that of both parts together."""
         top = torch.maximum(self.top, more.top)
-        lower = torch.minimum(self.top, more.top)  # one of the two largest is no longer the largest
         down, up = torch.exp(self.top - top), torch.exp(more.top - top)
-        first, last = self.top >= more.top, self.top < more.top
-        return _Softmax(
-            top=top,
-            second=torch.maximum(torch.maximum(self.second, more.second), lower),
-            others=down * (self.others + last) + up * (more.others + first),
-            weighted=down * (self.weighted + (top - self.top) * (1 + self.others))
-            + up * (more.weighted + (top - more.top) * (1 + more.others)),
-        )
+        first = self.top >= more.top  # one of the two largest is no longer the largest
+        others = down * (self.others + ~first) + up * (more.others + first)
+        second = weighted = None
+        if self.second is not None and more.second is not None:
+            lower = torch.minimum(self.top, more.top)
+            second = torch.maximum(torch.maximum(self.second, more.second), lower)
+        if self.weighted is not None and more.weighted is not None:
+            weighted = down * (self.weighted + (top - self.top) * (1 + self.others))
+            weighted = weighted + up * (more.weighted + (top - more.top) * (1 + more.others))
+        return _Softmax(top=top, others=others, second=second, weighted=weighted)
 
     def confidence(self, value: Tensor, measure: str, generator: torch.Generator | None) -> Tensor:
         """Return the confidence [n] in candidates with the logits `value` [n]."""
@@ -211,8 +245,9 @@ class _Softmax:
             return confidence(value[:, None], value, measure, generator)
         if measure == "confidence":
             return torch.exp(value - self.top) / (1 + self.others)
-        if measure == "margin":
+        if self.second is not None:
             return -torch.expm1(self.second - self.top) / (1 + self.others)
+        assert self.weighted is not None, "no entropy was measured"
         return -(torch.log1p(self.others) + self.weighted / (1 + self.others))
 
 

@@ -109,6 +109,8 @@ def adaptive_count(
 
     `threshold` and `factor` compare probabilities (arXiv 2505.22618), `entropy_bound` minus entropies (2505.24857).
     """
+    if threshold is None and factor is None and entropy_bound is None:
+        return least  # without a rule nothing is sorted
     ordered = scores.sort(descending=True).values
     if threshold is not None:
         allowed = ordered >= threshold

@@ -194,7 +194,7 @@ def _inside(fine: Tensor, box: Box) -> Tensor:
 
 def find_parts(folder: Path, net: VLM, labels: Sequence[Label]) -> Parts | None:
     """Return the parts of a model folder; detector and reader are left out where their files are not there."""
-    vision, weights, dtype = net.config.vision, folder / DETECTOR, net.denoiser.embedding.weight.dtype
+    vision, weights, dtype = net.config.vision, folder / DETECTOR, net.denoiser.dtype
     if vision is None or not isinstance(net.tower, EfficientNetLite0) or net.tower.classifier is None:
         return None
     detector = Detector(weights, dtype=dtype) if weights.is_file() else None

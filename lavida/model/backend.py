@@ -11,12 +11,12 @@ from functools import cache
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from lavida.cache.prefix import PrefixCache
 from lavida.errors import RequestError
 from lavida.model.vlm import VLM
+from lavida.nn.packed import Product
 
 _ROWS, _WIDTH, _ROUNDS = 32, 1024, 5  # of the product that is timed: a canvas through a small model's layer
 Compute = Callable[[], Tensor]
@@ -27,8 +27,8 @@ Capture = Callable[[Compute], tuple[Callable[[], None], Tensor]]  # (replay, its
 def fastest_dtype(device: str = "cpu") -> torch.dtype:
     """Return bfloat16 where the device multiplies it faster than float32, else float32; measured once a process.
 
-    A CPU is timed: with AVX-512 BF16 or AMX bfloat16 wins, without them it is several times slower. On a GPU that
-    lacks bfloat16 it is float16.
+    A CPU is timed, by products of packed weights where it has them: with AVX-512 BF16 or AMX bfloat16 wins, without
+    them it is several times slower. On a GPU that lacks bfloat16 it is float16.
     """
     if torch.device(device).type == "cuda":
         known = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
@@ -38,11 +38,14 @@ def fastest_dtype(device: str = "cpu") -> torch.dtype:
     dtypes = (torch.float32, torch.bfloat16)
     best = dict.fromkeys(dtypes, float("inf"))
     with torch.inference_mode():
-        products = {d: (torch.ones(_ROWS, _WIDTH, dtype=d), torch.ones(4 * _WIDTH, _WIDTH, dtype=d)) for d in dtypes}
+        inputs = {dtype: torch.ones(_ROWS, _WIDTH, dtype=dtype) for dtype in dtypes}
+        products = {dtype: Product([4 * _WIDTH]) for dtype in dtypes}
+        for dtype, product in products.items():
+            product.take("weight", 0, torch.ones(4 * _WIDTH, _WIDTH, dtype=dtype))
         for _ in range(_ROUNDS):
-            for dtype, (x, weight) in products.items():
+            for dtype, product in products.items():
                 start = time.perf_counter()
-                F.linear(x, weight)
+                product(inputs[dtype])
                 best[dtype] = min(best[dtype], time.perf_counter() - start)
     return min(dtypes, key=best.__getitem__)
 
@@ -56,7 +59,7 @@ def record_passes(net: VLM) -> None:
     Raises:
         RequestError: The model is not on a GPU.
     """
-    if not net.denoiser.embedding.weight.is_cuda:
+    if net.denoiser.device.type != "cuda":
         raise RequestError("CUDA graphs need a model on a GPU; load it with device='cuda'")
     net.denoiser.forward = Recorder(net.denoiser.forward, capture=_cuda_graph)  # type: ignore[method-assign]
 

@@ -15,6 +15,7 @@ from lavida.cache.base import Cache
 from lavida.config import DenoiserConfig
 from lavida.nn.attention import Attention, causal_mask
 from lavida.nn.layers import RMSNorm, SwiGLU, rotary_span, rotary_tables
+from lavida.nn.packed import PackedHead, StoredTable
 from lavida.nn.quant import QuantLinear
 from lavida.nn.ragged import Forward, RaggedBatch, Span
 
@@ -49,12 +50,28 @@ class Denoiser(nn.Module):
     def __init__(self, config: DenoiserConfig) -> None:
         super().__init__()
         self.config = config
-        self.embedding = nn.Embedding(config.vocab_size, config.d_model)
+        self.embedding: nn.Embedding | StoredTable = nn.Embedding(config.vocab_size, config.d_model)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
         self.norm = RMSNorm(config.d_model, config.norm_eps)
-        self.unembedding: nn.Linear | QuantLinear | None = None
+        self.packed_head: PackedHead | None = None  # the embedding once more, if it is the head and products are packed
+        self.unembedding: nn.Linear | QuantLinear | PackedHead | None = None
         if not config.tied_head:
             self.unembedding = nn.Linear(config.d_model, config.vocab_size, bias=False)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Return the type that the network computes in."""
+        return self.norm.weight.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Return where the network's inputs belong."""
+        return self.norm.weight.device
+
+    @property
+    def table(self) -> Tensor:
+        """Return the embeddings [V, D] to look up in; their type may be narrower than `dtype`."""
+        return self.embedding.table if isinstance(self.embedding, StoredTable) else self.embedding.weight
 
     def embed(self, ids: Tensor) -> Tensor:
         """Return token embeddings [..., D]."""
@@ -106,7 +123,7 @@ class Denoiser(nn.Module):
     def _mask(self, length: int, start: int, mask: Tensor | None) -> Tensor | None:
         if not self.config.autoregressive:
             return mask
-        return causal_mask(length, start + length, mask, self.embedding.weight.device)
+        return causal_mask(length, start + length, mask, self.device)
 
     def _rotary(self, x: Tensor, start: int) -> tuple[Tensor, Tensor]:
         return rotary_span(start, start + x.shape[1], self.config.head_dim, self.config.rope_theta, x.device)
@@ -129,12 +146,14 @@ class Denoiser(nn.Module):
 
         With a `part` of the vocabulary only its logits; gradients do not pass a packed head then.
         """
-        layer = self.unembedding
+        layer = self.packed_head or self.unembedding
+        if isinstance(layer, PackedHead):
+            return layer(hidden, part)
         if part is None and layer is not None:
             return layer(hidden)
         if isinstance(layer, QuantLinear):
             return layer.multiply(hidden, part)
-        weight = (self.embedding if layer is None else layer).weight
+        weight = self.embedding.weight if layer is None else layer.weight
         return nn.functional.linear(hidden, weight if part is None else weight[part])
 
     @torch.no_grad()

@@ -103,8 +103,8 @@ class EvidenceEmbedding(nn.Module):
             return self._kept
         mean = {}
         for name, (ids, weights) in self._words.items():
-            ids, weights = ids.to(embedding.device), weights.to(embedding.device, embedding.dtype)
-            mean[name] = (F.embedding(ids, embedding) * weights[..., None]).sum(1)
+            ids, weights = ids.to(embedding.device), weights.to(self.gains)
+            mean[name] = (F.embedding(ids, embedding).to(self.gains) * weights[..., None]).sum(1)
         of_name, of_kind, of_chinese, of_colour, of_box, _, _ = self.gains.unbind()
         named = mean["classes"] * of_name + mean["kinds"] * of_kind + mean["classes_zh"] * of_chinese
         tables = {

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from lavida.errors import RequestError
+from lavida.model.packing import unpack_products
 from lavida.model.vlm import VLM
 from lavida.nn.offload import Offloaded
 from lavida.nn.quant import Int4Linear, Int8Linear, QuantLinear, replace_linears
@@ -39,11 +40,11 @@ def quantize(model: VLM, choice: str) -> dict[str, type[QuantLinear]]:
     """
     check_quantize(choice)
     kind, head = KINDS[choice.removesuffix("+head")], choice.endswith("+head")
-    unembedding = model.denoiser.unembedding
+    unembedding = unpack_products(model).denoiser.unembedding
     if head and unembedding is None:
         raise RequestError(f"the model's head is its embedding, which stays as it is; take {choice[:4]!r}")
     packed = {BLOCKS + name for name in replace_linears(model.denoiser.blocks, kind)}
-    if head and unembedding is not None:
+    if head and isinstance(unembedding, nn.Linear):
         model.denoiser.unembedding = kind(unembedding.weight)
         packed.add("denoiser.unembedding")
     return dict.fromkeys(packed, kind)

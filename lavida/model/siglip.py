@@ -1,15 +1,83 @@
-"""The SigLIP tower, by transformers' own layers: all but the last one, without norm and pooling head after them.
+"""The SigLIP tower (arXiv 2303.15343): all encoder layers but the last one, without norm and pooling head after them.
 
-The published models read the last but one layer (section 3.1 of arXiv 2505.16839); a checkpoint holds no more.
+The published models read the last but one layer (section 3.1 of arXiv 2505.16839); a checkpoint holds no more. Names of
+tensors are those of transformers, and so are the outputs, to the bit where attention takes the fused kernel
+(`nn.attention.attend`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lavida.config import VisionConfig
+from lavida.nn.attention import attend
+from lavida.nn.packed import products
+
+
+class SiglipAttention(nn.Module):
+    """Let each patch see all patches of its view."""
+
+    def __init__(self, width: int, n_heads: int) -> None:
+        super().__init__()
+        self.head_dim = width // n_heads
+        self.k_proj = nn.Linear(width, width)  # the order is that of transformers, and of an optimizer's state
+        self.v_proj = nn.Linear(width, width)
+        self.q_proj = nn.Linear(width, width)
+        self.out_proj = nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return [V, n, C] of x [V, n, C]."""
+        q, k, v = (
+            part.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+            for part in products(x, self.q_proj, self.k_proj, self.v_proj)
+        )
+        return self.out_proj(attend(q, k, v).transpose(1, 2).flatten(2))
+
+
+class SiglipMLP(nn.Module):
+    """Compute fc2(gelu(fc1(x))), with the tanh approximation of GELU."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, hidden)
+        self.fc2 = nn.Linear(hidden, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return [..., C] of x [..., C]."""
+        return self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
+
+
+class SiglipLayer(nn.Module):
+    """Compute h = x + attention(norm(x)), then h + mlp(norm(h))."""
+
+    def __init__(self, vision: VisionConfig) -> None:
+        super().__init__()
+        self.layer_norm1 = nn.LayerNorm(vision.hidden_size, eps=vision.norm_eps)
+        self.self_attn = SiglipAttention(vision.hidden_size, vision.n_heads)
+        self.layer_norm2 = nn.LayerNorm(vision.hidden_size, eps=vision.norm_eps)
+        self.mlp = SiglipMLP(vision.hidden_size, vision.mlp_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return [V, n, C] of x [V, n, C]."""
+        x = x + self.self_attn(self.layer_norm1(x))
+        return x + self.mlp(self.layer_norm2(x))
+
+
+class SiglipEncoder(nn.Module):
+    """Apply the layers one after the other."""
+
+    def __init__(self, vision: VisionConfig) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(SiglipLayer(vision) for _ in range(vision.n_layers))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return [V, n, C] of x [V, n, C]."""
+        for layer in self.layers:
+            x = layer(x)
+        return x
 
 
 class SiglipTower(nn.Module):
@@ -17,25 +85,9 @@ class SiglipTower(nn.Module):
 
     def __init__(self, vision: VisionConfig) -> None:
         super().__init__()
-        from transformers import SiglipVisionConfig, SiglipVisionModel  # slow to import, and lavida-mini needs it not
-
-        model = SiglipVisionModel(
-            SiglipVisionConfig(
-                hidden_size=vision.hidden_size,
-                intermediate_size=vision.mlp_size,
-                num_hidden_layers=vision.n_layers,
-                num_attention_heads=vision.n_heads,
-                image_size=vision.image_size,
-                patch_size=vision.patch_size,
-                layer_norm_eps=vision.norm_eps,
-                hidden_act="gelu_pytorch_tanh",
-                vision_use_head=False,
-            )
-        )
-        model = getattr(model, "vision_model", model)  # one level deeper before transformers 5
-        self.patches = model.embeddings.patch_embedding
-        self.positions = model.embeddings.position_embedding
-        self.encoder = model.encoder
+        self.patches = nn.Conv2d(3, vision.hidden_size, vision.patch_size, vision.patch_size)
+        self.positions = nn.Embedding((vision.image_size // vision.patch_size) ** 2, vision.hidden_size)
+        self.encoder = SiglipEncoder(vision)
 
     def take_form(self, names: Collection[str]) -> None:
         """Do nothing: a SigLIP has no optional parts."""
@@ -47,7 +99,7 @@ class SiglipTower(nn.Module):
     def forward(self, views: Tensor) -> Tensor:
         """Return features [V, n, C] of views [V, 3, S, S], cells row by row."""
         x = self.patches(views.to(self.patches.weight.dtype)).flatten(2).transpose(1, 2)
-        return self.encoder(inputs_embeds=x + self.positions.weight).last_hidden_state
+        return self.encoder(x + self.positions.weight)
 
     def begin_finetuning(self) -> None:
         """Do nothing: all of the tower is finetuned as it is."""

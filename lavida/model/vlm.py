@@ -89,7 +89,7 @@ class VLM(nn.Module):
         """Add evidence to image tokens [B, 88, D]: its own tokens, then the image tokens with theirs added."""
         if self.evidence is None:
             raise ConfigError("this model has no place for evidence; load one whose config.json has `evidence`")
-        added, extra = self.evidence(inputs, self.denoiser.embedding.weight)
+        added, extra = self.evidence(inputs, self.denoiser.table)
         return torch.cat((extra, add_to_cells(tokens, added)), 1).to(tokens.dtype)
 
     def look(self, views: Tensor, first: Sequence[int] = (0,)) -> TowerOutput:

@@ -354,7 +354,7 @@ class Service:
 def bytes_per_token(model: Model) -> int:
     """Return the bytes of a token's keys and values in all layers."""
     denoiser = model.net.config.denoiser
-    size = model.net.denoiser.embedding.weight.element_size()
+    size = model.net.denoiser.dtype.itemsize
     return 2 * denoiser.n_layers * denoiser.n_kv_heads * (denoiser.d_model // denoiser.n_heads) * size
 
 

@@ -25,6 +25,7 @@ from lavida.decode.prompt import first_guess
 from lavida.diffusion.objective import Objective
 from lavida.errors import ConfigError, LavidaError, RequestError, check_seed
 from lavida.model.efficientnet import EfficientNetLite0
+from lavida.model.packing import unpack_products
 from lavida.model.siglip import SiglipTower
 from lavida.model.vlm import VLM
 from lavida.text.messages import Part, pictures_of
@@ -240,7 +241,7 @@ def thaw(vlm: VLM, parts: set[str]) -> dict[str, list[nn.Parameter]]:
     Raises:
         ConfigError: Nothing is left to learn.
     """
-    vlm.requires_grad_(False)
+    unpack_products(vlm).requires_grad_(False)
     held: dict[str, list[nn.Parameter]] = {part: [] for part in PARTS if part in parts}
     tower = cast(SiglipTower | EfficientNetLite0, vlm.tower)
     for name, p in vlm.named_parameters():

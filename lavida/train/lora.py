@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from lavida.checkpoint.adapters import CONFIG, WEIGHTS
 from lavida.errors import CheckpointError, ConfigError
+from lavida.model.packing import unpack_products
 from lavida.model.placement import is_as_trained
 from lavida.model.vlm import VLM
 from lavida.nn.quant import QuantLinear
@@ -64,7 +65,7 @@ def add_adapters(vlm: VLM, lora: Lora) -> PeftModel:
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Unsupported layer type")  # ours are, by the line below
-        return peft.get_peft_model(_Holder(vlm), _with_quantized(config))
+        return peft.get_peft_model(_Holder(unpack_products(vlm)), _with_quantized(config))
 
 
 class _Holder(nn.Module):
@@ -104,7 +105,8 @@ def load_adapters(vlm: VLM, folder: Path, *, trainable: bool = False) -> PeftMod
             warnings.filterwarnings("ignore", message="Unsupported layer type")
             warnings.filterwarnings("error", message="Found missing adapter keys")
             config = _with_quantized(peft.LoraConfig.from_pretrained(str(folder)))
-            return peft.PeftModel.from_pretrained(_Holder(vlm), str(folder), config=config, is_trainable=trainable)
+            held = _Holder(unpack_products(vlm))
+            return peft.PeftModel.from_pretrained(held, str(folder), config=config, is_trainable=trainable)
     except Exception as error:  # peft and safetensors raise many types
         reason = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"the adapters in {folder} cannot be put in this model ({reason})") from None

@@ -86,7 +86,8 @@ def answer_set(
     pictures = sorted({a.picture for a in asked})
     for at in range(0, len(pictures), PICTURES):
         row_of = {p: i for i, p in enumerate(pictures[at : at + PICTURES])}
-        image_features = model.net.tower.features(maps[list(row_of)].to(model.net.denoiser.embedding.weight))
+        denoiser = model.net.denoiser
+        image_features = model.net.tower.features(maps[list(row_of)].to(denoiser.device, denoiser.dtype))
         encoded = encode_pictures(model.net, image_features, grid, [hints[p] for p in row_of])
         for length in sorted({decoding.length(a.question.kind) for a in asked}):
             chosen = [
@@ -186,7 +187,7 @@ def read_question(
     `prefix` is read as the beginning of the answer.
     """
     net = model.net
-    image_features = net.tower.features(maps[None].to(net.denoiser.embedding.weight))
+    image_features = net.tower.features(maps[None].to(net.denoiser.device, net.denoiser.dtype))
     grid = grid_of(448, 448, net.config.vision, net.config.tiles)
     (picture,) = encode_pictures(net, image_features, grid, hint_tokens(model, [record]))
     prompt = picture_prompt(net, picture, [*question_ids(model.tokenizer, question), *prefix])

@@ -32,11 +32,12 @@ class EncodedPicture:
 @torch.inference_mode()
 def encode_pictures(net: VLM, features: Tensor, grid: Grid, hints: Sequence[list[int]]) -> list[EncodedPicture]:
     """Encode tower features [G, V, n, C] of pictures, each with the ids of its hint behind the image."""
-    weight = net.denoiser.embedding.weight
     kept = net.config.shared_image or net.config.denoiser.autoregressive
     found = []
-    for image, hint in zip(net.image_tokens(features.to(weight), grid), hints, strict=True):
-        words = net.denoiser.embed(torch.tensor(hint, dtype=torch.long, device=weight.device))
+    for image, hint in zip(
+        net.image_tokens(features.to(net.denoiser.device, net.denoiser.dtype), grid), hints, strict=True
+    ):
+        words = net.denoiser.embed(torch.tensor(hint, dtype=torch.long, device=net.denoiser.device))
         x = torch.cat((image, words))[None]
         found.append(EncodedPicture(x=x, cache=net.prefill([x]) if kept else None))
     return found

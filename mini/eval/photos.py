@@ -82,7 +82,7 @@ def photo_features(net: VLM, folder: str | Path, photos: Sequence[Photo]) -> tup
             raise DataError(f"{path} is missing; build the data again with `python -m mini build`")
         with Image.open(path) as picture:
             pixels, _ = views(picture.convert("RGB"), net.config.vision, net.config.tiles)
-        trunk = net.tower.trunk(pixels.to(net.denoiser.embedding.weight))
+        trunk = net.tower.trunk(pixels.to(net.denoiser.device, net.denoiser.dtype))
         shares = net.tower.classify(trunk[:1]).float().softmax(-1)[0]
         label, probability = int(shares.argmax()), float(shares.max())
         maps.append(trunk)

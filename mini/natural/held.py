@@ -29,7 +29,7 @@ def told_of_names(vlm: VLM, rows: NaturalRows) -> tuple[Tensor, Tensor] | None:
     if vlm.evidence is None or not vlm.evidence.names or not len(rows.mentions):
         return None
     at, picture, name = rows.mentions.unbind(1)
-    return at, vlm.evidence.of_names(rows.inputs, picture, name, vlm.denoiser.embedding.weight)
+    return at, vlm.evidence.of_names(rows.inputs, picture, name, vlm.denoiser.table)
 
 
 @torch.no_grad()

@@ -92,7 +92,7 @@ def see(picture: Image.Image, vlm: VLM, parts: Parts) -> tuple[Tensor, Evidence]
     """Return projected cells [80, D] of a picture and its evidence."""
     config = vlm.config
     pixels, grid = views(picture, config.vision, config.tiles)
-    maps = vlm.tower.trunk(pixels.to(vlm.denoiser.embedding.weight))
+    maps = vlm.tower.trunk(pixels.to(vlm.denoiser.device, vlm.denoiser.dtype))
     cells = in_order(pool(vlm.projector(vlm.tower.features(maps))))
     return cells, evidence_of(picture, pixels, grid, maps, parts)
 

@@ -163,6 +163,26 @@ def test_nothing_half_written_stays(random_folders: Folders, tmp_path: Path, mon
     assert list((tmp_path / "deep").iterdir()) == []
 
 
+@pytest.mark.parametrize("family", ["lavida-llada", "lavida-dream", "llada"])
+def test_half_a_billion_weights_have_the_published_vocabulary_and_tower(family: str) -> None:
+    config, published = random_config(family, "half"), random_config(family, "8b")
+    with torch.device("meta"):
+        count = sum(p.numel() for p in meta_model(config, ()).denoiser.blocks.parameters())
+    assert 3.5e8 < count < 4.5e8 and config.vision == published.vision
+    assert config.denoiser.vocab_size == published.denoiser.vocab_size
+    assert config.denoiser.mask_id == published.denoiser.mask_id
+
+
+def test_sharp_attention_is_that_of_larger_queries_and_keys(
+    random_folders: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recipes, "_SHARP", {"tiny": 2.0})
+    make_random("lavida-llada", "tiny", tmp_path / "sharp")
+    sharp, plain = (load_checkpoint(folder)[0] for folder in (tmp_path / "sharp", random_folders["lavida-llada"]))
+    for (name, ours), theirs in zip(sharp.named_parameters(), plain.parameters(), strict=True):
+        assert torch.equal(ours, theirs * (2 if name.endswith(("attn.q.weight", "attn.k.weight")) else 1)), name
+
+
 def test_what_cannot_be_written_is_refused(random_folders: Folders, tiny_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="unknown family 'gpt'; choose one of lavida-llada"):
         make_random("gpt", "tiny", tmp_path / "out")

@@ -60,16 +60,20 @@ def _both(case: Any, constraint: Constraint | None = None, **options: Any) -> tu
     return got, wanted
 
 
-@pytest.fixture(params=[1, 700, 1 << 22])
-def chunk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(scoring, "_CHUNK", request.param)
+@pytest.fixture(params=[(1, 1), (300, 100), (700, 100), (1 << 22, 1 << 14)])
+def chunk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
+    """Logits of a chunk, and the part of the vocabulary that it covers: of 7 rows one, three or all come together."""
+    for name, value in zip(("_CHUNK", "PIECE"), request.param):
+        monkeypatch.setattr(scoring, name, value)
     return request.param
 
 
 @pytest.mark.parametrize("measure", REMASKING)
 @pytest.mark.parametrize("sharpness", [0.1, 1.0, 6.0])
 @pytest.mark.parametrize("mask_weight", [0.0, 5.0])
-def test_the_likeliest_tokens_are_scored_alike(measure: str, sharpness: float, mask_weight: float, chunk: int) -> None:
+def test_the_likeliest_tokens_are_scored_alike(
+    measure: str, sharpness: float, mask_weight: float, chunk: object
+) -> None:
     case = _case(7, sharpness=sharpness, mask_weight=mask_weight)
     got, wanted = _both(case, remasking=measure, banned=(0, 3, 299))
     assert torch.equal(got.candidates, wanted.candidates)
@@ -139,7 +143,7 @@ def test_nothing_to_look_at() -> None:
         assert len(got.candidates) == len(got.confidence) == 0
 
 
-def test_equal_logits_give_the_first_token_in_any_chunk(chunk: int) -> None:
+def test_equal_logits_give_the_first_token_in_any_chunk(chunk: object) -> None:
     got, wanted = _both(_case(4, sharpness=0.0))
     assert got.candidates.tolist() == wanted.candidates.tolist() == [0] * 4
 

@@ -13,6 +13,7 @@ from lavida.errors import RequestError
 from lavida.model import backend
 from lavida.model.backend import Compute, Recorder, fastest_dtype, record_passes
 from lavida.model.vlm import VLM
+from lavida.nn.packed import Product
 from tests.tiny import tiny_config, tiny_net, tiny_tokenizer
 
 
@@ -108,20 +109,20 @@ def test_the_fastest_dtype_is_found_by_time(monkeypatch: pytest.MonkeyPatch, tin
     def now() -> float:
         return next(clock) + last.pop("extra", 0)
 
-    def linear(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    def multiply(self: Product, x: torch.Tensor) -> torch.Tensor:
         last["extra"] = slow[x.dtype]
         return x
 
     fastest_dtype.cache_clear()
     monkeypatch.setattr(backend.time, "perf_counter", now)
-    monkeypatch.setattr(backend.F, "linear", linear)
+    monkeypatch.setattr(Product, "__call__", multiply)
     assert fastest_dtype("cpu") == torch.bfloat16
     fastest_dtype.cache_clear()
     slow[torch.bfloat16] = 9
     assert fastest_dtype("cpu") == torch.float32 == fastest_dtype("mps")
     monkeypatch.undo()
     fastest_dtype.cache_clear()
-    assert lavida.load(tiny_folder, dtype="auto").net.denoiser.embedding.weight.dtype == fastest_dtype("cpu")
+    assert lavida.load(tiny_folder, dtype="auto").net.denoiser.dtype == fastest_dtype("cpu")
     with pytest.raises(RequestError, match="auto"):
         lavida.load(tiny_folder, dtype="float8")
 
