@@ -19,7 +19,7 @@ from lavida.text.names import MAIN
 
 THRESHOLDS = (0.0, 0.33, 0.45)  # scores from which boxes are counted
 MOST = 8  # the largest number that is told apart
-_WHOLE = 12  # strengths and flags of a name
+_WHOLE = 14  # strengths and flags of a name, and the look of the picture
 _HIDDEN = 128
 
 
@@ -137,7 +137,7 @@ class MentionEmbedding(nn.Module):
         seen = self._classes[known].any(-1), self._things[known].any(-1)
         flags = [flag.float() for flag in (*seen, main, top_own[:, 0] & (top > 0))]
         strengths = [top, top.sqrt(), peak, peak.sqrt(), cells.mean(-1) * 4, best, best * (best > 0.45)]
-        return torch.stack([*strengths, *flags, look[:, 0]], -1)
+        return torch.stack([*strengths, *flags, *look.unbind(-1)], -1)
 
     def _best_class(
         self, inputs: EvidenceInputs, picture: Tensor, own_classes: Tensor, top_own: Tensor
