@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from lavida.cli import options as o
+from lavida.cli.main import collect_garbage
 from lavida.errors import RequestError
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def batch(
     from lavida.batch.job import Job
     from lavida.batch.run import prepare
 
+    collect_garbage()
     job = Job(
         inputs=source,
         out=out,

@@ -18,6 +18,7 @@ from lavida.threads import wait_passively
 if TYPE_CHECKING:
     import typer
 
+_USUAL = gc.get_threshold()
 # verb -> (module that holds it as a typer application of its name, what it does)
 VERBS = {
     "describe": ("lavida.cli.ask", "Describe pictures: files, folders, patterns, or - for standard input."),
@@ -70,12 +71,26 @@ def guard(run: Callable[[], int], program: str = "lavida") -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # The reader (head, a pager) has left; what is still buffered must not raise again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()  # the reader (head, a pager) has left
         return 141
     except OSError as error:  # a full disk, a folder that cannot be written
+        try:
+            sys.stdout.flush()
+        except OSError:  # it is the disk behind standard output
+            _drop_output()
         where = f"{error.filename}: " if error.filename else ""
         return complain(f"{where}{error.strerror or error}; free some space or choose another place", program)
+
+
+def collect_garbage() -> None:
+    """Collect garbage as usual again, once everything is imported: a long job would keep what it is done with."""
+    gc.freeze()  # what was imported stays; looking at it again and again would take time
+    gc.set_threshold(*_USUAL)
+
+
+def _drop_output() -> None:
+    """Let what standard output still holds go, which must not raise again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def complain(error: object, program: str = "lavida") -> int:

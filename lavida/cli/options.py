@@ -127,9 +127,11 @@ def decode_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
 def load_model(options: Mapping[str, Any]) -> LoadedModel:
     """Load the model that the options of `LOADING` among `options` name; report the time if `time` asks for it."""
     from lavida import api
+    from lavida.cli.main import collect_garbage
 
     start = time.perf_counter()
     model = api.load(options["model"], **{name: options[name] for name in LOADING if name != "model"})
+    collect_garbage()
     if options.get("time"):
         print(f"model loaded in {time.perf_counter() - start:.2f} s", file=sys.stderr)
     return model

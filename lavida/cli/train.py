@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from lavida.cli import options as o
+from lavida.cli.main import collect_garbage
 from lavida.cli.options import Model, argument, option
 from lavida.errors import RequestError
 
@@ -68,6 +69,8 @@ def train(
     from lavida.train.launch import train as run
     from lavida.train.recipes import find_recipe
     from lavida.train.trainer import Habits
+
+    collect_garbage()
 
     with reported():  # of several processes one says what is wrong
         if epochs is not None and steps is not None:

@@ -248,6 +248,7 @@ class Service:
             if not ticket.done():
                 held.totals.gone += 1
             ticket.cancel()
+            request.job.watch = None  # it holds the request, whose keys and values would wait for the garbage collector
 
     async def call(
         self,

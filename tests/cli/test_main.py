@@ -13,6 +13,8 @@ import pytest
 from lavida.cli import main as cli
 from lavida.cli.main import VERBS, main
 
+ROOT = Path(__file__).parents[2]
+
 
 def refused(argv: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     """Run a command that must fail; its one line."""
@@ -108,9 +110,23 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_disk_behind_standard_output() -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_behind_standard_output(unbuffered: str) -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "lavida.cli.main", "--help"], stdout=full, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-m", "lavida.cli.main", "--help"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
         )
     assert done.returncode == 2 and done.stderr.startswith("lavida: No space left") and done.stderr.count("\n") == 1
+
+
+def test_a_loaded_model_leaves_the_garbage_collector_as_it_was() -> None:
+    photo = str(ROOT / "lavida" / "assets" / "demo.jpg")
+    code = (
+        "import gc, sys; usual = gc.get_threshold(); from lavida.cli.main import main; "
+        f"main(['ask', {photo!r}, 'What is this?', '--steps', '1']); sys.exit(gc.get_threshold() != usual)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0

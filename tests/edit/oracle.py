@@ -28,7 +28,7 @@ class OracleDenoiser:
 
     def __init__(self, sentences: Tensor, weights: Tensor, config: DenoiserConfig) -> None:
         self._sentences, self._weights, self._config = sentences, weights, config
-        self.embedding = SimpleNamespace(weight=torch.zeros(1))
+        self.device, self.dtype = torch.device("cpu"), torch.float32
 
     def embed(self, ids: Tensor) -> Tensor:
         return ids[..., None]

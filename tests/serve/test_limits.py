@@ -186,7 +186,6 @@ def test_a_head_has_a_size(server: Live) -> None:
     "request_",
     [
         b"\x00\xff\x16\x03\x01 no http\r\n\r\n",
-        b"GET / HTTP/9.9\r\nHost: 127.0.0.1\r\n\r\n",
         b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: -5\r\n\r\n",
         b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         b"GET /health HTTP/1.1\r\n\r\n",
