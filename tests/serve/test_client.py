@@ -353,23 +353,24 @@ def test_who_leaves_frees_the_place_and_a_full_queue_says_when_to_come_again(tin
     with serving("--model", str(tiny_folder), "--active", "1", "--waiting", "0") as server:
         client = openai.OpenAI(base_url=server.url + "v1", api_key="none", max_retries=0)
         question = shown(QUESTION, PICTURES[0])
+        longest = {**LONG, "max_tokens": 400}
         start = time.monotonic()
-        chat(client, question, **LONG)
+        chat(client, question, **longest)
         alone = time.monotonic() - start
-        stream = chat(client, question, stream=True, **LONG)
+        stream = chat(client, question, stream=True, **longest)
         next(iter(stream))
         with pytest.raises(openai.RateLimitError) as caught:
             chat(client, question, max_tokens=1)
         assert int(caught.value.response.headers["retry-after"]) >= 1 and caught.value.code == "queue_full"
         stream.close()
-        assert _free_within(client, question) < alone / 2
+        assert _free_within(client, question) < 0.8 * alone  # unless the answer is given up, it takes 7/8 of that
         with pytest.raises(openai.APITimeoutError):
-            chat(client.with_options(timeout=alone / 8), question, **LONG)
-        assert _free_within(client, question) < alone / 2
+            chat(client.with_options(timeout=alone / 8), question, **longest)
+        assert _free_within(client, question) < 0.8 * alone  # unless the answer is given up, it takes 7/8 of that
         with pytest.raises(openai.APIStatusError) as late:
-            chat(client, question, max_tokens=260, extra_body={**LONG["extra_body"], "timeout": alone / 8})
+            chat(client, question, max_tokens=400, extra_body={**LONG["extra_body"], "timeout": alone / 8})
         assert late.value.status_code == 408 and late.value.response.headers["x-should-retry"] == "false"
-        assert _free_within(client, question) < alone / 2
+        assert _free_within(client, question) < 0.8 * alone  # unless the answer is given up, it takes 7/8 of that
 
 
 def _free_within(client: openai.OpenAI, question: list[dict[str, Any]]) -> float:
