@@ -45,13 +45,15 @@ class CertainText:
         """Return the text that is certain; the whole of it if the step completes it."""
         text = self._settled(step)
         cut = self._cut(text)
-        if self.is_complete(step) or len(cut) < len(text):
-            return cut
-        return text[: len(text) - max((_overlap(text, stop) for stop in self._stop), default=0)]
+        return text[:cut] if self.is_complete(step) else text[: min(cut, self._begun(text))]
 
     def stops(self, step: Step) -> bool:
-        """Return whether the certain text holds one of the texts that cut it off."""
-        return bool(self._stop) and any(stop in self._settled(step) for stop in self._stop)
+        """Return whether it is certain where one of the texts cuts the answer off."""
+        if not self._stop:
+            return False
+        text = self._settled(step)
+        cut = self._cut(text)
+        return cut < len(text) and (self.is_complete(step) or self._begun(text) >= cut)
 
     def _settled(self, step: Step) -> str:
         """Return the text whose letters will not change, before it is cut off."""
@@ -65,8 +67,13 @@ class CertainText:
         text = self._vocabulary.decode(ids[: len(ids) - held], exact=self._exact)
         return text.rstrip(_BROKEN) if self._exact else _without_loose_end(text)
 
-    def _cut(self, text: str) -> str:
-        return text[: min((at for stop in self._stop if (at := text.find(stop)) >= 0), default=len(text))]
+    def _cut(self, text: str) -> int:
+        """Return where the first stop begins, the length of the text if there is none."""
+        return min((at for stop in self._stop if (at := text.find(stop)) >= 0), default=len(text))
+
+    def _begun(self, text: str) -> int:
+        """Return from where on the end of the text may turn out to be a stop."""
+        return len(text) - max((_overlap(text, stop) for stop in self._stop), default=0)
 
 
 def _overlap(text: Sequence[int] | str, stop: Sequence[int] | str) -> int:

@@ -63,6 +63,15 @@ def test_it_grows_to_the_answer(text: str, noise: list[int], data: st.DataObject
     assert [certain.stops(step) for step in steps] == sorted(certain.stops(step) for step in steps)
 
 
+def test_a_stop_within_the_beginning_of_another_waits_for_it() -> None:
+    tokenizer = model().tokenizer
+    for text, cut in ((".aa", ""), (".ab", ".")):
+        ids = tokenizer.encode(text)
+        certain = CertainText(request_of(len(ids)), ["a", ".aa"])
+        seen = [certain.text(step) for step in written(ids, list(range(len(ids))))]
+        assert seen[-1] == cut and all(b.startswith(a) for a, b in zip(seen, seen[1:]))
+
+
 def test_a_position_counts_when_all_before_it_are_committed() -> None:
     tokenizer = model().tokenizer
     ids = tokenizer.encode("a cat and a dog")
