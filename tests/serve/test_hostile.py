@@ -123,7 +123,7 @@ def test_the_memory_is_as_before(server: Live) -> None:
     for _ in range(3):
         round_of_all()
     after = resident_bytes()
-    assert before is not None and after is not None and after < before + (48 << 20)
+    assert before is not None and after is not None and after < before + (128 << 20)  # a body alone has 50 MB
 
 
 def test_after_all_this_an_answer_is_the_same(server: Live) -> None:

@@ -94,7 +94,8 @@ def test_who_stops_reading_gives_the_answer_up(model: Model) -> None:
             assert request.job.last.index == steps < 399  # nobody computes it any more
             assert service.find(None).totals.gone == 1
             task = asyncio.ensure_future(service.answer(None, turns(), LONG))
-            await asyncio.sleep(0.2)
+            while not service.places:
+                await asyncio.sleep(0)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
