@@ -59,7 +59,7 @@ BROKEN, REFUSED = 0.1, 0.1  # shares of the mixed load: clients that leave, requ
 
 @dataclass
 class Tally:
-    """What became of the requests of one arm."""
+    """Count what became of the requests of one arm."""
 
     seconds: list[float] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)

@@ -23,7 +23,7 @@ DEMO = Path(lavida.__file__).parent / "assets" / "demo.jpg"
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    """Where the app listens."""
+    """Return where the app listens."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

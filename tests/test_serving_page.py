@@ -1,4 +1,4 @@
-"""What docs/serving.md shows can be typed: options exist, and the Python talks to a server."""
+"""Check that what docs/serving.md shows can be typed: options exist, and the Python talks to a server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a batch job reads: a folder of pictures, JSON lines, tar shards or parquet files."""
+"""Read the input of a batch job: a folder of pictures, JSON lines, tar shards or parquet files."""
 
 from __future__ import annotations
 

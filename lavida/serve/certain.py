@@ -1,4 +1,4 @@
-"""What of an answer is certain while it is written: text that only grows, as a stream of OpenAI's form sends it.
+"""Tell what of an answer is certain while it is written: text that only grows, as a stream of OpenAI's form sends it.
 
 A position counts when all before it are committed. Held back as well: the first bytes of a character, blanks that may
 turn out to be the end, and what may become the beginning of a stop.

@@ -1,4 +1,4 @@
-"""Who may call the server, and what its answers tell a browser and a stranger.
+"""Decide who may call the server, and what its answers tell a browser and a stranger.
 
 `Guard` and `SecurityHeaders` are ASGI middleware. The guard looks at the head of a request alone, before a byte of the
 body is read.

@@ -1,4 +1,4 @@
-"""What the processes below this one are and where they listen (Linux)."""
+"""Tell which processes run below this one and where they listen (Linux)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def below(pid: int) -> dict[int, str]:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process is there and no zombie."""
+    """Return whether a process is there and no zombie."""
     try:
         return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:

@@ -61,7 +61,7 @@ def started(model: Path, inputs: Path, out: Path, *more: str) -> subprocess.Pope
 
 
 def finished(job: subprocess.Popen[str], code: int = 1) -> str:
-    """What a job that ends told."""
+    """Return what a job that ended has printed."""
     _, err = job.communicate(timeout=500)
     assert job.returncode == code, err
     return err

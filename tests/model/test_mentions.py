@@ -1,4 +1,4 @@
-"""What evidence says of a name that a prompt holds."""
+"""Test what evidence says of a name that a prompt holds."""
 
 from __future__ import annotations
 

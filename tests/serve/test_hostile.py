@@ -1,4 +1,4 @@
-"""What strangers send to hurt: each a clear refusal in no time, the memory as before, and the server goes on."""
+"""Send what strangers send to hurt: each a clear refusal in no time, the memory as before, and the server goes on."""
 
 from __future__ import annotations
 

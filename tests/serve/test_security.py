@@ -1,4 +1,4 @@
-"""Who may call, what a browser is told, and what is never told."""
+"""Test who may call, what a browser is told, and what is never told."""
 
 from __future__ import annotations
 
