@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 import torch
 
 from lavida.api import Model
+from lavida.cache.store import BUDGET
 from lavida.decode.driver import Driver
 from lavida.decode.loop import Step
 from lavida.decode.pause import pausing
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from lavida.decode.options import AskOptions
 
 T = TypeVar("T")
+
+AT_ONCE = 8  # answers of a list that share forward passes, if their keys fit into memory
 
 
 class Ticket(Future[Answer]):
@@ -327,3 +330,15 @@ class Engine:
             ticket.result()
         finally:
             ticket.cancel()
+
+
+def bytes_per_token(model: Model) -> int:
+    """Return the bytes of a token's keys and values in all layers."""
+    denoiser = model.net.config.denoiser
+    return 2 * denoiser.n_layers * denoiser.n_kv_heads * denoiser.head_dim * model.net.denoiser.dtype.itemsize
+
+
+def answers_at_once(model: Model) -> int:
+    """Return how many answers of a list share forward passes: fewer than AT_ONCE where memory is short."""
+    longest = bytes_per_token(model) * model.net.config.denoiser.max_length
+    return max(1, min(AT_ONCE, BUDGET // longest))

@@ -13,15 +13,12 @@ from typing import Any
 import torch
 from PIL import Image
 
-from lavida.api import Model
 from lavida.batch.entries import Entry
-from lavida.cache.store import BUDGET
 from lavida.config import VLMConfig
 from lavida.decode.request import Answer, open_picture
 from lavida.engine import Engine, Ticket
 from lavida.errors import LavidaError, RequestError
 
-AT_ONCE = 8  # answers that share forward passes, if their keys fit into memory
 READERS = 2  # threads that open pictures
 _MOST_FAULTS = 16  # in a row; by then it is the device, or the machine
 _MOST_PIXELS = 200_000_000  # of pictures that are open at a time; three bytes each
@@ -36,13 +33,6 @@ class _Opened:
     entry: Entry
     messages: list[dict[str, Any]]
     pixels: int
-
-
-def at_once(model: Model) -> int:
-    """Return how many answers share forward passes: fewer than AT_ONCE where memory is short."""
-    denoiser, size = model.net.config.denoiser, model.net.denoiser.dtype.itemsize
-    token_bytes = 2 * denoiser.n_layers * denoiser.n_kv_heads * denoiser.head_dim * size  # keys and values
-    return max(1, min(AT_ONCE, BUDGET // (token_bytes * denoiser.max_length)))
 
 
 def answer_entries(

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from lavida.api import DESCRIBE, Model, load
-from lavida.batch.answers import READERS, at_once
+from lavida.batch.answers import READERS
 from lavida.batch.entries import Inputs
 from lavida.batch.inputs import open_inputs
 from lavida.constrain.language import read_schema
-from lavida.engine import Engine
+from lavida.engine import Engine, answers_at_once
 from lavida.errors import RequestError, check_range
 
 
@@ -67,7 +67,7 @@ class Job:
 
     def engine(self, model: Model) -> Engine:
         """Return a started engine for the answers."""
-        return Engine(model, most=self.most or at_once(model)).start()
+        return Engine(model, most=self.most or answers_at_once(model)).start()
 
     def load(self) -> Model:
         """Load the model."""

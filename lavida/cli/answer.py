@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from lavida.api import Answer, Draft, Model
 
-AT_ONCE = 8  # answers that share forward passes, if their keys fit into memory
 JSON_FIELDS = ("image", "prompt", "text", "steps", "seconds", "tokens_per_forward")
 Entry = Input | Video | LavidaError  # an error is reported in its turn, after the answers before it
 
@@ -109,11 +108,9 @@ def _at_once(model: Model, options: Mapping[str, Any]) -> int:
     """Return how many answers share forward passes: one if it is watched, timed or limited, or memory is short."""
     if any(options[name] for name in ("show", "record", "time", "deadline")):
         return 1
-    from lavida.cache.store import BUDGET
+    from lavida.engine import answers_at_once
 
-    denoiser, dtype = model.net.config.denoiser, model.net.denoiser.dtype
-    token_bytes = 2 * denoiser.n_layers * denoiser.n_kv_heads * denoiser.head_dim * dtype.itemsize  # keys and values
-    return max(1, min(AT_ONCE, BUDGET // (token_bytes * denoiser.max_length)))
+    return answers_at_once(model)
 
 
 def _open(entry: Entry, official: bool) -> tuple[str, Image.Image | Video]:

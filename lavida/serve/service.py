@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from lavida.api import Model
 from lavida.decode.loop import Step
 from lavida.decode.request import Draft, Request, make_request
-from lavida.engine import Engine, GivenUpError, Ticket
+from lavida.engine import Engine, GivenUpError, Ticket, bytes_per_token
 from lavida.errors import RequestError
 from lavida.serve.certain import CertainText
 from lavida.serve.errors import BusyError, ClosingError, DeadlineError, FieldError, UnknownModelError
@@ -350,13 +350,6 @@ class Service:
     def _after(self, held: Held) -> int:
         """Estimate the seconds until as many places are free as may wait, at the pace of the last answers."""
         return min(_LONGEST_RETRY, max(1, math.ceil(self._interval * (held.places - self.settings.active))))
-
-
-def bytes_per_token(model: Model) -> int:
-    """Return the bytes of a token's keys and values in all layers."""
-    denoiser = model.net.config.denoiser
-    size = model.net.denoiser.dtype.itemsize
-    return 2 * denoiser.n_layers * denoiser.n_kv_heads * (denoiser.d_model // denoiser.n_heads) * size
 
 
 def _hold(name: str, model: Model, settings: Settings) -> Held:

@@ -13,10 +13,11 @@ import pytest
 from PIL import Image
 
 from lavida.api import Model
+from lavida.engine import bytes_per_token
 from lavida.errors import RequestError
 from lavida.serve.errors import BusyError, ClosingError, DeadlineError, FieldError, ServeError, UnknownModelError
 from lavida.serve.reply import Reply
-from lavida.serve.service import Queued, Service, Written, bytes_per_token
+from lavida.serve.service import Queued, Service, Written
 from lavida.serve.settings import Settings
 from lavida.text.messages import Turn, read_messages
 from tests.pictures import gradient
