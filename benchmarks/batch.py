@@ -22,10 +22,10 @@ import lavida
 from benchmarks.harness import PHOTO, environment, faster, finish, interleave, parser, some
 from benchmarks.report import Report, Row
 from lavida.api import Model
-from lavida.batch.answers import READERS, answer_entries, at_once
+from lavida.batch.answers import READERS, answer_entries
 from lavida.batch.inputs import LineInputs, open_inputs
 from lavida.batch.output import Output
-from lavida.engine import Engine
+from lavida.engine import Engine, answers_at_once
 
 COUNTS = (4, 16)
 STEPS = (16, 4)
@@ -56,7 +56,7 @@ def job(model: Model, folder: Path, count: int, steps: int) -> dict[str, str]:
     """Return the texts of a job, by picture."""
     model.forget()
     inputs, out, found = open_inputs(str(folder), asked=QUESTION), folder.parent / "job.jsonl", {}
-    with Output(out, {}, len(inputs), restart=True) as output, Engine(model, most=at_once(model)) as engine:
+    with Output(out, {}, len(inputs), restart=True) as output, Engine(model, most=answers_at_once(model)) as engine:
         for line in answer_entries(engine, inputs.entries(range(count)), {"steps": steps}, readers=READERS):
             output.append(line)
             found[line["id"]] = line["text"]

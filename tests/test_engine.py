@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import lavida
+from lavida import engine as engine_module
 from lavida.api import Model
 from lavida.decode.batch_invariance import BatchInvariance
 from lavida.decode.context import PrefixContext
@@ -18,7 +19,7 @@ from lavida.decode.driver import _grouped
 from lavida.decode.loop import Step
 from lavida.decode.prompt import Prompt
 from lavida.decode.request import make_request, turns_of
-from lavida.engine import Engine
+from lavida.engine import Engine, answers_at_once, bytes_per_token
 from lavida.errors import CheckpointError, ImageError, RequestError
 from tests.pictures import gradient
 from tests.tiny import tiny_model
@@ -238,6 +239,17 @@ def test_what_fails_for_all_fails_for_those_in_it_only(model: Model, monkeypatch
     doomed = [engine.submit(PICTURES[0], question, length=8) for question in QUESTIONS]
     assert all(isinstance(ticket.exception(), MemoryError) for ticket in doomed)
     assert engine.submit(PICTURES[0], QUESTIONS[0], length=8).result().steps > 0
+
+
+def test_a_list_writes_fewer_answers_at_once_where_memory_is_short(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert answers_at_once(model) == engine_module.AT_ONCE
+    longest = bytes_per_token(model) * model.net.config.denoiser.max_length
+    monkeypatch.setattr(engine_module, "BUDGET", 3 * longest)
+    assert answers_at_once(model) == 3
+    monkeypatch.setattr(engine_module, "BUDGET", 1)
+    assert answers_at_once(model) == 1
 
 
 def test_a_cancelled_request_leaves(model: Model) -> None:

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import lavida
-from lavida.batch.answers import _Flow, answer_entries, at_once
+from lavida.batch.answers import _Flow, answer_entries
 from lavida.batch.entries import Entry
 from lavida.batch.inputs import open_inputs
 from lavida.batch.job import Job
@@ -366,10 +366,6 @@ def test_large_pictures_are_opened_one_by_one(
     with Engine(model, most=4) as engine:
         assert len(list(answer_entries(engine, inputs.entries(range(4)), FEW))) == 4
     assert most == [0] * 4
-
-
-def test_answers_at_once_are_limited_by_memory(model: lavida.Model) -> None:
-    assert at_once(model) == 8
 
 
 def test_entries_with_an_error_need_no_engine(model: lavida.Model) -> None:

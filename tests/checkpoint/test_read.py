@@ -76,7 +76,7 @@ print(json.dumps([loaded, memory("VmHWM") - before]))
     ("dtype", "quantize", "loading", "using"),  # at most, in sizes of the file
     [
         ("stored", None, 0.1, 1.15),  # mapped, not read
-        ("stored", "int8", 0.65, 0.65),
+        ("stored", "int8", 0.75, 0.75),  # .59 to .70 by how the system hands out pages
         pytest.param("stored", "int4", 0.42, 0.42, marks=pytest.mark.slow),
         pytest.param("float32", None, 2.15, 2.15, marks=pytest.mark.slow),
     ],
