@@ -20,6 +20,7 @@ from mini.natural.truth import Box, Thing, Truth
 
 SURE_BOX, SUPPORTED_BOX = 0.55, 0.38
 SURE_CLASS = 0.45
+SURER_CLASS = 0.7  # from which a large box of another name is not believed
 CLEAR_COLOUR = 0.5
 
 
@@ -39,13 +40,16 @@ class Labelled:
             if truth is not None:
                 self.truths[i] = truth
         self._usable = list(self.truths)
+        mains = [truth.main_thing.name if truth.main_thing else "" for truth in self.truths.values()]
+        often = Counter(mains)
+        self._weights = [often[name] ** -0.7 for name in mains]
 
     def __len__(self) -> int:
         return len(self._usable)
 
     def draw(self, rng: random.Random) -> tuple[Tensor, EvidenceInputs, Truth]:
-        """Return cells [80, D], evidence and truth of a photograph."""
-        i = rng.choice(self._usable)
+        """Return cells [80, D], evidence and truth of a photograph; what many show is drawn less often."""
+        i = rng.choices(self._usable, self._weights)[0]
         return self.seen.cells[i], self.seen.inputs_of(i), self.truths[i]
 
     def _truth(self, i: int) -> Truth | None:
@@ -57,6 +61,7 @@ class Labelled:
             things = [t for t in things if is_a(t.name, named) or is_a(named, t.name)]
         else:
             named = _main_class(own)
+            things = [t for t in things if not _doubtful(t, own)]
         if named is not None and not any(is_a(named, t.name) or is_a(t.name, named) for t in things):
             box = _extent(classes, shares, named)
             things.append(Thing(name=named, colour=self._colour(own, box), box=box))
@@ -170,6 +175,14 @@ def _main_class(own: EvidenceInputs) -> str | None:
         if kind in KINDS and sum(p for c, p in zip(top, shares, strict=True) if is_a(IMAGENET[c], kind)) >= 0.5:
             return kind
     return None
+
+
+def _doubtful(thing: Thing, own: EvidenceInputs) -> bool:
+    """Tell whether a thing from a large box is named otherwise by a classifier that is sure."""
+    first = IMAGENET[int(own.top[0, 0])]
+    if float(own.top_shares[0, 0]) < SURER_CLASS or thing.area < 0.25 or thing.name == "person":
+        return False
+    return not may_be(first, thing.name) and not may_be(thing.name, first)
 
 
 def _cells_in(box: Box, trim: float = 0.0) -> np.ndarray:

@@ -3,6 +3,9 @@
 Needs no pixels: a truth is drawn at random, then each part's answer to it with the errors that were measured on 63
 photographs (own class first in .55 of the cells inside an object, leaking to .23 of those outside; first class of the
 whole picture right in .67, among the first three in .83; boxes with recall .60 and precision .55; colours right in .8).
+How sure the classifier is says how often it is right: of 810 photographs and crops whose file is named after what it
+shows, a first class with a share below .2 was right in .19, to .4 in .34, to .6 in .52, to .8 in .68, above in .79. Of
+97 with a sure first class that the detector does not know, 62 had a large box of another name, with scores up to .67.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from torch import Tensor
 from lavida.model.evidence import CELLS, GLOBAL, MOST, TILES
 from lavida.model.evidence_inputs import EvidenceInputs
 from lavida.text.things import COLOURS
-from mini.natural.names import COCO, IMAGENET, NAMES, is_a
+from mini.natural.names import COCO, IMAGENET, KINDS, NAMES, is_a
 from mini.natural.texts import invent_texts
 from mini.natural.truth import Thing, Truth
 
@@ -82,6 +85,8 @@ class Simulator:
             key: next((self._coco[k] for k in (key, *NAMES[key].kinds) if k in self._coco), None) for key in NAMES
         }
         self._alike = self._things_alike()
+        kinds = [{k for k in NAMES[thing].kinds if k in KINDS} for thing in COCO]
+        self._akin = {key: [i for i, own in enumerate(kinds) if own & set(NAMES[key].kinds)] for key in NAMES}
         everyday = [key for key, name in NAMES.items() if name.everyday]
         self._pools = (list(COCO), sorted(set(IMAGENET)), everyday, ["person", "dog", "cat", "car", "bird", "chair"])
         self._settings = {key: _setting(key) for key in NAMES}
@@ -157,7 +162,11 @@ class Simulator:
     def evidence(self, truth: Truth, rng: random.Random) -> EvidenceInputs:
         """Draw what the parts say about a truth."""
         g = np.random.default_rng(rng.getrandbits(48))
-        seen = [self._perceived(thing.name, rng) for thing in truth.things]
+        taken: dict[str, tuple[int, float]] = {}  # things of one name look alike, mostly
+        for thing in truth.things:
+            if thing.name not in taken:
+                taken[thing.name] = self._perceived(thing.name, rng)
+        seen = [taken[t.name] if rng.random() < 0.85 else self._perceived(t.name, rng) for t in truth.things]
         shown = _shown(truth)
         classes, shares = self._cells(shown, seen, truth, g)
         top, top_shares = self._whole(truth, seen, g)
@@ -166,29 +175,33 @@ class Simulator:
         colours, noisy = _paint(truth, shown, ground, rng, g)
         return _inputs(truth, classes, shares, top, top_shares, boxes, colours, noisy, ground, rng)
 
-    def _perceived(self, name: str, rng: random.Random) -> int:
-        """Draw the class that a thing is taken for by most of its cells."""
-        own = self._classes[name]
+    def _perceived(self, name: str, rng: random.Random) -> tuple[int, float]:
+        """Draw the class that a thing is taken for by most of its cells, and how sure that looks, from 0 to 1."""
+        own, sure = self._classes[name], rng.betavariate(1.0, 0.8)
         if name == "person" or not own:
-            return rng.choice(self._clothes) if name == "person" or rng.random() < 0.2 else rng.randrange(1000)
+            other = rng.choice(self._clothes) if name == "person" or rng.random() < 0.2 else rng.randrange(1000)
+            return other, 0.5 * sure
         right = rng.choice(own)
-        return right if rng.random() < 0.72 else self._confused(right, rng)
+        return (right if rng.random() < 0.3 + 0.7 * sure else self._confused(right, rng)), sure
 
     def _confused(self, right: int, rng: random.Random) -> int:
         return int(rng.choices(self._near[right].tolist(), self._odds[right].tolist())[0])
 
     def _cells(
-        self, shown: np.ndarray, seen: list[int], truth: Truth, g: np.random.Generator
+        self, shown: np.ndarray, seen: list[tuple[int, float]], truth: Truth, g: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
         """Draw classes and probabilities [C, 5] of the cells."""
         n = CELLS
-        main = seen[truth.main] if truth.main is not None else int(g.integers(1000))
+        main = seen[truth.main] if truth.main is not None else (int(g.integers(1000)), 0.3)
         inside = shown >= 0
-        named = np.array([*seen, main])[shown]
+        named = np.array([*(name for name, _ in seen), main[0]])[shown]
+        sure = np.array([*(own for _, own in seen), 0.0])[shown]
         u = g.random(n)
         near = self._near[named, (g.random(n) ** 2 * 10).astype(int)]
-        first = np.where(u < np.where(inside, 0.68, 0.3), named, np.where(u < 0.88, near, g.integers(1000, size=n)))
-        peak = np.where(inside, g.beta(1.2, 1.2, n), g.beta(0.7, 5.0, n))
+        owned = np.where(inside, 0.42 + 0.45 * sure, 0.3)
+        first = np.where(u < owned, named, np.where(u < 0.88, near, g.integers(1000, size=n)))
+        mean = 0.2 + 0.55 * sure
+        peak = np.where(inside, g.beta(2.4 * mean + 0.1, 2.4 * (1 - mean) + 0.1, n), g.beta(0.7, 5.0, n))
         others = self._near[first[:, None], g.integers(0, 12, (n, CLASSES - 1))]
         others = np.where(g.random(others.shape) < 0.25, g.integers(1000, size=others.shape), others)
         own = (g.random(n) < 0.5) & inside  # where another class comes first, its own often comes second
@@ -197,24 +210,32 @@ class Simulator:
         rest = np.minimum(rest * g.uniform(0.15, 0.7, (n, 1)), peak[:, None])
         return np.concatenate((first[:, None], others), 1), np.concatenate((peak[:, None], rest), 1)
 
-    def _whole(self, truth: Truth, seen: list[int], g: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Draw classes and probabilities [3] of the whole picture: of the main thing, mostly."""
-        main = int(g.integers(1000))
+    def _whole(
+        self, truth: Truth, seen: list[tuple[int, float]], g: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draw classes and probabilities [3] of the whole picture: of the main thing, mostly, if that is sure."""
+        main, sure = int(g.integers(1000)), float(g.beta(0.7, 2.0))
         if truth.things:
             areas = np.array([thing.area + 0.02 for thing in truth.things]) ** 1.5
-            main = seen[int(g.choice(len(seen), p=areas / areas.sum()))]
+            main, sure = seen[int(g.choice(len(seen), p=areas / areas.sum()))]
+        single = len({thing.name for thing in truth.things}) == 1
+        peak = float(np.clip((sure if single else sure * g.uniform(0.4, 1.0)) + g.normal(0, 0.06), 0.04, 0.99))
         others = [int(self._near[main, k]) for k in g.permutation(8)[:2]]
         if len(seen) > 1 and g.random() < 0.4:
-            others[0] = seen[int(g.integers(len(seen)))]
+            others[0] = seen[int(g.integers(len(seen)))][0]
         ranks = [main, *others]
-        if g.random() < 0.17:
+        u = float(g.random())
+        if u < 0.35 * (1 - peak):
             ranks = [ranks[1], ranks[0], ranks[2]]
-        elif g.random() < 0.1:
+        elif u < 0.55 * (1 - peak):
             ranks = [int(g.integers(1000)), *others]
-        peak = float(g.beta(1.1, 1.0) if len({thing.name for thing in truth.things}) == 1 else g.beta(0.9, 1.8))
-        rest = np.sort(g.dirichlet(np.full(TOP, 0.8))[:2])[::-1] * (1 - peak) * g.uniform(0.2, 0.8)
-        shares = np.sort(np.array([peak, *rest]))[::-1].copy()
-        return np.array(ranks), shares
+        rest = np.sort(g.dirichlet(np.full(TOP, 0.8))[:2])[::-1] * min(1 - peak, peak) * g.uniform(0.2, 0.9)
+        return np.array(ranks), np.array([peak, *rest])
+
+    def _mistaken(self, name: str, rng: random.Random) -> int:
+        """Draw the detector's class for a thing that it does not know."""
+        akin = self._akin[name]
+        return rng.choice(akin) if akin and rng.random() < 0.7 else rng.randrange(len(COCO))
 
     def _boxes(
         self, truth: Truth, rng: random.Random
@@ -225,8 +246,9 @@ class Simulator:
         for i, thing in enumerate(truth.things):
             kind = self._box_kind[thing.name]
             if kind is None:
-                if rng.random() < 0.2:
-                    found.append((rng.randrange(len(COCO)), rng.uniform(0.25, 0.5), _jitter(thing.box, rng), i))
+                if rng.random() < (0.6 if thing.area > 0.2 else 0.2):
+                    score = 0.25 + 0.45 * rng.betavariate(1.1, 2.0)
+                    found.append((self._mistaken(thing.name, rng), score, _jitter(thing.box, rng), i))
                 continue
             odds = min(0.95, 0.52 + 1.6 * thing.area) if thing.area > 0.004 else 0.3
             odds = max(odds, 0.8) if counted[thing.name] > 1 and thing.area > 0.008 else odds
