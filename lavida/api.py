@@ -22,6 +22,7 @@ from lavida.checkpoint.inventory import read_config, survey
 from lavida.checkpoint.named import AUTO, DEFAULT_MODEL, DTYPES, find_model, load_net, tokenizer_of
 from lavida.decode.budget import split_target
 from lavida.decode.calibration import require_calibration
+from lavida.decode.confidence import load_confidence
 from lavida.decode.likelihood import Choice, Likelihood, choose, log_likelihood
 from lavida.decode.prompt import Prompt, PromptReader
 from lavida.decode.request import (
@@ -152,12 +153,21 @@ class Model:
         self.template = find_template(template or net.config.family)
         check_tokens(self.template, tokenizer)
         parts, names = None, None
+        curve = load_confidence(folder) if folder is not None else None
         if net.evidence is not None and labels and folder is not None:
             listed = load_names(folder) or []
             net.evidence.bind(evidence_words(tokenizer, labels), listed)
             parts, names = find_parts(folder, net, labels), NameFinder(listed, tokenizer)
         self.reader = PromptReader(
-            net, tokenizer, self.template, labels=labels, name=name, memory=memory, parts=parts, names=names
+            net,
+            tokenizer,
+            self.template,
+            labels=labels,
+            name=name,
+            memory=memory,
+            parts=parts,
+            names=names,
+            curve=curve,
         )
 
     def describe(self, image: Shown, **options: Unpack[AskOptions]) -> Answer:

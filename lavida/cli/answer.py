@@ -164,5 +164,6 @@ def _answer(
 def _print(answer: Answer, *, as_json: bool, named: bool) -> None:
     chosen = {"chosen": answer.chosen.to_json()} if answer.chosen else {}
     evidence = {"evidence": answer.evidence} if answer.evidence else {}
-    facts = {field: getattr(answer, field) for field in JSON_FIELDS} | chosen | evidence
+    sure = {} if answer.confidence is None else {"confidence": round(answer.confidence, 4)}
+    facts = {field: getattr(answer, field) for field in JSON_FIELDS} | chosen | sure | evidence
     print_facts(facts, f"{answer.image}: {answer.text}" if named else answer.text, as_json=as_json)

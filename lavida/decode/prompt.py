@@ -19,6 +19,7 @@ from torch import Tensor
 from lavida.cache.prefix import PrefixCache
 from lavida.cache.store import BUDGET, Store
 from lavida.config import TilesConfig, VisionConfig
+from lavida.decode.confidence import ConfidenceCurve
 from lavida.decode.context import FullContext, PrefixContext, check_room
 from lavida.decode.pause import pause
 from lavida.decode.select import check_numbers
@@ -234,9 +235,10 @@ class PromptReader:
         memory: int = BUDGET,
         parts: Parts | None = None,
         names: NameFinder | None = None,
+        curve: ConfidenceCurve | None = None,
     ) -> None:
         self.net, self.tokenizer, self.template, self.name = net, tokenizer, template, name
-        self._names = names
+        self._names, self.curve = names, curve
         self.store = Store(memory)
         self.images = ImageEncoder(net, tokenizer, labels=labels, name=name, store=self.store, parts=parts)
 

@@ -12,6 +12,7 @@ from PIL import Image
 from lavida.config import VLMConfig
 from lavida.decode.budget import Setting, choose_setting, split_target
 from lavida.decode.calibration import require_calibration, setup_of
+from lavida.decode.confidence import answer_log_probability
 from lavida.decode.driver import Job, job_steps
 from lavida.decode.loop import Step, find_stop
 from lavida.decode.options import DecodeOptions
@@ -43,6 +44,7 @@ class Answer:
     ids: tuple[int, ...]  # the whole canvas
     chosen: Setting | None = None  # the setting that `quality` or `deadline` chose
     evidence: tuple[dict[str, Any], ...] = ()  # of each picture: names, boxes, colours and text that parts found
+    confidence: float | None = None  # the share of such answers that are right; None where nobody measured it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +122,15 @@ class Request:
             ids=tuple(step.canvas.tolist()),
             chosen=self.chosen,
             evidence=self._evidence(),
+            confidence=self._confidence(),
         )
+
+    def _confidence(self) -> float | None:
+        """Return the calibrated confidence; None for a model without a curve, or where p is not what was measured."""
+        curve, options = self.reader.curve, self.options
+        if curve is None or options.remasking != "confidence" or options.language is not None or options.temperature:
+            return None
+        return curve(answer_log_probability(self.last, self.reader.net.config.denoiser.eos_ids))
 
     def _evidence(self) -> tuple[dict[str, Any], ...]:
         prompt = self.job.prompt

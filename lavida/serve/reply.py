@@ -94,6 +94,8 @@ class Reply:
         """Return what OpenAI's form has no place for: ids, steps, evidence, the setting that was chosen."""
         answer = self.answer
         found: dict[str, Any] = {"ids": list(answer.ids), "steps": answer.steps, "seconds": round(answer.seconds, 4)}
+        if answer.confidence is not None:
+            found["confidence"] = round(answer.confidence, 4)
         if answer.evidence:
             found["evidence"] = list(answer.evidence)
         if answer.chosen is not None:

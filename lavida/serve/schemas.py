@@ -144,7 +144,9 @@ class Choice(BaseModel):
     message: AnswerMessage
     finish_reason: Literal["stop", "length"]
     logprobs: LogProbabilities | None
-    lavida: dict[str, Any] = Field(description="ids of the canvas, steps, seconds, evidence, chosen setting, holes.")
+    lavida: dict[str, Any] = Field(
+        description="ids of the canvas, steps, seconds, confidence, evidence, chosen setting, holes."
+    )
 
 
 class ChatCompletion(BaseModel):
