@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lavida.text.things import COLOURS
+from lavida.text.things import COLOUR_WEIGHTS, COLOURS
 
 # Typical colours of each term in sRGB; a pixel takes the term of the nearest in CIELAB.
 _TYPICAL = {
@@ -24,8 +24,6 @@ _TYPICAL = {
     "white": ((250, 250, 250), (225, 225, 225)),
     "gray": ((128, 128, 128), (90, 90, 92), (165, 165, 165), (195, 195, 195)),
 }
-# Backgrounds and shadows are gray, black, white and brown: where a thing is to get one colour these count less.
-_DISCOUNT = {"gray": 0.5, "black": 0.6, "white": 0.7, "brown": 0.8}
 _TO_XYZ = torch.tensor([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
 _WHITE = torch.tensor([0.9505, 1.0, 1.089])
 MONOCHROME = 2.5  # chroma left over, 90th percentile
@@ -64,7 +62,7 @@ def colour_shares(lab: Tensor, cells: int = 4) -> Tensor:
 
 def main_colour(shares: Tensor) -> tuple[str, float]:
     """Return the colour that a thing with these shares [11] is called by, and its discounted share."""
-    discounted = shares * torch.tensor([_DISCOUNT.get(name, 1.0) for name in COLOURS])
+    discounted = shares * torch.tensor(COLOUR_WEIGHTS)
     best = int(discounted.argmax())
     return COLOURS[best], float(discounted[best] / discounted.sum().clamp_min(1e-6))
 

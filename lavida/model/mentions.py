@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from lavida.errors import ConfigError
 from lavida.model.evidence_inputs import EvidenceInputs
 from lavida.text.names import MAIN
+from lavida.text.things import COLOUR_WEIGHTS
 
 THRESHOLDS = (0.0, 0.33, 0.45)  # scores from which boxes are counted
 MOST = 8  # the largest number that is told apart
@@ -103,8 +104,8 @@ class MentionEmbedding(nn.Module):
         words = (
             F.embedding(name, tables["classes"]) * strength[:, None],
             F.embedding(inputs.things[picture].gather(1, box[:, None])[:, 0], tables["things"]) * best[:, None],
-            (painted * (best > 0)[:, None]).to(told.dtype) @ colours,
-            shown.to(told.dtype) @ colours,
+            (_salient(painted) * (best > 0)[:, None]).to(told.dtype) @ colours,
+            _salient(shown).to(told.dtype) @ colours,
         )
         return told + sum(word.to(told.dtype) * gain for word, gain in zip(words, self.gains.unbind(), strict=True))
 
@@ -149,3 +150,9 @@ class MentionEmbedding(nn.Module):
         whole, rank = (inputs.top_shares[picture] * top_own).max(-1)
         of_whole = inputs.top[picture].gather(1, rank[:, None])[:, 0]
         return torch.where(whole > 0.5 * peak, of_whole, of_cells), torch.maximum(whole, peak)
+
+
+def _salient(shares: Tensor) -> Tensor:
+    """Return colour shares [..., 11] in which what a thing would be called by stands out; their sums are 1 or 0."""
+    weighted = (shares * torch.tensor(COLOUR_WEIGHTS, device=shares.device)) ** 2
+    return weighted / weighted.sum(-1, keepdim=True).clamp_min(1e-6)

@@ -9,6 +9,8 @@ from lavida.text.labels import Label
 from lavida.text.tokenizer import Vocabulary
 
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white", "gray")
+# Backgrounds and shadows are gray, black, white and brown: where a thing is to get one colour these count less.
+COLOUR_WEIGHTS = (1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.8, 0.6, 0.7, 0.5)
 COLOURS_ZH = ("红色", "橙色", "黄色", "绿色", "蓝色", "紫色", "粉色", "棕色", "黑色", "白色", "灰色")
 
 _COCO = """

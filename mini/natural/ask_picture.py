@@ -12,6 +12,29 @@ from mini.natural.phrases import CANNOT_TELL
 ABOUT_ABSENT = 0.2  # share of what cannot be told that is tried with something absent
 # Kinds of things that would be noticed. Leaves, walls and clothes may well be there unseen: no reason to refuse.
 _NOTICED = ("animal", "vehicle", "instrument", "furniture", "toy", "weapon", "ball")
+# What fills a background of a colour: nothing that the parts have a name for.
+STUFF = {
+    "green": (
+        ("grass", "草地"), ("lawn", "草坪"), ("meadow", "草地"), ("grass", "草"), ("foliage", "树叶"),
+        ("hedge", "树篱"), ("field", "田野"), ("hill", "山坡"),
+    ),
+    "blue": (("sky", "天空"), ("water", "水"), ("sea", "海"), ("sky", "天"), ("lake", "湖水"), ("wall", "墙")),
+    "gray": (
+        ("road", "路面"), ("sky", "天空"), ("street", "街道"), ("floor", "地板"), ("wall", "墙"), ("asphalt", "马路"),
+        ("pavement", "人行道"), ("ground", "地面"), ("gravel", "碎石路"),
+    ),
+    "white": (
+        ("snow", "雪"), ("wall", "墙"), ("sky", "天空"), ("tablecloth", "桌布"), ("paper", "纸"), ("ceiling", "天花板"),
+    ),
+    "brown": (
+        ("floor", "地板"), ("ground", "地面"), ("wall", "墙"), ("soil", "泥土"), ("table top", "桌面"),
+        ("sand", "沙子"), ("wood", "木头"), ("dirt", "土地"),
+    ),
+    "black": (("sky", "天空"), ("background", "背景"), ("floor", "地板"), ("night sky", "夜空"), ("wall", "墙")),
+    "yellow": (("sand", "沙子"), ("field", "田野"), ("wall", "墙"), ("grass", "草")),
+    "red": (("wall", "墙"), ("carpet", "地毯"), ("curtain", "幕布"), ("sky", "天空")),
+    "orange": (("sky", "天空"), ("wall", "墙"), ("leaves on the ground", "落叶")),
+}  # fmt: skip
 _COLOURLESS = frozenset({"black", "white", "gray"})
 
 
@@ -60,8 +83,15 @@ def _has_ground(a: Asker) -> bool:
 
 
 def ground(a: Asker) -> Asked | None:
-    """Ask for the colour of the background."""
-    return a.ask("ground", phrases.colour(a.truth.ground or "", a.language), {}) if _has_ground(a) else None
+    """Ask for the colour of the background, or of what fills it: grass, sky, a wall."""
+    if not _has_ground(a) or a.truth.ground is None:
+        return None
+    answer, stuff = phrases.colour(a.truth.ground, a.language), STUFF.get(a.truth.ground)
+    if stuff is None or a.rng.random() < 0.4:
+        return a.ask("ground", answer, {})
+    english, chinese = a.rng.choice(stuff)
+    slots = dict.fromkeys(("the", "text", "some", "one_word"), english)
+    return a.ask("ground", answer, slots | {"a": f"any {english}", "zh": chinese, "measure": "片"}, wording="colour")
 
 
 def ground_check(a: Asker) -> Asked | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mini.natural import phrases
 from mini.natural.asker import Asked, Asker
-from mini.natural.choose import absent, mentions, once, other_colour, place_of
+from mini.natural.choose import IMPLIED, absent, implied, mentions, once, other_colour, place_of
 from mini.natural.names import COLOURS, KINDS, NAMES, is_a, may_be
 from mini.natural.truth import Thing, Truth
 
@@ -55,6 +55,11 @@ def caption(a: Asker) -> Asked | None:
 
 def presence(a: Asker) -> Asked | None:
     """Ask whether something is there."""
+    if a.truth.complete is True and a.rng.random() < 0.1:
+        unseen = a.rng.choice(IMPLIED)
+        there = implied(a.truth, unseen)
+        if there is not None:
+            return _presence(a, unseen, there)
     if a.rng.random() < 0.5:
         if not a.truth.things:
             return None
@@ -111,6 +116,9 @@ def count_check(a: Asker) -> Asked | None:
     return a.ask("count_check", phrases.there_are(word, yes, number, a.language), slots, about=word, yes=yes)
 
 
+_WORN = ("shirt", "sweater", "coat", "dress", "jacket", "suit", "jersey", "sweatshirt", "skirt", "uniform")
+
+
 def _coloured(a: Asker) -> tuple[Thing, str] | None:
     return None if a.truth.monochrome else a.pick(lambda t: t.colour is not None)
 
@@ -122,6 +130,9 @@ def colour(a: Asker) -> Asked | None:
         return None
     thing, word = found
     answer = phrases.colour(thing.colour or "", a.language)
+    if thing.name == "person" and a.rng.random() < 0.5:  # a person has the colour of what he wears
+        worn = a.rng.choice(_WORN)
+        return a.ask("colour", answer, a.words(worn) | a.flags(worn), about=worn)
     return a.ask("colour", answer, a.words(word) | a.flags(thing.name, thing), about=word, thing=thing)
 
 

@@ -28,6 +28,37 @@ def once(truth: Truth, word: str) -> bool:
     return sum(may_be(t.name, word) for t in truth.things) == 1
 
 
+# Common in photographs, and nothing that the parts find: their absence is not told without a reason.
+UNSEEN = frozenset(
+    "tree,leaf,pine,palm,plant,flower,wheel,window,door,flag,fence,sign,cloud,sun,bag,box,shirt,glasses,watch,curtain,"
+    "carpet,painting,mirror,key,lock,plug,star,towel,blanket,rope,water,bridge,tower,ring,coin,glass,jar,basket,bulb,"
+    "cap,belt,boot,coat,jacket,sweater,trousers,skirt,dress,scarf,glove,newspaper,folder,clothes".split(",")
+)
+_WHEELED = frozenset({"car", "bus", "truck", "bicycle", "motorcycle", "van", "train"})
+
+
+def implied(truth: Truth, word: str) -> bool | None:
+    """Tell whether a picture holds something that no part finds, as far as what it does hold implies it."""
+    names, green = {t.name for t in truth.things}, truth.ground == "green"
+    if word in ("tree", "leaf", "plant"):
+        if any(is_a(name, "plant") for name in names):
+            return None
+        return True if green and truth.indoors is False else False if truth.indoors and not green else None
+    if word == "wheel":
+        wheeled = any(is_a(name, kind) for name in names for kind in _WHEELED)
+        return True if wheeled else None if any(is_a(name, "vehicle") for name in names) else False
+    if word == "window":
+        return True if names & {"bus", "car", "train"} or any(is_a(n, "building") for n in names) else None
+    if word == "water":
+        return True if any(is_a(n, "boat") for n in names) and truth.indoors is False else None
+    if word == "clothes":
+        return True if "person" in names else None
+    return None
+
+
+IMPLIED = ("tree", "tree", "leaf", "plant", "wheel", "wheel", "window", "water", "clothes")
+
+
 @cache
 def _pool() -> tuple[str, ...]:
     return tuple(key for key, name in NAMES.items() if name.everyday)
@@ -52,7 +83,7 @@ def absent(truth: Truth, rng: random.Random, *, sure: bool = False) -> str | Non
         word = _candidate(truth, rng, sure)
         if word is None:
             return None
-        if not sure and not truth.is_complete(word):
+        if not sure and (word in UNSEEN or not truth.is_complete(word)):
             continue
         if any(may_be(t.name, word) for t in truth.things):
             continue

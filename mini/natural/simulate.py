@@ -53,6 +53,7 @@ _NEAR = {
     "brown": ("gray", "black", "orange", "red"), "black": ("gray", "brown", "blue"), "white": ("gray", "blue", "brown"),
     "gray": ("brown", "black", "white", "blue"),
 }  # fmt: skip
+_BEHIND = ("gray", "gray", "black", "white", "brown")
 _COLOUR_WEIGHTS = (9, 5, 6, 9, 9, 3, 4, 12, 12, 14, 9)
 
 
@@ -380,9 +381,12 @@ def _paint(
         else:
             name = thing.colour or rng.choice(COLOURS)
             seen = name if rng.random() < 0.85 else rng.choice(_NEAR[name])
-            shares[COLOURS.index(seen)] += rng.uniform(0.45, 1.0)
+            own = rng.uniform(0.45, 1.0)
+            shares[COLOURS.index(seen)] += own
             for other in rng.sample(_NEAR[seen], 2):
                 shares[COLOURS.index(other)] += 0.3 * rng.random()
+            # Shadow and background inside a box: up to as much as the thing's own colour.
+            shares[COLOURS.index(rng.choice(_BEHIND))] += own * rng.uniform(0, 0.9)
             if thing.colour is None:
                 for other in rng.sample(COLOURS, 2):
                     shares[COLOURS.index(other)] += 0.6 * rng.random()
