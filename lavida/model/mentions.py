@@ -31,6 +31,7 @@ class MentionEmbedding(nn.Module):
         super().__init__()
         self.inner = nn.Linear(_WHOLE + len(THRESHOLDS) * (MOST + 1) + 2 * waves, _HIDDEN)
         self.outer = nn.Linear(_HIDDEN, d_model, bias=False)
+        self.gate = nn.Linear(_HIDDEN, 4)  # how far each of the words below is believed
         self.gains = nn.Parameter(torch.ones(4, d_model))  # best class, best thing, colour of its box, of its cells
         self._classes: Tensor | None = None  # [N, classes] whether a class of the tower is called by a name
         self._things: Tensor | None = None  # [N, things] whether a thing of the detector is
@@ -43,6 +44,8 @@ class MentionEmbedding(nn.Module):
         self.inner.bias.zero_()
         self.outer.weight.normal_(0.0, 0.3 * (d_model * _HIDDEN) ** -0.5, generator=generator)
         self.gains.fill_(0.5)
+        for parameter in self.gate.parameters():
+            parameter.zero_()
 
     def bind(self, names: Sequence[tuple[Sequence[int], Sequence[int]]], classes: int, things: int) -> None:
         """Take the (classes, things) that are called by each name."""
@@ -95,7 +98,8 @@ class MentionEmbedding(nn.Module):
         numbers = [F.one_hot((scores > least).sum(-1).clamp(max=MOST), MOST + 1) for least in THRESHOLDS]
         whole = self._whole(top, top_own, cells, best, names, inputs.look[picture])
         hidden = torch.cat((whole, *numbers, placed), -1).to(self.inner.weight.dtype)
-        told = self.outer(F.gelu(self.inner(hidden)))
+        hidden = F.gelu(self.inner(hidden))
+        told, believed = self.outer(hidden), 2 * self.gate(hidden).sigmoid()  # [G, D], [G, 4]
         # 4. what it is exactly, and its colours, as words
         colours = tables["colours"].to(told.dtype)
         painted = inputs.painted[picture].gather(1, box[:, None, None].expand(-1, 1, inputs.painted.shape[-1]))[:, 0]
@@ -107,7 +111,8 @@ class MentionEmbedding(nn.Module):
             (_salient(painted) * (best > 0)[:, None]).to(told.dtype) @ colours,
             _salient(shown).to(told.dtype) @ colours,
         )
-        return told + sum(word.to(told.dtype) * gain for word, gain in zip(words, self.gains.unbind(), strict=True))
+        gains = self.gains * believed[:, :, None]  # [G, 4, D]
+        return told + sum(word.to(told.dtype) * gain for word, gain in zip(words, gains.unbind(1), strict=True))
 
     def _called(self, table: Tensor | None, members: Tensor, names: Tensor) -> Tensor:
         """Tell which of the members [G, ...] are called by the names [G]."""

@@ -255,8 +255,9 @@ class Simulator:
             odds = max(odds, 0.8) if counted[thing.name] > 1 and thing.area > 0.008 else odds
             if rng.random() > odds:
                 continue
-            if rng.random() < 0.1:
-                found.append((rng.choice(self._alike[kind]), rng.uniform(0.25, 0.5), _jitter(thing.box, rng), i))
+            if rng.random() < 0.14:
+                score = 0.25 + 0.45 * rng.betavariate(1.1, 2.0)
+                found.append((rng.choice(self._alike[kind]), score, _jitter(thing.box, rng), i))
                 if rng.random() < 0.6:
                     continue
             score = 0.25 + 0.6 * rng.betavariate(1.3, 2.0)
