@@ -27,7 +27,7 @@ from mini.natural.truth import Thing, Truth
 
 BOXES = 8
 CLASSES, TOP = 5, 3
-TEXTS = 0.15  # share of the pictures with text
+TEXTS = 0.2  # share of the pictures with text
 DARK, BRIGHT = 0.3, 0.66  # limits of the mean lightness
 _INDOORS = frozenset(
     {"furniture", "clothes", "drink", "food", "fruit", "vegetable", "toy", "computer", "bottle", "tool"}
