@@ -23,7 +23,7 @@ LAYERS = (
     ("api",),
     ("engine", "calibrate", "train", "hf"),
     ("",),  # lavida/__init__.py, which imports api and engine when asked for them
-    ("serve", "batch"),
+    ("serve", "batch", "plan"),
     ("cli",),
 )
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}

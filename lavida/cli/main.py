@@ -38,6 +38,7 @@ VERBS = {
     "train report": ("lavida.cli.train", "Draw a run into one HTML page."),
     "batch": ("lavida.cli.batch", "Answer about thousands of pictures, resumable, on one machine or on Ray."),
     "calibrate": ("lavida.cli.calibrate", "Measure a model here, for --quality and --deadline."),
+    "plan": ("lavida.cli.plan", "Tell what captions and training would cost on accelerators, on paper."),
 }
 
 HELP = """Usage: lavida COMMAND [OPTIONS] ...
