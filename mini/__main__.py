@@ -132,12 +132,16 @@ def scenes(
         Path, typer.Option(help="Folder of results.json and MODEL_CARD.md (results.zh.json and so on of Chinese).")
     ] = Path("build/eval"),
     language: Annotated[str, typer.Option(help="Language of questions and answers: en or zh.")] = "en",
+    natural: Annotated[
+        Path | None, typer.Option(help="Section of `mini.natural.evaluate --section` that the card begins with.")
+    ] = None,
     seed: Seed = 0,
 ) -> None:
     """Answer questions about held-out scenes and photographs, beside the baselines; write the model card."""
     from mini.eval.run import main as evaluate
 
-    evaluate(model, data, out, seed=seed, language=language)
+    section = natural.read_text(encoding="utf-8") if natural else None
+    evaluate(model, data, out, seed=seed, language=language, natural=section)
 
 
 @evaluations.command(**_HELP)

@@ -45,7 +45,8 @@ def _table(head: list[str], rows: list[list[str]]) -> list[str]:
 
 def write_card(results: dict) -> str:
     """Write the whole card as Markdown; `results` is what `mini.eval.run.evaluate` returns."""
-    parts = [_opening(results), _goals(results), _judgement(results)]
+    parts = [_opening(results), *([[results["natural"]]] if results.get("natural") else [])]
+    parts += [_goals(results), _judgement(results)]
     parts += [_split(key, split) for key, split in results["splits"].items()]
     parts += [_captions(results)]
     if "photos" in results:

@@ -42,13 +42,14 @@ def main(
     seed: int = 0,
     decoding: Decoding | None = None,
     language: str = "en",
+    natural: str | None = None,
     log: Log = print,
 ) -> dict:
     """Evaluate the model of a folder (None = the one that comes with the package) and write the card into `out`.
 
     `data_folder` is what `python -m mini build` made; maps of the tower's trunk are kept in `features` (default: below
-    it). Folders named train* there serve the baselines as training scenes. Every language is asked the same questions.
-    Returns what results.json holds.
+    it); the card begins with the section `natural`. Folders named train* there serve the baselines as training scenes.
+    Every language is asked the same questions. Returns what results.json holds.
     """
     from lavida.api import load  # the interface sits beside this layer and is needed for loading only
 
@@ -75,7 +76,7 @@ def main(
     maps, records = photo_features(model.net, Path(data_folder) / "photos-test", photos)
     results["photos"] = evaluate_photos(model, photos, maps, records, language, seed)
     results["examples"] = pick_examples(results, seed)
-    write_results(results, Path(out))
+    write_results(results, Path(out), natural)
     return results
 
 
@@ -210,10 +211,10 @@ def pick_examples(results: dict, seed: int, n: int = EXAMPLES) -> list[dict]:
     return chosen
 
 
-def write_results(results: dict, out: Path) -> None:
+def write_results(results: dict, out: Path, natural: str | None = None) -> None:
     """Write results.json (without single answers) and MODEL_CARD.md; results.zh.json and so on for another language."""
     out.mkdir(parents=True, exist_ok=True)
     splits = {k: {f: v for f, v in s.items() if f != "answers"} for k, s in results["splits"].items()}
     mark = "" if results["language"] == "en" else f".{results['language']}"
     (out / f"results{mark}.json").write_text(json.dumps(results | {"splits": splits}, indent=1) + "\n")
-    (out / f"MODEL_CARD{mark}.md").write_text(write_card(results), encoding="utf-8")
+    (out / f"MODEL_CARD{mark}.md").write_text(write_card(results | {"natural": natural}), encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -105,6 +106,46 @@ def show(columns: dict[str, dict[str, tuple[int, int]]]) -> str:
     return "\n".join(lines)
 
 
+# What was set out to be reached.
+AIMS = {
+    "overall": 0.65, "name": 0.65, "presence": 0.80, "count": 0.55, "colour": 0.60, "place": 0.55,
+    "unanswerable": 0.80, "Chinese": 0.65, "false cannot tell": 0.08, "wrong language": 0.0, "broken or empty": 0.0,
+}  # fmt: skip
+_FEWER = ("false cannot tell", "wrong language", "broken or empty")  # rows in which less is better
+FAILURES = 40  # that the card shows
+
+
+def section(judged: Sequence[Judged], columns: dict[str, dict[str, tuple[int, int]]], seed: int = 0) -> str:
+    """Return the model card's section on natural questions: figures, aims, and failures drawn blindly."""
+    photographs, lines = len({j.question.photo for j in judged}), []
+    lines += [
+        "## Questions as people ask them, about photographs",
+        "",
+        f"Split (v): {len(judged)} questions about {photographs} photographs, written before training, in wordings",
+        "that were never trained on; judged by the rules of `mini/natural/judge.py`. The rules beside it read the same",
+        "evidence and were written with the questions known.",
+        "",
+    ]
+    names = list(columns)
+    lines += [f"| row | {' | '.join(names)} | aim | |", "|---|" + "---|" * (len(names) + 2)]
+    for row, (right, asked) in columns[names[0]].items():
+        cells = [f"{c[row][0] / max(c[row][1], 1):.2f}" for c in columns.values()]
+        cells[0] = f"{right} of {asked} (**{cells[0]}**)"
+        aim, value = AIMS.get(row), right / max(asked, 1)
+        mark = "" if aim is None else "reached" if (value <= aim if row in _FEWER else value >= aim) else "missed"
+        lines.append(f"| {row} | {' | '.join(cells)} | {'' if aim is None else f'{aim:.2f}'} | {mark} |")
+    wrong = [j for j in judged if not j.verdict.right]
+    drawn = random.Random(seed).sample(wrong, min(FAILURES, len(wrong)))
+    lines += ["", f"{len(drawn)} of the {len(wrong)} wrong answers, drawn blindly (seed {seed}):", ""]
+    lines += ["| photograph | question | answer |", "|---|---|---|"]
+    lines += [f"| {j.question.photo} | {_cell(j.question.question)} | {_cell(j.answer)} |" for j in drawn]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ") or "(nothing)"
+
+
 class ByRules:
     """Answer by rules over the evidence that a model would get; that of the last picture is kept."""
 
@@ -125,6 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--packages", type=Path, required=True, help="folder of fetched packages; filled if need be")
     parser.add_argument("--model", type=Path, help="folder of a checkpoint (the model that ships)")
     parser.add_argument("--out", type=Path, help="write every answer with its verdict to this JSON file")
+    parser.add_argument("--section", type=Path, help="write the model card's section to this Markdown file")
     chosen = parser.parse_args(arguments)
     import lavida
 
@@ -142,7 +184,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parts = find_parts(model.folder, model.net, model.labels) if model.folder and model.labels else None
     if parts is not None and model.net.evidence is not None:
         columns["rules over its evidence"] = table(answer_all(ByRules(model.net, parts), chosen.packages))
-    print(show(columns | {"best constant of each kind": constants()}))
+    columns["best constant of each kind"] = constants()
+    print(show(columns))
+    if chosen.section:
+        chosen.section.write_text(section(judged, columns), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -155,3 +155,15 @@ def test_a_damaged_split_is_one_line(tmp_path):
     (tmp_path / "v.json").write_text(json.dumps({"photographs": [], "questions": [{"photo": "x"}]}))
     with pytest.raises(DataError, match="cannot read"):
         load_split(tmp_path / "v.json")
+
+
+def test_the_section_of_the_card_tells_every_row_and_draws_failures_blindly():
+    from mini.natural.evaluate import Judged, section, table
+
+    _, questions = load_split()
+    judged = [Judged(question=q, answer="No. | x", verdict=judge(q, "No.")) for q in questions]
+    columns = {"model": table(judged), "best constant of each kind": table(judged)}
+    text = section(judged, columns)
+    assert "| aim | |" in text and text.count("| No. \\| x |") == 40 and text == section(judged, columns)
+    right, asked = columns["model"]["overall"]
+    assert f"{right} of {asked} (**{right / asked:.2f}**)" in text and "missed" in text and "reached" in text
