@@ -12,8 +12,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from lavida.api import Model
 from lavida.errors import DataError
-from lavida.eval.metrics import exact, words
+from lavida.eval.metrics import words
 from lavida.image.tiles import views
 from lavida.model.vlm import VLM
 from mini.data.concepts import UNSEEN
@@ -21,7 +22,7 @@ from mini.data.facts import NAMES
 from mini.data.features import PictureRecord
 from mini.data.languages import LANGUAGES
 from mini.data.questions import Question, prompt_of
-from mini.eval.answers import AnsweringModel, Decoding, answer_set
+from mini.eval.answers import AnsweringModel, Decoding, answer_pictures, answer_set
 from mini.eval.grammar import is_well_formed_caption, is_well_formed_name
 from mini.eval.sets import PictureQuestion
 
@@ -90,8 +91,36 @@ def photo_features(net: VLM, folder: str | Path, photos: Sequence[Photo]) -> tup
     return torch.stack(maps), records
 
 
+def open_photos(folder: str | Path, photos: Sequence[Photo]) -> list[Image.Image]:
+    """Open the photographs, for a model that finds evidence in them."""
+    opened = []
+    for photo in photos:
+        with Image.open(Path(folder) / photo.file) as picture:
+            opened.append(picture.convert("RGB"))
+    return opened
+
+
+def _answers(
+    model: AnsweringModel,
+    maps: Tensor,
+    records: list[PictureRecord],
+    asked: list[PictureQuestion],
+    decoding: Decoding,
+    shown: Sequence[Image.Image],
+) -> list[str]:
+    """Answer from the pictures where they are shown, else from the kept maps."""
+    if shown and isinstance(model, Model):
+        return answer_pictures(model, shown, asked, decoding)
+    return answer_set(model, maps, records, asked, decoding)
+
+
 def _names_and_captions(
-    model: AnsweringModel, maps: Tensor, records: list[PictureRecord], decoding: Decoding, language: str
+    model: AnsweringModel,
+    maps: Tensor,
+    records: list[PictureRecord],
+    decoding: Decoding,
+    language: str,
+    shown: Sequence[Image.Image] = (),
 ) -> tuple[list[str], list[str]]:
     asked = [
         PictureQuestion(
@@ -100,7 +129,7 @@ def _names_and_captions(
         for kind in ("name", "caption")
         for i in range(len(maps))
     ]
-    answers = answer_set(model, maps, records, asked, decoding)
+    answers = _answers(model, maps, records, asked, decoding, shown)
     return answers[: len(maps)], answers[len(maps) :]
 
 
@@ -111,10 +140,12 @@ def evaluate_photos(
     records: list[PictureRecord],
     language: str = "en",
     seed: int = 0,
+    shown: Sequence[Image.Image] = (),
 ) -> dict:
     """Compute figures of the photographs, with the tower's hint and without, beside the tower's head alone.
 
-    `seed` draws the absent things that are asked about.
+    `seed` draws the absent things that are asked about. With the photographs `shown` answers use the evidence that is
+    found in them; those without the hint never do.
     """
     class_names = [label.said_in(language).name for label in model.labels or ()]
     labels = frozenset(class_names)
@@ -122,7 +153,7 @@ def evaluate_photos(
     result: dict = {"n": len(photos), "tower": sum(mentions(t, p.names) for t, p in zip(tower, photos, strict=True))}
     for key, hints in (("with_hints", True), ("without_hints", False)):
         decoding = Decoding(short=NAME_CANVAS, hints=hints)
-        both = _names_and_captions(model, maps, records, decoding, language)
+        both = _names_and_captions(model, maps, records, decoding, language, shown if hints else ())
         rows = []
         for photo, name, text, class_name in zip(photos, *both, tower, strict=True):
             rows.append(
@@ -153,8 +184,9 @@ def evaluate_photos(
             "rows": rows,
         }
     asked = presence_questions(photos, seed, language)
-    pairs = zip(asked, answer_set(model, maps, records, asked), strict=True)
-    right = [(question.question.answer, exact(text, question.question.answer)) for question, text in pairs]
+    decoding = Decoding(short=NAME_CANVAS if shown else Decoding().short)
+    pairs = zip(asked, _answers(model, maps, records, asked, decoding, shown), strict=True)
+    right = [(q.question.answer, text.lower().startswith(q.question.answer)) for q, text in pairs]
     result["presence"] = {"n": len(right), "right": sum(good for _, good in right)}
     for there in (True, False):
         expected = LANGUAGES[language].yes_no(there)

@@ -23,7 +23,7 @@ from mini.data.questions import prompt_of
 from mini.eval import baselines
 from mini.eval.answers import AnsweringModel, Decoding, accuracy, answer_pictures, answer_set, caption_figures
 from mini.eval.card import write_card
-from mini.eval.photos import evaluate_photos, photo_features, read_photos
+from mini.eval.photos import evaluate_photos, open_photos, photo_features, read_photos
 from mini.eval.sets import PictureQuestion, constants, question_set
 from mini.eval.splits import SPLITS, TRAIN, drawn_pictures, split_features
 
@@ -74,7 +74,8 @@ def main(
     photos = read_photos(PHOTOS, language)
     log(f"(iv) {len(photos)} photographs")
     maps, records = photo_features(model.net, Path(data_folder) / "photos-test", photos)
-    results["photos"] = evaluate_photos(model, photos, maps, records, language, seed)
+    opened = open_photos(Path(data_folder) / "photos-test", photos) if model.net.evidence is not None else ()
+    results["photos"] = evaluate_photos(model, photos, maps, records, language, seed, opened)
     results["examples"] = pick_examples(results, seed)
     write_results(results, Path(out), natural)
     return results
