@@ -29,6 +29,7 @@ from lavida.checkpoint.files import (
 from lavida.checkpoint.inventory import Contents, Match, Stored, match, meta_model, read_config, survey
 from lavida.checkpoint.layouts import KEPT, OURS, Layout, bare
 from lavida.checkpoint.official import read_official, write_official
+from lavida.checkpoint.vq import FOLDER as VQ
 from lavida.config import VLMConfig
 from lavida.errors import CheckpointError, RequestError
 
@@ -61,6 +62,8 @@ def convert(source: Path, out: Path, to: str) -> list[str]:
         for name, data in configs.items():
             write_json(folder / name, data)
         _write_weights(folder, _renamed(found, layout, config))
+        if (source / VQ).is_dir():  # an image tokenizer has one layout only
+            shutil.copytree(source / VQ, folder / VQ, ignore=shutil.ignore_patterns("*.py", *(f"*{p}" for p in PICKLES)))
         return copy_others(source, folder)
 
 
@@ -84,7 +87,7 @@ def _official_configs(contents: Contents, config: VLMConfig) -> dict[str, dict[s
         official, tower = read_json(kept), contents.tower
     else:
         official, tower = write_official(config)
-    if read_official(official, tower, form.layout, contents.shapes) != config:
+    if read_official(contents.standins | official, tower, form.layout, contents.shapes) != config:
         raise CheckpointError(
             f"the published config.json cannot say all that {contents.folder / CONFIG} says, or {OFFICIAL_CONFIG} is "
             "not its own; nothing was written"

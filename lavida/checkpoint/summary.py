@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -49,6 +50,7 @@ def summarise(contents: Contents, config: VLMConfig, found: Match) -> dict[str, 
             "max_length": denoiser.max_length,
         },
         "picture": _picture(config),
+        "codes": None if config.codes is None else asdict(config.codes),
         "tensors": {
             "matched": len(found.matched),
             "missing": sorted(found.missing),

@@ -68,6 +68,7 @@ _HELPFUL = (
     "provides, and assist the user with a variety of tasks using natural language."
 )
 _LLADA_TURNS = {role: (f"<|start_header_id|>{role}<|end_header_id|>\n\n", "<|eot_id|>") for role in ROLES}
+_MMADA_TURNS = {role: (f"<|start_header_id|>{role}<|end_header_id|>\n", "<|eot_id|>") for role in ROLES}
 _CHATML_TURNS = {role: (f"<|im_start|>{role}\n", "<|im_end|>\n") for role in ROLES}
 _LLADA = ChatTemplate(
     opening="<|startoftext|>",
@@ -91,6 +92,8 @@ TEMPLATES: dict[str, ChatTemplate] = {
     "llada-v": _LLADA_SEES,
     "llada": _LLADA,
     "dream": ChatTemplate(turns=_CHATML_TURNS, system="You are a helpful assistant."),
+    # One newline behind a header, where LLaDA has two; a picture comes before the start of the text.
+    "mmada": replace(_LLADA, turns=_MMADA_TURNS, pictures_first=True, gap=None),
     "plain": ChatTemplate(turns={"user": ("", ""), "assistant": ("", "\n")}),
 }
 
