@@ -180,11 +180,12 @@ class CodesConfig:
     end_id: int  # stands behind them
     read_id: int  # begins a sequence that shows a picture
     draw_id: int  # begins a sequence that ends in a picture to draw
+    reason_id: int  # the same, where the text reasons about the picture first
     pad_id: int  # fills up texts on the left in training
 
     def __post_init__(self) -> None:
         _require_between(self, "codes.", 1, LARGEST, "count")
-        ids = ("start_id", "begin_id", "end_id", "read_id", "draw_id", "pad_id")
+        ids = ("start_id", "begin_id", "end_id", "read_id", "draw_id", "reason_id", "pad_id")
         _require_between(self, "codes.", 0, LARGEST, "first_id", *ids)
 
     @property

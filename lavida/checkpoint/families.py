@@ -19,11 +19,12 @@ LLADA_V_BANNED = (126081, 126080, 126346, 126347)
 # is the length of the tokenizer. Checkpoints with a tiny vocabulary say theirs in a file, STANDINS, or in config.json.
 MMADA_IDS = {
     "bos": 126080, "<|soi|>": 126084, "<|eoi|>": 126085, "<|t2i|>": 126088, "<|mmu|>": 126089, "[iPAD]": 126093,
+    "<|r2i|>": 126094,
 }  # fmt: skip
 MMADA_FIRST = 126349
 CODE_IDS = {
     "start_id": "bos", "begin_id": "<|soi|>", "end_id": "<|eoi|>", "draw_id": "<|t2i|>", "read_id": "<|mmu|>",
-    "pad_id": "[iPAD]",
+    "reason_id": "<|r2i|>", "pad_id": "[iPAD]",
 }  # fmt: skip
 
 REQUIRED = object()

@@ -1,0 +1,149 @@
+"""Equality with MMaDA's official code, on the vectors in LAVIDA_GOLDEN; as `test_golden`."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from torch import Tensor
+
+from lavida.checkpoint.vq import load_vq
+from lavida.config import CodesConfig
+from lavida.diffusion.reveal import annealed, masked_share, reveal_counts
+from lavida.image.codes import square, to_image, to_pixels
+from lavida.text.codes import IGNORED, Layouts, Row
+from tests.test_golden import _case, _close, _json, _model
+
+pytestmark = pytest.mark.golden
+
+
+def _standins(folder: Path) -> dict[str, Any]:
+    where = folder / "standins.json"
+    return _json(where if where.exists() else folder / "checkpoint" / "standins.json")
+
+
+def test_mmada_forward() -> None:
+    folder = _case("mmada_forward")
+    model, config = _model("mmada_forward")
+    inputs, official = load_file(folder / "inputs.safetensors"), load_file(folder / "expected.safetensors")
+    assert config.codes is not None and config.family == "mmada"
+    taken: list[Tensor] = []
+    hooks = [b.register_forward_pre_hook(lambda _, args: taken.append(args[0])) for b in model.denoiser.blocks]
+    with torch.no_grad():
+        hidden = model.denoiser(model.denoiser.embed(inputs["plain.input_ids"]))
+        for hook in hooks:
+            hook.remove()
+        for layer, x in enumerate(taken):
+            if f"plain.hidden_layer{layer}_input" in official:
+                _close(x, official[f"plain.hidden_layer{layer}_input"])
+        _close(hidden, official["plain.hidden_after_ln_f"])
+        _close(model.denoiser.head(hidden), official["plain.logits"])
+        x, real = model.denoiser.embed(inputs["padded.input_ids"]), inputs["padded.attention_mask"].bool()
+        logits = model.denoiser.head(model.denoiser(x, mask=(real[:, :, None] & real[:, None])[:, None]))
+        _close(logits[real], official["padded.logits_bool_mask"][real])
+        _close(model.denoiser.head(model.denoiser(x)), official["padded.logits_no_mask"])
+        _close(model.denoiser.head(model.denoiser(x, mask=inputs["padded.float_bias"])), official["padded.logits_float_bias"])
+
+
+@torch.no_grad()
+def test_mmada_vq_encode_decode() -> None:
+    folder = _case("mmada_vq_encode_decode")
+    vq, facts = load_vq(folder / "checkpoint"), _json(folder / "expected.json")
+    official = load_file(folder / "expected.safetensors")
+    for case in _json(folder / "inputs.json"):
+        key, fact = case["key"], facts[case["key"]]
+        with Image.open(folder / case["image"]) as image:
+            made = square(image.convert("RGB"), case["resolution"], case["transform"])
+        digest = hashlib.sha256(np.ascontiguousarray(np.asarray(made)).tobytes()).hexdigest()
+        assert digest == fact["pixels_sha256_hwc"], key
+        pixels = to_pixels(made)[None]
+        if f"{key}.pixels_u8" in official:
+            _close(pixels[0], (official[f"{key}.pixels_u8"] / 255 - 0.5) / 0.5)
+        _close(vq.latent(pixels), official[f"{key}.z"])
+        codes = vq.encode(pixels)
+        assert codes.tolist() == fact["codes"] == official[f"{key}.codes"].tolist()
+        again = vq.decode(codes)
+        if f"{key}.recon" in official:
+            _close(again, official[f"{key}.recon"])
+        assert abs(again.mean() - fact["recon_mean"]) < 1e-4 and abs(again.abs().mean() - fact["recon_absmean"]) < 1e-4
+        # a value at the border of two bytes may fall on either side
+        assert int(np.asarray(to_image(again[0]), dtype=int).sum()) == pytest.approx(fact["recon_uint8_sum"], abs=8)
+    for name in sorted({key.rpartition(".")[0] for key in official} - set(facts)):
+        shape = None
+        if f"{name}.pixels_u8" in official:
+            pixels = (official[f"{name}.pixels_u8"] / 255 - 0.5) / 0.5
+            _close(vq.latent(pixels), official[f"{name}.z"])
+            assert torch.equal(vq.encode(pixels), official[f"{name}.codes"])
+            shape = (official[f"{name}.z"].shape[-2], official[f"{name}.z"].shape[-1])
+        _close(vq.decode(official[f"{name}.codes"], shape), official[f"{name}.recon"])
+
+
+def test_mmada_mask_schedule() -> None:
+    for case in _json(_case("mmada_mask_schedule") / "expected.json"):
+        slots, steps, curve, bent = (case[name] for name in ("num_vq_tokens", "timesteps", "schedule", "params"))
+        progress = torch.tensor([(step + 1) / steps for step in range(steps)], dtype=torch.float32)
+        ratios = torch.stack([masked_share(r, curve, **bent) for r in progress])
+        assert (ratios - torch.tensor(case["ratio"], dtype=torch.float32)).abs().max() < 1e-6, case
+        counts, left, kept = reveal_counts(slots, steps, curve, slots=slots, **bent), slots, []
+        for count in counts[:-1]:
+            left -= count
+            kept.append(left)
+        assert [*kept, 1] == case["mask_len"] == case["masked_after"], case  # of the last one we write all
+        temperatures = [annealed(1.0, step, steps, cumulative=True) for step in range(steps)]
+        assert temperatures == pytest.approx(case["temperature"], abs=1e-6)
+
+
+def _layouts(folder: Path) -> Layouts:
+    said = _standins(folder)
+    ids = said["special_token_ids"]
+    codes = CodesConfig(
+        first_id=said["text_tokenizer_length"],
+        count=1,
+        start_id=ids["bos"],
+        begin_id=ids["<|soi|>"],
+        end_id=ids["<|eoi|>"],
+        draw_id=ids["<|t2i|>"],
+        read_id=ids["<|mmu|>"],
+        reason_id=ids["<|r2i|>"],
+        pad_id=ids["[iPAD]"],
+    )
+    return Layouts(codes=codes, end_id=ids["eos"], header_id=ids["<|end_header_id|>"])
+
+
+def _rows(case: dict[str, Any], layouts: Layouts) -> list[Row]:
+    task, room = case["task"], case["max_text_len"]
+    if task in ("lm", "lm_chat"):
+        return [layouts.text_row(text, case["max_seq_len"], dialogue=task == "lm_chat") for text in case["text_ids"]]
+    rows = []
+    for i, (text, image) in enumerate(zip(case["text_ids"], case["image_ids"], strict=True)):
+        if task == "mmu":
+            rows.append(layouts.shown_row(image, text, room))
+        elif task == "r2i":
+            rows.append(layouts.reasoned_row(text, image, room))
+        else:
+            dropped = task == "t2i" and case["dropout_uniform"][i] < case["cond_dropout_prob"]
+            labels = case["image_labels"][i] if "image_labels" in case else None
+            rows.append(layouts.draw_row([] if dropped else text, image, room, labels))
+    return rows
+
+
+def test_mmada_prompting() -> None:
+    folder = _case("mmada_prompting")
+    layouts = _layouts(folder)
+    for case, official in zip(_json(folder / "inputs.json"), _json(folder / "expected.json"), strict=True):
+        rows = _rows(case, layouts)
+        assert [row.ids for row in rows] == official["ids"], case["task"]
+        if "labels" in official:
+            assert [row.labels for row in rows] == official["labels"], case["task"]
+        for name, held in (("attention_mask", "attended"), ("prompt_mask", "prompt")):
+            if name in official:
+                assert [[int(flag) for flag in getattr(row, held)] for row in rows] == official[name], case["task"]
+        assert all(IGNORED == label for row in rows for label, real in zip(row.labels, row.attended) if not real)
+
+
