@@ -101,3 +101,9 @@ def dream(args: dict[str, Any], *, masks: int) -> DecodeOptions:
         at = next(i for i, count in enumerate(counts) if count)
         counts[at] += 1
     return DecodeOptions(**options, counts=tuple(counts))
+
+
+def mmada(args: dict[str, Any]) -> DecodeOptions:
+    """MMaDA's generate and mmu_generate, which are LLaDA's."""
+    named = {**args, "gen_length": args["max_new_tokens"]}
+    return DecodeOptions(**_blockwise(named), guidance=args["cfg_scale"], compat="official")

@@ -15,9 +15,12 @@ from torch import Tensor
 
 from lavida.checkpoint.vq import load_vq
 from lavida.config import CodesConfig
+from lavida.decode.driver import answer_steps
+from lavida.decode.noise import TextNoise
 from lavida.diffusion.reveal import annealed, masked_share, reveal_counts
 from lavida.image.codes import square, to_image, to_pixels
 from lavida.text.codes import IGNORED, Layouts, Row
+from tests import official_args
 from tests.test_golden import _case, _close, _json, _model
 
 pytestmark = pytest.mark.golden
@@ -48,7 +51,10 @@ def test_mmada_forward() -> None:
         logits = model.denoiser.head(model.denoiser(x, mask=(real[:, :, None] & real[:, None])[:, None]))
         _close(logits[real], official["padded.logits_bool_mask"][real])
         _close(model.denoiser.head(model.denoiser(x)), official["padded.logits_no_mask"])
-        _close(model.denoiser.head(model.denoiser(x, mask=inputs["padded.float_bias"])), official["padded.logits_float_bias"])
+        _close(
+            model.denoiser.head(model.denoiser(x, mask=inputs["padded.float_bias"])),
+            official["padded.logits_float_bias"],
+        )
 
 
 @torch.no_grad()
@@ -147,3 +153,61 @@ def test_mmada_prompting() -> None:
         assert all(IGNORED == label for row in rows for label, real in zip(row.labels, row.attended) if not real)
 
 
+def _seen(prompt: list[int], attended: list[int], guidance: float) -> Tensor:
+    """What of a prompt is attended to: positions are relative, so that masked padding changes nothing."""
+    ids = torch.tensor(prompt)
+    return ids if guidance else ids[torch.tensor(attended, dtype=torch.bool)]  # guided, the code drops the mask
+
+
+def _check_text(name: str) -> None:
+    folder = _case(name)
+    model, config = _model(name)
+    for case, official in zip(_json(folder / "inputs.json"), _json(folder / "expected.json"), strict=True):
+        args, prompts, length = case["args"], case["input_ids"], case["args"]["max_new_tokens"]
+        options = official_args.mmada(args)
+        masks = case.get("attention_mask") or [[1] * (len(prompt) + length) for prompt in prompts]
+        answers = []
+        for row, (prompt, mask) in enumerate(zip(prompts, masks, strict=True)):
+            seen = _seen(prompt, mask[: len(prompt)], args["cfg_scale"])
+            noise = TextNoise(case["seed"], before=len(prompt), length=length, row=row, rows=len(prompts))
+            answers.append([s.canvas.tolist() for s in answer_steps(model, model.segments(seen, []), options, noise=noise)])
+        if case["function"] == "mmu_generate_fast":
+            answers = _until(answers, args.get("eot_token"), args["block_length"], config.denoiser.mask_id)
+        whole = [prompt + answer[-1] for prompt, answer in zip(prompts, answers)]
+        assert whole == official["output_ids"], case
+        history = [[prompt + [config.denoiser.mask_id] * length for prompt in prompts]]
+        history += [[p + c for p, c in zip(prompts, canvases)] for canvases in zip(*answers)]
+        assert _changes(history) == _changes(official["history"]), case
+
+
+def _until(answers: list[list[list[int]]], end: int | None, block: int, mask_id: int) -> list[list[list[int]]]:
+    """The steps up to a finished block whose last token ends every row: the official code stops there."""
+    for at, canvases in enumerate(zip(*answers)):
+        held = [c.index(mask_id) if mask_id in c else len(c) for c in canvases]
+        if held[0] and held[0] % block == 0 and len(set(held)) == 1 and all(c[held[0] - 1] == end for c in canvases):
+            return [rows[: at + 1] for rows in answers]
+    return answers
+
+
+def _changes(history: list[Any]) -> list[Any]:
+    """A history without the steps that change nothing, which more steps than tokens make."""
+    return [now for now, before in zip(history, [None, *history]) if now != before]
+
+
+def test_mmada_text_generate() -> None:
+    _check_text("mmada_text_generate")
+
+
+def test_mmada_mmu_generate() -> None:
+    folder = _case("mmada_mmu_generate")
+    layouts = Layouts(codes=_codes("mmada_mmu_generate"), end_id=0)
+    for case in _json(folder / "inputs.json"):
+        shown = [layouts.shown(layouts.image_ids(codes)) for codes in case["image_codes"]]
+        assert [a + b for a, b in zip(shown, case["chat_ids"])] == case["input_ids"]
+    _check_text("mmada_mmu_generate")
+
+
+def _codes(name: str) -> CodesConfig:
+    codes = _model(name)[1].codes
+    assert codes is not None
+    return codes

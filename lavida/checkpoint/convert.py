@@ -63,7 +63,9 @@ def convert(source: Path, out: Path, to: str) -> list[str]:
             write_json(folder / name, data)
         _write_weights(folder, _renamed(found, layout, config))
         if (source / VQ).is_dir():  # an image tokenizer has one layout only
-            shutil.copytree(source / VQ, folder / VQ, ignore=shutil.ignore_patterns("*.py", *(f"*{p}" for p in PICKLES)))
+            shutil.copytree(
+                source / VQ, folder / VQ, ignore=shutil.ignore_patterns("*.py", *(f"*{p}" for p in PICKLES))
+            )
         return copy_others(source, folder)
 
 

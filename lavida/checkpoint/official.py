@@ -220,7 +220,11 @@ def _read_codes(data: dict[str, Any], vocab: int) -> CodesConfig:
 
 def _write_codes(codes: CodesConfig, vocab: int) -> dict[str, Any]:
     """Return the fields of MMaDA; its ids are written where they are not the official ones."""
-    data: dict[str, Any] = {"codebook_size": codes.count, "new_vocab_size": vocab, "llm_vocab_size": vocab - codes.count}
+    data: dict[str, Any] = {
+        "codebook_size": codes.count,
+        "new_vocab_size": vocab,
+        "llm_vocab_size": vocab - codes.count,
+    }
     ids = {theirs: getattr(codes, ours) for ours, theirs in CODE_IDS.items()}
     if codes.first_id != MMADA_FIRST or ids != MMADA_IDS:
         data |= {"text_tokenizer_length": codes.first_id, "special_token_ids": ids}

@@ -28,7 +28,7 @@ def has_vision(model: str) -> bool:
     from lavida.checkpoint.inventory import read_config, survey
     from lavida.checkpoint.named import find_model
 
-    return read_config(survey(find_model(model))).vision is not None
+    return read_config(survey(find_model(model))).reads_pictures
 
 
 def split_picture(words: list[str], model: str) -> tuple[str | None, list[str]]:

@@ -47,9 +47,7 @@ class VQConfig:
     """Configure the image tokenizer; the defaults are the published sizes."""
 
     encoder: HalfConfig = field(default_factory=HalfConfig)
-    decoder: HalfConfig = field(
-        default_factory=lambda: HalfConfig(factors=(1, 1, 2, 2, 4), blocks=(4, 4, 3, 4, 3))
-    )
+    decoder: HalfConfig = field(default_factory=lambda: HalfConfig(factors=(1, 1, 2, 2, 4), blocks=(4, 4, 3, 4, 3)))
     bits: int = 13
 
     def __post_init__(self) -> None:
@@ -150,9 +148,7 @@ class Decoder(nn.Module):
         self.conv_in = nn.Conv2d(bits, widths[-1], 3, padding=1)
         self.mid = Middle(widths[-1])
         inputs = [*widths[1:], widths[-1]]
-        self.up = nn.ModuleList(
-            Level(inputs[i], width, config.blocks[i], up=i > 0) for i, width in enumerate(widths)
-        )
+        self.up = nn.ModuleList(Level(inputs[i], width, config.blocks[i], up=i > 0) for i, width in enumerate(widths))
         self.norm_out = _norm(widths[0])
         self.conv_out = nn.Conv2d(widths[0], 3, 3, padding=1)
 

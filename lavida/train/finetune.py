@@ -21,7 +21,7 @@ from lavida.data.encode import Encoder
 from lavida.data.loader import Loader
 from lavida.data.mixture import Mixture
 from lavida.data.samples import BrokenSample, Sample
-from lavida.decode.prompt import first_guess
+from lavida.decode.image_encoder import first_guess
 from lavida.diffusion.objective import Objective
 from lavida.errors import ConfigError, LavidaError, RequestError, check_seed
 from lavida.model.efficientnet import EfficientNetLite0
