@@ -8,7 +8,7 @@ for draft in model.stream("photo.jpg", "What is this?", steps=8):
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -20,6 +20,7 @@ from lavida.cache.store import BUDGET
 from lavida.checkpoint.adapters import find_adapter
 from lavida.checkpoint.inventory import read_config, survey
 from lavida.checkpoint.named import AUTO, DEFAULT_MODEL, DTYPES, find_model, load_net, tokenizer_of
+from lavida.checkpoint.vq import find_vq, load_vq
 from lavida.decode.budget import split_target
 from lavida.decode.calibration import require_calibration
 from lavida.decode.confidence import load_confidence
@@ -46,10 +47,12 @@ from lavida.evidence.gather import find_parts
 from lavida.image.video import Video
 from lavida.model.backend import fastest_dtype, record_passes
 from lavida.model.vlm import VLM
+from lavida.model.vq import ImageTokenizer
 from lavida.text.chat import check_tokens, find_template, last_token
 from lavida.text.labels import Label, load_labels
 from lavida.text.messages import Turn, read_messages
 from lavida.text.names import NameFinder, load_names
+from lavida.text.pretrained import check_codes
 from lavida.text.things import evidence_words
 from lavida.text.tokenizer import Vocabulary
 from lavida.threads import Threads, set_threads
@@ -73,6 +76,8 @@ def load(
     threads: Threads | None = None,
     template: str | None = None,
     graphs: bool = False,
+    vq: str | Path | None = None,
+    side: int | None = None,
 ) -> Model:
     """Load a model.
 
@@ -89,6 +94,9 @@ def load(
             stall beside a busy process.
         template: A family whose way of writing dialogues is used instead of the model's own; "plain" for base models.
         graphs: Replay forward passes as CUDA graphs, which saves a GPU their launches.
+        vq: Folder or hub id of the image tokenizer of a model that reads pictures as codes (MMaDA); None is `vq` in its
+            folder, or the published one. It is loaded when the first picture is there.
+        side: Pixels of the square that such a model sees a picture as; None is 512.
 
     Raises:
         CheckpointError: The model is missing or broken.
@@ -104,9 +112,18 @@ def load(
     net = load_net(folder, dtype=chosen, adapter=adapter, device=device, quantize=quantize, offload=offload, pack=True)
     if graphs:
         record_passes(net)
+    if net.config.codes is None and (vq is not None or side is not None):
+        raise RequestError(f"{path or DEFAULT_MODEL} has no use for an image tokenizer; leave out vq and side")
     tokenizer = tokenizer_of(folder, net.config)
     labels, name = load_labels(folder), str(path or DEFAULT_MODEL)
-    return Model(net, tokenizer, labels=labels, name=name, template=template, folder=folder)
+    found = find_vq(vq, folder) if vq is not None else None  # a wrong name is told before anything is asked
+
+    def load_tokenizer() -> ImageTokenizer:
+        return load_vq(found or find_vq(None, folder), device=device)
+
+    return Model(
+        net, tokenizer, labels=labels, name=name, template=template, folder=folder, vq=load_tokenizer, side=side
+    )
 
 
 def check_options(path: str | Path | None, options: Mapping[str, Any]) -> None:
@@ -148,10 +165,13 @@ class Model:
         memory: int = BUDGET,
         template: str | None = None,
         folder: Path | None = None,
+        vq: Callable[[], ImageTokenizer] | None = None,
+        side: int | None = None,
     ) -> None:
         self.net, self.tokenizer, self.labels, self.name, self.folder = net, tokenizer, labels, name, folder
         self.template = find_template(template or net.config.family)
         check_tokens(self.template, tokenizer)
+        check_codes(net.config, tokenizer)
         parts, names = None, None
         curve = load_confidence(folder) if folder is not None else None
         if net.evidence is not None and labels and folder is not None:
@@ -159,16 +179,9 @@ class Model:
             net.evidence.bind(evidence_words(tokenizer, labels), listed)
             parts, names = find_parts(folder, net, labels), NameFinder(listed, tokenizer)
         self.reader = PromptReader(
-            net,
-            tokenizer,
-            self.template,
-            labels=labels,
-            name=name,
-            memory=memory,
-            parts=parts,
-            names=names,
-            curve=curve,
-        )
+            net, tokenizer, self.template, labels=labels, name=name, memory=memory, parts=parts, names=names,
+            vq=vq, side=side,
+        )  # fmt: skip
 
     def describe(self, image: Shown, **options: Unpack[AskOptions]) -> Answer:
         """Describe an image; arguments and errors as in `ask`."""

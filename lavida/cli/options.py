@@ -75,6 +75,11 @@ LOADING: Shared = {
         template=(str | None, None, "Write the prompt as another family does; plain for base models."),
     ),
     "threads": (Annotated[str, _THREADS], AUTO),
+    **_shared(
+        MODEL,
+        vq=(str | None, None, "Image tokenizer of MMaDA: folder or hub id. Default: vq in its folder, or the published."),
+        side=(int | None, None, "Pixels of the square that MMaDA sees a picture as. Default: 512."),
+    ),
 }
 CALIBRATED = _shared(
     CANVAS,

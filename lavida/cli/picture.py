@@ -31,6 +31,15 @@ def has_vision(model: str) -> bool:
     return read_config(survey(find_model(model))).reads_pictures
 
 
+def waits_for_picture(model: str) -> bool:
+    """Report whether a question without a picture is about the one on standard input."""
+    from lavida.checkpoint.inventory import read_config, survey
+    from lavida.checkpoint.named import find_model
+
+    config = read_config(survey(find_model(model)))
+    return config.vision is not None  # MMaDA, whose pictures are codes, is asked about words alone as often
+
+
 def split_picture(words: list[str], model: str) -> tuple[str | None, list[str]]:
     """Return the picture before other arguments, None for a model that reads text only. Raises RequestError."""
     if has_vision(model):
