@@ -15,8 +15,9 @@ from torch import Tensor
 
 from lavida.checkpoint.vq import load_vq
 from lavida.config import CodesConfig
+from lavida.decode.context import Unconditional
 from lavida.decode.driver import answer_steps
-from lavida.decode.noise import TextNoise
+from lavida.decode.noise import SlotNoise, TextNoise
 from lavida.diffusion.reveal import annealed, masked_share, reveal_counts
 from lavida.image.codes import square, to_image, to_pixels
 from lavida.text.codes import IGNORED, Layouts, Row
@@ -170,7 +171,9 @@ def _check_text(name: str) -> None:
         for row, (prompt, mask) in enumerate(zip(prompts, masks, strict=True)):
             seen = _seen(prompt, mask[: len(prompt)], args["cfg_scale"])
             noise = TextNoise(case["seed"], before=len(prompt), length=length, row=row, rows=len(prompts))
-            answers.append([s.canvas.tolist() for s in answer_steps(model, model.segments(seen, []), options, noise=noise)])
+            answers.append(
+                [s.canvas.tolist() for s in answer_steps(model, model.segments(seen, []), options, noise=noise)]
+            )
         if case["function"] == "mmu_generate_fast":
             answers = _until(answers, args.get("eot_token"), args["block_length"], config.denoiser.mask_id)
         whole = [prompt + answer[-1] for prompt, answer in zip(prompts, answers)]
@@ -211,3 +214,59 @@ def _codes(name: str) -> CodesConfig:
     codes = _model(name)[1].codes
     assert codes is not None
     return codes
+
+
+def test_mmada_t2i_generate() -> None:
+    folder = _case("mmada_t2i_generate")
+    for case, official in zip(_json(folder / "inputs.json"), _json(folder / "expected.json"), strict=True):
+        for row in range(len(case["input_ids"])):
+            _check_picture(case, official, row)
+
+
+def _check_picture(case: dict[str, Any], official: dict[str, Any], row: int) -> None:
+    """Hold one picture of a case against the official history; the rows of a batch share one generator."""
+    model, config = _model("mmada_t2i_generate")
+    room, slots, rows = case["max_text_len"], case["num_vq_tokens"], len(case["input_ids"])
+    codes, ids = _codes("mmada_t2i_generate"), case["input_ids"][row]
+    layouts, first = Layouts(codes=codes, end_id=config.denoiser.eos_ids[0]), room + 2
+    made = layouts.draw_row(case["prompt_ids"][row], ids[first:-1], room)
+    assert (made.ids, [int(flag) for flag in made.attended]) == (ids, case["attention_mask"][row])
+    asked = layouts.asked(case["prompt_ids"][row], room)
+    draft, options = (
+        torch.tensor(ids[first:]),
+        official_args.mmada_t2i(case, codes, ids[first:-1], config.denoiser.mask_id),
+    )
+    unconditional = None
+    if options.guidance:
+        shown = (case["resolution"] or 512) + 1  # ids of the unconditional row that stay as they were at first
+        other = case["uncond_input_ids"][row][:shown] + ids[shown:]
+        real = [i for i, attended in zip(other[:first], case["uncond_attention_mask"][row]) if attended]
+        unconditional = Unconditional(
+            segments=model.segments(torch.tensor(real), []), stale=min(max(0, shown - first), slots)
+        )
+    noise = SlotNoise(case["seed"], length=slots, row=row, rows=rows)
+    steps = list(
+        answer_steps(
+            model,
+            model.segments(torch.tensor(asked), []),
+            options,
+            draft=draft,
+            unconditional=unconditional,
+            noise=noise,
+        )
+    )
+    assert len(steps) == len(official["steps"]) == case["args"]["timesteps"]
+    before = draft[:-1]
+    for number, (step, fact) in enumerate(zip(steps, official["steps"])):
+        now = step.canvas[:-1]
+        assert before.tolist() == fact["image_tokens_before"][row], (case, number)
+        sampled = torch.tensor(fact["sampled"][row]) + codes.first_id
+        assert torch.equal(now[step.committed], sampled[step.committed])
+        if (
+            number < len(steps) - 1
+        ):  # of the last step every code is taken, and the official mask of one is not looked at
+            assert (now == config.denoiser.mask_id).int().tolist() == fact["masked_after"][row]
+        temperature = annealed(options.selection_temperature, number, len(steps), cumulative=True)
+        assert temperature == pytest.approx(fact["temperature"], abs=1e-6)
+        before = now
+    assert (before - codes.first_id).tolist() == official["final_codes"][row], case

@@ -77,7 +77,11 @@ LOADING: Shared = {
     "threads": (Annotated[str, _THREADS], AUTO),
     **_shared(
         MODEL,
-        vq=(str | None, None, "Image tokenizer of MMaDA: folder or hub id. Default: vq in its folder, or the published."),
+        vq=(
+            str | None,
+            None,
+            "Image tokenizer of MMaDA: folder or hub id. Default: vq in its folder, or the published.",
+        ),
         side=(int | None, None, "Pixels of the square that MMaDA sees a picture as. Default: 512."),
     ),
 }

@@ -12,14 +12,20 @@ CROP, SQUASH = "crop", "squash"
 
 def square(image: Image.Image, side: int, how: str = CROP) -> Image.Image:
     """Return a square picture of `side` pixels: the middle of the scaled picture, or all of it squashed."""
-    if how == SQUASH:
-        return image.resize((side, side), Image.Resampling.BICUBIC)
-    width, height = image.size
-    short = min(width, height)
-    width, height = (side if length == short else max(side, int(side * length / short)) for length in (width, height))
-    scaled = image.resize((width, height), Image.Resampling.BICUBIC)
-    left, top = round((width - side) / 2), round((height - side) / 2)
-    return scaled.crop((left, top, left + side, top + side))
+    return image.resize((side, side), Image.Resampling.BICUBIC) if how == SQUASH else cover(image, side, side)
+
+
+def cover(
+    image: Image.Image, width: int, height: int, resample: Image.Resampling = Image.Resampling.BICUBIC
+) -> Image.Image:
+    """Return the middle of a picture, scaled so that it just fills `width` x `height`."""
+    w, h = image.size
+    if w * height <= h * width:
+        size = width, max(height, int(width * h / w))
+    else:
+        size = max(width, int(height * w / h)), height
+    left, top = round((size[0] - width) / 2), round((size[1] - height) / 2)
+    return image.resize(size, resample).crop((left, top, left + width, top + height))
 
 
 def to_pixels(image: Image.Image) -> Tensor:
@@ -34,8 +40,8 @@ def to_image(pixels: Tensor) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(values.to(torch.uint8).permute(1, 2, 0).numpy()), "RGB")
 
 
-def cells_of(mask: Image.Image, width: int, height: int, cell: int) -> Tensor:
-    """Return which cells [h * w] of a picture of that size a mask marks: those with any bright pixel."""
-    grey = mask.convert("L").resize((width, height), Image.Resampling.NEAREST)
+def marked_cells(mask: Image.Image, width: int, height: int, cell: int) -> Tensor:
+    """Return which cells [h * w] of a picture that was brought to that size a mask marks: those with a bright pixel."""
+    grey = cover(mask.convert("L"), width, height, Image.Resampling.NEAREST)
     bright = torch.from_numpy(np.asarray(grey, dtype=np.uint8).copy()) > 127
     return bright.unflatten(1, (width // cell, cell)).unflatten(0, (height // cell, cell)).any(3).any(1).flatten()
