@@ -20,7 +20,7 @@ from lavida.cache.store import BUDGET
 from lavida.checkpoint.adapters import find_adapter
 from lavida.checkpoint.inventory import read_config, survey
 from lavida.checkpoint.named import AUTO, DEFAULT_MODEL, DTYPES, find_model, load_net, tokenizer_of
-from lavida.checkpoint.vq import find_vq, load_vq
+from lavida.checkpoint.vq import vq_loader
 from lavida.decode.budget import split_target
 from lavida.decode.calibration import require_calibration
 from lavida.decode.confidence import load_confidence
@@ -38,6 +38,8 @@ from lavida.decode.request import (
     turns_of,
 )
 from lavida.decode.resolve import decode_options, family_options
+from lavida.draw.options import DrawOptions, draw_options
+from lavida.draw.request import Drawing, DrawRequest, make_drawing
 from lavida.edit.audit import GREY, Audit, audit
 from lavida.edit.audit import LENGTH as AUDIT_LENGTH
 from lavida.edit.infill import Infill, infill
@@ -59,9 +61,10 @@ from lavida.threads import Threads, set_threads
 
 if TYPE_CHECKING:
     from lavida.decode.options import AskOptions, ExtractOptions
+    from lavida.draw.options import DrawNames
     from lavida.edit.extract import Extraction
 
-__all__ = ["DESCRIBE", "Answer", "Draft", "Model", "Picture", "Shown", "check_options", "load"]
+__all__ = ["DESCRIBE", "Answer", "Draft", "Drawing", "Model", "Picture", "Shown", "check_options", "load"]
 
 DESCRIBE = "Describe the image."
 
@@ -116,14 +119,8 @@ def load(
         raise RequestError(f"{path or DEFAULT_MODEL} has no use for an image tokenizer; leave out vq and side")
     tokenizer = tokenizer_of(folder, net.config)
     labels, name = load_labels(folder), str(path or DEFAULT_MODEL)
-    found = find_vq(vq, folder) if vq is not None else None  # a wrong name is told before anything is asked
-
-    def load_tokenizer() -> ImageTokenizer:
-        return load_vq(found or find_vq(None, folder), device=device)
-
-    return Model(
-        net, tokenizer, labels=labels, name=name, template=template, folder=folder, vq=load_tokenizer, side=side
-    )
+    loader = vq_loader(vq, folder, device)
+    return Model(net, tokenizer, labels=labels, name=name, template=template, folder=folder, vq=loader, side=side)
 
 
 def check_options(path: str | Path | None, options: Mapping[str, Any]) -> None:
@@ -345,6 +342,31 @@ class Model:
         Arguments and errors as in `audit`; `options` are the fields of `lavida.edit.revise.ReviseOptions`.
         """
         return revise(self.read(self._one_picture(image), question, cache=cache), text, **options)
+
+    def draw(
+        self, text: str, *, image: Picture | None = None, mask: Picture | None = None, **options: Unpack[DrawNames]
+    ) -> list[Drawing]:
+        """Draw pictures from a description, with a model whose pictures are codes (MMaDA).
+
+        Args:
+            text: What is to be seen; "" leaves it to the model.
+            image: A picture that is kept where `mask` is dark.
+            mask: Of the same size, bright where the picture is to be drawn.
+            **options: The fields of `lavida.draw.options.DrawOptions`; `count` pictures have seeds from `seed` on.
+
+        Raises:
+            RequestError: The model cannot draw, or an option is wrong.
+            ImageError: A picture is missing or broken.
+        """
+        return self.draw_request(text, image=image, mask=mask, options=draw_options(options)).run()
+
+    @torch.inference_mode()
+    def draw_request(
+        self, text: str, *, image: Picture | None = None, mask: Picture | None = None, options: DrawOptions
+    ) -> DrawRequest:
+        """Check a description and return what draws it, step by step if wanted; arguments and errors as in `draw`."""
+        shown, marked = (None if one is None else open_picture(self.net.config, one) for one in (image, mask))
+        return make_drawing(self.reader, text, options, image=shown, mask=marked)
 
     def rename(self, name: str) -> None:
         """Give the model the name that messages call it by."""

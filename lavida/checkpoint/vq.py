@@ -5,7 +5,7 @@ Sizes other than the published ones stand in a file beside it, `vq_config.json`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,12 @@ def load_vq(folder: Path, *, device: torch.device | str = "cpu") -> ImageTokeniz
             raise CheckpointError(f"{path}: {name} holds NaN or infinity; fetch the file again")
     model.load_state_dict(state, assign=True)
     return model.to(device).eval().requires_grad_(False)
+
+
+def vq_loader(named: str | Path | None, model: Path, device: torch.device | str) -> Callable[[], ImageTokenizer]:
+    """Return what loads the image tokenizer of a model; a wrong name is told now. Arguments as in `find_vq`."""
+    found = find_vq(named, model) if named is not None else None
+    return lambda: load_vq(found or find_vq(None, model), device=device)
 
 
 def save_vq(model: ImageTokenizer, folder: Path) -> None:

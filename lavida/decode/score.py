@@ -69,8 +69,8 @@ def score(
     """Score the rows of a query by the hidden states [n, D] that predict them.
 
     Samples, top_p and top_k see the whole vocabulary, a few rows at a time; a constraint sees all of it. `generator` is
-    that of the answer (`DenoisingLoop.generator`), and `noise` takes its place. Of the vocabulary `options.span` alone is
-    computed.
+    that of the answer (`DenoisingLoop.generator`), and `noise` takes its place. Of the vocabulary only
+    `options.span` is computed.
 
     Raises:
         CheckpointError: The model computes no numbers (NaN).

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 from lavida.decode.options import CACHES, COMPAT, DecodeOptions, Option, check_names
 from lavida.errors import RequestError, check_seed
@@ -78,6 +78,22 @@ class DrawOptions:
 
 
 OPTIONS: Mapping[str, Option] = {declared.name: declared.metadata["option"] for declared in fields(DrawOptions)}
+
+
+class DrawNames(TypedDict, total=False):
+    """Name the options of `draw` for editors and type checkers; None stands for the default."""
+
+    size: str | int | tuple[int, int] | None
+    steps: int | None
+    guidance: float | None
+    temperature: float | None
+    schedule: str | None
+    count: int | None
+    room: int | None
+    cache: Literal["prefix", "none", "block", "dual"] | None
+    refresh: int | None
+    seed: int | None
+    compat: Literal["official"] | None
 
 
 def draw_options(given: Mapping[str, Any]) -> DrawOptions:

@@ -36,7 +36,7 @@ class Drawing:
     shape: tuple[int, int]  # rows and columns of codes
     seed: int
     steps: int  # forward passes over the picture (NFE)
-    seconds: float  # from the checked request to the picture
+    seconds: float  # from the checked request to the last code, of all pictures that were drawn together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,14 +83,21 @@ class Easel:
         return Layouts(codes=self.codes, end_id=self.reader.net.config.denoiser.eos_ids[0])
 
     def shape(self, options: DrawOptions) -> tuple[int, int]:
-        """Return rows and columns of codes. Raises RequestError for a size in broken cells."""
+        """Return rows and columns of codes. Raises RequestError for a size that does not do."""
         cell = self.images.vq.config.cell
         if options.width % cell or options.height % cell:
             raise RequestError(
                 f"sides are multiples of {cell} pixels, got {options.width}x{options.height}; try "
                 f"{max(1, round(options.width / cell)) * cell}x{max(1, round(options.height / cell)) * cell}"
             )
-        return options.height // cell, options.width // cell
+        rows, columns = options.height // cell, options.width // cell
+        most = self.reader.net.config.denoiser.max_length
+        if rows * columns > most - 8:  # and a description
+            raise RequestError(
+                f"a picture of {options.width}x{options.height} takes {rows * columns} codes and the model holds {most} "
+                "tokens; make it smaller"
+            )
+        return rows, columns
 
     def canvas(self, options: DrawOptions, image: Image.Image | None, mask: Image.Image | None) -> Tensor:
         """Return the canvas [h * w + 1]: masks, or the codes of `image` where `mask` is dark, and the end of a picture.
@@ -133,17 +140,21 @@ class DrawRequest:
     shape: tuple[int, int]
     jobs: tuple[Job, ...]
 
+    @torch.inference_mode()
     def run(self) -> list[Drawing]:
         """Draw all pictures together."""
         start = time.perf_counter()
         Driver(self.easel.reader.net).run(list(self.jobs))
-        return [self.drawing(number, time.perf_counter() - start) for number in range(len(self.jobs))]
+        seconds = time.perf_counter() - start
+        return [self.drawing(number, seconds) for number in range(len(self.jobs))]
 
+    @torch.inference_mode()
     def sketches(self, number: int = 0) -> Iterator[Sketch]:
         """Yield one picture after each of its steps, making the forward passes."""
         for step in job_steps(self.jobs[number]):
             yield Sketch(step=step, codes=self._codes(step), shape=self.shape, easel=self.easel)
 
+    @torch.inference_mode()
     def drawing(self, number: int, seconds: float) -> Drawing:
         """Return a finished picture."""
         step = self.jobs[number].last
@@ -207,11 +218,11 @@ def make_drawing(
         unconditional = Unconditional(segments=other.segments, prefix=other.prefix, stale=stale)
         return replace(found, unconditional=unconditional)
 
-    def noise(number: int) -> SlotNoise:
+    def noise(number: int, _: int) -> SlotNoise:
         return SlotNoise(options.seed, length=len(draft) - 1, row=number, rows=options.count)
 
     jobs = tuple(
-        Job(reader.net, one, prompt, draft=draft, noise=(lambda _, n=number: noise(n)) if official else None)
+        Job(reader.net, one, prompt, draft=draft, noise=partial(noise, number) if official else None)
         for number, one in enumerate(decode)
     )
     return DrawRequest(text=text, easel=easel, options=options, shape=easel.shape(options), jobs=jobs)
