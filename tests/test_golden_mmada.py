@@ -13,6 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
+from lavida.checkpoint.layouts import LLADA
 from lavida.checkpoint.vq import load_vq
 from lavida.config import CodesConfig
 from lavida.decode.context import Unconditional
@@ -21,6 +22,7 @@ from lavida.decode.noise import SlotNoise, TextNoise
 from lavida.diffusion.reveal import annealed, masked_share, reveal_counts
 from lavida.image.codes import square, to_image, to_pixels
 from lavida.text.codes import IGNORED, Layouts, Row
+from lavida.train.mixed import DRAWN, SHOWN, TEXT, mixed_loss
 from tests import official_args
 from tests.test_golden import _case, _close, _json, _model
 
@@ -270,3 +272,41 @@ def _check_picture(case: dict[str, Any], official: dict[str, Any], row: int) -> 
         assert temperature == pytest.approx(fact["temperature"], abs=1e-6)
         before = now
     assert (before - codes.first_id).tolist() == official["final_codes"][row], case
+
+
+def test_mmada_training_loss() -> None:
+    folder = _case("mmada_training_loss")
+    model, _ = _model("mmada_training_loss")
+    sizes, inputs = _json(folder / "inputs.json"), load_file(folder / "inputs.safetensors")
+    drawn, texts, shown = (sizes[f"batch_size_{kind}"] for kind in ("t2i", "lm", "mmu"))
+    kinds = torch.tensor([DRAWN] * drawn + [TEXT] * texts + [SHOWN] * shown)
+    masked_ids, labels = inputs["input_ids"], inputs["labels"]
+    learnt = masked_ids == model.config.denoiser.mask_id
+    places = torch.arange(labels.shape[1])
+    learnt[:drawn] = (labels[:drawn] != IGNORED) & (places > sizes["max_seq_length"])
+    # The official bias is a float: it is added to the scores and masks nothing.
+    bias = torch.ones(len(kinds), 1, labels.shape[1], labels.shape[1])
+    real = inputs["t2i_masks"].bool()
+    bias[:drawn, 0] = (real[:, :, None] & real[:, None]).float()
+    p = torch.cat((torch.ones(drawn, labels.shape[1]), inputs["p_mask_lm"], inputs["p_mask_mmu"]))
+    assert torch.equal(p, p[:, :1].expand_as(p))
+    for case in _json(folder / "expected.json"):
+        of_text = (
+            inputs["answer_lengths_lm"]
+            if case["variant"] == "lm_answer_length"
+            else torch.full_like(labels[:texts], labels.shape[1])
+        )
+        lengths = torch.cat((torch.ones_like(labels[:drawn]), of_text, inputs["answer_lengths_mmu"]))[:, 0]
+        by_name = dict(zip(("t2i", "lm", "mmu"), case["coefficients"]))
+        model.zero_grad()
+        total, losses, _ = mixed_loss(
+            model.denoiser, model.denoiser.embed(masked_ids), labels, learnt, kinds,
+            coefficients=[by_name["t2i"], by_name["mmu"], by_name["lm"]], p=p[:, 0], lengths=lengths, mask=bias,
+        )  # fmt: skip
+        for ours, name in zip((*losses, total), ("loss_t2i", "loss_mmu", "loss_lm", "total")):
+            assert abs(ours.item() - case[name]) < 1e-4, (case["variant"], name)
+        total.backward()
+        grads = {name: parameter.grad for name, parameter in model.named_parameters()}
+        for official_name, norm in case["grad_norms"].items():
+            ours = grads[LLADA.to_ours(official_name)].norm().item()
+            assert ours == pytest.approx(norm, rel=1e-3), official_name

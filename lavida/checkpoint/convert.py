@@ -62,10 +62,6 @@ def convert(source: Path, out: Path, to: str) -> list[str]:
         for name, data in configs.items():
             write_json(folder / name, data)
         _write_weights(folder, _renamed(found, layout, config))
-        if (source / VQ).is_dir():  # an image tokenizer has one layout only
-            shutil.copytree(
-                source / VQ, folder / VQ, ignore=shutil.ignore_patterns("*.py", *(f"*{p}" for p in PICKLES))
-            )
         return copy_others(source, folder)
 
 
@@ -123,8 +119,11 @@ def _write_weights(folder: Path, named: dict[str, Stored]) -> None:
 
 
 def copy_others(source: Path, folder: Path) -> list[str]:
-    """Copy what is neither weights nor configuration, such as a tokenizer; return the names of code left behind."""
+    """Copy what is neither weights nor configuration, such as tokenizers; return the names of code left behind."""
     left = []
+    if (source / VQ).is_dir():  # an image tokenizer has one layout only
+        ignored = shutil.ignore_patterns("*.py", *(f"*{suffix}" for suffix in PICKLES))
+        shutil.copytree(source / VQ, folder / VQ, ignore=ignored, dirs_exist_ok=True)
     for path in sorted(p for p in source.iterdir() if p.is_file() and p.name not in _WRITTEN):
         if path.suffix not in _LEFT_BEHIND:
             shutil.copyfile(path, folder / path.name)

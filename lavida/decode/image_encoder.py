@@ -19,7 +19,7 @@ from lavida.cache.store import Store
 from lavida.config import CodesConfig, TilesConfig, VisionConfig
 from lavida.errors import CheckpointError, ImageError, RequestError
 from lavida.evidence.gather import Evidence, Parts, evidence_of
-from lavida.image.codes import square, to_pixels
+from lavida.image.codes import CELL, SIDE, square, to_pixels
 from lavida.image.tiles import Grid, frame_views, grid_of, views
 from lavida.model.vlm import VLM, TowerOutput
 from lavida.model.vq import ImageTokenizer
@@ -29,7 +29,6 @@ from lavida.text.prompt import hint_ids
 from lavida.text.reading import read_ids
 from lavida.text.tokenizer import Tokenizer, Vocabulary
 
-SIDE = 512  # pixels of a square picture that an image tokenizer reads
 _WORDS = 96  # tokens that stand behind a picture's own at most: evidence, hint, read text
 
 
@@ -152,12 +151,20 @@ class CodeEncoder(ImageEncoder):
         name: Of the model, for messages.
         store: Keeps what was computed.
         side: Pixels of the square that a picture is brought to.
+
+    Raises:
+        RequestError: The model cannot see a picture of that side.
     """
 
     def __init__(
         self, net: VLM, load: Callable[[], ImageTokenizer], *, name: str, store: Store, side: int = SIDE
     ) -> None:
         super().__init__(net, None, labels=None, name=name, store=store)
+        room = net.config.denoiser.max_length
+        if isinstance(side, bool) or not isinstance(side, int) or side < CELL or side % CELL:
+            raise RequestError(f"the side of a picture is a multiple of {CELL} pixels, got {side!r:.20}; leave it out")
+        if (side // CELL) ** 2 + 3 >= room:
+            raise RequestError(f"a picture of side {side} takes {(side // CELL) ** 2} of the {room} tokens that fit")
         self._load, self.side = load, side
 
     @property

@@ -17,11 +17,12 @@ from torch import Tensor
 from lavida.cache.prefix import PrefixCache
 from lavida.cache.store import BUDGET, Store
 from lavida.decode.context import FullContext, PrefixContext, Unconditional, check_room
-from lavida.decode.image_encoder import SIDE, CodeEncoder, EncodedImage, ImageEncoder
+from lavida.decode.image_encoder import CodeEncoder, EncodedImage, ImageEncoder
 from lavida.decode.pause import pause
 from lavida.decode.select import check_numbers
 from lavida.errors import CheckpointError, RequestError
 from lavida.evidence.gather import Parts
+from lavida.image.codes import SIDE
 from lavida.model.vlm import VLM
 from lavida.model.vq import ImageTokenizer
 from lavida.text.chat import ChatTemplate, last_token
@@ -135,7 +136,9 @@ class PromptReader:
         self.store = Store(memory)
         self.images = ImageEncoder(net, tokenizer, labels=labels, name=name, store=self.store, parts=parts)
         if net.config.codes is not None:
-            self.images = CodeEncoder(net, vq or _no_vq, name=name, store=self.store, side=side or SIDE)
+            self.images = CodeEncoder(
+                net, vq or _no_vq, name=name, store=self.store, side=SIDE if side is None else side
+            )
 
     def read(
         self, ids: Sequence[int] | Tensor, images: Sequence[EncodedImage], *, cache: str = "prefix", room: int = 0

@@ -94,8 +94,8 @@ class Easel:
         most = self.reader.net.config.denoiser.max_length
         if rows * columns > most - 8:  # and a description
             raise RequestError(
-                f"a picture of {options.width}x{options.height} takes {rows * columns} codes and the model holds {most} "
-                "tokens; make it smaller"
+                f"a picture of {options.width}x{options.height} takes {rows * columns} codes "
+                f"and the model holds {most} tokens; make it smaller"
             )
         return rows, columns
 

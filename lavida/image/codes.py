@@ -8,6 +8,7 @@ from PIL import Image
 from torch import Tensor
 
 CROP, SQUASH = "crop", "squash"
+SIDE, CELL = 512, 16  # pixels of a square picture, and of the cell that a code stands for, as published
 
 
 def square(image: Image.Image, side: int, how: str = CROP) -> Image.Image:

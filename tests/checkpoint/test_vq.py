@@ -129,8 +129,11 @@ def test_pictures_one_at_a_time(folder: Path, random_folders: dict[str, Path]) -
         model.ask([gradient(64, 64)] * 2, "What?")
     with pytest.raises(RequestError, match="no use for an image tokenizer"):
         lavida.load(random_folders["llada"], side=64)
-    with pytest.raises(RequestError, match="multiples of 16"):
-        lavida.load(folder, side=70).ask(gradient(64, 64), "What?")
+    for side in (70, 0, -16):
+        with pytest.raises(RequestError, match="is a multiple of 16 pixels"):
+            lavida.load(folder, side=side)
+    with pytest.raises(RequestError, match="takes 65536 of the 4096 tokens"):
+        lavida.load(folder, side=4096)
 
 
 def test_a_picture_is_encoded_once(folder: Path) -> None:
