@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from lavida.cache.store import Store
-from lavida.config import CodesConfig, TilesConfig, VisionConfig
+from lavida.config import CodesConfig, TilesConfig, VisionConfig, VLMConfig
 from lavida.errors import CheckpointError, ImageError, RequestError
 from lavida.evidence.gather import Evidence, Parts, evidence_of
 from lavida.image.codes import CELL, SIDE, square, to_pixels
@@ -64,17 +64,6 @@ class ImageEncoder:
     def require(self) -> None:
         """Raise ImageError if the model reads no pictures."""
         self._vision()
-
-    def require_count(self, count: int) -> None:
-        """Raise RequestError if a prompt cannot show so many pictures."""
-
-    def most_tokens(self, picture: Image.Image | Sequence[Image.Image]) -> int:
-        """Return how many tokens a picture, or the frames of a video, takes at most."""
-        if not isinstance(picture, Image.Image):
-            return len(picture) * self.frame_tokens()
-        vision, tiles = self._vision(), self._net.config.tiles
-        side = -(-vision.cells // 2) if tiles.pool else vision.cells
-        return grid_of(*picture.size, vision, tiles).n_views * side * (side + 1) + _WORDS
 
     def _vision(self) -> VisionConfig:
         if self._net.config.vision is None:
@@ -187,15 +176,6 @@ class CodeEncoder(ImageEncoder):
     def require(self) -> None:
         """Do nothing: the model reads pictures."""
 
-    def require_count(self, count: int) -> None:
-        """Raise RequestError for more than one picture."""
-        if count > 1:
-            raise RequestError(f"{self.name} was taught with one picture at a time, got {count}; ask about each alone")
-
-    def most_tokens(self, picture: Image.Image | Sequence[Image.Image]) -> int:
-        """Return how many tokens a picture takes."""
-        return (self.side // self.vq.config.cell) ** 2 + 3
-
     def encode(self, image: Image.Image, tiles: TilesConfig | None = None) -> EncodedImage:
         """Encode an image as a square; `tiles` are those of other models."""
         pixels = to_pixels(square(image, self.side))
@@ -224,6 +204,28 @@ class CodeEncoder(ImageEncoder):
     def frame_tokens(self) -> int:
         """Refuse videos."""
         self.encode_video(())
+
+
+def check_pictures(images: ImageEncoder, count: int) -> None:
+    """Raise RequestError if a prompt cannot show so many pictures."""
+    if isinstance(images, CodeEncoder) and count > 1:
+        raise RequestError(f"{images.name} was taught with one picture at a time, got {count}; ask about each alone")
+
+
+def most_tokens(
+    config: VLMConfig, images: ImageEncoder, pictures: Sequence[Image.Image | Sequence[Image.Image]]
+) -> int:
+    """Return how many tokens pictures and frames of videos take at most."""
+    vision, tiles, total = config.vision, config.tiles, 0
+    for picture in pictures:
+        if isinstance(images, CodeEncoder):
+            total += (images.side // CELL) ** 2 + 3
+        elif not isinstance(picture, Image.Image):
+            total += len(picture) * images.frame_tokens()
+        elif vision is not None:
+            side = -(-vision.cells // 2) if tiles.pool else vision.cells
+            total += grid_of(*picture.size, vision, tiles).n_views * side * (side + 1) + _WORDS
+    return total
 
 
 def first_guess(tokenizer: Tokenizer, labels: Sequence[Label], classes: Tensor) -> list[int]:

@@ -105,7 +105,7 @@ class DenoisingLoop:
         self._index = self._forwards = 0
         self._queries = self._plan()
         self._count = 0  # tokens to commit at this step
-        self._turn, self._turns = 0, 1  # of a block: this step, and all of them
+        self._turn = 0, 1  # this step of a block, and all of them
         self.query: Query | None = None
         self._next()
 
@@ -124,7 +124,7 @@ class DenoisingLoop:
                 rows = block.start + (~canvas.fixed[block.start : min(block.stop, self._stop)]).nonzero().flatten()
                 if not len(rows) and turn >= options.least_passes:
                     break
-                self._turn, self._turns = turn, len(counts)
+                self._turn = turn, len(counts)
                 yield Query(ids=canvas.ids, rows=rows, block=block, refresh=options.is_fresh(turn)), count
 
     def step(self, scores: Scores) -> Step:
@@ -136,7 +136,9 @@ class DenoisingLoop:
         self._confidence[query.rows] = confidence
         # 4. Commit the most confident ones; the others stay masked.
         count = adaptive_count(confidence, self._count, **{rule: getattr(options, rule) for rule in RULES})
-        best = self._select(confidence, count)
+        values, temperature = _tempered(confidence, query, options, self._turn)
+        drawn = None if self.noise is None else self.noise.positions(query.rows)
+        best = select_positions(values, count, temperature, self.generator, drawn)
         ids = candidates[best]
         if self.constraint is not None:
             assert scores.logits is not None, "a constraint chooses by logits"
@@ -156,17 +158,6 @@ class DenoisingLoop:
         self._index += 1
         self._next()  # which may reopen what is revised
         return step
-
-    def _select(self, confidence: Tensor, count: int) -> Tensor:
-        """Return which [count] of the rows are committed, from their confidence [n]."""
-        options, query = self.options, self.query
-        assert query is not None, "the answer is finished"
-        temperature = 0.0 if query.greedy else options.selection_temperature
-        if options.annealed:
-            confidence = confidence.clamp(min=_LEAST).log()
-            temperature = annealed(temperature, self._turn, self._turns, cumulative=options.compat == "official")
-        drawn = None if self.noise is None else self.noise.positions(query.rows)
-        return select_positions(confidence, count, temperature, self.generator, drawn)
 
     def _next(self) -> None:
         self.query, self._count = next(self._queries, (None, 0))
@@ -208,6 +199,14 @@ class DenoisingLoop:
         token = int(canvas.ids[end]) if end < length else self._eos[0]
         canvas.commit(opened, torch.full_like(opened, token))
         return opened
+
+
+def _tempered(confidence: Tensor, query: Query, options: DecodeOptions, turn: tuple[int, int]) -> tuple[Tensor, float]:
+    """Return the values [n] by which positions are chosen, and the temperature of the choice at this step."""
+    temperature = 0.0 if query.greedy else options.selection_temperature
+    if not options.annealed:
+        return confidence, temperature
+    return confidence.clamp(min=_LEAST).log(), annealed(temperature, *turn, cumulative=options.compat == "official")
 
 
 def find_stop(ids: Tensor, stops: Collection[Sequence[int]]) -> int:

@@ -14,7 +14,7 @@ from lavida.decode.budget import Setting, choose_setting, split_target
 from lavida.decode.calibration import require_calibration, setup_of
 from lavida.decode.confidence import answer_log_probability
 from lavida.decode.driver import Job, job_steps
-from lavida.decode.image_encoder import EncodedImage
+from lavida.decode.image_encoder import EncodedImage, check_pictures, most_tokens
 from lavida.decode.loop import Step, find_stop
 from lavida.decode.options import DecodeOptions
 from lavida.decode.prompt import Prompt, PromptReader
@@ -175,7 +175,7 @@ def make_request(
     )
     question = "\n".join(part.value for part in turns[-1].parts if part.kind == "text")
     names = ", ".join(name_of(part.value) for part in shown)
-    tokens = len(ids) + sum(map(reader.images.most_tokens, opened)) + options.length
+    tokens = len(ids) + most_tokens(net.config, reader.images, opened) + options.length
     return Request(
         reader=reader, image=names, question=question, options=options, chosen=chosen, job=job, tokens=tokens
     )
@@ -201,7 +201,7 @@ def open_prompt(
     reader: PromptReader, turns: Sequence[Turn], *, official: bool = False
 ) -> tuple[list[int], list[Opened]]:
     """Return the token ids of a dialogue and its pictures, opened. Raises RequestError and ImageError."""
-    reader.images.require_count(len(pictures_of(turns)))
+    check_pictures(reader.images, len(pictures_of(turns)))
     ids = prompt_ids(turns, _template(reader), _tokenizer(reader), official=official)
     return ids, [_open(reader, part, official) for part in pictures_of(turns)]
 

@@ -76,14 +76,7 @@ def score(
         CheckpointError: The model computes no numbers (NaN).
     """
     if options.span is not None:
-        start, stop = options.span[0], min(options.span[1], vocab_size)
-        banned = tuple(i - start for i in options.banned if start <= i < stop)
-        found = score(
-            query, hidden, _within(head, start, stop), stop - start, replace(options, span=None, banned=banned),
-            mask_id=mask_id - start if mask_id is not None and start <= mask_id < stop else None,
-            generator=generator, noise=noise,
-        )  # fmt: skip
-        return replace(found, candidates=found.candidates + start)
+        return _score_span(query, hidden, head, vocab_size, options, mask_id=mask_id, generator=generator, noise=noise)
     if query.greedy:
         options = replace(options, temperature=0.0, top_p=None, top_k=None, remasking="confidence", entropy_bound=None)
     if constraint is not None and mask_id is not None:
@@ -131,6 +124,29 @@ def score_logits(
     measured = likely / (options.temperature or 1) if options.sharp_confidence else logits
     sure = confidence(measured, candidates, options.remasking, generator)
     return Scores(candidates=candidates, confidence=sure, logits=None if constraint is None else noisy)
+
+
+def _score_span(
+    query: Query,
+    hidden: Tensor,
+    head: Head,
+    vocab_size: int,
+    options: DecodeOptions,
+    *,
+    mask_id: int | None,
+    generator: torch.Generator,
+    noise: Noise | None,
+) -> Scores:
+    """Score over the ids of `options.span` alone; no other logits are computed."""
+    assert options.span is not None, "there is no span"
+    start, stop = options.span[0], min(options.span[1], vocab_size)
+    banned = tuple(i - start for i in options.banned if start <= i < stop)
+    found = score(
+        query, hidden, _within(head, start, stop), stop - start, replace(options, span=None, banned=banned),
+        mask_id=mask_id - start if mask_id is not None and start <= mask_id < stop else None,
+        generator=generator, noise=noise,
+    )  # fmt: skip
+    return replace(found, candidates=found.candidates + start)
 
 
 def _within(head: Head, start: int, stop: int) -> Head:
