@@ -81,8 +81,9 @@ def test_mmada_vq_encode_decode() -> None:
         if f"{key}.recon" in official:
             _close(again, official[f"{key}.recon"])
         assert abs(again.mean() - fact["recon_mean"]) < 1e-4 and abs(again.abs().mean() - fact["recon_absmean"]) < 1e-4
-        # a value at the border of two bytes may fall on either side
-        assert int(np.asarray(to_image(again[0]), dtype=int).sum()) == pytest.approx(fact["recon_uint8_sum"], abs=8)
+        # a value at the border of two bytes may fall on either side: of some thousands a few do
+        brightness = int(np.asarray(to_image(again[0]), dtype=int).sum())
+        assert brightness == pytest.approx(fact["recon_uint8_sum"], abs=max(8, 0.003 * again.numel()))
     for name in sorted({key.rpartition(".")[0] for key in official} - set(facts)):
         shape = None
         if f"{name}.pixels_u8" in official:
@@ -172,7 +173,7 @@ def _check_text(name: str) -> None:
         answers = []
         for row, (prompt, mask) in enumerate(zip(prompts, masks, strict=True)):
             seen = _seen(prompt, mask[: len(prompt)], args["cfg_scale"])
-            noise = TextNoise(case["seed"], before=len(prompt), length=length, row=row, rows=len(prompts))
+            noise = _Noise(args, case["seed"], before=len(prompt), length=length, row=row, rows=len(prompts))
             answers.append(
                 [s.canvas.tolist() for s in answer_steps(model, model.segments(seen, []), options, noise=noise)]
             )
@@ -183,6 +184,36 @@ def _check_text(name: str) -> None:
         history = [[prompt + [config.denoiser.mask_id] * length for prompt in prompts]]
         history += [[p + c for p, c in zip(prompts, canvases)] for canvases in zip(*answers)]
         assert _changes(history) == _changes(official["history"]), case
+
+
+class _Noise(TextNoise):
+    """Draws also for steps that find nothing to reveal, which more steps than tokens make."""
+
+    def __init__(self, args: dict[str, Any], seed: int, *, before: int, length: int, row: int, rows: int) -> None:
+        super().__init__(seed, before=before, length=length, row=row, rows=rows)
+        steps, block = args["steps"] // (length // args["block_length"]), args["block_length"]
+        self._block, self._idle, self._made = min(steps, block), max(0, steps - block), 0
+        self._width: int | None = None
+        self._random = False
+
+    def begin(self) -> None:
+        super().begin()
+        self._made += 1
+        if self._made % self._block == 0:
+            for _ in range(self._idle):
+                if self._width is not None:
+                    super().tokens(torch.tensor([0]), self._width)
+                if self._random:
+                    super().confidences(torch.tensor([0]))
+                super().begin()
+
+    def tokens(self, rows: Tensor, count: int) -> Tensor:
+        self._width = count
+        return super().tokens(rows, count)
+
+    def confidences(self, rows: Tensor) -> Tensor:
+        self._random = True
+        return super().confidences(rows)
 
 
 def _until(answers: list[list[list[int]]], end: int | None, block: int, mask_id: int) -> list[list[list[int]]]:

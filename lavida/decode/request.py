@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from lavida.decode.confidence import answer_log_probability
 from lavida.decode.driver import Job, job_steps
 from lavida.decode.image_encoder import EncodedImage, check_pictures, most_tokens
 from lavida.decode.loop import Step, find_stop
+from lavida.decode.noise import Noise, TextNoise
 from lavida.decode.options import DecodeOptions
 from lavida.decode.prompt import Prompt, PromptReader
 from lavida.decode.resolve import checked_options, constraint_for
@@ -172,6 +174,7 @@ def make_request(
         lambda: read_prompt(reader, ids, opened, cache=options.cache, room=options.length, official=official),
         constraint=constraint_for(net.config, tokenizer, options),
         watch=watch,
+        noise=partial(_official_noise, options) if official and net.config.traits.whole_noise else None,
     )
     question = "\n".join(part.value for part in turns[-1].parts if part.kind == "text")
     names = ", ".join(name_of(part.value) for part in shown)
@@ -179,6 +182,10 @@ def make_request(
     return Request(
         reader=reader, image=names, question=question, options=options, chosen=chosen, job=job, tokens=tokens
     )
+
+
+def _official_noise(options: DecodeOptions, before: int) -> Noise:
+    return TextNoise(options.seed, before=before, length=options.length)
 
 
 def read_question(

@@ -13,7 +13,10 @@ from PIL import Image
 import lavida
 from lavida.api import Model
 from lavida.checkpoint.vq import load_vq
+from lavida.decode.driver import answer_steps
+from lavida.decode.noise import TextNoise
 from lavida.decode.options import DecodeOptions
+from lavida.decode.resolve import model_options
 from lavida.draw.options import OPTIONS, DrawNames, DrawOptions, draw_options
 from lavida.draw.request import decode_options
 from lavida.errors import RequestError
@@ -166,3 +169,17 @@ def test_a_model_of_words_draws_nothing(random_folders: dict[str, Path]) -> None
 
 def test_none_is_the_default() -> None:
     assert draw_options({"steps": None, "seed": 4}) == DrawOptions(seed=4)
+
+
+def test_text_of_the_official_random_numbers(model: Model) -> None:
+    """Noise of the official code is drawn for the prompt too: another length of it gives another answer."""
+    question = {"length": 6, "temperature": 1.0, "seed": 3}
+    plain, official, again = (
+        model.ask(None, "Hello", **question, compat=compat).ids for compat in (None, "official", "official")
+    )
+    assert official == again != plain
+    prompt = model.read(None, "Hello", cache="none")
+    options = model_options(model.net.config, model.tokenizer.size, {**question, "compat": "official"})
+    noise = TextNoise(3, before=prompt.length, length=6)
+    *_, last = answer_steps(model.net, prompt.segments, options, noise=noise)
+    assert tuple(last.canvas.tolist()) == official
