@@ -60,10 +60,11 @@ def as_text(facts: dict[str, Any]) -> str:
     return "\n".join(f"{name:{width}}{value}" for name, value in lines.items())
 
 
-def _picture(picture: dict[str, Any] | None, codes: dict[str, int] | None) -> str:
+def _picture(picture: dict[str, Any] | None, codes: dict[str, Any] | None) -> str:
     if codes is not None:
         first, count = codes["first_id"], codes["count"]
-        return f"{count:,} codes of an image tokenizer, ids {first} to {first + count - 1}, read and written"
+        where = f"in {codes['tokenizer']}" if codes["tokenizer"] else "not in this folder: --vq names it"
+        return f"{count:,} codes, ids {first} to {first + count - 1}, read and written; the image tokenizer is {where}"
     if picture is None:
         return "none, text only"
     view, most = picture["view"], picture["tiles_at_most"]

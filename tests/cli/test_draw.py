@@ -25,7 +25,7 @@ def folder(random_folders: dict[str, Path]) -> str:
 
 def test_inspect(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", folder]) == 0
-    assert "64 codes of an image tokenizer, ids 281 to 344" in capsys.readouterr().out
+    assert "64 codes, ids 281 to 344, read and written; the image tokenizer is in vq" in capsys.readouterr().out
 
 
 def test_ask_about_a_picture_and_about_nothing(folder: str, photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
