@@ -20,6 +20,7 @@ from lavida.constrain.base import Constraint
 from lavida.decode.noise import Noise
 from lavida.decode.options import DecodeOptions
 from lavida.decode.select import ban, check_numbers, confidence, forbid, narrow, perturb
+from lavida.errors import RequestError
 from lavida.nn.packed import PIECE
 
 Head = Callable[[Tensor, slice | None], Tensor]  # hidden [n, D], part of the vocabulary (None = all) -> logits [n, v]
@@ -140,6 +141,8 @@ def _score_span(
     """Score over the ids of `options.span` alone; no other logits are computed."""
     assert options.span is not None, "there is no span"
     start, stop = options.span[0], min(options.span[1], vocab_size)
+    if start >= stop:
+        raise RequestError(f"span begins at {start}, beyond the vocabulary of {vocab_size}; leave it out")
     banned = tuple(i - start for i in options.banned if start <= i < stop)
     found = score(
         query, hidden, _within(head, start, stop), stop - start, replace(options, span=None, banned=banned),
@@ -207,9 +210,8 @@ def _likeliest(
         logits = head(hidden, slice(start, end)).float()
         if bias is not None:
             logits += bias[start:end]
-        if (
-            mask_id is not None and start <= mask_id < end
-        ):  # the mask is no candidate, but has its share of the probability
+        # The mask is no candidate, but has its share of the probability.
+        if mask_id is not None and start <= mask_id < end:
             masked = logits[:, mask_id - start].clone()
             logits[:, mask_id - start] = -torch.inf
         part, best = _Softmax.of(logits, measure)

@@ -41,11 +41,11 @@ def masked_share(
 
 
 def reveal_counts(masks: int, steps: int, curve: str, *, slots: int | None = None, **bent: float) -> list[int]:
-    """Return the tokens to commit at each of `steps` steps; they sum to `masks`.
+    """Return the tokens to commit at each of min(steps, masks) steps, at least one each; they sum to `masks`.
 
-    While some are left, a step commits at least one, and the last step commits all that is left. With `slots` the
-    curve counts all places of the picture, given ones included, as MMaDA's code does: the first steps then commit one
-    token each. There may be more steps than masks: the last token is then drawn again and again, and committed last.
+    With `slots` it is done as in MMaDA's code: the curve counts all places of the picture, given ones included, so that
+    the first steps may commit one token each; there are `steps` steps in any case; and one token is left for the last
+    of them, whatever the steps before it then commit.
 
     Raises:
         RequestError: There is nothing to commit, or the curve is unknown.
@@ -53,10 +53,12 @@ def reveal_counts(masks: int, steps: int, curve: str, *, slots: int | None = Non
     if masks < 1 or steps < 1:
         raise RequestError(f"cannot commit {masks} tokens in {steps} steps; both must be at least 1")
     counts, left = [], masks
+    steps = min(steps, masks) if slots is None else steps
     for step in range(steps):
         progress = torch.tensor((step + 1) / steps, dtype=torch.float32)
         share = masked_share(progress, curve, **bent)
-        kept = max(1, min(left - 1, int(torch.floor((slots or masks) * share))))
+        least = steps - step - 1 if slots is None else 1  # for the steps that follow
+        kept = max(least, min(left - 1, int(torch.floor((slots or masks) * share))))
         counts.append(left - kept if step < steps - 1 else left)
         left -= counts[-1]
     return counts

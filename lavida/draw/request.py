@@ -234,12 +234,7 @@ def decode_options(
     """Return the options of the denoising loop for picture `number`, whose canvas begins with `slots` [h * w]."""
     official = options.compat == "official"
     masks = int((slots == mask_id).sum())
-    counts = reveal_counts(
-        masks,
-        options.steps if official else min(options.steps, masks),
-        options.schedule,
-        slots=len(slots) if official else None,
-    )
+    counts = reveal_counts(masks, options.steps, options.schedule, slots=len(slots) if official else None)
     return DecodeOptions(
         length=len(slots),
         counts=tuple(counts),
