@@ -20,7 +20,7 @@ from lavida.cache.store import BUDGET
 from lavida.checkpoint.adapters import find_adapter
 from lavida.checkpoint.inventory import read_config, survey
 from lavida.checkpoint.named import AUTO, DEFAULT_MODEL, DTYPES, find_model, load_net, tokenizer_of
-from lavida.checkpoint.vq import vq_loader
+from lavida.checkpoint.vq import check_use, vq_loader
 from lavida.decode.budget import split_target
 from lavida.decode.calibration import require_calibration
 from lavida.decode.confidence import load_confidence
@@ -97,8 +97,7 @@ def load(
             stall beside a busy process.
         template: A family whose way of writing dialogues is used instead of the model's own; "plain" for base models.
         graphs: Replay forward passes as CUDA graphs, which saves a GPU their launches.
-        vq: Folder or hub id of the image tokenizer of a model that reads pictures as codes (MMaDA); None is `vq` in its
-            folder, or the published one. It is loaded when the first picture is there.
+        vq: Folder or hub id of the image tokenizer of MMaDA; None is `vq` in its folder, or the published one.
         side: Pixels of the square that such a model sees a picture as; None is 512.
 
     Raises:
@@ -115,10 +114,9 @@ def load(
     net = load_net(folder, dtype=chosen, adapter=adapter, device=device, quantize=quantize, offload=offload, pack=True)
     if graphs:
         record_passes(net)
-    if net.config.codes is None and (vq is not None or side is not None):
-        raise RequestError(f"{path or DEFAULT_MODEL} has no use for an image tokenizer; leave out vq and side")
     tokenizer = tokenizer_of(folder, net.config)
     labels, name = load_labels(folder), str(path or DEFAULT_MODEL)
+    check_use(net.config, name, vq=vq, side=side)
     loader = vq_loader(vq, folder, device)
     return Model(net, tokenizer, labels=labels, name=name, template=template, folder=folder, vq=loader, side=side)
 
@@ -177,7 +175,7 @@ class Model:
             parts, names = find_parts(folder, net, labels), NameFinder(listed, tokenizer)
         self.reader = PromptReader(
             net, tokenizer, self.template, labels=labels, name=name, memory=memory, parts=parts, names=names,
-            vq=vq, side=side,
+            curve=curve, vq=vq, side=side,
         )  # fmt: skip
 
     def describe(self, image: Shown, **options: Unpack[AskOptions]) -> Answer:

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from lavida.checkpoint.files import PICKLES, open_weights, read_json, write_json, write_shard
 from lavida.checkpoint.hub import find_checkpoint
-from lavida.config import fits
-from lavida.errors import CheckpointError, ConfigError
+from lavida.config import VLMConfig, fits
+from lavida.errors import CheckpointError, ConfigError, RequestError
 from lavida.model.vq import HalfConfig, ImageTokenizer, VQConfig
 
 HUB_ID = "showlab/magvitv2"
@@ -69,6 +69,12 @@ def load_vq(folder: Path, *, device: torch.device | str = "cpu") -> ImageTokeniz
             raise CheckpointError(f"{path}: {name} holds NaN or infinity; fetch the file again")
     model.load_state_dict(state, assign=True)
     return model.to(device).eval().requires_grad_(False)
+
+
+def check_use(config: VLMConfig, name: str, **given: object) -> None:
+    """Raise RequestError where something is given for the image tokenizer of a model that has none."""
+    if config.codes is None and any(value is not None for value in given.values()):
+        raise RequestError(f"{name} has no use for an image tokenizer; leave out {' and '.join(given)}")
 
 
 def vq_loader(named: str | Path | None, model: Path, device: torch.device | str) -> Callable[[], ImageTokenizer]:

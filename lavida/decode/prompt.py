@@ -16,6 +16,7 @@ from torch import Tensor
 
 from lavida.cache.prefix import PrefixCache
 from lavida.cache.store import BUDGET, Store
+from lavida.decode.confidence import ConfidenceCurve
 from lavida.decode.context import FullContext, PrefixContext, Unconditional, check_room
 from lavida.decode.image_encoder import CodeEncoder, EncodedImage, ImageEncoder
 from lavida.decode.pause import pause
@@ -128,6 +129,7 @@ class PromptReader:
         memory: int = BUDGET,
         parts: Parts | None = None,
         names: NameFinder | None = None,
+        curve: ConfidenceCurve | None = None,
         vq: Callable[[], ImageTokenizer] | None = None,
         side: int | None = None,
     ) -> None:
