@@ -8,7 +8,7 @@ for draft in model.stream("photo.jpg", "What is this?", steps=8):
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -20,6 +20,7 @@ from lavida.cache.store import BUDGET
 from lavida.checkpoint.adapters import find_adapter
 from lavida.checkpoint.inventory import read_config, survey
 from lavida.checkpoint.named import AUTO, DEFAULT_MODEL, DTYPES, find_model, load_net, tokenizer_of
+from lavida.checkpoint.vq import check_use, vq_loader
 from lavida.decode.budget import split_target
 from lavida.decode.calibration import require_calibration
 from lavida.decode.confidence import load_confidence
@@ -37,6 +38,8 @@ from lavida.decode.request import (
     turns_of,
 )
 from lavida.decode.resolve import decode_options, family_options
+from lavida.draw.options import DrawOptions, draw_options
+from lavida.draw.request import Drawing, DrawRequest, make_drawing
 from lavida.edit.audit import GREY, Audit, audit
 from lavida.edit.audit import LENGTH as AUDIT_LENGTH
 from lavida.edit.infill import Infill, infill
@@ -46,19 +49,22 @@ from lavida.evidence.gather import find_parts
 from lavida.image.video import Video
 from lavida.model.backend import fastest_dtype, record_passes
 from lavida.model.vlm import VLM
+from lavida.model.vq import ImageTokenizer
 from lavida.text.chat import check_tokens, find_template, last_token
 from lavida.text.labels import Label, load_labels
 from lavida.text.messages import Turn, read_messages
 from lavida.text.names import NameFinder, load_names
+from lavida.text.pretrained import check_codes
 from lavida.text.things import evidence_words
 from lavida.text.tokenizer import Vocabulary
 from lavida.threads import Threads, set_threads
 
 if TYPE_CHECKING:
     from lavida.decode.options import AskOptions, ExtractOptions
+    from lavida.draw.options import DrawNames
     from lavida.edit.extract import Extraction
 
-__all__ = ["DESCRIBE", "Answer", "Draft", "Model", "Picture", "Shown", "check_options", "load"]
+__all__ = ["DESCRIBE", "Answer", "Draft", "Drawing", "Model", "Picture", "Shown", "check_options", "load"]
 
 DESCRIBE = "Describe the image."
 
@@ -73,6 +79,8 @@ def load(
     threads: Threads | None = None,
     template: str | None = None,
     graphs: bool = False,
+    vq: str | Path | None = None,
+    side: int | None = None,
 ) -> Model:
     """Load a model.
 
@@ -89,6 +97,8 @@ def load(
             stall beside a busy process.
         template: A family whose way of writing dialogues is used instead of the model's own; "plain" for base models.
         graphs: Replay forward passes as CUDA graphs, which saves a GPU their launches.
+        vq: Folder or hub id of the image tokenizer of MMaDA; None is `vq` in its folder, or the published one.
+        side: Pixels of the square that such a model sees a picture as; None is 512.
 
     Raises:
         CheckpointError: The model is missing or broken.
@@ -106,7 +116,9 @@ def load(
         record_passes(net)
     tokenizer = tokenizer_of(folder, net.config)
     labels, name = load_labels(folder), str(path or DEFAULT_MODEL)
-    return Model(net, tokenizer, labels=labels, name=name, template=template, folder=folder)
+    check_use(net.config, name, vq=vq, side=side)
+    loader = vq_loader(vq, folder, device)
+    return Model(net, tokenizer, labels=labels, name=name, template=template, folder=folder, vq=loader, side=side)
 
 
 def check_options(path: str | Path | None, options: Mapping[str, Any]) -> None:
@@ -148,10 +160,13 @@ class Model:
         memory: int = BUDGET,
         template: str | None = None,
         folder: Path | None = None,
+        vq: Callable[[], ImageTokenizer] | None = None,
+        side: int | None = None,
     ) -> None:
         self.net, self.tokenizer, self.labels, self.name, self.folder = net, tokenizer, labels, name, folder
         self.template = find_template(template or net.config.family)
         check_tokens(self.template, tokenizer)
+        check_codes(net.config, tokenizer)
         parts, names = None, None
         curve = load_confidence(folder) if folder is not None else None
         if net.evidence is not None and labels and folder is not None:
@@ -159,16 +174,9 @@ class Model:
             net.evidence.bind(evidence_words(tokenizer, labels), listed)
             parts, names = find_parts(folder, net, labels), NameFinder(listed, tokenizer)
         self.reader = PromptReader(
-            net,
-            tokenizer,
-            self.template,
-            labels=labels,
-            name=name,
-            memory=memory,
-            parts=parts,
-            names=names,
-            curve=curve,
-        )
+            net, tokenizer, self.template, labels=labels, name=name, memory=memory, parts=parts, names=names,
+            curve=curve, vq=vq, side=side,
+        )  # fmt: skip
 
     def describe(self, image: Shown, **options: Unpack[AskOptions]) -> Answer:
         """Describe an image; arguments and errors as in `ask`."""
@@ -332,6 +340,31 @@ class Model:
         Arguments and errors as in `audit`; `options` are the fields of `lavida.edit.revise.ReviseOptions`.
         """
         return revise(self.read(self._one_picture(image), question, cache=cache), text, **options)
+
+    def draw(
+        self, text: str, *, image: Picture | None = None, mask: Picture | None = None, **options: Unpack[DrawNames]
+    ) -> list[Drawing]:
+        """Draw pictures from a description, with a model whose pictures are codes (MMaDA).
+
+        Args:
+            text: What is to be seen; "" leaves it to the model.
+            image: A picture that is kept where `mask` is dark.
+            mask: Of the same size, bright where the picture is to be drawn.
+            **options: The fields of `lavida.draw.options.DrawOptions`; `count` pictures have seeds from `seed` on.
+
+        Raises:
+            RequestError: The model cannot draw, or an option is wrong.
+            ImageError: A picture is missing or broken.
+        """
+        return self.draw_request(text, image=image, mask=mask, options=draw_options(options)).run()
+
+    @torch.inference_mode()
+    def draw_request(
+        self, text: str, *, image: Picture | None = None, mask: Picture | None = None, options: DrawOptions
+    ) -> DrawRequest:
+        """Check a description and return what draws it, step by step if wanted; arguments and errors as in `draw`."""
+        shown, marked = (None if one is None else open_picture(self.net.config, one) for one in (image, mask))
+        return make_drawing(self.reader, text, options, image=shown, mask=marked)
 
     def rename(self, name: str) -> None:
         """Give the model the name that messages call it by."""

@@ -86,7 +86,7 @@ def calibrate(
         raise RequestError("a model without a folder cannot be calibrated; load one with lavida.load")
     length = length or resolve(model, {}).length
     table = find_calibration(model.folder) or Calibration(model=fingerprint(model.folder))
-    demo = open_image(DEMO) if model.net.config.vision is not None else None
+    demo = open_image(DEMO) if model.net.config.reads_pictures else None
     quality = table.quality
     if again or quality is None:
         if exam is None and demo is None and images:

@@ -26,6 +26,7 @@ class Family:
     spaced_words: bool = False  # the tokenizer reads every text as if a space stood before it
     any_shape: bool = True  # pictures may be tiny, or very long and thin
     float32: bool = False  # stored in half precision to be small, and computed in float32
+    whole_noise: bool = False  # the official code draws noise for the prompt and for what is written already, too
 
 
 # Ours, the published vision-language models, and the text-only models under them. LaViDa's infilling, reasoning,
@@ -37,6 +38,7 @@ FAMILIES = {
     "llada-v": Family(),
     "llada": Family(),
     "dream": Family(),
+    "mmada": Family(whole_noise=True),
 }
 
 
@@ -168,6 +170,31 @@ class TilesConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CodesConfig:
+    """Describe pictures as tokens (MMaDA): code c of an image tokenizer has the id `first_id` + c."""
+
+    first_id: int
+    count: int  # codes
+    start_id: int  # begins a text
+    begin_id: int  # stands before the codes of a picture
+    end_id: int  # stands behind them
+    read_id: int  # begins a sequence that shows a picture
+    draw_id: int  # begins a sequence that ends in a picture to draw
+    reason_id: int  # the same, where the text reasons about the picture first
+    pad_id: int  # fills up texts on the left in training
+
+    def __post_init__(self) -> None:
+        _require_between(self, "codes.", 1, LARGEST, "count")
+        ids = ("start_id", "begin_id", "end_id", "read_id", "draw_id", "reason_id", "pad_id")
+        _require_between(self, "codes.", 0, LARGEST, "first_id", *ids)
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Return the ids of the codes, from the first to behind the last."""
+        return self.first_id, self.first_id + self.count
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvidenceConfig:
     """Describe the evidence of small frozen parts that enters beside the image tokens (lavida-mini)."""
 
@@ -185,7 +212,7 @@ class EvidenceConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class VLMConfig:
-    """Configure a whole vision-language model; `vision` is None for a text-only one."""
+    """Configure a whole vision-language model; without `vision` and `codes` it reads text only."""
 
     denoiser: DenoiserConfig
     vision: VisionConfig | None = None
@@ -195,6 +222,7 @@ class VLMConfig:
     family: str = "lavida-mini"
     evidence: EvidenceConfig | None = None  # None: the image tokens alone
     shared_image: bool = False  # the image does not see the prompt: one image prefix serves every question
+    codes: CodesConfig | None = None  # pictures are tokens, read and written like words
 
     def __post_init__(self) -> None:
         _require(self.family in FAMILIES, f"unknown family {self.family!r}; choose one of {', '.join(FAMILIES)}")
@@ -203,6 +231,16 @@ class VLMConfig:
             side = self.vision.image_size
             small = [pair for pair in self.tiles.pinpoints if min(pair) < side]
             _require(not small, f"tiles.pinpoints holds {small[:1]}, smaller than a view of {side} x {side} pixels")
+        if self.codes is not None:
+            _require(self.vision is None, "a model has a vision tower or reads pictures as codes, not both")
+            held, vocab = asdict(self.codes), self.denoiser.vocab_size
+            for i in (self.codes.span[1] - 1, *(value for name, value in held.items() if name.endswith("_id"))):
+                _require(i < vocab, f"codes: token id {i} lies outside the vocabulary of {vocab}")
+
+    @property
+    def reads_pictures(self) -> bool:
+        """Return whether pictures can be shown to the model."""
+        return self.vision is not None or self.codes is not None
 
     @property
     def traits(self) -> Family:
@@ -221,7 +259,8 @@ class VLMConfig:
             ConfigError: A field is unknown, missing, of the wrong kind or out of range.
         """
         data = {k: v for k, v in data.items() if k != "model_type"}
-        parts = {"denoiser": DenoiserConfig, "vision": VisionConfig, "tiles": TilesConfig, "evidence": EvidenceConfig}
+        parts = {"denoiser": DenoiserConfig, "vision": VisionConfig, "tiles": TilesConfig}
+        parts |= {"evidence": EvidenceConfig, "codes": CodesConfig}
         for name, part in parts.items():
             if data.get(name) is not None:
                 data[name] = _build(part, data[name], f"{name}.")

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import torch
+
+from lavida.config import CodesConfig
 from lavida.decode.options import DecodeOptions
+from lavida.diffusion.reveal import reveal_counts
 from lavida.diffusion.schedule import LAST_TIME, SCHEDULES, timestep_counts
+from lavida.draw.options import DrawOptions
+from lavida.draw.request import decode_options
 
 REMASKING = {"low_confidence": "confidence", "entrophy": "entropy", "margin": "margin", "random": "random"}
 ALGORITHMS = {"maskgit_plus": "confidence", "topk_margin": "margin", "entropy": "entropy", "origin": "random"}
@@ -101,3 +108,29 @@ def dream(args: dict[str, Any], *, masks: int) -> DecodeOptions:
         at = next(i for i, count in enumerate(counts) if count)
         counts[at] += 1
     return DecodeOptions(**options, counts=tuple(counts))
+
+
+def mmada(args: dict[str, Any]) -> DecodeOptions:
+    """MMaDA's generate and mmu_generate, which are LLaDA's."""
+    named = {**args, "gen_length": args["max_new_tokens"]}
+    return DecodeOptions(**_blockwise(named), guidance=args["cfg_scale"], compat="official")
+
+
+def mmada_t2i(case: dict[str, Any], codes: CodesConfig, slots: list[int], mask_id: int) -> DecodeOptions:
+    """MMaDA's t2i_generate on a picture whose slots hold ids or the mask."""
+    args = case["args"]
+    drawn = DrawOptions(
+        steps=args["timesteps"],
+        guidance=args["guidance_scale"],
+        temperature=args["temperature"],
+        schedule=case["schedule"],
+        seed=case["seed"],
+        compat="official",
+    )
+    options = decode_options(codes, drawn, torch.tensor(slots), mask_id=mask_id)
+    if not case.get("schedule_params"):
+        return options
+    counts = reveal_counts(
+        slots.count(mask_id), args["timesteps"], case["schedule"], slots=len(slots), **case["schedule_params"]
+    )
+    return replace(options, counts=tuple(counts))

@@ -19,7 +19,7 @@ LAYERS = (
     ("checkpoint",),
     ("constrain",),
     ("decode",),
-    ("edit", "data", "eval"),
+    ("edit", "draw", "data", "eval"),
     ("api",),
     ("engine", "calibrate", "train", "hf"),
     ("",),  # lavida/__init__.py, which imports api and engine when asked for them

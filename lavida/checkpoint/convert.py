@@ -29,6 +29,7 @@ from lavida.checkpoint.files import (
 from lavida.checkpoint.inventory import Contents, Match, Stored, match, meta_model, read_config, survey
 from lavida.checkpoint.layouts import KEPT, OURS, Layout, bare
 from lavida.checkpoint.official import read_official, write_official
+from lavida.checkpoint.vq import FOLDER as VQ
 from lavida.config import VLMConfig
 from lavida.errors import CheckpointError, RequestError
 
@@ -84,7 +85,7 @@ def _official_configs(contents: Contents, config: VLMConfig) -> dict[str, dict[s
         official, tower = read_json(kept), contents.tower
     else:
         official, tower = write_official(config)
-    if read_official(official, tower, form.layout, contents.shapes) != config:
+    if read_official(contents.standins | official, tower, form.layout, contents.shapes) != config:
         raise CheckpointError(
             f"the published config.json cannot say all that {contents.folder / CONFIG} says, or {OFFICIAL_CONFIG} is "
             "not its own; nothing was written"
@@ -118,8 +119,11 @@ def _write_weights(folder: Path, named: dict[str, Stored]) -> None:
 
 
 def copy_others(source: Path, folder: Path) -> list[str]:
-    """Copy what is neither weights nor configuration, such as a tokenizer; return the names of code left behind."""
+    """Copy what is neither weights nor configuration, such as tokenizers; return the names of code left behind."""
     left = []
+    if (source / VQ).is_dir():  # an image tokenizer has one layout only
+        ignored = shutil.ignore_patterns("*.py", *(f"*{suffix}" for suffix in PICKLES))
+        shutil.copytree(source / VQ, folder / VQ, ignore=ignored, dirs_exist_ok=True)
     for path in sorted(p for p in source.iterdir() if p.is_file() and p.name not in _WRITTEN):
         if path.suffix not in _LEFT_BEHIND:
             shutil.copyfile(path, folder / path.name)

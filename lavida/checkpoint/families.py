@@ -15,6 +15,18 @@ DREAM_IDS = (151666, 151643, 151645)
 # Ids that LLaDA-V never writes: end of text, start of text, and both ends of a header.
 LLADA_V_BANNED = (126081, 126080, 126346, 126347)
 
+# MMaDA: ids that pictures take of LLaDA's reserved ones, by the names of the official code, and the id of code 0, which
+# is the length of the tokenizer. Checkpoints with a tiny vocabulary say theirs in a file, STANDINS, or in config.json.
+MMADA_IDS = {
+    "bos": 126080, "<|soi|>": 126084, "<|eoi|>": 126085, "<|t2i|>": 126088, "<|mmu|>": 126089, "[iPAD]": 126093,
+    "<|r2i|>": 126094,
+}  # fmt: skip
+MMADA_FIRST = 126349
+CODE_IDS = {
+    "start_id": "bos", "begin_id": "<|soi|>", "end_id": "<|eoi|>", "draw_id": "<|t2i|>", "read_id": "<|mmu|>",
+    "reason_id": "<|r2i|>", "pad_id": "[iPAD]",
+}  # fmt: skip
+
 REQUIRED = object()
 Names = dict[str, tuple[str, Any]]  # our field -> (published field, its default or a function of config.json)
 
@@ -77,6 +89,7 @@ FIXED: dict[str, tuple[Any, ...]] = {
     "hidden_act": ("silu",),
     "rope_scaling": (None,),
     "use_sliding_window": (False,),
+    "w_clip_vit": (False,),
 }
 # The same for the fields of a vision-language model, which text-only files may hold with any value.
 FIXED_VISION: dict[str, tuple[Any, ...]] = {
@@ -92,6 +105,11 @@ FIXED_POOL: dict[str, tuple[Any, ...]] = {
     "mm_spatial_pool_stride": (None, 2),
 }
 
+_LLADA_AUTO_MAP = {
+    "AutoConfig": "configuration_llada.LLaDAConfig",
+    "AutoModel": "modeling_llada.LLaDAModelLM",
+    "AutoModelForCausalLM": "modeling_llada.LLaDAModelLM",
+}
 _LLADA_CONSTANTS = {
     "activation_type": "silu",
     "alibi": False,
@@ -185,6 +203,7 @@ class Form:
     names_mask: bool = True  # False: config.json is silent about mask and padding where they are as published
     pools: bool = True  # tiled pictures are pooled, whatever config.json says of a pooling mode
     banned: tuple[int, ...] = ()  # never written
+    codes: bool = False  # pictures are tokens
 
 
 FORMS = {
@@ -194,11 +213,7 @@ FORMS = {
         architecture="LLaDAModelLM",
         ids=LLADA_IDS,
         constants={
-            "auto_map": {
-                "AutoConfig": "configuration_llada.LLaDAConfig",
-                "AutoModel": "modeling_llada.LLaDAModelLM",
-                "AutoModelForCausalLM": "modeling_llada.LLaDAModelLM",
-            },
+            "auto_map": _LLADA_AUTO_MAP,
             **_LLADA_CONSTANTS,
         },
     ),
@@ -243,6 +258,22 @@ FORMS = {
         pools=False,
         banned=LLADA_V_BANNED,
     ),
+    "mmada": Form(
+        layout=LLADA,
+        model_type="mmada",
+        architecture="MMadaModelLM",
+        ids=LLADA_IDS,
+        constants={
+            "auto_map": _LLADA_AUTO_MAP,  # as published: still that of LLaDA
+            **_LLADA_CONSTANTS,
+            "num_new_special_tokens": 0,
+            "num_vq_tokens": 256,  # as published, and not what the model is used with
+            "pretrained_model_path": "GSAI-ML/LLaDA-8B-Instruct",
+            "tie_word_embeddings": False,
+            "w_clip_vit": False,
+        },
+        codes=True,
+    ),
 }
 # (model_type in small letters, layout) -> the families of the text-only and of the vision-language model. Either type
 # may stand in the file of either: stage 1 brings the base model's.
@@ -252,6 +283,7 @@ FAMILIES = {
         (LLADA, ("llada", "llava_llada"), ("llada", "lavida-llada")),
         (LLAMA, ("llada", "llava_llada"), ("llada", "llada-v")),  # LLaDA as LLaDA-V names it
         (LLAMA, ("dream", "llava_dream"), ("dream", "lavida-dream")),
+        (LLADA, ("mmada",), ("mmada", "mmada")),
     )
     for kind in kinds
 }

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 CONFIG, TOWER_CONFIG = "config.json", "vision_config.json"
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+STANDINS = (
+    "standins.json"  # ids of a tiny vocabulary in place of those that the official code of MMaDA has as constants
+)
 PROJECTOR = "mm_projector.bin"  # the trained part of a stage-1 checkpoint, a pickle
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 # How files begin that stand in the place of another one, and what the reader should do.

@@ -74,4 +74,5 @@ def _is_whole(folder: Path) -> bool:
         except (ValueError, KeyError, TypeError, AttributeError):  # cut short: fetch it again
             return False
         return all((folder / shard).is_file() for shard in shards)
-    return any((folder / name).is_file() for name in ("model.safetensors", "mm_projector.bin"))
+    weights = ("model.safetensors", "pytorch_model.safetensors", "mm_projector.bin")
+    return any((folder / name).is_file() for name in weights)

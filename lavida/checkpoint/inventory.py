@@ -18,6 +18,7 @@ from lavida.checkpoint.files import (
     INDEX,
     PICKLES,
     PROJECTOR,
+    STANDINS,
     TOWER_CONFIG,
     WEIGHTS,
     load_projector,
@@ -73,6 +74,7 @@ class Contents:
     layout: Layout
     data: dict[str, Any]  # config.json, without BORROWS
     tower: dict[str, Any] | None  # configuration of the vision tower, if a file holds one
+    standins: dict[str, Any]  # fields of config.json that a file of their own holds
     tensors: dict[str, Stored]  # by our names
     unused: tuple[Stored, ...]  # known, and not part of the model
     unexpected: tuple[Stored, ...]  # that no rule knows
@@ -155,6 +157,7 @@ def survey(folder: str | Path) -> Contents:
         layout=layout,
         data=data,
         tower=tower,
+        standins=read_json(folder / STANDINS) if (folder / STANDINS).exists() else {},
         tensors=tensors,
         unused=tuple(unused),
         unexpected=tuple(unexpected),
@@ -170,7 +173,7 @@ def read_config(contents: Contents) -> VLMConfig:
     """
     data = contents.data
     if contents.layout is not OURS:
-        return read_official(data, contents.tower, contents.layout, contents.shapes)
+        return read_official(contents.standins | data, contents.tower, contents.layout, contents.shapes)
     if data.get("model_type", "lavida") != "lavida":
         raise CheckpointError(
             f"{contents.folder} has tensors of lavida and config.json of {data['model_type']!r:.40}; "

@@ -16,7 +16,16 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor
 
-from lavida.checkpoint.families import DREAM_IDS, FORMS, LLADA_IDS, LLADA_V_BANNED, SO400M
+from lavida.checkpoint.families import (
+    CODE_IDS,
+    DREAM_IDS,
+    FORMS,
+    LLADA_IDS,
+    LLADA_V_BANNED,
+    MMADA_FIRST,
+    MMADA_IDS,
+    SO400M,
+)
 from lavida.checkpoint.files import (
     CONFIG,
     TOWER_CONFIG,
@@ -28,8 +37,11 @@ from lavida.checkpoint.files import (
 )
 from lavida.checkpoint.inventory import meta_model
 from lavida.checkpoint.official import read_tower, write_official
-from lavida.config import DenoiserConfig, TilesConfig, VLMConfig
+from lavida.checkpoint.vq import FOLDER as VQ
+from lavida.checkpoint.vq import save_vq
+from lavida.config import CodesConfig, DenoiserConfig, TilesConfig, VLMConfig
 from lavida.errors import RequestError, check_seed
+from lavida.model.vq import HalfConfig, ImageTokenizer, VQConfig
 
 # Single bytes in the order of GPT-2's table, as in both published vocabularies: "!" is 0, a newline 198.
 BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
@@ -67,6 +79,12 @@ LLADA = SpecialTokens(
     "{{ m['content'] | trim }}<|eot_id|>{% endfor %}<|start_header_id|>assistant<|end_header_id|>{{ '\\n\\n' }}",
     # The first two reserved tokens are those of infilling: its end, and a place that stays empty.
     tiny=(*_LLADA_NAMED, "<|reserved_token_0|>", "<|reserved_token_1|>", "<|reserved_token_2|>"),
+)
+# Pictures take some of the reserved tokens, and there is one newline behind a header.
+MMADA = replace(
+    LLADA,
+    template=LLADA.template.replace("\\n\\n", "\\n"),
+    tiny=(*_LLADA_NAMED, *(f"<|reserved_token_{i}|>" for i in range(11))),
 )
 _QWEN: tuple[str, ...] = (
     "<|endoftext|>",
@@ -106,6 +124,7 @@ class _Recipe:
     tokens: SpecialTokens
     denoiser: DenoiserConfig  # at the published size
     tiles: TilesConfig | None = None
+    codes: CodesConfig | None = None  # pictures are tokens
 
 
 _LLADA_8B = DenoiserConfig(
@@ -133,6 +152,11 @@ _DREAM_7B = DenoiserConfig(
     logit_shift=True,
     max_length=131072,
 )
+_MMADA_CODES = CodesConfig(
+    first_id=MMADA_FIRST, count=8192, **{ours: MMADA_IDS[theirs] for ours, theirs in CODE_IDS.items()}
+)
+_TINY_HALF = HalfConfig(channels=32, factors=(1, 1, 1, 1, 1), blocks=(1, 1, 1, 1, 1))
+_TINY_VQ = VQConfig(encoder=_TINY_HALF, decoder=_TINY_HALF, bits=6)
 _LLADA_V_8B = replace(_LLADA_8B, max_length=16384, banned_ids=LLADA_V_BANNED)
 _SQUARES = tuple((384 * i, 384 * j) for i in range(1, 7) for j in range(1, 7))
 _HD = TilesConfig(pinpoints=((384, 768), (768, 384), (768, 768), (1152, 384), (384, 1152)))
@@ -152,6 +176,9 @@ RECIPES = {
     ),
     "llada": _Recipe(family="llada", tokens=LLADA, denoiser=_LLADA_8B),
     "dream": _Recipe(family="dream", tokens=DREAM, denoiser=_DREAM_7B),
+    "mmada": _Recipe(
+        family="mmada", tokens=MMADA, denoiser=replace(_LLADA_8B, vocab_size=126464 + 8192), codes=_MMADA_CODES
+    ),
 }
 
 
@@ -182,6 +209,8 @@ def make_random(family: str, scale: str, out: str | Path, *, seed: int = 0) -> N
             write_json(folder / TOWER_CONFIG, tower)
         write_placeholder_tokenizer(folder, recipe.tokens, official=official, max_length=config.denoiser.max_length)
         _write_weights(folder, config, seed, sharp=_SHARP.get(scale, 1.0))
+        if recipe.codes is not None:
+            save_vq(_random_vq(VQConfig() if official else _TINY_VQ, seed), folder / VQ)
 
 
 def random_config(family: str, scale: str) -> VLMConfig:
@@ -189,6 +218,9 @@ def random_config(family: str, scale: str) -> VLMConfig:
     recipe = RECIPES[family]
     shapes = {"tiny": _shrunk, "half": _halved, "8b": lambda recipe: recipe.denoiser}
     denoiser = shapes[scale](recipe)
+    if recipe.codes is not None:
+        codes = _shrunk_codes(recipe) if scale == "tiny" else recipe.codes
+        return VLMConfig(denoiser=denoiser, family=recipe.family, codes=codes)
     if recipe.tiles is None:
         return VLMConfig(denoiser=denoiser, family=recipe.family)
     return VLMConfig(
@@ -210,7 +242,7 @@ def _shrunk(recipe: _Recipe) -> DenoiserConfig:
     big = recipe.denoiser
     return replace(
         big,
-        vocab_size=320,
+        vocab_size=320 if recipe.codes is None else 384,
         d_model=64,
         n_layers=2,
         n_heads=4,
@@ -220,6 +252,21 @@ def _shrunk(recipe: _Recipe) -> DenoiserConfig:
         eos_ids=tuple(special[name_of[i]] for i in big.eos_ids),
         banned_ids=tuple(special[name_of[i]] for i in big.banned_ids),
     )
+
+
+def _shrunk_codes(recipe: _Recipe) -> CodesConfig:
+    """Return the codes of a tiny image tokenizer, whose ids follow the tiny vocabulary."""
+    special = special_ids(recipe.tokens, official=False)
+    name_of = {i: token for token, i in recipe.tokens.official.items()}
+    ids = {ours: special[name_of[MMADA_IDS[theirs]]] for ours, theirs in CODE_IDS.items()}
+    return CodesConfig(first_id=max(special.values()) + 1, count=_TINY_VQ.codes, **ids)
+
+
+def _random_vq(config: VQConfig, seed: int) -> ImageTokenizer:
+    """Return an image tokenizer of random weights, as PyTorch draws them for a new layer."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return ImageTokenizer(config)
 
 
 def _halved(recipe: _Recipe) -> DenoiserConfig:

@@ -12,12 +12,15 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from lavida.checkpoint.families import (
+    CODE_IDS,
     DENOISER_NAMES,
     FAMILIES,
     FIXED,
     FIXED_POOL,
     FIXED_VISION,
     FORMS,
+    MMADA_FIRST,
+    MMADA_IDS,
     REQUIRED,
     SO400M,
     TOWER_NAMES,
@@ -26,7 +29,7 @@ from lavida.checkpoint.families import (
     find_form,
 )
 from lavida.checkpoint.layouts import LLADA, Layout
-from lavida.config import MAX_PINPOINTS, DenoiserConfig, TilesConfig, VisionConfig, VLMConfig, fits
+from lavida.config import MAX_PINPOINTS, CodesConfig, DenoiserConfig, TilesConfig, VisionConfig, VLMConfig, fits
 from lavida.errors import CheckpointError
 
 
@@ -47,7 +50,10 @@ def read_official(
         denoiser = _read_denoiser(data, layout, form, shapes)
         if not sees:
             _check_text_only(data)
-            return VLMConfig(denoiser=denoiser, family=family)
+            codes = _read_codes(data, denoiser.vocab_size) if form.codes else None
+            return VLMConfig(denoiser=denoiser, family=family, codes=codes)
+        if form.codes:
+            raise CheckpointError(f"the files hold a projector, and config.json is that of {family}, which has none")
         _check_fixed(data, FIXED_VISION)
         return VLMConfig(
             denoiser=denoiser,
@@ -84,6 +90,8 @@ def write_official(config: VLMConfig) -> tuple[dict[str, Any], dict[str, Any] | 
     }
     if form.layout is LLADA:
         data["embedding_size"] = config.denoiser.vocab_size
+    if config.codes is not None:
+        data |= _write_codes(config.codes, config.denoiser.vocab_size)
     if config.vision is None:
         return dict(sorted(data.items())), None
     data |= _write_tiles(config.tiles)
@@ -196,6 +204,31 @@ def _write_ids(denoiser: DenoiserConfig, form: Form) -> dict[str, Any]:
     if denoiser.banned_ids and denoiser.banned_ids != form.banned:
         ids["suppress_standin_ids"] = list(denoiser.banned_ids)
     return ids
+
+
+def _read_codes(data: dict[str, Any], vocab: int) -> CodesConfig:
+    named = data.get("special_token_ids") or {}
+    ids = {ours: _read(named, theirs, int, MMADA_IDS[theirs]) for ours, theirs in CODE_IDS.items()}
+    first, count = _read(data, "text_tokenizer_length", int, MMADA_FIRST), _read(data, "codebook_size", int)
+    if first + count > vocab:
+        raise CheckpointError(
+            f"config.json has codebook_size = {count}, and the model has rows for {max(0, vocab - first)} codes; "
+            "take the file of the checkpoint"
+        )
+    return CodesConfig(first_id=first, count=count, **ids)
+
+
+def _write_codes(codes: CodesConfig, vocab: int) -> dict[str, Any]:
+    """Return the fields of MMaDA; its ids are written where they are not the official ones."""
+    data: dict[str, Any] = {
+        "codebook_size": codes.count,
+        "new_vocab_size": vocab,
+        "llm_vocab_size": vocab - codes.count,
+    }
+    ids = {theirs: getattr(codes, ours) for ours, theirs in CODE_IDS.items()}
+    if codes.first_id != MMADA_FIRST or ids != MMADA_IDS:
+        data |= {"text_tokenizer_length": codes.first_id, "special_token_ids": ids}
+    return data
 
 
 def read_tower(tower: Mapping[str, Any], names: Collection[str]) -> VisionConfig:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 from typing import Any
 
 import torch
 
 from lavida.checkpoint.inventory import FLOATS, Contents, Match, Stored, meta_model
 from lavida.checkpoint.io import Target, computed_in
+from lavida.checkpoint.vq import FOLDER as VQ
 from lavida.config import VLMConfig
 from lavida.errors import ConfigError
 from lavida.model import placement
@@ -49,6 +51,7 @@ def summarise(contents: Contents, config: VLMConfig, found: Match) -> dict[str, 
             "max_length": denoiser.max_length,
         },
         "picture": _picture(config),
+        "codes": _codes(contents, config),
         "tensors": {
             "matched": len(found.matched),
             "missing": sorted(found.missing),
@@ -67,6 +70,12 @@ def _picture(config: VLMConfig) -> dict[str, Any] | None:
     size, tiles = config.vision.image_size, config.tiles
     most = max((w * h // size**2 for w, h in tiles.pinpoints), default=0)
     return {"tower": config.vision.kind, "view": size, "tiles_at_most": most, "pooled": tiles.pool}
+
+
+def _codes(contents: Contents, config: VLMConfig) -> dict[str, Any] | None:
+    if config.codes is None:
+        return None
+    return {**asdict(config.codes), "tokenizer": VQ if (contents.folder / VQ).is_dir() else None}
 
 
 def _memory(config: VLMConfig, tensors: dict[str, Stored]) -> dict[str, int | None]:

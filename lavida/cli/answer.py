@@ -48,12 +48,12 @@ def answer_all(images: list[str], question: str | None, options: Mapping[str, An
 
 def _groups(images: list[str], options: Mapping[str, Any]) -> list[list[Entry]]:
     """Return the pictures of each answer: those named, that on standard input, or none for a model without vision."""
-    from lavida.cli.picture import has_vision
+    from lavida.cli.picture import waits_for_picture
 
     if options["frames"] and not options["video"]:
         raise RequestError("--frames goes with --video; name the video")
     if not images and not options["video"]:
-        if not has_vision(options["model"]):
+        if not waits_for_picture(options["model"]):
             return [[]]
         if sys.stdin.isatty():
             raise RequestError('no picture; say lavida ask photo.jpg "What is this?" or pipe one in')

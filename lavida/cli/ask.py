@@ -33,7 +33,7 @@ Words = Annotated[
     o.argument(
         'IMAGE... "QUESTION"',
         "Pictures as in describe, then the question; without a picture it is read from stdin, unless the model "
-        "reads text only. A question of - is read from stdin.",
+        "is MMaDA or reads text only. A question of - is read from stdin.",
     ),
 ]
 

@@ -43,7 +43,7 @@ def as_text(facts: dict[str, Any]) -> str:
         "parameters": f"{count['total']:,}",
         **{f"  {part}": f"{n:,}" for part, n in count.items() if part != "total"},
         "stored as": ", ".join(f"{dtype} ({n / count['total']:.0%})" for dtype, n in facts["dtypes"].items()),
-        "picture": _picture(picture),
+        "picture": _picture(picture, facts["codes"]),
         "canvas": f"{canvas['vocabulary']:,} ids, mask {canvas['mask_id']}, end {_ids(canvas['eos_ids'])}"
         + (f", never written {_ids(canvas['banned_ids'])}" if canvas["banned_ids"] else "")
         + (", logits shifted by one" if canvas["logit_shift"] else "")
@@ -60,7 +60,11 @@ def as_text(facts: dict[str, Any]) -> str:
     return "\n".join(f"{name:{width}}{value}" for name, value in lines.items())
 
 
-def _picture(picture: dict[str, Any] | None) -> str:
+def _picture(picture: dict[str, Any] | None, codes: dict[str, Any] | None) -> str:
+    if codes is not None:
+        first, count = codes["first_id"], codes["count"]
+        where = f"in {codes['tokenizer']}" if codes["tokenizer"] else "not in this folder: --vq names it"
+        return f"{count:,} codes, ids {first} to {first + count - 1}, read and written; the image tokenizer is {where}"
     if picture is None:
         return "none, text only"
     view, most = picture["view"], picture["tiles_at_most"]
@@ -101,7 +105,7 @@ def convert(
     return 0
 
 
-FAMILIES = "lavida-llada, lavida-dream, lavida-fim, lavida-reason, lavida-lowres, llada-v, llada or dream."
+FAMILIES = "lavida-llada, lavida-dream, lavida-fim, lavida-reason, lavida-lowres, llada-v, llada, dream or mmada."
 
 
 @o.command()

@@ -23,6 +23,7 @@ _USUAL = gc.get_threshold()
 VERBS = {
     "describe": ("lavida.cli.ask", "Describe pictures: files, folders, patterns, or - for standard input."),
     "ask": ("lavida.cli.ask", "Ask a question about pictures."),
+    "draw": ("lavida.cli.draw", "Draw pictures from descriptions, or parts of pictures, with MMaDA."),
     "extract": ("lavida.cli.forms", "Read an object of a JSON Schema off pictures, with confidences."),
     "poem": ("lavida.cli.forms", "Write lines about pictures with given beginnings and lengths."),
     "choose": ("lavida.cli.texts", "Compare several answers by their likelihood."),

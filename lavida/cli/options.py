@@ -23,7 +23,7 @@ from lavida.threads import AUTO, parse_threads
 if TYPE_CHECKING:
     from lavida.api import Model as LoadedModel
 
-FORM, ANSWER, MODEL = "Form of the answer", "Output", "Model"
+FORM, ANSWER, MODEL, DRAW = "Form of the answer", "Output", "Model", "Picture"
 _HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -75,6 +75,15 @@ LOADING: Shared = {
         template=(str | None, None, "Write the prompt as another family does; plain for base models."),
     ),
     "threads": (Annotated[str, _THREADS], AUTO),
+    **_shared(
+        MODEL,
+        vq=(
+            str | None,
+            None,
+            "Image tokenizer of MMaDA: folder or hub id. Default: vq in its folder, or the published.",
+        ),
+        side=(int | None, None, "Pixels of the square that MMaDA sees a picture as. Default: 512."),
+    ),
 }
 CALIBRATED = _shared(
     CANVAS,
@@ -106,6 +115,25 @@ def decoding() -> Shared:
         name: (Annotated[declared.kind | None, option(_described(name, declared), group=declared.group)], None)
         for name, declared in OPTIONS.items()
         if declared.group is not None
+    }
+
+
+@cache
+def drawing() -> Shared:
+    """Return the options of drawing; None stands for the default."""
+    from lavida.draw.options import OPTIONS as DRAWING
+    from lavida.draw.options import DrawOptions
+
+    def helped(name: str, declared: Option) -> str:
+        default = getattr(DrawOptions, name)
+        facts = declared.bounds() if name != "seed" else ""
+        notes = [*([facts] if facts else []), *([f"default {default}"] if default is not None else [])]
+        return declared.help + (f" [{'; '.join(notes)}]" if notes else "")
+
+    kinds = {name: declared.kind if declared.kind is not object else str for name, declared in DRAWING.items()}
+    return {
+        name: (Annotated[kinds[name] | None, option(helped(name, declared), group=DRAW)], None)
+        for name, declared in DRAWING.items()
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
@@ -13,6 +13,9 @@ from lavida.cli.options import decode_arguments, load_model
 from lavida.cli.output import print_facts
 from lavida.errors import LavidaError, RequestError
 from lavida.image.load import expand_input, expand_inputs, open_image
+
+if TYPE_CHECKING:
+    from lavida.config import VLMConfig
 
 
 def open_one(image: str) -> Image.Image:
@@ -25,10 +28,25 @@ def open_one(image: str) -> Image.Image:
 
 def has_vision(model: str) -> bool:
     """Report whether a model reads pictures, without loading it."""
+    return _config(model).reads_pictures
+
+
+def waits_for_picture(model: str) -> bool:
+    """Report whether a question without a picture is about the one on standard input."""
+    return _config(model).vision is not None  # MMaDA, whose pictures are codes, is asked about words alone as often
+
+
+def require_drawing(model: str) -> None:
+    """Raise RequestError for a model that draws no pictures, without loading it."""
+    if _config(model).codes is None:
+        raise RequestError(f"{model} writes text only; load a model whose pictures are codes, such as MMaDA")
+
+
+def _config(model: str) -> VLMConfig:
     from lavida.checkpoint.inventory import read_config, survey
     from lavida.checkpoint.named import find_model
 
-    return read_config(survey(find_model(model))).vision is not None
+    return read_config(survey(find_model(model)))
 
 
 def split_picture(words: list[str], model: str) -> tuple[str | None, list[str]]:

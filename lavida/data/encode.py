@@ -17,6 +17,7 @@ from lavida.data.infill import with_gaps
 from lavida.data.rules import SampleRule, choose_turns
 from lavida.data.samples import BrokenSample, Picture, Sample
 from lavida.errors import ConfigError, ImageError, RequestError
+from lavida.image.codes import CELL, SIDE
 from lavida.image.load import open_image
 from lavida.image.tiles import grid_of, tiles_among, views
 from lavida.model.projector import token_count
@@ -88,10 +89,9 @@ class Encoder:
             ids, answers, places = self._labelled(turns, learnt, rng)
         except RequestError as error:
             raise BrokenSample("broken entry", str(error)) from None
-        images = [self._open(part.value) for part in pictures_of(turns)]
+        images = [self.open(part.value) for part in pictures_of(turns)]
         tiles = tiles_among(self.config.tiles, len(images))
-        vision = self.config.vision
-        tokens = [token_count(grid_of(*image.size, vision, tiles), tiles, vision.cells) for image in images if vision]
+        tokens = [self.picture_tokens(image, tiles) for image in images]
         length, kept = len(ids) - len(images) + sum(tokens), len(ids)
         if length > self.max_length:
             kept = self._cut(ids, tokens) if self.rule.cut else 0
@@ -129,13 +129,26 @@ class Encoder:
             prompt, place = [], place + 1
         return ids, answers, places
 
+    def require_pictures(self) -> None:
+        """Raise BrokenSample if the model reads no pictures."""
+        if self.config.codes is None:
+            self._vision()
+
+    def picture_tokens(self, image: Image.Image, tiles: TilesConfig) -> int:
+        """Return how many tokens a picture takes."""
+        if self.config.codes is not None:
+            return (SIDE // CELL) ** 2 + 3
+        vision = self._vision()
+        return token_count(grid_of(*image.size, vision, tiles), tiles, vision.cells)
+
     def _vision(self) -> VisionConfig:
         if self.config.vision is None:
             raise BrokenSample("broken entry", "the sample shows a picture and the model reads text only")
         return self.config.vision
 
-    def _open(self, picture: Picture) -> Image.Image:
-        self._vision()
+    def open(self, picture: Picture) -> Image.Image:
+        """Open a picture of a sample. Raises BrokenSample."""
+        self.require_pictures()
         if isinstance(picture, Path) and not picture.exists():
             raise BrokenSample("missing file", f"{picture}: no such file")
         try:

@@ -15,6 +15,7 @@ A context makes no forward pass itself: it says which ones a query needs (`forwa
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import torch
@@ -201,8 +202,38 @@ class LeftToRightContext:
         return self._cache.tail
 
 
+class StaleContext:
+    """Show another context the first `count` positions of the canvas as they were at the first query."""
+
+    def __init__(self, context: Context, count: int) -> None:
+        self._context, self._count, self.head = context, count, context.head
+        self._first: Tensor | None = None
+
+    def forwards(self, query: Query) -> list[Forward]:
+        """Return the passes over the canvas that is shown."""
+        return self._context.forwards(self._shown(query))
+
+    def hidden(self, query: Query, outputs: Sequence[Tensor]) -> Tensor | None:
+        """Return the rows of the query; as in `Context`."""
+        return self._context.hidden(self._shown(query), outputs)
+
+    def _shown(self, query: Query) -> Query:
+        if self._first is None:
+            self._first = query.ids[: self._count].clone()
+        return replace(query, ids=torch.cat((self._first, query.ids[self._count :])))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unconditional:
+    """Hold the prompt that guidance leads away from."""
+
+    segments: list[Tensor] = field(default_factory=list)  # [1, P_i, D]; not read if there is a prefix
+    prefix: PrefixContext | None = None
+    stale: int = 0  # so many positions of the canvas are shown to it as they were at first
+
+
 class GuidedContext:
-    """Lead away from an answer to a prompt of masks: logits u + (scale + 1) (c - u) (arXiv 2502.09992).
+    """Lead away from an answer to another prompt: logits u + (scale + 1) (c - u) (arXiv 2502.09992).
 
     The hidden states of both stand side by side [n, 2 D]; `head` reads them.
     """
@@ -233,7 +264,11 @@ class GuidedContext:
 
 
 def context_for(
-    model: VLM, segments: Sequence[Tensor], options: DecodeOptions, prefix: PrefixContext | None = None
+    model: VLM,
+    segments: Sequence[Tensor],
+    options: DecodeOptions,
+    prefix: PrefixContext | None = None,
+    unconditional: Unconditional | None = None,
 ) -> Context:
     """Choose the context that the options ask for.
 
@@ -242,6 +277,7 @@ def context_for(
         segments: Prompt pieces [1, P_i, D] of `VLM.segments`; not read if `prefix` is given.
         options: `cache` and `guidance` decide, and `length` is the room behind the prompt.
         prefix: The prompt, if its keys are kept already or are to be.
+        unconditional: What guidance leads away from; None is a prompt of masks of the same length.
 
     Raises:
         RequestError: The model cannot stand behind its prompt in that way.
@@ -251,9 +287,13 @@ def context_for(
         return context
     if prefix is not None:
         prefix.prefill()
-    length = prefix.cache.length if prefix is not None else prompt_length(segments)
-    nothing = torch.full((1, length), model.config.denoiser.mask_id, device=_device(model))
-    blind = _unguided(model, [model.denoiser.embed(nothing)], options, None)
+    if unconditional is None:
+        length = prefix.cache.length if prefix is not None else prompt_length(segments)
+        nothing = torch.full((1, length), model.config.denoiser.mask_id, device=_device(model))
+        unconditional = Unconditional(segments=[model.denoiser.embed(nothing)])
+    blind = _unguided(model, unconditional.segments, options, unconditional.prefix)
+    if unconditional.stale:
+        blind = StaleContext(blind, unconditional.stale)
     return GuidedContext(context, blind, options.guidance)
 
 

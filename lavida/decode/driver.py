@@ -18,8 +18,16 @@ from torch import Tensor
 from lavida.cache.prefix import PrefixCache
 from lavida.constrain.base import Constraint
 from lavida.decode.batch_invariance import block_invariance, head_invariance
-from lavida.decode.context import Context, PrefixContext, check_left_to_right, context_for, prompt_predicts_first
+from lavida.decode.context import (
+    Context,
+    PrefixContext,
+    Unconditional,
+    check_left_to_right,
+    context_for,
+    prompt_predicts_first,
+)
 from lavida.decode.loop import Canvas, DenoisingLoop, Step
+from lavida.decode.noise import Noise
 from lavida.decode.options import DecodeOptions
 from lavida.decode.pause import pause
 from lavida.decode.prompt import Prompt
@@ -42,6 +50,7 @@ class Job:
         draft: ids [L] to fill in where they hold the mask token; behind `options.length` they must hold none.
         constraint: Holds the answer to a language.
         watch: Called with each step.
+        noise: As in `DenoisingLoop`, from the number of the prompt's tokens, which is known when it has been read.
 
     Raises:
         RequestError: The options do not go together with the model, the draft or the constraint.
@@ -56,6 +65,7 @@ class Job:
         draft: Tensor | None = None,
         constraint: Constraint | None = None,
         watch: Callable[[Step], None] | None = None,
+        noise: Callable[[int], Noise] | None = None,
     ) -> None:
         denoiser, mask_id = net.config.denoiser, net.config.denoiser.mask_id
         canvas = Canvas.blank(options.length, mask_id) if draft is None else Canvas.draft(draft, mask_id)
@@ -74,7 +84,7 @@ class Job:
         self.error: Exception | None = None
         self.cancelled = False  # set by who no longer wants the answer
         self.enough = False  # set by who needs no further step of it
-        self.prompt = prompt
+        self.prompt, self._noise = prompt, noise
         self._context: Context | None = None
 
     @property
@@ -87,7 +97,10 @@ class Job:
         """The context; the first use reads the prompt."""
         if self._context is None:
             prompt = self.prompt = self.prompt() if callable(self.prompt) else self.prompt
-            self._context = context_for(self.net, prompt.segments, self.options, prompt.prefix)
+            self._context = context_for(
+                self.net, prompt.segments, self.options, prompt.prefix, unconditional=prompt.unconditional
+            )
+            self.loop.noise = None if self._noise is None else self._noise(prompt.length)
         return self._context
 
     @property
@@ -115,6 +128,7 @@ class Job:
             mask_id=loop.mask_id,
             generator=loop.generator,
             constraint=loop.constraint,
+            noise=loop.noise,
         )
         self.last = loop.step(scores)
         if self.watch is not None:
@@ -185,7 +199,8 @@ class Driver:
         """Group jobs whose logits are computed together; the others come alone."""
         vocab_size = self._net.config.denoiser.vocab_size
         fits = [
-            not job.options.guidance and fits_one_chunk(len(hidden), vocab_size, job.options) for job, hidden in ready
+            not (job.options.guidance or job.options.span) and fits_one_chunk(len(hidden), vocab_size, job.options)
+            for job, hidden in ready
         ]
         shared = [i for i, fit in enumerate(fits) if fit]
         groups = _grouped([len(ready[i][1]) for i in shared], lambda n: self._head(n), self._head_rows)
@@ -221,14 +236,17 @@ def answer_steps(
     draft: Tensor | None = None,
     cache: PrefixCache | None = None,
     constraint: Constraint | None = None,
+    unconditional: Unconditional | None = None,
+    noise: Noise | None = None,
 ) -> Iterator[Step]:
     """Yield the steps of one answer to prompt pieces [1, P_i, D] of `VLM.segments`, or to what `cache` holds.
 
-    Arguments and errors otherwise as in `Job`.
+    Arguments and errors otherwise as in `Job`, and `unconditional` as in `context_for`.
     """
     prefix = None if cache is None else PrefixContext(net, cache)
-    prompt = Prompt(net=net, segments=list(segments), prefix=prefix)
-    yield from job_steps(Job(net, options, prompt, draft=draft, constraint=constraint))
+    prompt = Prompt(net=net, segments=list(segments), prefix=prefix, unconditional=unconditional)
+    drawn = None if noise is None else lambda _: noise
+    yield from job_steps(Job(net, options, prompt, draft=draft, constraint=constraint, noise=drawn))
 
 
 def job_steps(job: Job) -> Iterator[Step]:

@@ -13,10 +13,14 @@ import torch
 from torch import Tensor
 
 from lavida.constrain.base import Constraint
+from lavida.decode.noise import Noise
 from lavida.decode.options import RULES, DecodeOptions
 from lavida.decode.score import Query, Scores
 from lavida.decode.select import adaptive_count, select_positions
+from lavida.diffusion.reveal import annealed
 from lavida.errors import RequestError
+
+_LEAST = 1e-20  # of a confidence before its logarithm
 
 
 @dataclass(kw_only=True)
@@ -73,6 +77,7 @@ class DenoisingLoop:
         constraint: Has the last word on the tokens that are committed.
         first_from_prompt: Write the first token by the prompt's own last hidden state, before any forward pass over
             the canvas, as the official Dream code does behind a prefix cache. The step counts no forward pass.
+        noise: Takes the place of the loop's own generator, to draw what official code draws.
 
     Raises:
         RequestError: The canvas or the constraint does not go with the options.
@@ -87,9 +92,11 @@ class DenoisingLoop:
         eos_ids: Sequence[int],
         constraint: Constraint | None = None,
         first_from_prompt: bool = False,
+        noise: Noise | None = None,
     ) -> None:
         _check(canvas, options, eos_ids, constraint)
         self.canvas, self.options, self.mask_id, self.constraint = canvas, options, mask_id, constraint
+        self.noise = noise
         self.generator = torch.Generator().manual_seed(options.seed)  # of everything that this answer draws
         self._eos, self._first = tuple(eos_ids), first_from_prompt
         self._given = canvas.fixed.clone()
@@ -98,6 +105,7 @@ class DenoisingLoop:
         self._index = self._forwards = 0
         self._queries = self._plan()
         self._count = 0  # tokens to commit at this step
+        self._turn = 0, 1  # this step of a block, and all of them
         self.query: Query | None = None
         self._next()
 
@@ -110,11 +118,13 @@ class DenoisingLoop:
             options = _less_first(options)
         for block, masks, steps in self._rounds():
             # 1. Divide the masks of the block among its steps.
-            for turn, count in enumerate(options.plan(masks, steps, self.generator)):
+            counts = options.plan(masks, steps, self.generator)
+            for turn, count in enumerate(counts):
                 # 2. Ask about the positions of the block that are open and not cut off by a stop.
                 rows = block.start + (~canvas.fixed[block.start : min(block.stop, self._stop)]).nonzero().flatten()
                 if not len(rows) and turn >= options.least_passes:
                     break
+                self._turn = turn, len(counts)
                 yield Query(ids=canvas.ids, rows=rows, block=block, refresh=options.is_fresh(turn)), count
 
     def step(self, scores: Scores) -> Step:
@@ -126,8 +136,9 @@ class DenoisingLoop:
         self._confidence[query.rows] = confidence
         # 4. Commit the most confident ones; the others stay masked.
         count = adaptive_count(confidence, self._count, **{rule: getattr(options, rule) for rule in RULES})
-        temperature = 0.0 if query.greedy else options.selection_temperature
-        best = select_positions(confidence, count, temperature, self.generator)
+        values, temperature = _tempered(confidence, query, options, self._turn)
+        drawn = None if self.noise is None else self.noise.positions(query.rows)
+        best = select_positions(values, count, temperature, self.generator, drawn)
         ids = candidates[best]
         if self.constraint is not None:
             assert scores.logits is not None, "a constraint chooses by logits"
@@ -150,6 +161,8 @@ class DenoisingLoop:
 
     def _next(self) -> None:
         self.query, self._count = next(self._queries, (None, 0))
+        if self.noise is not None:
+            self.noise.begin()
 
     def _rounds(self) -> Iterator[tuple[slice, int, int]]:
         """Yield each block with its masks and steps, and again the part of it that is revised."""
@@ -186,6 +199,14 @@ class DenoisingLoop:
         token = int(canvas.ids[end]) if end < length else self._eos[0]
         canvas.commit(opened, torch.full_like(opened, token))
         return opened
+
+
+def _tempered(confidence: Tensor, query: Query, options: DecodeOptions, turn: tuple[int, int]) -> tuple[Tensor, float]:
+    """Return the values [n] by which positions are chosen, and the temperature of the choice at this step."""
+    temperature = 0.0 if query.greedy else options.selection_temperature
+    if not options.annealed:
+        return confidence, temperature
+    return confidence.clamp(min=_LEAST).log(), annealed(temperature, *turn, cumulative=options.compat == "official")
 
 
 def find_stop(ids: Tensor, stops: Collection[Sequence[int]]) -> int:

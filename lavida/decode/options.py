@@ -157,7 +157,14 @@ class DecodeOptions:
     selection_temperature: float = _option(
         0.0, float, TOKENS, "Draw positions by softmax(confidence / this); 0 takes the surest.", minimum=0, maximum=10
     )
+    annealed: bool = _option(
+        False, bool, TOKENS,
+        "Let selection_temperature fall to 0 over the steps, as noise on the logarithm of the confidence (MaskGIT).",
+    )  # fmt: skip
     banned: tuple[int, ...] = _option((), tuple, None, "Token ids that are never written.")
+    span: tuple[int, ...] | None = _option(
+        None, tuple, None, "First id that may be written, and the one behind the last."
+    )
     guidance: float = _option(
         0.0, float, TOKENS, "Classifier-free guidance, away from an answer to a masked prompt; two passes a step.",
         minimum=0, maximum=10,
@@ -197,6 +204,12 @@ class DecodeOptions:
         _require(all(checked["stops"]), "a stop must hold at least one token id")
         if self.counts is not None:
             checked["counts"] = _whole("counts must hold numbers of tokens, 0 or above", self.counts)
+        if self.span is not None:
+            checked["span"] = _whole("span must hold two token ids", self.span)
+            _require(
+                len(checked["span"]) == 2 and checked["span"][0] < checked["span"][1],
+                "span must hold two ids, the first below the second",
+            )
         for name, value in checked.items():
             object.__setattr__(self, name, value)
         self._check_canvas()
@@ -226,6 +239,12 @@ class DecodeOptions:
         drawn = self.selection_temperature != 0
         message = "selection_temperature draws positions by their confidence; it goes with neither random nor "
         _require(not drawn or not (rules or self.remasking == "random"), message + (rules[0] if rules else "a rule"))
+        log = not self.annealed or (self.remasking in ("confidence", "margin") and not rules and self.revise is None)
+        _require(
+            log, "annealed takes the logarithm of probabilities; it goes with remasking confidence or margin, no rule"
+        )
+        message = f"span says which ids may be written; leave out the {' or '.join(CONSTRAINTS)}"
+        _require(self.span is None or self.language is None, message)
         narrowed = self.top_p is not None or self.top_k is not None
         message = "top_p and top_k change nothing at temperature 0; set a temperature or sharp_confidence"
         _require(not narrowed or self.temperature > 0 or self.sharp_confidence, message)
@@ -313,7 +332,9 @@ class ExtractOptions(TypedDict, total=False):
     top_k: int | None
     sharp_confidence: bool | None
     selection_temperature: float | None
+    annealed: bool | None
     banned: Sequence[int] | None
+    span: Sequence[int] | None
     guidance: float | None
     revise: float | None
     early_stop: bool | None

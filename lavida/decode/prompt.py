@@ -6,139 +6,32 @@ skips the image encoder, the same question about it the prompt's forward pass to
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 
 from lavida.cache.prefix import PrefixCache
 from lavida.cache.store import BUDGET, Store
-from lavida.config import TilesConfig, VisionConfig
 from lavida.decode.confidence import ConfidenceCurve
-from lavida.decode.context import FullContext, PrefixContext, check_room
+from lavida.decode.context import FullContext, PrefixContext, Unconditional, check_room
+from lavida.decode.image_encoder import CodeEncoder, EncodedImage, ImageEncoder
 from lavida.decode.pause import pause
 from lavida.decode.select import check_numbers
-from lavida.errors import ImageError, RequestError
-from lavida.evidence.gather import Evidence, Parts, evidence_of
-from lavida.image.tiles import Grid, frame_views, grid_of, views
-from lavida.model.vlm import VLM, TowerOutput
+from lavida.errors import CheckpointError, RequestError
+from lavida.evidence.gather import Parts
+from lavida.image.codes import SIDE
+from lavida.model.vlm import VLM
+from lavida.model.vq import ImageTokenizer
 from lavida.text.chat import ChatTemplate, last_token
 from lavida.text.labels import Label
 from lavida.text.names import NameFinder, mentions
-from lavida.text.prompt import hint_ids
-from lavida.text.reading import read_ids
-from lavida.text.tokenizer import USER, Tokenizer, Vocabulary
+from lavida.text.tokenizer import USER, Vocabulary
 
 _CANVASES = 32  # that go through the denoiser together
-_WORDS = 96  # tokens that stand behind a picture's own at most: evidence, hint, read text
-
-
-@dataclass(frozen=True, kw_only=True)
-class EncodedImage:
-    """Hold the tokens of one image or video."""
-
-    key: bytes  # hash of its pixels and of how they were cut
-    tokens: Tensor  # [T, D]: image tokens, and behind them the tower's hint and the text that was read, if any
-    evidence: Evidence | None = None  # found by the frozen parts of the model, if it has some
-    held: bool = False  # whether it was found in the store
-
-
-class ImageEncoder:
-    """Turn images and videos into tokens: views, tower, projector; evidence and hint of lavida-mini.
-
-    `labels` are the tower's own classes, `parts` find evidence, `store` keeps what was computed.
-    """
-
-    def __init__(
-        self,
-        net: VLM,
-        tokenizer: Vocabulary | None,
-        *,
-        labels: Sequence[Label] | None,
-        name: str,
-        store: Store,
-        parts: Parts | None = None,
-    ) -> None:
-        self._net, self._tokenizer, self._labels, self._store = net, tokenizer, labels, store
-        self._parts, self.name = parts, name
-
-    def require(self) -> VisionConfig:
-        """Return the tower's configuration. Raises ImageError if there is no tower."""
-        if self._net.config.vision is None:
-            raise ImageError(f"the model {self.name} reads text only; load one with a vision tower")
-        return self._net.config.vision
-
-    def encode(self, image: Image.Image, tiles: TilesConfig) -> EncodedImage:
-        """Encode an image that is cut into views by `tiles`."""
-        pixels, grid = views(image, self.require(), tiles)
-        return self.encode_views(pixels, grid, tiles, image)
-
-    def encode_views(
-        self, pixels: Tensor, grid: Grid, tiles: TilesConfig, image: Image.Image | None = None
-    ) -> EncodedImage:
-        """Encode views [V, 3, S, S] in float32 that are cut already; evidence is found in the `image` itself."""
-
-        def tokens() -> tuple[Tensor, Evidence | None]:
-            look = self._look(pixels)
-            found = self._to(self._net.image_tokens(look.features, grid, tiles))
-            evidence = None
-            if self._parts is not None and self._net.evidence and image is not None and look.maps is not None:
-                evidence = evidence_of(image, pixels, grid, look.maps, self._parts)
-                found = self._net.with_evidence(found[None], evidence.inputs(self._net.evidence.boxes))[0]
-            return torch.cat((found, self._words(look.classes, evidence))), evidence
-
-        return self._kept(pixels, repr((grid, tiles, image is None)), tokens)
-
-    def encode_video(self, frames: Sequence[Image.Image]) -> EncodedImage:
-        """Encode the frames of a video."""
-        pixels = frame_views(frames, self.require())
-        return self._kept(
-            pixels, "video", lambda: (self._to(self._net.video_tokens(self._look(pixels).features)), None)
-        )
-
-    def frame_tokens(self) -> int:
-        """Return how many tokens one frame of a video takes."""
-        side = -(-self.require().cells // 2)
-        return side * (side + 1)
-
-    def _kept(self, pixels: Tensor, manner: str, encode: Callable[[], tuple[Tensor, Evidence | None]]) -> EncodedImage:
-        digest = hashlib.sha256(pixels.contiguous().numpy().data)
-        digest.update(manner.encode())
-        key = digest.digest()
-        held = self._store.get(("image", key))
-        if held is None:
-            tokens, evidence = encode()
-            held = EncodedImage(key=key, tokens=tokens, evidence=evidence)
-            self._store.put(("image", key), held, held.tokens.nbytes)
-            return held
-        return replace(held, held=True)
-
-    def _look(self, pixels: Tensor) -> TowerOutput:
-        return self._net.look(self._to(pixels))
-
-    def _to(self, tensor: Tensor) -> Tensor:
-        return tensor.to(self._net.denoiser.device, self._net.denoiser.dtype)
-
-    def _words(self, classes: Tensor | None, evidence: Evidence | None) -> Tensor:
-        """Return the embeddings [h, D] of the tower's first guess, from its logits [1, K], and of read text."""
-        ids: list[int] = []
-        if self._labels and classes is not None and isinstance(self._tokenizer, Tokenizer):
-            ids = first_guess(self._tokenizer, self._labels, classes[0])
-            texts = evidence.read() if evidence is not None else None
-            ids += read_ids(self._tokenizer, texts) if texts is not None else []
-        return self._net.denoiser.embed(torch.tensor(ids, dtype=torch.long, device=self._net.denoiser.device))
-
-
-def first_guess(tokenizer: Tokenizer, labels: Sequence[Label], classes: Tensor) -> list[int]:
-    """Return the ids of the hint for a tower's logits [K] over its named classes."""
-    shares = classes.float().softmax(-1)
-    best = int(shares.argmax())
-    return hint_ids(tokenizer, labels[best], float(shares[best]))
 
 
 @dataclass(kw_only=True)
@@ -156,6 +49,7 @@ class Prompt:
     images: tuple[EncodedImage, ...] = ()
     length: int = 0  # tokens, those of the images included; 0 = nobody counted
     cached: int = 0  # tokens of these that an earlier prompt had computed
+    unconditional: Unconditional | None = None  # what guidance leads away from; None = a prompt of masks
 
     @classmethod
     def of(cls, net: VLM, segments: Sequence[Tensor], cache: str | PrefixCache = "prefix") -> Prompt:
@@ -236,11 +130,17 @@ class PromptReader:
         parts: Parts | None = None,
         names: NameFinder | None = None,
         curve: ConfidenceCurve | None = None,
+        vq: Callable[[], ImageTokenizer] | None = None,
+        side: int | None = None,
     ) -> None:
         self.net, self.tokenizer, self.template, self.name = net, tokenizer, template, name
         self._names, self.curve = names, curve
         self.store = Store(memory)
         self.images = ImageEncoder(net, tokenizer, labels=labels, name=name, store=self.store, parts=parts)
+        if net.config.codes is not None:
+            self.images = CodeEncoder(
+                net, vq or _no_vq, name=name, store=self.store, side=SIDE if side is None else side
+            )
 
     def read(
         self, ids: Sequence[int] | Tensor, images: Sequence[EncodedImage], *, cache: str = "prefix", room: int = 0
@@ -309,15 +209,5 @@ class PromptReader:
         return held
 
 
-def most_tokens(reader: PromptReader, pictures: Sequence[Image.Image | Sequence[Image.Image]]) -> int:
-    """Return how many tokens pictures and frames of videos take at most."""
-    if not pictures:
-        return 0
-    vision, tiles, total = reader.images.require(), reader.net.config.tiles, 0
-    side = -(-vision.cells // 2) if tiles.pool else vision.cells
-    for picture in pictures:
-        if isinstance(picture, Image.Image):
-            total += grid_of(*picture.size, vision, tiles).n_views * side * (side + 1) + _WORDS
-        else:
-            total += len(picture) * reader.images.frame_tokens()
-    return total
+def _no_vq() -> ImageTokenizer:
+    raise CheckpointError("this model reads pictures by an image tokenizer, and none was given; use lavida.load")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from lavida.decode.budget import Setting, choose_setting, split_target
 from lavida.decode.calibration import require_calibration, setup_of
 from lavida.decode.confidence import answer_log_probability
 from lavida.decode.driver import Job, job_steps
+from lavida.decode.image_encoder import EncodedImage, check_pictures, most_tokens
 from lavida.decode.loop import Step, find_stop
+from lavida.decode.noise import Noise, TextNoise
 from lavida.decode.options import DecodeOptions
-from lavida.decode.prompt import EncodedImage, Prompt, PromptReader, most_tokens
+from lavida.decode.prompt import Prompt, PromptReader
 from lavida.decode.resolve import checked_options, constraint_for
 from lavida.errors import RequestError, check_text
 from lavida.image.load import open_image
@@ -171,13 +174,18 @@ def make_request(
         lambda: read_prompt(reader, ids, opened, cache=options.cache, room=options.length, official=official),
         constraint=constraint_for(net.config, tokenizer, options),
         watch=watch,
+        noise=partial(_official_noise, options) if official and net.config.traits.whole_noise else None,
     )
     question = "\n".join(part.value for part in turns[-1].parts if part.kind == "text")
     names = ", ".join(name_of(part.value) for part in shown)
-    tokens = len(ids) + most_tokens(reader, opened) + options.length
+    tokens = len(ids) + most_tokens(net.config, reader.images, opened) + options.length
     return Request(
         reader=reader, image=names, question=question, options=options, chosen=chosen, job=job, tokens=tokens
     )
+
+
+def _official_noise(options: DecodeOptions, before: int) -> Noise:
+    return TextNoise(options.seed, before=before, length=options.length)
 
 
 def read_question(
@@ -200,6 +208,7 @@ def open_prompt(
     reader: PromptReader, turns: Sequence[Turn], *, official: bool = False
 ) -> tuple[list[int], list[Opened]]:
     """Return the token ids of a dialogue and its pictures, opened. Raises RequestError and ImageError."""
+    check_pictures(reader.images, len(pictures_of(turns)))
     ids = prompt_ids(turns, _template(reader), _tokenizer(reader), official=official)
     return ids, [_open(reader, part, official) for part in pictures_of(turns)]
 

@@ -30,6 +30,7 @@ _OURS: dict[str, dict[str, Any]] = {
     "llada-v": {"length": 128, "schedule": "even", "cache": "none"},
     "llada": {"length": 128, "block": 32, "schedule": "even", "cache": "none"},
     "dream": {"length": 128, "remasking": "entropy", "sharp_confidence": True, "schedule": "even", "cache": "none"},
+    "mmada": {"length": 128, "block": 128, "schedule": "even", "cache": "none"},
 }
 _LLADA = {"length": 128, "block": 128, "schedule": "even", "cache": "none", "early_stop": False}
 _DREAM = {  # top_k 50 is a default of transformers that Dream's code inherits
@@ -43,6 +44,7 @@ _OFFICIAL: dict[str, dict[str, Any]] = {
     "llada-v": _LLADA,
     "llada": _LLADA,
     "dream": _DREAM,
+    "mmada": _LLADA,
 }
 
 

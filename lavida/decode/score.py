@@ -17,8 +17,10 @@ import torch
 from torch import Tensor
 
 from lavida.constrain.base import Constraint
+from lavida.decode.noise import Noise
 from lavida.decode.options import DecodeOptions
 from lavida.decode.select import ban, check_numbers, confidence, forbid, narrow, perturb
+from lavida.errors import RequestError
 from lavida.nn.packed import PIECE
 
 Head = Callable[[Tensor, slice | None], Tensor]  # hidden [n, D], part of the vocabulary (None = all) -> logits [n, v]
@@ -60,24 +62,28 @@ def score(
     vocab_size: int,
     options: DecodeOptions,
     *,
-    mask_id: int,
+    mask_id: int | None,
     generator: torch.Generator,
     constraint: Constraint | None = None,
+    noise: Noise | None = None,
 ) -> Scores:
     """Score the rows of a query by the hidden states [n, D] that predict them.
 
     Samples, top_p and top_k see the whole vocabulary, a few rows at a time; a constraint sees all of it. `generator` is
-    that of the answer (`DenoisingLoop.generator`).
+    that of the answer (`DenoisingLoop.generator`), and `noise` takes its place. Of the vocabulary only
+    `options.span` is computed.
 
     Raises:
         CheckpointError: The model computes no numbers (NaN).
     """
+    if options.span is not None:
+        return _score_span(query, hidden, head, vocab_size, options, mask_id=mask_id, generator=generator, noise=noise)
     if query.greedy:
         options = replace(options, temperature=0.0, top_p=None, top_k=None, remasking="confidence", entropy_bound=None)
-    if constraint is not None:
+    if constraint is not None and mask_id is not None:
         logits = head(hidden, None).to(query.ids.device)
         found = _constrained(query, logits, options, constraint, mask_id=mask_id, generator=generator)
-    elif is_fused(options):
+    elif is_fused(options) and (noise is None or options.remasking != "random"):
         found = fused_scores(
             hidden,
             head,
@@ -89,7 +95,7 @@ def score(
         ).to(query.ids.device)
     else:
         size = max(1, _ROWS // vocab_size)
-        found = _by_rows(query, hidden, head, size, options, mask_id=mask_id, generator=generator)
+        found = _by_rows(query, hidden, head, size, options, mask_id=mask_id, generator=generator, noise=noise)
     check_numbers(found.confidence)
     return found
 
@@ -99,9 +105,10 @@ def score_logits(
     logits: Tensor,
     options: DecodeOptions,
     *,
-    mask_id: int,
+    mask_id: int | None,
     generator: torch.Generator,
     constraint: Constraint | None = None,
+    noise: Noise | None = None,
 ) -> Scores:
     """Score logits [n, V] in float64 over the whole vocabulary: the reference.
 
@@ -112,11 +119,47 @@ def score_logits(
     if allowed is not None:
         logits = logits.masked_fill(~allowed, -torch.inf)
     likely = narrow(logits, options.temperature, options.top_p, options.top_k, mask_id=mask_id)
-    noisy = perturb(logits, mask_id, options.temperature, generator)
+    drawn = None if noise is None or not options.temperature else noise.tokens(query.rows, logits.shape[-1])
+    noisy = perturb(logits, mask_id, options.temperature, generator, drawn)
     candidates = noisy.masked_fill(likely == -torch.inf, -torch.inf).argmax(-1)
     measured = likely / (options.temperature or 1) if options.sharp_confidence else logits
     sure = confidence(measured, candidates, options.remasking, generator)
     return Scores(candidates=candidates, confidence=sure, logits=None if constraint is None else noisy)
+
+
+def _score_span(
+    query: Query,
+    hidden: Tensor,
+    head: Head,
+    vocab_size: int,
+    options: DecodeOptions,
+    *,
+    mask_id: int | None,
+    generator: torch.Generator,
+    noise: Noise | None,
+) -> Scores:
+    """Score over the ids of `options.span` alone; no other logits are computed."""
+    assert options.span is not None, "there is no span"
+    start, stop = options.span[0], min(options.span[1], vocab_size)
+    if start >= stop:
+        raise RequestError(f"span begins at {start}, beyond the vocabulary of {vocab_size}; leave it out")
+    banned = tuple(i - start for i in options.banned if start <= i < stop)
+    found = score(
+        query, hidden, _within(head, start, stop), stop - start, replace(options, span=None, banned=banned),
+        mask_id=mask_id - start if mask_id is not None and start <= mask_id < stop else None,
+        generator=generator, noise=noise,
+    )  # fmt: skip
+    return replace(found, candidates=found.candidates + start)
+
+
+def _within(head: Head, start: int, stop: int) -> Head:
+    """Return the head of a part of the vocabulary."""
+
+    def part_of(hidden: Tensor, part: slice | None = None) -> Tensor:
+        first, behind, _ = (part or slice(None)).indices(stop - start)
+        return head(hidden, slice(start + first, start + behind))
+
+    return part_of
 
 
 def is_fused(options: DecodeOptions) -> bool:
@@ -137,7 +180,7 @@ def fused_scores(
     vocab_size: int,
     *,
     measure: str,
-    mask_id: int,
+    mask_id: int | None,
     banned: Sequence[int] = (),
     generator: torch.Generator | None = None,
 ) -> Scores:
@@ -156,7 +199,7 @@ def fused_scores(
 
 
 def _likeliest(
-    hidden: Tensor, head: Head, vocab_size: int, *, step: int, measure: str, mask_id: int, bias: Tensor | None
+    hidden: Tensor, head: Head, vocab_size: int, *, step: int, measure: str, mask_id: int | None, bias: Tensor | None
 ) -> tuple[_Softmax, Tensor, Tensor]:
     """Return what is kept of the logits of hidden states [n, D], and the largest [n] with their ids [n]."""
     state: _Softmax | None = None
@@ -167,7 +210,8 @@ def _likeliest(
         logits = head(hidden, slice(start, end)).float()
         if bias is not None:
             logits += bias[start:end]
-        if start <= mask_id < end:  # the mask is no candidate, but has its share of the probability
+        # The mask is no candidate, but has its share of the probability.
+        if mask_id is not None and start <= mask_id < end:
             masked = logits[:, mask_id - start].clone()
             logits[:, mask_id - start] = -torch.inf
         part, best = _Softmax.of(logits, measure)
@@ -287,8 +331,9 @@ def _by_rows(
     size: int,
     options: DecodeOptions,
     *,
-    mask_id: int,
+    mask_id: int | None,
     generator: torch.Generator,
+    noise: Noise | None = None,
 ) -> Scores:
     """Apply the reference to `size` rows at a time; random numbers are drawn as for all at once."""
     late = options.remasking == "random"  # its numbers are drawn after those of all samples
@@ -300,10 +345,12 @@ def _by_rows(
             options,
             mask_id=mask_id,
             generator=generator,
+            noise=noise,
         )
         for rows, some in zip(query.rows.split(size), hidden.split(size), strict=True)
     ]
     sure = torch.cat([piece.confidence for piece in pieces])
     if late:
-        sure = confidence(sure[:, None], sure, "random", generator)
+        chance = None if noise is None else noise.confidences(query.rows)
+        sure = confidence(sure[:, None], sure, "random", generator, chance)
     return Scores(candidates=torch.cat([piece.candidates for piece in pieces]), confidence=sure)

@@ -54,16 +54,24 @@ def narrow(
     return logits
 
 
-def perturb(logits: Tensor, mask_id: int, temperature: float, generator: torch.Generator) -> Tensor:
+def perturb(
+    logits: Tensor,
+    mask_id: int | None,
+    temperature: float,
+    generator: torch.Generator,
+    gumbel: Tensor | None = None,
+) -> Tensor:
     """Return logits [n, V] in float64 whose argmax is the token to propose; that of the mask is -inf.
 
     With a temperature T this is the Gumbel-max trick, logits - T log(-log u), in float64 as arXiv 2409.02908 advises:
-    its argmax is a sample of softmax(logits / T). At T = 0 no random number is drawn.
+    its argmax is a sample of softmax(logits / T). At T = 0 no random number is drawn. `gumbel` [n, V] takes the place
+    of noise that is drawn here, -log(-log u).
     """
     scores = logits.double().clone()
     if temperature > 0:
-        scores = scores + temperature * _gumbel(scores, generator)
-    scores[:, mask_id] = -torch.inf
+        scores = scores + temperature * (_gumbel(scores, generator) if gumbel is None else gumbel)
+    if mask_id is not None:
+        scores[:, mask_id] = -torch.inf
     return scores
 
 
@@ -78,14 +86,21 @@ def check_numbers(values: Tensor) -> None:
         raise CheckpointError("the model computes NaN where it should predict a token; its weights are damaged")
 
 
-def confidence(logits: Tensor, candidates: Tensor, measure: str, generator: torch.Generator | None) -> Tensor:
+def confidence(
+    logits: Tensor,
+    candidates: Tensor,
+    measure: str,
+    generator: torch.Generator | None,
+    uniform: Tensor | None = None,
+) -> Tensor:
     """Compute the confidence [n], larger = more certain, from noiseless logits [n, V].
 
     "confidence": probability of the candidate; "margin": of the likeliest token less the second; "entropy": minus
-    the entropy; "random": a uniform number.
+    the entropy; "random": a uniform number, `uniform` [n] if it is given.
     """
     if measure == "random":
-        return _uniform(logits[:, 0], generator).masked_fill(logits.isnan().any(-1), torch.nan)
+        drawn = _uniform(logits[:, 0], generator) if uniform is None else uniform
+        return drawn.masked_fill(logits.isnan().any(-1), torch.nan)
     p = torch.softmax(logits.double(), -1)
     if measure == "confidence":
         return p.gather(-1, candidates[:, None])[:, 0]
@@ -124,14 +139,19 @@ def adaptive_count(
 
 
 def select_positions(
-    scores: Tensor, count: int, temperature: float = 0.0, generator: torch.Generator | None = None
+    scores: Tensor,
+    count: int,
+    temperature: float = 0.0,
+    generator: torch.Generator | None = None,
+    gumbel: Tensor | None = None,
 ) -> Tensor:
     """Return the indices of the `count` largest of `scores` [n].
 
-    With a temperature they are drawn one after the other from softmax(scores / temperature) (arXiv 1903.06059).
+    With a temperature they are drawn one after the other from softmax(scores / temperature) (arXiv 1903.06059);
+    `gumbel` [n] takes the place of the noise that is drawn for it.
     """
     if temperature > 0:
-        scores = scores.double() / temperature + _gumbel(scores, generator)
+        scores = scores.double() / temperature + (_gumbel(scores, generator) if gumbel is None else gumbel)
     return scores.topk(min(count, len(scores))).indices
 
 

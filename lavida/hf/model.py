@@ -15,8 +15,9 @@ from transformers.modeling_outputs import MaskedLMOutput
 from lavida.checkpoint.io import save_checkpoint
 from lavida.checkpoint.named import DTYPES, load_net, tokenizer_of
 from lavida.decode.driver import Job, job_steps
+from lavida.decode.image_encoder import EncodedImage
 from lavida.decode.loop import Step
-from lavida.decode.prompt import EncodedImage, PromptReader
+from lavida.decode.prompt import PromptReader
 from lavida.decode.request import tokens_per_forward
 from lavida.decode.resolve import model_options
 from lavida.errors import RequestError

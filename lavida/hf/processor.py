@@ -205,7 +205,8 @@ class LavidaProcessor(ProcessorMixin):
 
     def _views(self, picture: Picture, among: int, official: bool) -> tuple[Tensor, tuple[int, int, int, int]]:
         if self.config.vision is None:
-            raise RequestError("this model reads text only; leave the pictures out")
+            mend = "load it with lavida.load" if self.config.reads_pictures else "leave the pictures out"
+            raise RequestError(f"this processor makes text only for this model; {mend}")
         if picture is None:
             raise RequestError("a part of type 'image' is empty; give a path, bytes or a picture")
         tiles = tiles_among(self.config.tiles, among, official=official)

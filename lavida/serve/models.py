@@ -85,7 +85,7 @@ def _facts(held: Held) -> dict[str, Any]:
     table = find_calibration(model.folder) if model.folder else None
     return {
         "family": config.family,
-        "vision": config.vision is not None,
+        "vision": config.reads_pictures,
         "autoregressive": config.denoiser.autoregressive,
         "evidence": config.evidence is not None,
         "calibrated": table is not None and table.quality is not None,

@@ -67,7 +67,14 @@ _HELPFUL = (
     "You are a helpful language and vision assistant. You are able to understand the visual content that the user "
     "provides, and assist the user with a variety of tasks using natural language."
 )
+# The instruction that MMaDA's models were tuned with.
+_THINK = (
+    "You should first think about the reasoning process in the mind and then provide the user with the answer. The "
+    "reasoning process is enclosed within <think> </think> tags, i.e. <think> reasoning process here </think> answer "
+    "here"
+)
 _LLADA_TURNS = {role: (f"<|start_header_id|>{role}<|end_header_id|>\n\n", "<|eot_id|>") for role in ROLES}
+_MMADA_TURNS = {role: (f"<|start_header_id|>{role}<|end_header_id|>\n", "<|eot_id|>") for role in ROLES}
 _CHATML_TURNS = {role: (f"<|im_start|>{role}\n", "<|im_end|>\n") for role in ROLES}
 _LLADA = ChatTemplate(
     opening="<|startoftext|>",
@@ -76,6 +83,7 @@ _LLADA = ChatTemplate(
     gap=("<|reserved_token_2|>", "<|reserved_token_1|>"),
 )
 _LLADA_SEES = replace(_LLADA, system=_HELPFUL, between_images="\n", drops_newline=True)
+_MMADA = replace(_LLADA, turns=_MMADA_TURNS, pictures_first=True, gap=None)
 
 # By family, and "plain" for models without dialogue training: base models and the first stage of training.
 TEMPLATES: dict[str, ChatTemplate] = {
@@ -91,6 +99,12 @@ TEMPLATES: dict[str, ChatTemplate] = {
     "llada-v": _LLADA_SEES,
     "llada": _LLADA,
     "dream": ChatTemplate(turns=_CHATML_TURNS, system="You are a helpful assistant."),
+    # One newline behind a header, where LLaDA has two; a picture comes before the start of the text.
+    "mmada": _MMADA,
+    # The same, asked to reason first: "thinking mode" of the demo.
+    "mmada-think": replace(
+        _MMADA, turns=_MMADA_TURNS | {"user": (f"{_MMADA_TURNS['user'][0]}{_THINK}\n", "<|eot_id|>")}
+    ),
     "plain": ChatTemplate(turns={"user": ("", ""), "assistant": ("", "\n")}),
 }
 

@@ -49,6 +49,15 @@ def load_tokenizer(folder: str | Path, config: VLMConfig) -> Vocabulary:
     return tokenizer
 
 
+def check_codes(config: VLMConfig, tokenizer: Vocabulary) -> None:
+    """Raise CheckpointError unless the codes of pictures, if there are any, follow the tokenizer's ids."""
+    if config.codes is not None and config.codes.first_id != tokenizer.size:
+        raise CheckpointError(
+            f"the tokenizer has {tokenizer.size} ids and the codes of pictures begin at {config.codes.first_id}; "
+            "take the files that belong together"
+        )
+
+
 def _from_merges(folder: Path) -> _Tokenizer:
     """Return Qwen2's byte-level BPE with the added tokens of `tokenizer_config.json`."""
     from transformers import Qwen2Tokenizer

@@ -16,12 +16,13 @@ from torch import nn
 
 from lavida.api import Model
 from lavida.config import VLMConfig
+from lavida.data.codes import CodesEncoder
 from lavida.data.collate import Batch, Example, collate
 from lavida.data.encode import Encoder
 from lavida.data.loader import Loader
 from lavida.data.mixture import Mixture
 from lavida.data.samples import BrokenSample, Sample
-from lavida.decode.prompt import first_guess
+from lavida.decode.image_encoder import CodeEncoder, first_guess
 from lavida.diffusion.objective import Objective
 from lavida.errors import ConfigError, LavidaError, RequestError, check_seed
 from lavida.model.efficientnet import EfficientNetLite0
@@ -32,8 +33,9 @@ from lavida.text.messages import Part, pictures_of
 from lavida.text.tokenizer import Tokenizer
 from lavida.train.distributed import PRECISIONS, rank, unsharded, world
 from lavida.train.lora import Lora, add_adapters
+from lavida.train.mixed import MixedStep
 from lavida.train.recipes import Recipe
-from lavida.train.step import Targets, TrainingStep, draw_targets
+from lavida.train.step import Targets, TrainingStep
 from lavida.train.task import Group, Micro, Outcome, Plan
 from lavida.train.trainer import Habits
 
@@ -102,9 +104,11 @@ class Finetune:
         self.adapted = None if lora is None else add_adapters(net, lora)
         # The hint of a model whose tower names classes.
         hint_ids = partial(first_guess, cast(Tokenizer, model.tokenizer), model.labels) if model.labels else None
-        self.module = TrainingStep(net, objective, hint_ids=hint_ids)
+        self.module = (
+            TrainingStep(net, objective, hint_ids=hint_ids) if recipe.mixed is None else MixedStep(net, recipe.mixed)
+        )
         length = min(recipe.max_length or net.config.denoiser.max_length, net.config.denoiser.max_length)
-        encode = Encoder(net.config, model.tokenizer, recipe.rule, max_length=length)
+        encode = _encoder(model, recipe, length, options.workers)
         micro = min(options.micro, max(1, recipe.batch // world()))
         self.loader = Loader(
             mixture, encode, batch_size=micro, seed=self.seed, rank=rank(), world=world(), workers=options.workers,
@@ -217,7 +221,18 @@ class Finetune:
 
     def _draw(self, batch: Batch, name: str) -> Targets:
         number = random.Random(f"{self.seed}/{name}").getrandbits(63)
-        return draw_targets(batch, self.module.objective, torch.Generator().manual_seed(number))
+        return self.module.draw(batch, torch.Generator().manual_seed(number))
+
+
+def _encoder(model: Model, recipe: Recipe, length: int, workers: int) -> Encoder:
+    """Return what encodes samples; pictures that are tokens pass the image tokenizer in the process that trains."""
+    config, images = model.net.config, model.reader.images
+    if not isinstance(images, CodeEncoder):
+        return Encoder(config, model.tokenizer, recipe.rule, max_length=length)
+    if workers:
+        raise ConfigError("the image tokenizer runs in the process that trains; give --workers 0")
+    side, drawn = (None, 0.0) if recipe.mixed is None else (recipe.mixed.side, recipe.mixed.drawn)
+    return CodesEncoder(config, model.tokenizer, images, recipe.rule, max_length=length, side=side, drawn=drawn)
 
 
 def trained_config(config: VLMConfig, objective: Objective) -> VLMConfig:
@@ -273,4 +288,7 @@ def _plan(recipe: Recipe, samples: int, at_once: int) -> Plan:
         )
     steps = recipe.steps or max(1, ceil(recipe.epochs * samples / recipe.batch))
     accumulate, warmup = recipe.batch // at_once, ceil(recipe.warmup * steps)
-    return Plan(name=recipe.name, steps=steps, accumulate=accumulate, warmup=warmup, floor=recipe.floor)
+    return Plan(
+        name=recipe.name, steps=steps, accumulate=accumulate, warmup=warmup, floor=recipe.floor,
+        weight_decay=recipe.weight_decay,
+    )  # fmt: skip

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from lavida.data.rules import RULES, SampleRule
 from lavida.diffusion.objective import Objective
 from lavida.errors import ConfigError, RequestError
+from lavida.train.mixed import Mixed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +68,8 @@ class Recipe:
     steps: int | None = None  # instead of epochs
     warmup: float = 0.03  # share of the steps
     floor: float = 0.0  # share of the rates that is left at the end
+    weight_decay: float = 0.0
+    mixed: Mixed | None = None  # pictures to draw, pictures shown and texts, instead of `objective`
     max_length: int | None = None  # tokens of a sample; None: what the model holds
     grouped: bool = True  # samples of like length together
     one_view: bool = False  # pictures as one square view, every cell a token, as the first stages do
@@ -196,11 +199,41 @@ _LLADA_V_BALANCED = replace(
     name="llada-v-balanced",
     mixture=(replace(_MAMMOTH_OV, suffix=" /no_think"), replace(_WEB, suffix=" /think", suffix_share=0.5)),
 )
+# Weights and rows in the order: pictures to draw, pictures shown, texts.
+_MMADA_PRETRAIN = Recipe(
+    name="mmada-pretrain",
+    rates=Rates(denoiser=1e-4),
+    rule=replace(RULES["dialogue"], end_padding=0, cut=True),
+    mixed=Mixed(weights=(1.0, 1.0, 0.1), rows=(7, 6, 2), side=256),
+    batch=30,
+    floor=0.1,
+    weight_decay=0.01,
+    max_length=387,
+    grouped=False,
+    notes=(
+        "the code masks the filling of a text softly, by a float bias; here it is not attended to at all",
+        "the code learns plain texts too; here a text is a dialogue without a picture, and its answer is learnt",
+        "batch is that of one process; the code warms up over 5000 steps",
+    ),
+)
+_MMADA_IMAGES = replace(
+    _MMADA_PRETRAIN, name="mmada-images", rates=Rates(denoiser=5e-5), batch=24, max_length=515,
+    mixed=Mixed(weights=(1.0, 0.5, 0.1), rows=(7, 3, 2), side=256),
+)  # fmt: skip
+_MMADA_INSTRUCT = replace(
+    _MMADA_IMAGES, name="mmada-instruct", max_length=1539, mixed=Mixed(weights=(1.0, 0.5, 0.4), rows=(4, 1, 1)),
+    notes=(*_MMADA_PRETRAIN.notes, "the code's file says 256 codes a picture, and its pictures have 1024"),
+)  # fmt: skip
+_MMADA_COT = replace(
+    _MMADA_INSTRUCT, name="mmada-cot", batch=16, mixed=Mixed(weights=(0.05, 0.4, 0.6), rows=(1, 1, 2)),
+    notes=_MMADA_PRETRAIN.notes,
+)  # fmt: skip
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
         _ALIGN, _FINETUNE, _FIM, _REASON, _AR, _TUNE,
         _LLADA_V_ALIGN, _LLADA_V_SINGLE, _LLADA_V_ONEVISION, _LLADA_V_REASON, _LLADA_V_BALANCED,
+        _MMADA_PRETRAIN, _MMADA_IMAGES, _MMADA_INSTRUCT, _MMADA_COT,
     )
 }  # fmt: skip
 

@@ -62,6 +62,10 @@ class TrainingStep(nn.Module):
         )  # fmt: skip
         return answer.loss + unused, loss_by_probability(answer.per_token.detach(), masked, targets.p.flatten())
 
+    def draw(self, batch: Batch, generator: torch.Generator) -> Targets:
+        """Draw the tokens to predict."""
+        return draw_targets(batch, self.objective, generator)
+
     def _unused_tower(self, batch: Batch) -> Tensor | float:
         """Return 0, computed through the tower for a batch without pictures: processes use all parts in one order."""
         vision = self.vlm.config.vision

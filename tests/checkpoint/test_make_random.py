@@ -120,7 +120,8 @@ def test_the_published_size(family: str) -> None:
     layout = FORMS[config.family].layout
     assert read_official(data, None, layout, shapes) == config
     count = sum(torch.Size(s).numel() for n, s in shapes.items() if n.startswith("denoiser."))
-    assert count == (7_615_616_512 if "dream" in family else 8_015_581_184)
+    longer = 2 * 8192 * 4096 if config.codes else 0  # embedding and head of MMaDA's image codes
+    assert count == (7_615_616_512 if "dream" in family else 8_015_581_184 + longer)
     assert ("mm_vision_tower" in data) == (config.vision is not None)
 
 

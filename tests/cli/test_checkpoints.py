@@ -66,7 +66,7 @@ def test_inspect_every_family(
     assert sizes == sorted(set(sizes))
     assert facts["tensors"]["missing"] == facts["tensors"]["unexpected"] == []
     assert facts["tensors"]["matched"] + len(facts["tensors"]["unused"]) == len(state)
-    assert facts["code_never_run"] == (["auto_map"] if family in ("llada", "dream") else [])
+    assert facts["code_never_run"] == (["auto_map"] if family in ("llada", "dream", "mmada") else [])
     assert main(["inspect", str(random_folders[family])]) == 0
     text = capsys.readouterr().out
     assert f"{loaded:,}" in text and f"mask {facts['canvas']['mask_id']}" in text and "BF16 (100%)" in text
@@ -215,7 +215,10 @@ def remote_code(folder: Path, mark: Path) -> None:
         (pickle_named_safetensors, "is a pickle and not safetensors; it was not opened"),
         (pickle_only, "holds pickled weights only (pytorch_model.bin), which can execute code"),
         (evil_projector, "it may hold nothing but tensors"),
-        (remote_code, "unknown model_type 'evil', not one of dream, llada, llava_dream, llava_llada; the code that it"),
+        (
+            remote_code,
+            "unknown model_type 'evil', not one of dream, llada, llava_dream, llava_llada, mmada; the code that it",
+        ),
     ],
 )
 def test_damage_is_one_line_and_nothing_runs(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 from tokenizers import Tokenizer as Backend
 from tokenizers import decoders, models, pre_tokenizers
@@ -31,6 +33,8 @@ RENDERED = {
     "<|im_start|>assistant\n",
     "llada": "<|startoftext|><|start_header_id|>user<|end_header_id|>\n\nWhat?<|eot_id|>"
     "<|start_header_id|>assistant<|end_header_id|>\n\n",
+    "mmada": "<image><|startoftext|><|start_header_id|>user<|end_header_id|>\nWhat?<|eot_id|>"
+    "<|start_header_id|>assistant<|end_header_id|>\n",
     "dream": "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\nWhat?<|im_end|>\n"
     "<|im_start|>assistant\n",
 }
@@ -54,6 +58,16 @@ def spelled(ids: list[int], tokenizer: PretrainedTokenizer) -> str:
 def test_every_family_writes_a_question_as_it_was_taught(family: str) -> None:
     shown = [PICTURE] if "<image>" in RENDERED[family] else []
     assert "".join(render(question_turns("What?", shown), TEMPLATES[family])) == RENDERED[family]
+
+
+def test_a_model_can_be_asked_to_think_first() -> None:
+    """The instruction of MMaDA's demo, of which the digest is known."""
+    text = "".join(render(question_turns("What?"), TEMPLATES["mmada-think"]))
+    before, after = "<|startoftext|><|start_header_id|>user<|end_header_id|>\n", "\nWhat?<|eot_id|>"
+    assert text.startswith(before) and after in text
+    asked = text[len(before) : text.index(after)].encode()
+    digest = "bff6f2c7a3338fee21b48eba167cc60b96d6012c4062059901b3ea09f0f19dc6"
+    assert len(asked) == 226 and hashlib.sha256(asked).hexdigest() == digest
 
 
 @pytest.mark.parametrize("family", ["lavida-llada", "llada-v"])

@@ -1,0 +1,1 @@
+"""Pictures from descriptions, by models whose pictures are tokens."""
