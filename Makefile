@@ -7,8 +7,11 @@ PHOTO := lavida/assets/demo.jpg
 
 demo: .venv/ready
 	$(BIN)/lavida describe $(PHOTO) --show --time
-	$(BIN)/lavida ask $(PHOTO) "What is this?" --show --time
-	$(BIN)/lavida ask $(PHOTO) "What kind of thing is this?" --show --time
+	$(BIN)/lavida ask $(PHOTO) "What animal is it?" --show --time
+	$(BIN)/lavida ask $(PHOTO) "Is there a dog in the picture?" --show --time
+	$(BIN)/lavida ask $(PHOTO) "How many cats are there?" --show --time
+	$(BIN)/lavida ask $(PHOTO) "Where is the cat?" --show --time
+	$(BIN)/lavida ask $(PHOTO) "Who is the owner of this cat?" --show --time
 
 test: .venv/ready
 	$(BIN)/python -m pytest -n 2

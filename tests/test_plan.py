@@ -53,7 +53,7 @@ def test_the_longer_of_two_times_counts() -> None:
     ("steps", "cached", "published"), [(32, False, 7.65), (16, False, 4.13), (32, True, 1.93), (16, True, 1.23)]
 )
 def test_the_published_seconds_of_lavida_come_out(steps: int, cached: bool, published: float) -> None:
-    """arXiv 2505.16839 on one A5000, a canvas of 32, with and without the cache; 25 ms to launch a pass fit all four."""
+    """arXiv 2505.16839 on one A5000, a canvas of 32, with the cache and without; 25 ms to launch a pass fit all."""
     found = answer_time(count(FULL), ACCELERATORS["a5000"], Reached(launch=0.025), steps=steps, cached=cached)
     assert found.total == pytest.approx(published, rel=0.15)
 

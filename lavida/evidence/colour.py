@@ -72,8 +72,8 @@ def is_monochrome(lab: Tensor) -> bool:
 
     The chroma that a quadratic function of the lightness does not explain must be small.
     """
-    light, chroma = lab[..., 0].flatten(), lab[..., 1:].flatten(0, 1)
+    light, chroma = lab[..., 0].flatten().double(), lab[..., 1:].flatten(0, 1).double()
     known = torch.stack((torch.ones_like(light), light / 100, (light / 100) ** 2), 1)
-    gram = known.T @ known + 1e-4 * torch.eye(3)
-    left = chroma - known @ torch.linalg.solve(gram, known.T @ chroma)
+    inverse = torch.linalg.pinv(known.T @ known, rtol=1e-9, hermitian=True)  # a plain picture has one lightness
+    left = chroma - known @ (inverse @ (known.T @ chroma))
     return float(left.norm(dim=1).quantile(0.9)) < MONOCHROME

@@ -41,3 +41,10 @@ def test_sepia_and_gray_are_monochrome_and_colours_are_not():
     coloured[:20, :20] = torch.tensor([0.8, 0.1, 0.1])
     assert is_monochrome(to_lab(gray)) and is_monochrome(to_lab(sepia))
     assert not is_monochrome(to_lab(coloured))
+
+
+@pytest.mark.parametrize("shade", [0, 128, 255])
+def test_a_plain_picture_is_monochrome(shade):
+    assert is_monochrome(to_lab(torch.full((56, 56, 3), shade / 255)))
+    coloured = torch.rand(56, 56, 3, generator=torch.Generator().manual_seed(shade))
+    assert not is_monochrome(to_lab(coloured))
