@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from lavida.data.collate import Batch
-from lavida.diffusion.loss import masked_loss, shift_rows
-from lavida.diffusion.masking import draw_copies
+from lavida.diffusion.loss import certainty_loss, masked_loss, shift_rows
+from lavida.diffusion.masking import draw_copies, draw_moments, trajectory_masks
 from lavida.diffusion.objective import Objective
 from lavida.errors import ConfigError
 from lavida.image.tiles import Grid, tiles_among
@@ -51,7 +51,8 @@ class TrainingStep(nn.Module):
         masked = spliced.gather(targets.masked).flatten(0, 1)  # [C * B, T']
         x, ids = spliced.x.repeat(copies, 1, 1), spliced.gather(batch.ids).repeat(copies, 1)
         if not objective.autoregressive:
-            x = mask_embeddings(self.vlm.denoiser, x, masked)
+            later = None if targets.later is None else spliced.gather(targets.later).flatten(0, 1)
+            x = mask_embeddings(self.vlm.denoiser, x, masked if later is None else masked | later)
         # 3. which position attends to which
         mask = _repeated(attention_mask(batch, spliced, objective.attention, shared_image=config.shared_image), copies)
         positions = _repeated(positions_of(batch, spliced), copies)
@@ -59,6 +60,7 @@ class TrainingStep(nn.Module):
         answer = answer_loss(
             self.vlm.denoiser, x, ids, masked, mask=mask, positions=positions, shift=config.denoiser.logit_shift,
             weighting=objective.weighting, p=targets.p.flatten(), lengths=targets.lengths.repeat(copies),
+            certainty=objective.certainty, certainty_temperature=objective.certainty_temperature,
         )  # fmt: skip
         return answer.loss + unused, loss_by_probability(answer.per_token.detach(), masked, targets.p.flatten())
 
@@ -80,10 +82,12 @@ class Targets:
     masked: Tensor  # [C, B, T] bool
     p: Tensor  # [C, B] probability that a token was masked
     lengths: Tensor  # [B] tokens that can be masked
+    later: Tensor | None = None  # [C, B, T] bool, masked too but not predicted: blocks that come later
 
     def to(self, device: torch.device | str) -> Targets:
         """Return the same on another device."""
-        return Targets(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+        held = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Targets(**{name: value if value is None else value.to(device) for name, value in held.items()})
 
     def weight(self, weighting: str) -> float:
         """Return the weight of the batch's mean loss among other batches: tokens, or rows for the bound."""
@@ -91,13 +95,29 @@ class Targets:
 
 
 def draw_targets(batch: Batch, objective: Objective, generator: torch.Generator) -> Targets:
-    """Draw the masks of a batch; next-token prediction masks nothing and predicts every answer token."""
+    """Draw the masks of a batch; next-token prediction masks nothing and predicts every answer token.
+
+    Raises:
+        ConfigError: The objective masks along trajectories and the samples have none.
+    """
     target = (batch.answer > 0) & ~batch.frozen & batch.real
     lengths = target.sum(-1).clamp(min=1)
     if objective.autoregressive:
         return Targets(masked=target[None], p=torch.ones(1, len(target)), lengths=lengths)
+    if objective.masking == "trajectory":
+        return _along_trajectories(batch, objective, generator, lengths)
     masked, p = draw_copies(target, generator, complementary_pair=objective.complementary, eps=objective.eps)
     return Targets(masked=masked, p=p, lengths=lengths)
+
+
+def _along_trajectories(batch: Batch, objective: Objective, generator: torch.Generator, lengths: Tensor) -> Targets:
+    """Return the masks of two moments of decoding; p is the share of the canvas that is masked."""
+    if batch.steps is None or batch.blocks is None:
+        raise ConfigError('masking "trajectory" needs samples with the model\'s own answers; take the recipe few-steps')
+    moments = draw_moments(batch.steps, objective.blank, generator)
+    masked, asked = trajectory_masks(batch.steps, batch.blocks, moments)
+    p = masked.sum(-1) / (batch.steps >= 0).sum(-1).clamp(min=1)
+    return Targets(masked=asked, p=p, lengths=lengths, later=masked & ~asked)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,17 +246,21 @@ def answer_loss(
     p: Tensor | None = None,
     lengths: Tensor | None = None,
     weights: Tensor | None = None,
+    certainty: float = 0.0,
+    certainty_temperature: float = 1.0,
 ) -> AnswerLoss:
     """Compute the cross-entropy of the tokens `ids` [R, L] where `masked` [R, L]; the head computes no others.
 
     `x` [R, L, D] is masked already (`mask_embeddings`). With `shift` row i of the network predicts token i + 1
     (`logit_shift` of a configuration). `mask` and `positions` go to `Denoiser.forward`, `weighting`, `p` [R], `lengths`
-    [R] and `weights` [R, L] to `masked_loss`.
+    [R] and `weights` [R, L] to `masked_loss`. With a weight `certainty`, `certainty_loss` is added.
     """
     hidden = denoiser(x, mask=mask, positions=positions)
     predicting = shift_rows(hidden) if shift else hidden
     logits = denoiser.head(predicting[masked])
     loss, per_token = masked_loss(logits, ids, masked, weighting=weighting, p=p, lengths=lengths, weights=weights)
+    if certainty:
+        loss = loss + certainty * certainty_loss(logits, ids[masked], temperature=certainty_temperature)
     return AnswerLoss(loss, per_token, hidden)
 
 
