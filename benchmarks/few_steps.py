@@ -26,6 +26,7 @@ from lavida.eval.metrics import Cider, exact
 from lavida.text.messages import Turn
 
 PASSES = (1, 2, 4, 8, 16)
+AT_ONCE = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +54,13 @@ def questions_of(path: str, images: Path | None, most: int | None) -> list[Sampl
 
 def answers_of(model: Model, samples: Sequence[Sample], **options: Any) -> list[Answer]:
     """Answer the last question of each sample, its dialogue before it; several share their passes."""
+    answers: list[Answer] = []
     with lavida.Engine(model) as engine:
-        tickets = [engine.submit_chat(messages_of(sample.turns[:-1]), **options) for sample in samples]
-        return [ticket.result() for ticket in tickets]
+        for at in range(0, len(samples), AT_ONCE):  # whose pictures are open together
+            asked = [messages_of(sample.turns[:-1]) for sample in samples[at : at + AT_ONCE]]
+            tickets = [engine.submit_chat(messages, **options) for messages in asked]
+            answers += [ticket.result() for ticket in tickets]
+    return answers
 
 
 def messages_of(turns: Sequence[Turn]) -> list[dict[str, Any]]:

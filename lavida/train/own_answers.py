@@ -82,7 +82,7 @@ def write_own_answers(
     out.mkdir(parents=True, exist_ok=True)
     held = OwnAnswers(out / OWN_ANSWERS)
     gather_objects(None)  # all have read what is there before the first process writes
-    head = _head(model, sources, options)
+    head = _head(model, sources, options, precision)
     _check(held, head)
     if held.head is None:
         _append(held, [head])
@@ -109,11 +109,11 @@ def write_own_answers(
     return held
 
 
-def _head(model: Model, sources: Sequence[Source], options: DecodeOptions) -> dict[str, Any]:
+def _head(model: Model, sources: Sequence[Source], options: DecodeOptions, precision: str) -> dict[str, Any]:
     """Return the line that says how the answers were written."""
     plain = {name: getattr(options, name) for name in ("length", "schedule", "remasking", "cache", "seed")}
     data = [[source.name, len(source), source.stamp()] for source in sources]
-    return {"model": _digest(model), "data": data, "block": options.block, "options": plain}
+    return {"model": _digest(model), "data": data, "block": options.block, "options": {**plain, "precision": precision}}
 
 
 def _digest(model: Model) -> str:
@@ -132,7 +132,7 @@ def _check(held: OwnAnswers, head: dict[str, Any]) -> None:
     for name, what in (("model", "another model"), ("data", "other data")):
         if held.head.get(name) != head[name]:
             raise ConfigError(f"{held.path} holds answers of {what}; give the same, or another folder by --out")
-    raise ConfigError(f"{held.path} holds answers with another --length or --seed; give the same, or another folder")
+    raise ConfigError(f"{held.path} holds answers with other options of --length, --seed or --precision; give the same")
 
 
 def _append(held: OwnAnswers, lines: list[dict[str, Any]]) -> None:
