@@ -65,7 +65,9 @@ def answers_of(model: Model, samples: Sequence[Sample], **options: Any) -> list[
 
 def messages_of(turns: Sequence[Turn]) -> list[dict[str, Any]]:
     """Return turns as `Model.chat` takes them."""
-    return [{"role": t.role, "content": [{"type": part.kind, part.kind: part.value} for part in t.parts]} for t in turns]
+    return [
+        {"role": t.role, "content": [{"type": part.kind, part.kind: part.value} for part in t.parts]} for t in turns
+    ]
 
 
 def words_of(turn: Turn) -> str:

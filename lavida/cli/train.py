@@ -91,7 +91,8 @@ def train(
             model=model, data=tuple(data or ()), images=images, held_out=held_out, out=out or Path("runs") / recipe,
             micro=micro, seed=seed, device=device, precision=precision, workers=workers, minutes=minutes,
             habits=Habits(log=log_every, evaluate=evaluate, save=save), shard=shard, checkpointing=checkpointing,
-            compile=compile, tensorboard=tensorboard, lora=lora, quantize=quantize, length=length, only_right=only_right,
+            compile=compile, tensorboard=tensorboard, lora=lora, quantize=quantize, length=length,
+            only_right=only_right,
         )  # fmt: skip
     run(chosen, options)
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,7 @@ class OwnAnswers:
 class OwnSource:
     """Give the entries of a source with a model's own answers, each answered turn as a sample of its own."""
 
-    def __init__(self, source: Source, lines: list[Mapping[str, Any]], *, block: int | None) -> None:
+    def __init__(self, source: Source, lines: Sequence[Mapping[str, Any]], *, block: int | None) -> None:
         self.name = source.name
         self._source, self._lines, self._block = source, lines, block
 

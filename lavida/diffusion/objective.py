@@ -55,11 +55,11 @@ class Objective:
         if not 0 <= self.certainty < math.inf:
             raise ConfigError(f"certainty is a weight of at least 0, got {self.certainty}")
         if not 0 < self.certainty_temperature <= 1:
-            raise ConfigError(
-                f"certainty_temperature must be above 0 and at most 1, got {self.certainty_temperature}"
-            )
+            raise ConfigError(f"certainty_temperature must be above 0 and at most 1, got {self.certainty_temperature}")
         if self.masking == "trajectory" and self.complementary:
-            raise ConfigError('complementary masks follow no trajectory; set complementary to False, or masking "random"')
+            raise ConfigError(
+                "complementary masks follow no trajectory; set one of complementary and masking otherwise"
+            )
         mean_of_diffusion = self.weighting == "mean" and not self.autoregressive
         if not mean_of_diffusion and (self.certainty or self.masking != "random"):
             raise ConfigError('certainty and masking "trajectory" go with masked diffusion and weighting "mean" only')

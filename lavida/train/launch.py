@@ -147,9 +147,8 @@ def _settings(
         "--batch": recipe.batch,
         "--lora": options.lora,
         "--quantize": options.quantize,
-        **({"--only-right": options.only_right} if recipe.own_answers else {}),
         "the objective": task.module.objective.to_dict(),
-        "--data or --held-out": mixture.fingerprint(),
+        f"--data{', --held-out or --only-right' if recipe.own_answers else ' or --held-out'}": mixture.fingerprint(),
     }
     return fixed, {
         "--model (the weights stay the run's)": options.model,

@@ -1,7 +1,7 @@
 """Have a model answer the questions of its training data, many steps each, and keep the trajectories (few-steps).
 
-The answers lie in `own-answers.jsonl` of the run's folder (`lavida.data.own_answers`). They depend on the model, the data
-and the options of decoding alone: a run that is stopped while they are written goes on behind the last one.
+The answers lie in `own-answers.jsonl` of the run's folder (`lavida.data.own_answers`). They depend on the model, the
+data and the options of decoding alone: a run that is stopped while they are written goes on behind the last one.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
@@ -33,7 +34,8 @@ AT_ONCE = 16  # questions that a process answers together
 _SHOWN = 20.0  # seconds between two lines of progress
 
 
-class Question(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Question:
     """Name a turn of an entry that is to be answered; without a sample, `reason` says why it cannot be."""
 
     source: int
@@ -157,18 +159,18 @@ def _questions(sources: Sequence[Source], last: dict[str, Any] | None) -> Iterat
                 sample = source[index]
             except BrokenSample as error:
                 if last is None or (number, index) != (first, at):
-                    yield Question(number, index, 0, None, str(error))
+                    yield Question(source=number, index=index, turn=0, sample=None, reason=str(error))
                 continue
             for place, spoken in enumerate(sample.turns):
                 if spoken.role == "assistant" and place > behind:
-                    yield Question(number, index, place, sample)
+                    yield Question(source=number, index=index, turn=place, sample=sample)
 
 
 @torch.inference_mode()
 def _answered(
     model: Model, questions: Sequence[Question], given: dict[str, Any], precision: str
 ) -> list[dict[str, Any]]:
-    """Return the lines of some questions, whose forward passes are shared as far as answers stay the same to the bit."""
+    """Return the lines of some questions; their forward passes are shared where that leaves each answer the same."""
     steps: list[list[Step]] = [[] for _ in questions]
     requests: list[Request | str] = []
     for question, watched in zip(questions, steps):

@@ -177,7 +177,7 @@ _TUNE = Recipe(
     floor=0.05,
     notes=("ours",),
 )
-# Certainty-forcing distillation (dParallel, arXiv 2509.26488): the model's own answers, certain earlier and in parallel.
+# Certainty-forcing distillation (dParallel, arXiv 2509.26488): the model's own answers, certain early and in parallel.
 _FEW_STEPS = Recipe(
     name="few-steps",
     rates=Rates(denoiser=2e-5),
@@ -188,8 +188,8 @@ _FEW_STEPS = Recipe(
     warmup=0.05,
     own_answers=True,
     notes=(
-        "the paper's code masks half of a block at random, twice complementarily; here the masks are those of a moment of "
-        "the trajectory, and half of the copies are masked wholly, since an answer in one pass begins there",
+        "the paper's code masks half of a block at random, twice complementarily; here the masks are those of a moment "
+        "of the trajectory, and half of the copies are masked wholly, since an answer in one pass begins there",
         "the code divides the entropy by the number of right tokens; here by that of masked tokens",
         "the code weighs certainty by 2 for LLaDA and by 1 for Dream, over 6 and 3 epochs in batches of 8, with LoRA",
         "attention is that of decoding: of the Prefix-DLM mask where the prompt is kept in a cache, full otherwise",

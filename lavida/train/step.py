@@ -87,7 +87,8 @@ class Targets:
     def to(self, device: torch.device | str) -> Targets:
         """Return the same on another device."""
         held = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Targets(**{name: value if value is None else value.to(device) for name, value in held.items()})
+        moved: dict[str, Tensor] = {k: value.to(device) for k, value in held.items() if isinstance(value, Tensor)}
+        return Targets(**moved)
 
     def weight(self, weighting: str) -> float:
         """Return the weight of the batch's mean loss among other batches: tokens, or rows for the bound."""
