@@ -80,7 +80,7 @@ class Encoder:
         cut = [views(image, self._vision(), measured.tiles) for image in measured.images]
         return Example(
             name=sample.name, ids=ids, answer=answer, turn=measured.turn, frozen=frozen, views=cut,
-            length=measured.length, steps=steps, blocks=blocks,
+            length=measured.length, images=measured.images if self.config.evidence else [], steps=steps, blocks=blocks,
         )  # fmt: skip
 
     def measure(self, sample: Sample, rng: random.Random) -> Measured:

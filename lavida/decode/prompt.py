@@ -86,13 +86,24 @@ class ImageEncoder:
         def tokens() -> tuple[Tensor, Evidence | None]:
             look = self._look(pixels)
             found = self._to(self._net.image_tokens(look.features, grid, tiles))
-            evidence = None
-            if self._parts is not None and self._net.evidence and image is not None and look.maps is not None:
-                evidence = evidence_of(image, pixels, grid, look.maps, self._parts)
+            evidence = None if image is None else self.find_evidence(image, pixels, grid, look)
+            if evidence is not None and self._net.evidence is not None:
                 found = self._net.with_evidence(found[None], evidence.inputs(self._net.evidence.boxes))[0]
             return torch.cat((found, self._words(look.classes, evidence))), evidence
 
         return self._kept(pixels, repr((grid, tiles, image is None)), tokens)
+
+    def find_evidence(
+        self, image: Image.Image, pixels: Tensor, grid: Grid, look: TowerOutput | None = None
+    ) -> Evidence | None:
+        """Find evidence in an image and its views [V, 3, S, S]; None for a model without a place or parts for it.
+
+        `look` is what the tower made of the views, if that is known.
+        """
+        if self._parts is None or self._net.evidence is None:
+            return None
+        look = self._look(pixels) if look is None else look
+        return None if look.maps is None else evidence_of(image, pixels, grid, look.maps, self._parts)
 
     def encode_video(self, frames: Sequence[Image.Image]) -> EncodedImage:
         """Encode the frames of a video."""
@@ -264,21 +275,21 @@ class PromptReader:
         )
         ids = torch.as_tensor(ids, device=net.denoiser.device)
         if cache != "prefix":
-            return prompt(segments=net.segments(ids, tokens, self._told(ids, images)), cached=seen)
+            return prompt(segments=net.segments(ids, tokens, self.told(ids, images)), cached=seen)
         key = ("prompt", tuple(ids.tolist()), *(image.key for image in images))
         held = self.store.get(key)
         if held is None and net.config.shared_image and len(images) == 1:
-            words = net.segments(ids, tokens, self._told(ids, images))[1]
+            words = net.segments(ids, tokens, self.told(ids, images))[1]
             held = self._image_keys(images[0]).fork(room)
             keep = partial(self.store.put, key, held)
             return prompt(segments=[], prefix=PrefixContext(net, held, words, lambda: keep(held.nbytes)), cached=seen)
         if held is None:  # long: computed at once, so that the next question finds it
-            held = net.prefill(net.segments(ids, tokens, self._told(ids, images)), room=room)
+            held = net.prefill(net.segments(ids, tokens, self.told(ids, images)), room=room)
             self.store.put(key, held, held.nbytes)
             return prompt(segments=[], prefix=PrefixContext(net, held), cached=seen)
         return prompt(segments=[], prefix=PrefixContext(net, held), cached=length)
 
-    def _told(self, ids: Tensor, images: Sequence[EncodedImage]) -> Tensor | None:
+    def told(self, ids: Tensor, images: Sequence[EncodedImage]) -> Tensor | None:
         """Return what the evidence adds [P, D] to names among the ids; of several pictures the first has a say."""
         net, evidence = self.net, next((image.evidence for image in images if image.evidence is not None), None)
         if net.evidence is None or not net.evidence.names or evidence is None or self._names is None:

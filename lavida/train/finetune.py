@@ -31,6 +31,7 @@ from lavida.model.vlm import VLM
 from lavida.text.messages import Part, pictures_of
 from lavida.text.tokenizer import Tokenizer
 from lavida.train.distributed import PRECISIONS, rank, unsharded, world
+from lavida.train.evidence import TrainingEvidence
 from lavida.train.lora import Lora, add_adapters
 from lavida.train.own_answers import teacher_options
 from lavida.train.recipes import Recipe
@@ -108,7 +109,8 @@ class Finetune:
         self.adapted = None if lora is None else add_adapters(net, lora)
         # The hint of a model whose tower names classes.
         hint_ids = partial(first_guess, cast(Tokenizer, model.tokenizer), model.labels) if model.labels else None
-        self.module = TrainingStep(net, objective, hint_ids=hint_ids)
+        evidence = TrainingEvidence(model.reader) if net.evidence is not None and hint_ids is not None else None
+        self.module = TrainingStep(net, objective, hint_ids=hint_ids, evidence=evidence)
         length = min(recipe.max_length or net.config.denoiser.max_length, net.config.denoiser.max_length)
         encode = Encoder(net.config, model.tokenizer, recipe.rule, max_length=length)
         micro = min(options.micro, max(1, recipe.batch // world()))

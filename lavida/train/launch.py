@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -19,7 +20,9 @@ from lavida.checkpoint.io import save_checkpoint
 from lavida.checkpoint.named import MODELS, find_model
 from lavida.data.mixture import Ingredient, Mixture
 from lavida.data.sources import Source, open_source
+from lavida.decode import calibration, confidence
 from lavida.errors import ConfigError, RequestError
+from lavida.evidence.gather import DETECTOR
 from lavida.model.placement import is_as_trained
 from lavida.train.distributed import PRECISIONS, prepare, processes, rank, whole_state, world
 from lavida.train.finetune import Finetune, Options
@@ -32,6 +35,7 @@ from lavida.train.trainer import Trainer
 Opened = Sequence[tuple[Source, float | None]]  # each with its weight
 
 MOST_HELD_OUT = 32
+MEASURED = (calibration.FILE, confidence.FILE)
 _DTYPES = {"BF16": torch.bfloat16, "F16": torch.float16}
 
 
@@ -164,8 +168,8 @@ def _settings(
 def export(task: Finetune, source: Path, out: Path) -> dict[str, Path]:
     """Write the adapters, and a model for `lavida.load` unless its weights are packed; return the folders by kind.
 
-    The weights are stored in the type that those of `source` have, with the other files of that folder. The adapters
-    of a model that is spread over processes stay apart.
+    The weights are stored in the type that those of `source` have, with the other files of that folder; of few-steps
+    without what was measured of the model before. The adapters of a model that is spread over processes stay apart.
     """
     net, written = task.model.net, {}
     net.config = task.saved_config
@@ -185,6 +189,11 @@ def export(task: Finetune, source: Path, out: Path) -> dict[str, Path]:
         stored = survey(source).tensors["denoiser.embedding.weight"].dtype
         save_checkpoint(net, written["model"], dtype=_DTYPES.get(stored, torch.float32), weights=weights)
         copy_others(source, written["model"])
+        if net.evidence is not None and (source / DETECTOR).is_file():  # which is weights, and not the model's own
+            shutil.copyfile(source / DETECTOR, written["model"] / DETECTOR)
+        if task.recipe.own_answers:  # how sure and how good answers in so many steps are has changed
+            for name in MEASURED:
+                (written["model"] / name).unlink(missing_ok=True)
     return written
 
 

@@ -19,11 +19,13 @@ from lavida.diffusion.loss import certainty_loss, masked_loss, shift_rows
 from lavida.diffusion.masking import draw_copies, draw_moments, trajectory_masks
 from lavida.diffusion.objective import Objective
 from lavida.errors import ConfigError
+from lavida.evidence.gather import Evidence
 from lavida.image.tiles import Grid, tiles_among
 from lavida.model.denoiser import Denoiser
 from lavida.model.vlm import VLM
 from lavida.text.messages import IMAGE_ID
 from lavida.train.distributed import joined
+from lavida.train.evidence import TrainingEvidence
 from lavida.train.task import BUCKETS
 
 HintIds = Callable[[Tensor], list[int]]  # the tower's own class logits [K] of a picture -> ids that follow its tokens
@@ -32,21 +34,28 @@ HintIds = Callable[[Tensor], list[int]]  # the tower's own class logits [K] of a
 class TrainingStep(nn.Module):
     """Join a model and an objective; the forward pass is a training step's."""
 
-    def __init__(self, vlm: VLM, objective: Objective, *, hint_ids: HintIds | None = None) -> None:
+    def __init__(
+        self,
+        vlm: VLM,
+        objective: Objective,
+        *,
+        hint_ids: HintIds | None = None,
+        evidence: TrainingEvidence | None = None,
+    ) -> None:
         super().__init__()
         if vlm.config.shared_image and objective.attention not in ("prefix", "causal"):
             raise ConfigError(
                 "this model was trained with its picture apart from the prompt; attention "
                 f"{objective.attention!r} does not fit, take prefix"
             )
-        self.vlm, self.objective, self.hint_ids = vlm, objective, hint_ids
+        self.vlm, self.objective, self.hint_ids, self.evidence = vlm, objective, hint_ids, evidence
 
     def forward(self, batch: Batch, targets: Targets) -> tuple[Tensor, Tensor]:
         """Compute the loss of a batch, and sum and number [2, BUCKETS] of token losses by masking probability."""
         copies, objective, config = len(targets.masked), self.objective, self.vlm.config
         # 1. each picture passes the tower once and takes its place among the words
         unused = self._unused_tower(batch)
-        spliced = splice_batch(self.vlm, batch, self.hint_ids)
+        spliced = splice_batch(self.vlm, batch, self.hint_ids, self.evidence)
         # 2. the masks of each copy, at the positions with pictures
         masked = spliced.gather(targets.masked).flatten(0, 1)  # [C * B, T']
         x, ids = spliced.x.repeat(copies, 1, 1), spliced.gather(batch.ids).repeat(copies, 1)
@@ -135,12 +144,16 @@ class SplicedBatch:
         return values.gather(-1, self.source.expand(*values.shape[:-1], -1))
 
 
-def splice_batch(vlm: VLM, batch: Batch, hint_ids: HintIds | None = None) -> SplicedBatch:
-    """Encode each picture once and put it in its place."""
-    pictures = encode_pictures(vlm, batch.views, hint_ids)
+def splice_batch(
+    vlm: VLM, batch: Batch, hint_ids: HintIds | None = None, evidence: TrainingEvidence | None = None
+) -> SplicedBatch:
+    """Encode each picture once and put it in its place, with its evidence if the model is told some."""
+    found = None if evidence is None else evidence.of(batch)
+    pictures = encode_pictures(vlm, batch.views, hint_ids, evidence, found)
     rows, sources = [], []
-    for ids, images in zip(batch.ids, pictures, strict=True):
-        rows.append(vlm.splice(ids, images))
+    for row, (ids, images) in enumerate(zip(batch.ids, pictures, strict=True)):
+        added = None if evidence is None or found is None else evidence.told(ids, batch.answer[row], found[row])
+        rows.append(vlm.splice(ids, images, added))
         counts = torch.ones_like(ids)
         counts[ids == IMAGE_ID] = torch.tensor([len(image) for image in images], dtype=ids.dtype, device=ids.device)
         sources.append(torch.arange(len(ids), device=ids.device).repeat_interleave(counts))
@@ -156,9 +169,16 @@ def splice_batch(vlm: VLM, batch: Batch, hint_ids: HintIds | None = None) -> Spl
 
 
 def encode_pictures(
-    vlm: VLM, rows: Sequence[Sequence[tuple[Tensor, Grid]]], hint_ids: HintIds | None = None
+    vlm: VLM,
+    rows: Sequence[Sequence[tuple[Tensor, Grid]]],
+    hint_ids: HintIds | None = None,
+    evidence: TrainingEvidence | None = None,
+    found: Sequence[Sequence[Evidence | None]] | None = None,
 ) -> list[list[Tensor]]:
-    """Return the image tokens [T, D] of each row's pictures, hints behind them; all views pass the tower together."""
+    """Return the image tokens [T, D] of each row's pictures, hints behind them; all views pass the tower together.
+
+    `found` is the evidence of each picture, which `evidence` puts to its tokens.
+    """
     views = [pixels for row in rows for pixels, _ in row]
     if not views:
         return [[] for _ in rows]
@@ -168,13 +188,17 @@ def encode_pictures(
     per_picture = features.split([len(v) for v in views])
     parts = iter(zip(per_picture, classes if classes is not None else [None] * len(views)))
     out = []
-    for row in rows:
+    for place, row in enumerate(rows):
         tiles, images = tiles_among(vlm.config.tiles, len(row)), []
-        for _, grid in row:
+        for number, (_, grid) in enumerate(row):
             of_picture, logits = next(parts)
             tokens = vlm.image_tokens(of_picture, grid, tiles).to(weight.dtype)
+            own = found[place][number] if found is not None else None
+            if evidence is not None and own is not None:
+                tokens = evidence.tokens(vlm, tokens, own)
             if hint_ids is not None and logits is not None:
-                ids = torch.tensor(hint_ids(logits), dtype=torch.long, device=weight.device)
+                words = hint_ids(logits) + (evidence.read_ids(own) if evidence is not None and own is not None else [])
+                ids = torch.tensor(words, dtype=torch.long, device=weight.device)
                 tokens = torch.cat((tokens, vlm.denoiser.embed(ids).to(tokens)))
             images.append(tokens)
         out.append(images)

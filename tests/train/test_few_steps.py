@@ -13,6 +13,7 @@ import torch
 import lavida
 from lavida.checkpoint.make_random import make_random
 from lavida.cli.main import main
+from lavida.config import EvidenceConfig
 from lavida.data.collate import collate
 from lavida.data.encode import Encoder
 from lavida.data.own_answers import OWN_ANSWERS, OwnAnswers
@@ -22,13 +23,17 @@ from lavida.diffusion.masking import trajectory_masks
 from lavida.diffusion.objective import Objective
 from lavida.errors import ConfigError, DataError, RequestError
 from lavida.text.messages import Part, Turn
+from lavida.text.names import Name, save_names
+from lavida.text.things import COCO
 from lavida.train import own_answers, step
+from lavida.train.evidence import TrainingEvidence
 from lavida.train.finetune import Options
 from lavida.train.launch import train
 from lavida.train.own_answers import teacher_options, write_own_answers
 from lavida.train.recipes import RECIPES, find_recipe
 from lavida.train.step import Targets, TrainingStep, draw_targets
-from tests.tiny import save_tiny
+from tests.decode.test_prompt import folder_of
+from tests.tiny import LABELS, save_tiny
 from tests.train.test_finetune import entry, events, options, quiet, small, write_set  # noqa: F401
 from tests.train.test_recorded_losses import write_set as dialogues
 
@@ -47,6 +52,11 @@ def losses(run: Path) -> list[float]:
 def model_of(family: str, folder: Path) -> Path:
     if family == "lavida-mini":
         return save_tiny(folder / "model")
+    if family == "evidence":
+        (folder / "model").mkdir()
+        save_names([Name(words=("this", "it"), classes=(3, 5), things=(1,))], folder / "model")
+        config = EvidenceConfig(classes=len(LABELS), things=len(COCO), boxes=3, names=1)
+        return folder_of(folder / "model", config)
     make_random(family, "tiny", folder / "model")
     return folder / "model"
 
@@ -55,7 +65,7 @@ def few(model: Path, data: Path, out: Path, **more) -> Options:
     return options(model, data, out, **({"length": 8} | more))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, "evidence"])
 def test_training_sees_at_each_moment_what_decoding_saw(family: str, tmp_path: Path, monkeypatch) -> None:
     """The likeliest tokens of a training step, under the masks of a moment, are those that were committed then."""
     model = lavida.load(model_of(family, tmp_path))
@@ -67,7 +77,8 @@ def test_training_sees_at_each_moment_what_decoding_saw(family: str, tmp_path: P
     attention = "prefix" if decoding.cache == "prefix" else "full"
     objective = replace(FEW.objective, attention=attention)
     encode = Encoder(model.net.config, model.tokenizer, FEW.rule)
-    training = TrainingStep(model.net, objective, hint_ids=_hint(model))
+    evidence = TrainingEvidence(model.reader) if family == "evidence" else None
+    training = TrainingStep(model.net, objective, hint_ids=_hint(model), evidence=evidence)
     found: list[torch.Tensor] = []
     monkeypatch.setattr(step, "certainty_loss", lambda logits, *a, **k: (found.append(logits), logits.sum() * 0)[1])
     banned = [*decoding.banned, model.net.config.denoiser.mask_id]
