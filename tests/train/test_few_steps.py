@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,7 +36,7 @@ from lavida.train.recipes import RECIPES, find_recipe
 from lavida.train.step import Targets, TrainingStep, draw_targets
 from tests.decode.test_prompt import folder_of
 from tests.tiny import LABELS, save_tiny
-from tests.train.test_finetune import entry, events, options, quiet, small, write_set  # noqa: F401
+from tests.train.test_finetune import ROOT, entry, events, options, quiet, small, write_set  # noqa: F401
 from tests.train.test_recorded_losses import write_set as dialogues
 
 FEW = replace(find_recipe("few-steps"), batch=4, steps=3, warmup=0.0)
@@ -157,6 +159,20 @@ def test_a_run_that_is_stopped_after_every_step_goes_on_to_the_bit(small, tmp_pa
     before = lavida.load(small).net.state_dict()
     changed = {name for name in before if not torch.equal(before[name], whole[name])}
     assert changed and all(name.startswith("denoiser") for name in changed)
+
+
+@pytest.mark.slow
+@pytest.mark.sharded
+def test_two_processes_write_the_answers_of_one_and_learn_the_same(small, tmp_path):  # noqa: F811
+    data = write_set(tmp_path / "data", [entry(i, None if i % 3 else "a.png") for i in range(21)])
+    words = ["train", "few-steps", "--model", small, "--data", data, "--steps", 3, "--batch", 4, "--micro", 2]
+    words += ["--precision", "float32", "--held-out", 2, "--log-every", 1, "--length", 8]
+    for out, start in (("one", ()), ("two", ("torch.distributed.run", "--nproc_per_node", "2", "--standalone", "-m"))):
+        command = [sys.executable, "-m", *start, "lavida.cli.main", *map(str, [*words, "--out", tmp_path / out])]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
+        assert done.returncode == 0, done.stderr[-3000:]
+    assert lines_of(tmp_path / "two") == lines_of(tmp_path / "one") and len(lines_of(tmp_path / "one")) == 22
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=0, abs=1e-5)
 
 
 def test_micro_batches_do_not_change_the_loss(small, tmp_path):  # noqa: F811
