@@ -38,6 +38,7 @@ class OwnAnswers:
         self.path = path
         self.head: dict[str, Any] | None = None
         self.lines: list[dict[str, Any]] = []
+        self._size = 0  # bytes of whole lines
         if not path.exists():
             return
         data = path.read_bytes()
@@ -51,16 +52,18 @@ class OwnAnswers:
             raise DataError(f"{path} is damaged ({reason}); delete it to have the questions answered again") from None
         if lines:
             self.head, *self.lines = lines
+        self._size = len(whole)
 
     def append(self, lines: list[dict[str, Any]]) -> None:
         """Write lines behind what is there, and wait until they are on disk; the first one ever becomes the head."""
-        size = sum(len(_line(line)) for line in ([self.head] if self.head else []) + self.lines)
+        written = b"".join(map(_line, lines))
         with self.path.open("r+b" if self.path.exists() else "wb") as file:
-            file.truncate(size)
-            file.seek(size)
-            file.write(b"".join(map(_line, lines)))
+            file.truncate(self._size)
+            file.seek(self._size)
+            file.write(written)
             file.flush()
             os.fsync(file.fileno())
+        self._size += len(written)
         if self.head is None:
             self.head, *lines = lines
         self.lines += lines
