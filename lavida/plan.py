@@ -191,7 +191,7 @@ class Stage:
     samples: float  # seen, over all epochs
     tower: bool  # whether the part learns
     denoiser: bool
-    copies: int  # masked copies of each answer: 2 with complementary masks
+    copies: int  # masked copies of each answer
     answer: int  # tokens
     one_view: bool = False  # pictures as one view, every cell a token
 
@@ -204,7 +204,7 @@ class Stage:
             samples=seen,
             tower=recipe.rates.tower > 0,
             denoiser=recipe.rates.denoiser > 0,
-            copies=2 if recipe.objective.complementary else 1,
+            copies=1 if recipe.objective.autoregressive else 2,  # two masks, complementary or drawn apart
             answer=answer,
             one_view=recipe.one_view,
         )

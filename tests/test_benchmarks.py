@@ -19,8 +19,12 @@ from benchmarks.harness import PHOTO, environment, faster, interleave, markdown,
 from benchmarks.nets import SMALL, random_net
 from benchmarks.official import Official, Ours, facts
 from benchmarks.report import Report, Row
+from lavida.decode.request import Answer
+from tests.pictures import gradient
+from tests.tiny import save_tiny
 
 TWIN = harness.ROOT / "benchmarks" / "twin"
+ANSWER = Answer(image="", prompt="", text="", steps=2, seconds=0.0, tokens_per_forward=1.0, ids=())
 ROWS = (
     Row(series="slow", x=4, values=(2.0, 4.0, 3.0), ratios=(1.0, 1.0, 1.0)),
     Row(series="fast", x=4, values=(1.0, 1.0, 1.0), ratios=(2.0, 4.0, 3.0), facts={"passes": 2.5}),
@@ -211,3 +215,27 @@ def test_the_twin_is_small_and_writes_left_to_right() -> None:
 )
 def test_every_benchmark_can_be_imported(name: str) -> None:
     import_module(f"benchmarks.{name}")
+
+
+def test_few_steps_compares_words_with_the_reference_and_the_data(tmp_path: Path, capsys, monkeypatch) -> None:
+    from benchmarks import few_steps
+
+    gradient(60, 40).save(tmp_path / "a.png")
+    entries = [
+        {"image": "a.png", "question": "What is this?", "answer": "a cat"},
+        {"image": "a.png", "caption": "a cat"},
+    ]
+    data = tmp_path / "held.jsonl"
+    data.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    samples = few_steps.questions_of(str(data), None, None)
+    said = [replace(ANSWER, text=text) for text in ("a cat", "a cat.")]
+    told = few_steps.figures(samples, said, [replace(ANSWER, text="A cat"), replace(ANSWER, text="a dog")])
+    assert (told.agreement, told.accuracy, told.passes) == (0.5, 1.0, 2.0) and told.cider is not None
+    alone = few_steps.figures(samples[:1], said[:1], said[:1])
+    assert alone.cider is None and "| m | 2 | 2.0 | 1.000 | 1.000 | - |" in few_steps.table({("m", 2): alone})
+    model = str(save_tiny(tmp_path / "tiny"))
+    words = ["--model", model, "--data", str(data), "--questions", "2", "--passes", "1", "2"]
+    monkeypatch.setattr(sys, "argv", ["few_steps", *words, "--length", "4", "--out", str(tmp_path / "out")])
+    few_steps.main()
+    assert capsys.readouterr().out.count(f"| {model} | 1 | 1.0 |") == 1
+    assert (tmp_path / "out" / "few_steps.json").is_file()

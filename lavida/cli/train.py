@@ -29,7 +29,7 @@ HeldOut = Annotated[int | None, option("Samples of the first file to measure by.
 
 @o.command()
 def train(
-    recipe: Annotated[str, argument("RECIPE", "align, finetune, fim, reason, ar, tune, llada-v-align ...")],
+    recipe: Annotated[str, argument("RECIPE", "align, finetune, fim, reason, ar, tune, few-steps, llada-v-align ...")],
     data: Data = None,
     model: Model = "lavida-mini",
     images: Annotated[Path | None, option("Folder of the pictures. Default: that of FILE.")] = None,
@@ -55,6 +55,10 @@ def train(
     compile: Annotated[bool, option("torch.compile; needs a C++ compiler on a CPU.", "--compile")] = False,
     lora: Annotated[int | None, option("LoRA: adapters of this rank learn alone; takes lavida[lora].")] = None,
     quantize: Annotated[str | None, option("With --lora: the resting weights in int8 or int4 (QLoRA).")] = None,
+    length: Annotated[int | None, option("few-steps: tokens of the canvas of the model's own answers.")] = None,
+    only_right: Annotated[
+        bool, option("few-steps: learn only own answers with the words of the data's.", "--only-right")
+    ] = False,
     tensorboard: Annotated[
         bool, option("Log for TensorBoard too; takes lavida[tensorboard].", "--tensorboard")
     ] = False,
@@ -87,7 +91,8 @@ def train(
             model=model, data=tuple(data or ()), images=images, held_out=held_out, out=out or Path("runs") / recipe,
             micro=micro, seed=seed, device=device, precision=precision, workers=workers, minutes=minutes,
             habits=Habits(log=log_every, evaluate=evaluate, save=save), shard=shard, checkpointing=checkpointing,
-            compile=compile, tensorboard=tensorboard, lora=lora, quantize=quantize,
+            compile=compile, tensorboard=tensorboard, lora=lora, quantize=quantize, length=length,
+            only_right=only_right,
         )  # fmt: skip
     run(chosen, options)
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
+from lavida.errors import ConfigError
 from lavida.image.tiles import Grid
 
 
@@ -26,6 +28,9 @@ class Example:
     frozen: Tensor  # [T] bool, within an answer but neither masked nor predicted
     views: list[tuple[Tensor, Grid]]  # of each picture: pixels [V, 3, S, S] and the arrangement of the tiles
     length: int  # tokens, those of the pictures counted
+    images: list[Image.Image] = field(default_factory=list)  # the pictures, for a model that is told evidence
+    steps: Tensor | None = None  # [T] as `diffusion.masking.draw_moments` takes them, of a sample with a trajectory
+    blocks: Tensor | None = None  # [T] the block of each place of the canvas
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +47,9 @@ class Batch:
     views: list[list[tuple[Tensor, Grid]]]  # of each row, its pictures in order
     names: list[str]  # of each row: "source:index", several with a comma between them
     samples: int
+    images: list[list[Image.Image]] = field(default_factory=list)  # of each row, as in `Example`
+    steps: Tensor | None = None  # [B, T] as in `Example`; None where samples have no trajectories
+    blocks: Tensor | None = None  # [B, T]
 
     def to(self, device: str | torch.device) -> Batch:
         """Return the batch on another device."""
@@ -89,6 +97,9 @@ def collate(
         lines = [torch.cat([part(place, e) for place, e in enumerate(row)]) for row in rows]
         return torch.stack([F.pad(line, (0, width - len(line)), value=fill) for line in lines])
 
+    along = all(e.steps is not None for e in examples)
+    if along and (pack is not None or end_padding is not None):
+        raise ConfigError("samples with trajectories are neither packed nor padded; take the sample rule of few-steps")
     return Batch(
         number=number,
         ids=filled(lambda _, e: e.ids, pad_id),
@@ -100,7 +111,15 @@ def collate(
         views=[[picture for e in row for picture in e.views] for row in rows],
         names=[", ".join(e.name for e in row) for row in rows],
         samples=sum(map(len, rows)),
+        images=[[image for e in row for image in e.images] for row in rows],
+        steps=filled(lambda _, e: _given(e.steps), -1) if along else None,
+        blocks=filled(lambda _, e: _given(e.blocks)) if along else None,
     )
+
+
+def _given(tensor: Tensor | None) -> Tensor:
+    assert tensor is not None, "all samples of the batch have trajectories"
+    return tensor
 
 
 def _extended(example: Example, count: int, pad_id: int) -> Example:

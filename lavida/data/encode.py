@@ -15,7 +15,8 @@ from lavida.config import TilesConfig, VisionConfig, VLMConfig
 from lavida.data.collate import Example
 from lavida.data.infill import with_gaps
 from lavida.data.rules import SampleRule, choose_turns
-from lavida.data.samples import BrokenSample, Picture, Sample
+from lavida.data.samples import BrokenSample, Picture, Sample, Trajectory
+from lavida.diffusion.masking import NEVER
 from lavida.errors import ConfigError, ImageError, RequestError
 from lavida.image.codes import CELL, SIDE
 from lavida.image.load import open_image
@@ -76,17 +77,20 @@ class Encoder:
         frozen = (
             (ids == self._fixed) & (answer > 0) if self._fixed is not None else torch.zeros_like(ids, dtype=torch.bool)
         )
+        steps, blocks = _places(sample.trajectory, len(ids)) if sample.trajectory is not None else (None, None)
         cut = [views(image, self._vision(), measured.tiles) for image in measured.images]
         return Example(
             name=sample.name, ids=ids, answer=answer, turn=measured.turn, frozen=frozen, views=cut,
-            length=measured.length,
+            length=measured.length, images=measured.images if self.config.evidence else [], steps=steps, blocks=blocks,
         )  # fmt: skip
 
     def measure(self, sample: Sample, rng: random.Random) -> Measured:
         """Return ids, opened pictures and length of a sample. Raises BrokenSample if it cannot be used."""
         try:
             turns, learnt = choose_turns(sample.turns, self.rule, rng)
-            ids, answers, places = self._labelled(turns, learnt, rng)
+            if sample.trajectory is not None:
+                learnt = 1
+            ids, answers, places = self._labelled(turns, learnt, rng, sample.trajectory)
         except RequestError as error:
             raise BrokenSample("broken entry", str(error)) from None
         images = [self.open(part.value) for part in pictures_of(turns)]
@@ -103,11 +107,11 @@ class Encoder:
         return Measured(ids=own, answer=answer, turn=turn, images=images, tiles=tiles, length=length)
 
     def _labelled(
-        self, turns: Sequence[Turn], learnt: int, rng: random.Random
+        self, turns: Sequence[Turn], learnt: int, rng: random.Random, trajectory: Trajectory | None
     ) -> tuple[list[int], list[int], list[int]]:
         """Return ids, the answer that each belongs to (0 = prompt) and their turns; the last `learnt` answers count.
 
-        An answer is encoded apart from its prompt, as it is on a canvas.
+        An answer is encoded apart from its prompt, as it is on a canvas. With a trajectory, the last one is its canvas.
         """
         prompt, rendered = render_turns(turns, self.template)
         history = sum(turn.role == "assistant" for turn in turns) - learnt
@@ -123,6 +127,8 @@ class Encoder:
             stretches = (prompt, False), (turn.opening, self.rule.structure), (content + turn.closing, True)
             for pieces, whole in stretches:
                 new = piece_ids(pieces, self.template, self.tokenizer)
+                if trajectory is not None and own > 0 and pieces is stretches[2][0]:
+                    new = list(trajectory.canvas)
                 ids += new
                 answers += [max(1, own) if (whole and own > 0) or i in self._structure else 0 for i in new]
                 places += [place] * len(new)
@@ -164,3 +170,12 @@ class Encoder:
             if left < 0:
                 return place
         return len(ids)
+
+
+def _places(trajectory: Trajectory, length: int) -> tuple[Tensor, Tensor]:
+    """Return the step and the block [T] of each of `length` ids, the last of which are the canvas."""
+    canvas = len(trajectory.canvas)
+    steps, blocks = torch.full((length,), -1), torch.zeros(length, dtype=torch.long)
+    steps[length - canvas :] = torch.tensor([NEVER if step is None else step for step in trajectory.steps])
+    blocks[length - canvas :] = torch.arange(canvas) // (trajectory.block or canvas)
+    return steps, blocks

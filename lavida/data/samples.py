@@ -43,11 +43,21 @@ FindPicture = Callable[[str], Picture]  # the file that an entry names
 
 
 @dataclass(frozen=True, kw_only=True)
+class Trajectory:
+    """Describe how a model wrote an answer on its canvas."""
+
+    canvas: tuple[int, ...]  # ids [L]
+    steps: tuple[int | None, ...]  # [L] in which step each was committed, from 0 on; None: never decided, behind a stop
+    block: int | None = None  # tokens of a block; None: one block
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sample:
     """Hold a dialogue that the assistant ends; the value of a picture part is a path or the file's bytes."""
 
     name: str  # "source:index"
     turns: tuple[Turn, ...]
+    trajectory: Trajectory | None = None  # of the last answer, which alone is learnt then
 
 
 class BrokenSample(DataError):

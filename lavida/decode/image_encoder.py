@@ -83,13 +83,24 @@ class ImageEncoder:
         def tokens() -> tuple[Tensor, Evidence | None]:
             look = self._look(pixels)
             found = self._to(self._net.image_tokens(look.features, grid, tiles))
-            evidence = None
-            if self._parts is not None and self._net.evidence and image is not None and look.maps is not None:
-                evidence = evidence_of(image, pixels, grid, look.maps, self._parts)
+            evidence = None if image is None else self.find_evidence(image, pixels, grid, look)
+            if evidence is not None and self._net.evidence is not None:
                 found = self._net.with_evidence(found[None], evidence.inputs(self._net.evidence.boxes))[0]
             return torch.cat((found, self._words(look.classes, evidence))), evidence
 
         return self._kept(pixels, repr((grid, tiles, image is None)), tokens)
+
+    def find_evidence(
+        self, image: Image.Image, pixels: Tensor, grid: Grid, look: TowerOutput | None = None
+    ) -> Evidence | None:
+        """Find evidence in an image and its views [V, 3, S, S]; None for a model without a place or parts for it.
+
+        `look` is what the tower made of the views, if that is known.
+        """
+        if self._parts is None or self._net.evidence is None:
+            return None
+        look = self._look(pixels) if look is None else look
+        return None if look.maps is None else evidence_of(image, pixels, grid, look.maps, self._parts)
 
     def encode_video(self, frames: Sequence[Image.Image]) -> EncodedImage:
         """Encode the frames of a video."""

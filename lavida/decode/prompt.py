@@ -164,21 +164,21 @@ class PromptReader:
         )
         ids = torch.as_tensor(ids, device=net.denoiser.device)
         if cache != "prefix":
-            return prompt(segments=net.segments(ids, tokens, self._told(ids, images)), cached=seen)
+            return prompt(segments=net.segments(ids, tokens, self.told(ids, images)), cached=seen)
         key = ("prompt", tuple(ids.tolist()), *(image.key for image in images))
         held = self.store.get(key)
         if held is None and net.config.shared_image and len(images) == 1:
-            words = net.segments(ids, tokens, self._told(ids, images))[1]
+            words = net.segments(ids, tokens, self.told(ids, images))[1]
             held = self._image_keys(images[0]).fork(room)
             keep = partial(self.store.put, key, held)
             return prompt(segments=[], prefix=PrefixContext(net, held, words, lambda: keep(held.nbytes)), cached=seen)
         if held is None:  # long: computed at once, so that the next question finds it
-            held = net.prefill(net.segments(ids, tokens, self._told(ids, images)), room=room)
+            held = net.prefill(net.segments(ids, tokens, self.told(ids, images)), room=room)
             self.store.put(key, held, held.nbytes)
             return prompt(segments=[], prefix=PrefixContext(net, held), cached=seen)
         return prompt(segments=[], prefix=PrefixContext(net, held), cached=length)
 
-    def _told(self, ids: Tensor, images: Sequence[EncodedImage]) -> Tensor | None:
+    def told(self, ids: Tensor, images: Sequence[EncodedImage]) -> Tensor | None:
         """Return what the evidence adds [P, D] to names among the ids; of several pictures the first has a say."""
         net, evidence = self.net, next((image.evidence for image in images if image.evidence is not None), None)
         if net.evidence is None or not net.evidence.names or evidence is None or self._names is None:

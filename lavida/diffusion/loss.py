@@ -1,4 +1,4 @@
-"""The training loss: cross-entropy at masked positions (eq. 2 of arXiv 2505.16839)."""
+"""Training losses at masked positions: cross-entropy (eq. 2 of arXiv 2505.16839) and certainty (arXiv 2509.26488)."""
 
 from __future__ import annotations
 
@@ -48,6 +48,27 @@ def masked_loss(
             raise ConfigError('loss weighting "1/t" needs the masking probabilities p and the answer lengths')
         return ((w * ce).sum(-1) / (p * lengths.clamp(min=1))).mean(), ce
     raise ConfigError(f"unknown loss weighting {weighting!r}; choose one of {', '.join(WEIGHTINGS)}")
+
+
+def certainty_loss(logits: Tensor, targets: Tensor, *, temperature: float) -> Tensor:
+    """Return the loss (scalar) that makes right predictions certain, as dParallel (arXiv 2509.26488) forces them to be.
+
+    With q_i = softmax(z_i / temperature) of the M masked tokens, and R those whose likeliest token is the target,
+
+        L = (1 / M) sum over i in R of H(q_i),  H(q) = - sum over v of q(v) log q(v)
+
+    Cross-entropy alone lets a token that is right already stay unsure until its neighbours are written. The published
+    code divides by the size of R; here M is the divisor, as for the cross-entropy, so that a batch has the same loss
+    however it is divided into micro-batches.
+
+    Args:
+        logits: [M, V] of the masked positions.
+        targets: The true ids [M].
+        temperature: Below 1 the entropy is that of a sharper distribution, which leaves sure tokens alone.
+    """
+    right = logits.argmax(-1) == targets
+    log_q = F.log_softmax(logits[right].float() / temperature, -1)
+    return -(log_q.exp() * log_q).sum() / max(1, len(targets))
 
 
 def shift_rows(logits: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 EPS = 1e-3
+NEVER = 1 << 30  # the step of a place that decoding never decides
 
 
 def sample_times(batch: int, generator: torch.Generator, eps: float = EPS) -> Tensor:
@@ -51,6 +52,39 @@ def draw_copies(
         return masked, torch.stack((p, 1 - p)).clamp(min=eps)
     p = torch.stack([sample_times(len(answer), generator, eps) for _ in range(2)])
     return torch.stack([draw_masks(answer, own, generator) for own in p]), masking_probability(p, lengths)
+
+
+def draw_moments(steps: Tensor, blank: float, generator: torch.Generator, copies: int = 2) -> Tensor:
+    """Draw moments [C, B] of decoding, each from before its first step to before its last one.
+
+    Args:
+        steps: [B, L] the step at which each token was committed, from 0 on; -1 outside the canvas, and beyond the last
+            step for a place that was never decided.
+        blank: The share of moments before the first step, when the whole canvas is masked; others are uniform.
+        generator: The source of all randomness.
+        copies: C.
+    """
+    decided = torch.where(steps < NEVER, steps, 0)
+    last = decided.amax(-1).clamp(min=0)  # [B]
+    u = torch.rand(copies, len(steps), generator=generator, device=generator.device).to(steps.device)
+    first = torch.rand(copies, len(steps), generator=generator, device=generator.device).to(steps.device) < blank
+    drawn = torch.minimum((u * (last + 1)).long(), last)
+    return torch.where(first, 0, drawn)
+
+
+def trajectory_masks(steps: Tensor, blocks: Tensor, moments: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what is masked at moments [C, B] of decoding, and which of it decoding asks for then, both [C, B, L].
+
+    Only the first block with an open place is asked for; later ones are masked as well, as in the published training.
+
+    Args:
+        steps: As in `draw_moments`.
+        blocks: [B, L] the block of each place.
+        moments: [C, B] of each copy.
+    """
+    masked = (steps >= 0) & (steps >= moments[..., None])
+    active = torch.where(masked, blocks, NEVER).amin(-1, keepdim=True)
+    return masked, masked & (blocks == active) & (steps < NEVER)
 
 
 def masking_probability(p: Tensor, length: int | Tensor) -> Tensor:

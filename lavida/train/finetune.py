@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from math import ceil
 from pathlib import Path
@@ -32,8 +32,10 @@ from lavida.model.vlm import VLM
 from lavida.text.messages import Part, pictures_of
 from lavida.text.tokenizer import Tokenizer
 from lavida.train.distributed import PRECISIONS, rank, unsharded, world
+from lavida.train.evidence import TrainingEvidence
 from lavida.train.lora import Lora, add_adapters
 from lavida.train.mixed import MixedStep
+from lavida.train.own_answers import teacher_options
 from lavida.train.recipes import Recipe
 from lavida.train.step import Targets, TrainingStep
 from lavida.train.task import Group, Micro, Outcome, Plan
@@ -65,6 +67,8 @@ class Options:
     tensorboard: bool = False
     lora: int | None = None  # rank of adapters that learn in place of the weights
     quantize: str | None = None  # the weights under the adapters, packed
+    length: int | None = None  # tokens of the canvas of the model's own answers; None = the family's own
+    only_right: bool = False  # only own answers with the words of the data's are learnt
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
@@ -93,6 +97,9 @@ class Finetune:
         net, objective = model.net, recipe.objective
         if net.config.shared_image and objective.attention == "full":  # its picture stands apart from the prompt
             objective = replace(objective, attention="prefix")
+        if recipe.own_answers:  # as the canvas stood behind its prompt when the answers were written
+            cache = teacher_options(model, length=options.length, seed=self.seed).cache
+            objective = replace(objective, attention="prefix" if cache == "prefix" else "full")
         self.saved_config = net.config = trained_config(net.config, objective)
         if recipe.one_view and net.config.tiles.keep_aspect:  # a model that stretches its pictures keeps its own views
             net.config = replace(net.config, tiles=replace(net.config.tiles, pinpoints=(), pool=False, unpad=False))
@@ -104,8 +111,11 @@ class Finetune:
         self.adapted = None if lora is None else add_adapters(net, lora)
         # The hint of a model whose tower names classes.
         hint_ids = partial(first_guess, cast(Tokenizer, model.tokenizer), model.labels) if model.labels else None
+        evidence = TrainingEvidence(model.reader) if net.evidence is not None and hint_ids is not None else None
         self.module = (
-            TrainingStep(net, objective, hint_ids=hint_ids) if recipe.mixed is None else MixedStep(net, recipe.mixed)
+            TrainingStep(net, objective, hint_ids=hint_ids, evidence=evidence)
+            if recipe.mixed is None
+            else MixedStep(net, recipe.mixed)
         )
         length = min(recipe.max_length or net.config.denoiser.max_length, net.config.denoiser.max_length)
         encode = _encoder(model, recipe, length, options.workers)
@@ -116,6 +126,7 @@ class Finetune:
         )  # fmt: skip
         self.plans = [_plan(recipe, len(mixture), micro * world())]
         self._pictures = options.out / "held-out"
+        self._length = options.length
         self._stream: Iterator[Batch] | None = None
         self._reported = 0
 
@@ -183,7 +194,7 @@ class Finetune:
             {"role": turn.role, "content": [{"type": p.kind, p.kind: p.value} for p in turn.parts]} for turn in asked
         ]
         try:
-            answer = self.model.chat(messages).text
+            answer = self.model.chat(messages, length=self._length).text
         except LavidaError as error:  # a sample that can be learnt from may still be too long to be asked about
             answer = f"({error})"
         words = " ".join(part.value for part in asked[-1].parts if part.kind == "text")
@@ -208,7 +219,7 @@ class Finetune:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the place in the data, the seed and the objective."""
-        return {"data": self.loader.state_dict(), "seed": self.seed, "objective": asdict(self.module.objective)}
+        return {"data": self.loader.state_dict(), "seed": self.seed, "objective": self.module.objective.to_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a saved state. Raises ConfigError for another seed or objective, DataError for other data."""

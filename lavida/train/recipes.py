@@ -55,6 +55,9 @@ class Portion:
     suffix_share: float = 1.0
 
 
+OWN_CANVAS = SampleRule(end_padding=None)  # a model's own canvas, which is neither cut nor padded
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """One stage of training."""
@@ -73,6 +76,7 @@ class Recipe:
     max_length: int | None = None  # tokens of a sample; None: what the model holds
     grouped: bool = True  # samples of like length together
     one_view: bool = False  # pictures as one square view, every cell a token, as the first stages do
+    own_answers: bool = False  # the model's own answers, with their trajectories, stand in place of the data's
     mixture: tuple[Portion, ...] = ()  # what the published model was trained on
     notes: tuple[str, ...] = ()  # where paper and scripts disagree
 
@@ -81,6 +85,10 @@ class Recipe:
             raise ConfigError(f"recipe {self.name}: batch and steps must be at least 1 and epochs above 0")
         if not (0 <= self.warmup < 1 and 0 <= self.floor <= 1):
             raise ConfigError(f"recipe {self.name}: warmup and floor are shares, 0 to 1")
+        if self.own_answers != (self.objective.masking == "trajectory"):
+            raise ConfigError(f'recipe {self.name}: own answers go with masking "trajectory", and only with it')
+        if self.own_answers and self.rule != OWN_CANVAS:
+            raise ConfigError(f"recipe {self.name} learns whole canvases of the model's own; leave out --rule")
 
 
 _RATE = "the paper says 5e-3 for all runs; the scripts have 1e-3 for stage 1, then 2e-5 and 2e-6 for the tower"
@@ -172,6 +180,24 @@ _TUNE = Recipe(
     floor=0.05,
     notes=("ours",),
 )
+# Certainty-forcing distillation (dParallel, arXiv 2509.26488): the model's own answers, certain early and in parallel.
+_FEW_STEPS = Recipe(
+    name="few-steps",
+    rates=Rates(denoiser=2e-5),
+    rule=OWN_CANVAS,
+    objective=Objective(complementary=False, masking="trajectory", blank=0.5, certainty=2.0, certainty_temperature=0.5),
+    batch=16,
+    epochs=6,
+    warmup=0.05,
+    own_answers=True,
+    notes=(
+        "the paper's code masks half of a block at random, twice complementarily; here the masks are those of a moment "
+        "of the trajectory, and half of the copies are masked wholly, since an answer in one pass begins there",
+        "the code divides the entropy by the number of right tokens; here by that of masked tokens",
+        "the code weighs certainty by 2 for LLaDA and by 1 for Dream, over 6 and 3 epochs in batches of 8, with LoRA",
+        "attention is that of decoding: of the Prefix-DLM mask where the prompt is kept in a cache, full otherwise",
+    ),
+)
 _LLADA_V = Objective(weighting="1/t", complementary=False)
 _MAMMOTH_OV, _WEB = Portion(name="mammoth-vl-ov-2m"), Portion(name="visualwebinstruct", of=900_000)
 _LLADA_V_ALIGN = replace(
@@ -231,7 +257,7 @@ _MMADA_COT = replace(
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        _ALIGN, _FINETUNE, _FIM, _REASON, _AR, _TUNE,
+        _ALIGN, _FINETUNE, _FIM, _REASON, _AR, _TUNE, _FEW_STEPS,
         _LLADA_V_ALIGN, _LLADA_V_SINGLE, _LLADA_V_ONEVISION, _LLADA_V_REASON, _LLADA_V_BALANCED,
         _MMADA_PRETRAIN, _MMADA_IMAGES, _MMADA_INSTRUCT, _MMADA_COT,
     )

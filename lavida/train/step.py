@@ -15,15 +15,17 @@ import torch
 from torch import Tensor, nn
 
 from lavida.data.collate import Batch
-from lavida.diffusion.loss import masked_loss, shift_rows
-from lavida.diffusion.masking import draw_copies
+from lavida.diffusion.loss import certainty_loss, masked_loss, shift_rows
+from lavida.diffusion.masking import draw_copies, draw_moments, trajectory_masks
 from lavida.diffusion.objective import Objective
 from lavida.errors import ConfigError
+from lavida.evidence.gather import Evidence
 from lavida.image.tiles import Grid, tiles_among
 from lavida.model.denoiser import Denoiser
 from lavida.model.vlm import VLM
 from lavida.text.messages import IMAGE_ID
 from lavida.train.distributed import joined
+from lavida.train.evidence import TrainingEvidence
 from lavida.train.task import BUCKETS
 
 HintIds = Callable[[Tensor], list[int]]  # the tower's own class logits [K] of a picture -> ids that follow its tokens
@@ -32,26 +34,34 @@ HintIds = Callable[[Tensor], list[int]]  # the tower's own class logits [K] of a
 class TrainingStep(nn.Module):
     """Join a model and an objective; the forward pass is a training step's."""
 
-    def __init__(self, vlm: VLM, objective: Objective, *, hint_ids: HintIds | None = None) -> None:
+    def __init__(
+        self,
+        vlm: VLM,
+        objective: Objective,
+        *,
+        hint_ids: HintIds | None = None,
+        evidence: TrainingEvidence | None = None,
+    ) -> None:
         super().__init__()
         if vlm.config.shared_image and objective.attention not in ("prefix", "causal"):
             raise ConfigError(
                 "this model was trained with its picture apart from the prompt; attention "
                 f"{objective.attention!r} does not fit, take prefix"
             )
-        self.vlm, self.objective, self.hint_ids = vlm, objective, hint_ids
+        self.vlm, self.objective, self.hint_ids, self.evidence = vlm, objective, hint_ids, evidence
 
     def forward(self, batch: Batch, targets: Targets) -> tuple[Tensor, Tensor]:
         """Compute the loss of a batch, and sum and number [2, BUCKETS] of token losses by masking probability."""
         copies, objective, config = len(targets.masked), self.objective, self.vlm.config
         # 1. each picture passes the tower once and takes its place among the words
         unused = self._unused_tower(batch)
-        spliced = splice_batch(self.vlm, batch, self.hint_ids)
+        spliced = splice_batch(self.vlm, batch, self.hint_ids, self.evidence)
         # 2. the masks of each copy, at the positions with pictures
         masked = spliced.gather(targets.masked).flatten(0, 1)  # [C * B, T']
         x, ids = spliced.x.repeat(copies, 1, 1), spliced.gather(batch.ids).repeat(copies, 1)
         if not objective.autoregressive:
-            x = mask_embeddings(self.vlm.denoiser, x, masked)
+            later = None if targets.later is None else spliced.gather(targets.later).flatten(0, 1)
+            x = mask_embeddings(self.vlm.denoiser, x, masked if later is None else masked | later)
         # 3. which position attends to which
         mask = _repeated(attention_mask(batch, spliced, objective.attention, shared_image=config.shared_image), copies)
         positions = _repeated(positions_of(batch, spliced), copies)
@@ -59,6 +69,7 @@ class TrainingStep(nn.Module):
         answer = answer_loss(
             self.vlm.denoiser, x, ids, masked, mask=mask, positions=positions, shift=config.denoiser.logit_shift,
             weighting=objective.weighting, p=targets.p.flatten(), lengths=targets.lengths.repeat(copies),
+            certainty=objective.certainty, certainty_temperature=objective.certainty_temperature,
         )  # fmt: skip
         return answer.loss + unused, loss_by_probability(answer.per_token.detach(), masked, targets.p.flatten())
 
@@ -84,10 +95,13 @@ class Targets:
     masked: Tensor  # [C, B, T] bool
     p: Tensor  # [C, B] probability that a token was masked
     lengths: Tensor  # [B] tokens that can be masked
+    later: Tensor | None = None  # [C, B, T] bool, masked too but not predicted: blocks that come later
 
     def to(self, device: torch.device | str) -> Targets:
         """Return the same on another device."""
-        return Targets(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+        held = {f.name: getattr(self, f.name) for f in fields(self)}
+        moved: dict[str, Tensor] = {k: value.to(device) for k, value in held.items() if isinstance(value, Tensor)}
+        return Targets(**moved)
 
     def weight(self, weighting: str) -> float:
         """Return the weight of the batch's mean loss among other batches: tokens, or rows for the bound."""
@@ -95,13 +109,29 @@ class Targets:
 
 
 def draw_targets(batch: Batch, objective: Objective, generator: torch.Generator) -> Targets:
-    """Draw the masks of a batch; next-token prediction masks nothing and predicts every answer token."""
+    """Draw the masks of a batch; next-token prediction masks nothing and predicts every answer token.
+
+    Raises:
+        ConfigError: The objective masks along trajectories and the samples have none.
+    """
     target = (batch.answer > 0) & ~batch.frozen & batch.real
     lengths = target.sum(-1).clamp(min=1)
     if objective.autoregressive:
         return Targets(masked=target[None], p=torch.ones(1, len(target)), lengths=lengths)
+    if objective.masking == "trajectory":
+        return _along_trajectories(batch, objective, generator, lengths)
     masked, p = draw_copies(target, generator, complementary_pair=objective.complementary, eps=objective.eps)
     return Targets(masked=masked, p=p, lengths=lengths)
+
+
+def _along_trajectories(batch: Batch, objective: Objective, generator: torch.Generator, lengths: Tensor) -> Targets:
+    """Return the masks of two moments of decoding; p is the share of the canvas that is masked."""
+    if batch.steps is None or batch.blocks is None:
+        raise ConfigError('masking "trajectory" needs samples with the model\'s own answers; take the recipe few-steps')
+    moments = draw_moments(batch.steps, objective.blank, generator)
+    masked, asked = trajectory_masks(batch.steps, batch.blocks, moments)
+    p = masked.sum(-1) / (batch.steps >= 0).sum(-1).clamp(min=1)
+    return Targets(masked=asked, p=p, lengths=lengths, later=masked & ~asked)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,12 +148,16 @@ class SplicedBatch:
         return values.gather(-1, self.source.expand(*values.shape[:-1], -1))
 
 
-def splice_batch(vlm: VLM, batch: Batch, hint_ids: HintIds | None = None) -> SplicedBatch:
-    """Encode each picture once and put it in its place."""
-    pictures = encode_pictures(vlm, batch.views, hint_ids)
+def splice_batch(
+    vlm: VLM, batch: Batch, hint_ids: HintIds | None = None, evidence: TrainingEvidence | None = None
+) -> SplicedBatch:
+    """Encode each picture once and put it in its place, with its evidence if the model is told some."""
+    found = None if evidence is None else evidence.of(batch)
+    pictures = encode_pictures(vlm, batch.views, hint_ids, evidence, found)
     rows, sources = [], []
-    for ids, images in zip(batch.ids, pictures, strict=True):
-        rows.append(vlm.splice(ids, images))
+    for row, (ids, images) in enumerate(zip(batch.ids, pictures, strict=True)):
+        added = None if evidence is None or found is None else evidence.told(ids, batch.answer[row], found[row])
+        rows.append(vlm.splice(ids, images, added))
         counts = torch.ones_like(ids)
         counts[ids == IMAGE_ID] = torch.tensor([len(image) for image in images], dtype=ids.dtype, device=ids.device)
         sources.append(torch.arange(len(ids), device=ids.device).repeat_interleave(counts))
@@ -139,9 +173,16 @@ def splice_batch(vlm: VLM, batch: Batch, hint_ids: HintIds | None = None) -> Spl
 
 
 def encode_pictures(
-    vlm: VLM, rows: Sequence[Sequence[tuple[Tensor, Grid]]], hint_ids: HintIds | None = None
+    vlm: VLM,
+    rows: Sequence[Sequence[tuple[Tensor, Grid]]],
+    hint_ids: HintIds | None = None,
+    evidence: TrainingEvidence | None = None,
+    found: Sequence[Sequence[Evidence | None]] | None = None,
 ) -> list[list[Tensor]]:
-    """Return the image tokens [T, D] of each row's pictures, hints behind them; all views pass the tower together."""
+    """Return the image tokens [T, D] of each row's pictures, hints behind them; all views pass the tower together.
+
+    `found` is the evidence of each picture, which `evidence` puts to its tokens.
+    """
     views = [pixels for row in rows for pixels, _ in row]
     if not views:
         return [[] for _ in rows]
@@ -151,13 +192,17 @@ def encode_pictures(
     per_picture = features.split([len(v) for v in views])
     parts = iter(zip(per_picture, classes if classes is not None else [None] * len(views)))
     out = []
-    for row in rows:
+    for place, row in enumerate(rows):
         tiles, images = tiles_among(vlm.config.tiles, len(row)), []
-        for _, grid in row:
+        for number, (_, grid) in enumerate(row):
             of_picture, logits = next(parts)
             tokens = vlm.image_tokens(of_picture, grid, tiles).to(weight.dtype)
+            own = found[place][number] if found is not None else None
+            if evidence is not None and own is not None:
+                tokens = evidence.tokens(vlm, tokens, own)
             if hint_ids is not None and logits is not None:
-                ids = torch.tensor(hint_ids(logits), dtype=torch.long, device=weight.device)
+                words = hint_ids(logits) + (evidence.read_ids(own) if evidence is not None and own is not None else [])
+                ids = torch.tensor(words, dtype=torch.long, device=weight.device)
                 tokens = torch.cat((tokens, vlm.denoiser.embed(ids).to(tokens)))
             images.append(tokens)
         out.append(images)
@@ -230,17 +275,21 @@ def answer_loss(
     p: Tensor | None = None,
     lengths: Tensor | None = None,
     weights: Tensor | None = None,
+    certainty: float = 0.0,
+    certainty_temperature: float = 1.0,
 ) -> AnswerLoss:
     """Compute the cross-entropy of the tokens `ids` [R, L] where `masked` [R, L]; the head computes no others.
 
     `x` [R, L, D] is masked already (`mask_embeddings`). With `shift` row i of the network predicts token i + 1
     (`logit_shift` of a configuration). `mask` and `positions` go to `Denoiser.forward`, `weighting`, `p` [R], `lengths`
-    [R] and `weights` [R, L] to `masked_loss`.
+    [R] and `weights` [R, L] to `masked_loss`. With a weight `certainty`, `certainty_loss` is added.
     """
     hidden = denoiser(x, mask=mask, positions=positions)
     predicting = shift_rows(hidden) if shift else hidden
     logits = denoiser.head(predicting[masked])
     loss, per_token = masked_loss(logits, ids, masked, weighting=weighting, p=p, lengths=lengths, weights=weights)
+    if certainty:
+        loss = loss + certainty * certainty_loss(logits, ids[masked], temperature=certainty_temperature)
     return AnswerLoss(loss, per_token, hidden)
 
 

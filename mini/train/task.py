@@ -166,12 +166,12 @@ class MiniTask:
     def state_dict(self) -> dict[str, Any]:
         """Return the states of the generators and the objective."""
         version, numbers, gauss = self.rng.getstate()
-        objective = asdict(self.builder.objective)
+        objective = self.builder.objective.to_dict()
         return {"g": self.g.get_state(), "rng": [version, list(numbers), gauss], "objective": objective}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a saved state. Raises ConfigError if it is of another objective."""
-        if state["objective"] != asdict(self.builder.objective):
+        if state["objective"] != self.builder.objective.to_dict():
             raise ConfigError("the run was begun with another objective; go on with the same, or take another folder")
         version, numbers, gauss = state["rng"]
         self.g.set_state(state["g"])
