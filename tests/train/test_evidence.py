@@ -17,7 +17,7 @@ from lavida.config import EvidenceConfig
 from lavida.data.collate import Batch, collate
 from lavida.data.encode import Encoder
 from lavida.data.samples import Sample
-from lavida.decode.prompt import first_guess
+from lavida.decode.image_encoder import first_guess
 from lavida.evidence.gather import DETECTOR
 from lavida.text.messages import IMAGE_ID, Part, Turn, question_turns
 from lavida.text.names import Name, save_names

@@ -107,7 +107,7 @@ def test_training_sees_at_each_moment_what_decoding_saw(family: str, tmp_path: P
 def _hint(model):
     from functools import partial
 
-    from lavida.decode.prompt import first_guess
+    from lavida.decode.image_encoder import first_guess
 
     return partial(first_guess, model.tokenizer, model.labels) if model.labels else None
 
