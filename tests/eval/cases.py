@@ -137,8 +137,8 @@ OPTIONS = ["a red car", "the blue bus", "green", "none of these"]
 CHOICES = [
     "A", "B.", "(C)", "D)", "The answer is B", "The answer is (C).", "I think it is the blue bus that was seen here",
     "A or B", "(A) or (B)", "B and then C .", "It shows a red car and green grass over there", "Answer: D", "b",
-    "A. a red car",    "C: green", "A man is standing there", "", "none of these things can be seen in it", "(B", "B,", "A B C D",
-    "E", ":A",    "green", "The blue bus", "It is C, not D.", "A.", "C.", "Option (D)",
+    "A. a red car", "C: green", "A man is standing there", "", "none of these things can be seen in it", "(B",
+    "B,", "A B C D", "E", ":A", "green", "The blue bus", "It is C, not D.", "A.", "C.", "Option (D)",
 ]  # fmt: skip
 OPEN = [
     (answer, references)
