@@ -40,6 +40,9 @@ class Answerer(Protocol):
     def replies(self, asked: Iterable[tuple[int, Item]]) -> Iterator[Reply]:
         """Yield a reply to each question; what is wrong with one question is in its reply."""
 
+    def warm_up(self, item: Item) -> None:
+        """Answer a question and keep nothing of it."""
+
 
 def messages_of(item: Item, pictures: list[Image.Image], suffix: str = "") -> list[dict[str, Any]]:
     """Return a question as a dialogue, its pictures first."""
@@ -94,6 +97,12 @@ class LavidaAnswerer:
                 yield self._finished(*waiting.popleft())
         while waiting:
             yield self._finished(*waiting.popleft())
+
+    def warm_up(self, item: Item) -> None:
+        """Answer a question and keep nothing of it, not even the encoded picture."""
+        for _ in self.replies([(0, item)]):
+            pass
+        self._model.forget()
 
     def _submit(self, engine: Engine, item: Item) -> Ticket | str:
         """Return a ticket, or why there is none."""

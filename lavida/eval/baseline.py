@@ -5,7 +5,6 @@ It sees the same pictures and prompts, in its own chat template, and decodes gre
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lavida.decode.calibration import fingerprint
 from lavida.errors import CheckpointError, LavidaError, RequestError
 from lavida.eval.answering import Reply, likeliest, messages_of
 from lavida.eval.items import Item, Task
@@ -77,6 +77,11 @@ class TransformersAnswerer:
             except torch.OutOfMemoryError:
                 raise RequestError(f"memory ran out with {self.name}; take a smaller one, or another device") from None
 
+    def warm_up(self, item: Item) -> None:
+        """Answer a question and keep nothing of it."""
+        for _ in self.replies([(0, item)]):
+            pass
+
     @torch.inference_mode()
     def _written(self, index: int, item: Item) -> Reply:
         pictures = item.open()
@@ -124,13 +129,6 @@ class TransformersAnswerer:
 
 
 def _digest(path: str) -> str:
-    """Return a digest of a folder's configurations and of the names and sizes of its files; of a hub's id, itself."""
+    """Return a digest of a folder's configuration and weights; of a hub's id, itself."""
     folder = Path(path)
-    if not folder.is_dir():
-        return path
-    digest = hashlib.blake2b(digest_size=16)
-    for file in sorted(folder.iterdir()):
-        if file.is_file():
-            digest.update(f"{file.name} {file.stat().st_size}".encode())
-            digest.update(file.read_bytes() if file.suffix == ".json" else b"")
-    return digest.hexdigest()
+    return fingerprint(folder) if folder.is_dir() else path
