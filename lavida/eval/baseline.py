@@ -48,7 +48,7 @@ class TransformersAnswerer:
         self._device, self._dtype = torch.device(device), dtype
         chosen = DTYPES.get(dtype, "auto") if dtype is not None else "auto"
         try:
-            self._processor = transformers.AutoProcessor.from_pretrained(path)
+            self._processor = _processor(path)
             model = transformers.AutoModelForImageTextToText.from_pretrained(path, dtype=chosen)
         except (OSError, ValueError, ImportError, KeyError) as error:
             reason = (str(error).strip().splitlines() or ["unknown"])[0]
@@ -126,6 +126,32 @@ class TransformersAnswerer:
             return value
         placed = value.to(self._device)
         return placed.to(self._model.dtype) if placed.is_floating_point() else placed
+
+
+def _processor(path: str) -> Any:
+    """Return a model's processor; without torchvision, which only its videos need, one that reads no videos."""
+    import transformers
+
+    try:
+        return transformers.AutoProcessor.from_pretrained(path)
+    except ImportError as error:
+        if "VideoProcessor" not in str(error):
+            raise
+    from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
+
+    config = transformers.AutoConfig.from_pretrained(path)
+    whole = getattr(transformers, PROCESSOR_MAPPING_NAMES[config.model_type])
+
+    class WithoutVideo(whole):  # type: ignore[misc]
+        """Leave out the part that reads videos."""
+
+        def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> Any:
+            """Allow that a part is missing."""
+            return None if argument is None else super().check_argument_for_proper_class(argument_name, argument)
+
+    tokenizer = transformers.AutoTokenizer.from_pretrained(path)
+    pictures = transformers.AutoImageProcessor.from_pretrained(path)
+    return WithoutVideo(pictures, tokenizer, chat_template=tokenizer.chat_template)
 
 
 def _digest(path: str) -> str:
