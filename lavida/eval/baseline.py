@@ -142,16 +142,14 @@ def _processor(path: str) -> Any:
     config = transformers.AutoConfig.from_pretrained(path)
     whole = getattr(transformers, PROCESSOR_MAPPING_NAMES[config.model_type])
 
-    class WithoutVideo(whole):  # type: ignore[misc]
-        """Leave out the part that reads videos."""
+    def check(self: Any, name: str, part: Any) -> Any:
+        """Allow that a part is missing."""
+        return None if part is None else whole.check_argument_for_proper_class(self, name, part)
 
-        def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> Any:
-            """Allow that a part is missing."""
-            return None if argument is None else super().check_argument_for_proper_class(argument_name, argument)
-
+    without_video = type(whole.__name__, (whole,), {"check_argument_for_proper_class": check})
     tokenizer = transformers.AutoTokenizer.from_pretrained(path)
     pictures = transformers.AutoImageProcessor.from_pretrained(path)
-    return WithoutVideo(pictures, tokenizer, chat_template=tokenizer.chat_template)
+    return without_video(pictures, tokenizer, chat_template=tokenizer.chat_template)
 
 
 def _digest(path: str) -> str:
