@@ -29,6 +29,27 @@ class Reply:
     error: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """Say how questions are put and answers taken."""
+
+    by_likelihood: bool = False  # compare the likelihoods of the answers instead of writing one
+    suffix: str = ""  # follows each question
+    until: tuple[str, ...] = ()  # texts before which an answer is cut
+    strip_stop: bool = False  # drop one full stop at its end
+
+    def settings(self) -> dict[str, Any]:
+        """Return what of it decides the answers, as JSON has it."""
+        by = "likelihood" if self.by_likelihood else "generation"
+        return {"by": by, "suffix": self.suffix, "until": list(self.until), "strip_stop": self.strip_stop}
+
+    def taken(self, text: str) -> str:
+        """Return what counts of a text that was written."""
+        places = [place for place in map(text.find, self.until) if place >= 0]
+        text = text[: min(places)] if places else text
+        return text.removesuffix(".") if self.strip_stop else text
+
+
 class Answerer(Protocol):
     """Answer questions in any order, each once."""
 
@@ -65,28 +86,33 @@ class LavidaAnswerer:
         identity: A digest of its files.
         task: Gives the length of an answer and its form.
         options: Of decoding; they go before the task's.
-        by_likelihood: Compare the likelihoods of the answers instead of writing one.
-        suffix: Follows each question.
+        way: How questions are put and answers taken.
         most: Answers that are written side by side.
     """
 
     def __init__(
-        self, model: Model, identity: str, task: Task, options: Mapping[str, Any], *, by_likelihood: bool = False,
-        suffix: str = "", most: int = 1,
-    ) -> None:  # fmt: skip
+        self,
+        model: Model,
+        identity: str,
+        task: Task,
+        options: Mapping[str, Any],
+        *,
+        way: Way | None = None,
+        most: int = 1,
+    ) -> None:
         self.name, self._model, self._identity, self._task = model.name, model, identity, task
         given = {name: value for name, value in options.items() if value is not None}
         self._options = {"length": task.length, **task.options, **given}
-        self._by_likelihood, self._suffix, self._most = by_likelihood, suffix, most
+        self._way, self._most = way or Way(), most
 
     def settings(self) -> Mapping[str, Any]:
         """Return the digest of the model, the options and how answers are found."""
         shown = {name: str(value) if isinstance(value, Mapping) else value for name, value in self._options.items()}
-        return {"the model": self._identity, "by": _by(self._by_likelihood), "suffix": self._suffix, **shown}
+        return {"the model": self._identity, **self._way.settings(), **shown}
 
     def replies(self, asked: Iterable[tuple[int, Item]]) -> Iterator[Reply]:
         """Yield a reply to each question, in their order; those of a few are written together."""
-        if self._by_likelihood:
+        if self._way.by_likelihood:
             yield from (self._compared(index, item) for index, item in asked)
             return
         engine = Engine(self._model, most=self._most)
@@ -108,7 +134,7 @@ class LavidaAnswerer:
         """Return a ticket, or why there is none."""
         form = self._task.form(item) if self._task.form is not None else {}
         try:
-            return engine.submit_chat(messages_of(item, item.open(), self._suffix), **{**self._options, **form})
+            return engine.submit_chat(messages_of(item, item.open(), self._way.suffix), **{**self._options, **form})
         except LavidaError as error:
             return _line(error)
 
@@ -123,19 +149,15 @@ class LavidaAnswerer:
             return Reply(index=index, error=_line(error))
         tokens = round(answer.tokens_per_forward * answer.steps)
         seconds = answer.seconds - ticket.waited
-        return Reply(index=index, text=answer.text, steps=answer.steps, tokens=tokens, seconds=seconds)
+        return Reply(index=index, text=self._way.taken(answer.text), steps=answer.steps, tokens=tokens, seconds=seconds)
 
     def _compared(self, index: int, item: Item) -> Reply:
         try:
-            choice = self._model.choose(item.open() or None, item.prompt + self._suffix, item.answers)
+            choice = self._model.choose(item.open() or None, item.prompt + self._way.suffix, item.answers)
         except LavidaError as error:
             return Reply(index=index, error=_line(error))
         passes = sum(one.passes for one in choice.likelihoods)
-        return likeliest(index, item, choice.probabilities, steps=passes, tokens=1)
-
-
-def _by(by_likelihood: bool) -> str:
-    return "likelihood" if by_likelihood else "generation"
+        return likeliest(index, item, choice.probabilities, steps=passes)
 
 
 def _line(error: Exception) -> str:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lavida.decode.calibration import fingerprint
 from lavida.errors import CheckpointError, LavidaError, RequestError
-from lavida.eval.answering import Reply, likeliest, messages_of
+from lavida.eval.answering import Reply, Way, likeliest, messages_of
 from lavida.eval.items import Item, Task
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -28,8 +28,7 @@ class TransformersAnswerer:
         path: A folder, or the id of a model of the hub.
         task: Gives the length of an answer.
         length: Tokens of an answer, at most; None is the task's.
-        by_likelihood: Compare the likelihoods of the answers instead of writing one.
-        suffix: Follows each question.
+        way: How questions are put and answers taken.
         device: Where it computes.
         dtype: Of its weights; None keeps what is stored.
 
@@ -38,13 +37,13 @@ class TransformersAnswerer:
     """
 
     def __init__(
-        self, path: str, task: Task, *, length: int | None = None, by_likelihood: bool = False, suffix: str = "",
-        device: str = "cpu", dtype: str | None = None,
+        self, path: str, task: Task, *, length: int | None = None, way: Way | None = None, device: str = "cpu",
+        dtype: str | None = None,
     ) -> None:  # fmt: skip
         import transformers
 
         self.name, self._length = path, length or task.length
-        self._by_likelihood, self._suffix = by_likelihood, suffix
+        self._way = way or Way()
         self._device, self._dtype = torch.device(device), dtype
         chosen = DTYPES.get(dtype, "auto") if dtype is not None else "auto"
         try:
@@ -61,17 +60,15 @@ class TransformersAnswerer:
 
     def settings(self) -> Mapping[str, Any]:
         """Return a digest of the model's files and how answers are found."""
-        by = "likelihood" if self._by_likelihood else "generation"
         return {
-            "the model": _digest(self.name), "length": self._length, "by": by, "suffix": self._suffix,
-            "dtype": self._dtype,
+            "the model": _digest(self.name), **self._way.settings(), "length": self._length, "dtype": self._dtype
         }  # fmt: skip
 
     def replies(self, asked: Iterable[tuple[int, Item]]) -> Iterator[Reply]:
         """Yield a reply to each question, one at a time."""
         for index, item in asked:
             try:
-                yield self._compared(index, item) if self._by_likelihood else self._written(index, item)
+                yield self._compared(index, item) if self._way.by_likelihood else self._written(index, item)
             except LavidaError as error:
                 yield Reply(index=index, error=" ".join(str(error).split()))
             except torch.OutOfMemoryError:
@@ -86,23 +83,23 @@ class TransformersAnswerer:
     def _written(self, index: int, item: Item) -> Reply:
         pictures = item.open()
         start = time.perf_counter()
-        inputs = self._inputs(messages_of(item, pictures, self._suffix))
+        inputs = self._inputs(messages_of(item, pictures, self._way.suffix))
         written = self._model.generate(**inputs, max_new_tokens=self._length, do_sample=False, num_beams=1)
         ids = written[0, inputs["input_ids"].shape[1] :]
         text = self._processor.batch_decode(ids[None], skip_special_tokens=True)[0].strip()
         seconds = time.perf_counter() - start
-        return Reply(index=index, text=text, steps=len(ids), tokens=len(ids), seconds=seconds)
+        return Reply(index=index, text=self._way.taken(text), steps=len(ids), tokens=len(ids), seconds=seconds)
 
     @torch.inference_mode()
     def _compared(self, index: int, item: Item) -> Reply:
-        inputs = self._inputs(messages_of(item, item.open(), self._suffix))
+        inputs = self._inputs(messages_of(item, item.open(), self._way.suffix))
         tokenizer = self._processor.tokenizer
         scores = []
         for answer in item.answers:
             ids = tokenizer(answer, add_special_tokens=False, return_tensors="pt").input_ids.to(self._device)
             scores.append(self._log_likelihood(inputs, ids))
         probabilities = torch.stack(scores).softmax(0).tolist()
-        return likeliest(index, item, probabilities, steps=len(scores), tokens=1)
+        return likeliest(index, item, probabilities, steps=len(scores))
 
     def _log_likelihood(self, inputs: Mapping[str, Any], ids: Tensor) -> Tensor:
         """Return the log-likelihood of an answer's ids [1, n] behind the prompt."""

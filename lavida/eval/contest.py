@@ -10,7 +10,7 @@ from typing import Any
 from lavida.api import check_options, load
 from lavida.batch.run import model_identity
 from lavida.errors import RequestError
-from lavida.eval.answering import Answerer, LavidaAnswerer
+from lavida.eval.answering import Answerer, LavidaAnswerer, Way
 from lavida.eval.items import Item, Source, Task
 from lavida.eval.run import Progress, Run, write_results
 from lavida.eval.shares import shared
@@ -36,8 +36,10 @@ class Contest:
     limit: int | None = None
     by: str = "generation"
     suffix: str = ""
+    until: tuple[str, ...] = ()  # texts before which an answer is cut
+    strip_stop: bool = False  # drop one full stop at the end of an answer
     most: int = 1
-    published: str | None = None  # the figure of a paper, for the report
+    published: Mapping[str, str] | None = None  # a paper's figures by our name of them, for the report
     restart: bool = False
     retry: bool = False
 
@@ -89,18 +91,18 @@ class Contest:
 
     def _answerers(self, device: str) -> Iterator[Answerer]:
         """Yield the models one after the other: the first is dropped before the second is loaded."""
-        by_likelihood = self.by == "likelihood"
         model = load(self.model, **{**self.loading, "device": device})
         identity = model_identity(self.model)
-        yield LavidaAnswerer(
-            model, identity, self.task, self.options, by_likelihood=by_likelihood, suffix=self.suffix, most=self.most
+        way = Way(
+            by_likelihood=self.by == "likelihood", suffix=self.suffix, until=self.until, strip_stop=self.strip_stop
         )
+        yield LavidaAnswerer(model, identity, self.task, self.options, way=way, most=self.most)
         del model
         if self.against is None:
             return
         from lavida.eval.baseline import TransformersAnswerer
 
         yield TransformersAnswerer(
-            self.against, self.task, length=self.options.get("length"), by_likelihood=by_likelihood,
-            suffix=self.suffix, device=device, dtype=self.loading.get("dtype"),
+            self.against, self.task, length=self.options.get("length"), way=way, device=device,
+            dtype=self.loading.get("dtype"),
         )  # fmt: skip

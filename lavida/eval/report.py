@@ -62,7 +62,7 @@ def figures_table(results: Mapping[str, Any], unit: str) -> str:
     rows = [_row(["figure", *columns], head=True)]
     for name in names:
         cells = [shown(model["figures"].get(name), unit) for model in models.values()]
-        beside = [str(published) if name == results["main"] else ""] if published is not None else []
+        beside = [published.get(name, "")] if published is not None else []
         rows.append(_row([name, *cells, *beside], main=name == results["main"]))
     costs = {"failed": ("failed",), "forward passes (NFE)": ("cost", "nfe"), "tokens": ("cost", "tokens")}
     costs |= {"tokens per forward": ("cost", "tokens_per_forward"), "calibration error": ("calibration", "ece")}
@@ -115,14 +115,14 @@ def _groups(results: Mapping[str, Any], unit: str) -> list[str]:
 
 def _calibration(models: Mapping[str, Any]) -> str:
     curves = [
-        Curve(name, [(confidence, accuracy) for _, confidence, accuracy in model["calibration"]["bins"]], hue)
+        Curve(name, [(100 * sure, 100 * right) for _, sure, right in model["calibration"]["bins"]], hue)
         for (name, model), hue in zip(models.items(), HUES[1:])
         if "calibration" in model
     ]
     if not curves:
         return ""
-    curves.append(Curve("as sure as right", [(0.0, 0.0), (1.0, 1.0)], HUES[0]))
-    return chart("Accuracy by confidence", curves, from_zero=True)
+    curves.append(Curve("as sure as right", [(0.0, 0.0), (100.0, 100.0)], HUES[0]))
+    return chart("Accuracy by confidence, in per cent", curves, from_zero=True)
 
 
 def _latency(replies: Mapping[str, Sequence[Reply]]) -> str:

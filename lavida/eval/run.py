@@ -140,7 +140,8 @@ def evaluate(run: Run, name: str) -> tuple[dict[str, Any], list[Scores]]:
         "groups": _groups(items, scores),
         "cost": cost_figures([reply.steps for reply in kept], [reply.tokens for reply in kept]),
     }
-    if all(reply.probabilities for reply in kept):
+    if all(reply.probabilities for reply in kept):  # no token was written
+        found["cost"] = {"nfe": found["cost"]["nfe"]}
         sure, right = [max(reply.probabilities) for reply in kept], [_is_right(score) for score in scores]
         bins = [[part.count, part.confidence, part.accuracy] for part in reliability(sure, right)]
         found["calibration"] = {"ece": calibration_error(sure, right), "bins": bins}
@@ -215,7 +216,7 @@ def _is_right(score: Scores) -> bool:
 
 
 def _option(name: str) -> str:
-    return name if " " in name or name == "by" else f"--{name}"
+    return name if " " in name or name in ("until", "strip_stop") else f"--{name}"
 
 
 def _write(path: Path, text: str) -> None:
