@@ -6,17 +6,15 @@ import base64
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lavida.errors import ImageError
 from lavida.eval.answering import Reply
 from lavida.eval.items import Item, Scores
 from lavida.train.charts import HUES, Curve, chart
-
-if TYPE_CHECKING:
-    from lavida.eval.run import Run
 
 CARDS = 48  # questions that are shown
 THUMBNAIL = 320  # longest side of a picture on the page, pixels
@@ -24,24 +22,32 @@ LONGEST = 600  # characters of a text on the page
 STYLE = Path(__file__).with_name("report.css")
 
 
-def write_report(path: Path, run: Run, results: Mapping[str, Any], scores: Mapping[str, Sequence[Scores]]) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """Hold the questions of a run and what each model said to them."""
+
+    items: Sequence[Item]
+    replies: Mapping[str, Sequence[Reply]]  # by model
+    scores: Mapping[str, Sequence[Scores]]  # by model, of each answer; none of one that failed
+
+
+def write_report(path: Path, results: Mapping[str, Any], answers: Answers, *, unit: str) -> None:
     """Write the page.
 
     Args:
         path: Of the page.
-        run: The questions, and the answers of each model.
         results: As `results.json` has them.
-        scores: Of each model, those of each answer.
+        answers: What is shown.
+        unit: Of the figures.
     """
     title = f"{results['title']}: {', '.join(results['models'])}"
-    replies = {name: run.replies(name) for name in results["models"]}
     parts = [
         f"<h1>{escape(title)}</h1><p>{results['questions']} questions of {escape(results['data'])}.</p>",
-        figures_table(results, run.task.unit),
-        *_groups(results, run.task.unit),
+        figures_table(results, unit),
+        *_groups(results, unit),
         _calibration(results["models"]),
-        _latency(replies),
-        _cards(run, replies, scores),
+        _latency(answers.replies),
+        _cards(answers),
     ]
     page = (
         '<!doctype html>\n<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
@@ -135,24 +141,24 @@ def _latency(replies: Mapping[str, Sequence[Reply]]) -> str:
     return chart("Seconds of an answer (y), by the share of answers in per cent (x)", curves, from_zero=True)
 
 
-def _cards(run: Run, replies: Mapping[str, Sequence[Reply]], scores: Mapping[str, Sequence[Scores]]) -> str:
+def _cards(answers: Answers) -> str:
     """Return the questions with the lowest scores of the first model and some with the highest, worst first."""
-    first = next(iter(scores.values()))
-    order = sorted(range(len(run.items)), key=lambda n: (_value(first[n]), n))
+    first, count = next(iter(answers.scores.values())), len(answers.items)
+    order = sorted(range(count), key=lambda n: (_value(first[n]), n))
     if len(order) > CARDS:
         order = order[: CARDS * 3 // 4] + order[-(CARDS // 4) :]
-    cards = "".join(_card(run.items[n], n, replies, scores) for n in order)
-    note = f" ({len(order)} of {len(run.items)}, misses first)"
+    cards = "".join(_card(answers, n) for n in order)
+    note = f" ({len(order)} of {count}, misses first)"
     return f"<h2>Questions and answers{note}</h2><div class=cards>{cards}</div>"
 
 
-def _card(item: Item, n: int, replies: Mapping[str, Sequence[Reply]], scores: Mapping[str, Sequence[Scores]]) -> str:
-    best = _value(next(iter(scores.values()))[n])
+def _card(answers: Answers, n: int) -> str:
+    item, best = answers.items[n], _value(next(iter(answers.scores.values()))[n])
     said = []
-    for name, found in replies.items():
+    for name, found in answers.replies.items():
         reply = found[n]
         text = f"failed: {reply.error}" if reply.error is not None else reply.text or "(nothing)"
-        figures = ", ".join(f"{key} {value:.3g}" for key, value in scores[name][n].items())
+        figures = ", ".join(f"{key} {value:.3g}" for key, value in answers.scores[name][n].items())
         said.append(f"<p><small>{escape(name)}: {escape(figures)}</small>\n{escape(text[:LONGEST])}</p>")
     truth, kind = json.dumps(item.truth, ensure_ascii=False), "hit" if best >= 1 else "miss"
     return (

@@ -23,6 +23,7 @@ from lavida.eval.answering import Answerer, Reply
 from lavida.eval.cost import calibration_error, cost_figures, latency_figures, reliability
 from lavida.eval.items import Item, Scores, Task, means, stamp
 from lavida.eval.metrics import without_nan
+from lavida.eval.report import Answers, write_report
 from lavida.eval.shares import Share
 
 RESULTS, REPORT = "results.json", "report.html"
@@ -152,8 +153,6 @@ def evaluate(run: Run, name: str) -> tuple[dict[str, Any], list[Scores]]:
 
 def write_results(run: Run, names: Sequence[str], extra: Mapping[str, Any]) -> dict[str, Any]:
     """Score all models, write results.json and report.html, and return the results. Raises RequestError."""
-    from lavida.eval.report import write_report
-
     found = {name: evaluate(run, name) for name in names}
     results = {
         "task": run.task.name,
@@ -165,7 +164,12 @@ def write_results(run: Run, names: Sequence[str], extra: Mapping[str, Any]) -> d
         "models": {name: result for name, (result, _) in found.items()},
     }
     _write(run.out / RESULTS, json.dumps(results, indent=1, ensure_ascii=False) + "\n")
-    write_report(run.out / REPORT, run, results, {name: scores for name, (_, scores) in found.items()})
+    answers = Answers(
+        items=run.items,
+        replies={name: run.replies(name) for name in names},
+        scores={name: scores for name, (_, scores) in found.items()},
+    )
+    write_report(run.out / REPORT, results, answers, unit=run.task.unit)
     return results
 
 
