@@ -102,14 +102,14 @@ def _refuse(settings: Mapping[str, Any]) -> None:
     """Raise RequestError for a setting that the rows of a paper have of their own."""
     given = next((name for name, value in settings.items() if value is not None), None)
     if given is not None:
-        raise RequestError(f"the rows of a paper say what --{given} is; leave it out")
+        raise RequestError(f"each row of a paper has its own --{given}; leave it out")
 
 
 def _paper(name: str, base: Contest, row: str | None) -> int:
     """Run the rows of a paper, and print a line for each."""
     from lavida.eval.papers import run_paper
 
-    run_paper(name, base.source.data, base, only=row, say=lambda line: print(line, flush=True))
+    run_paper(name, base.source.data, base, only=row, report_line=lambda line: print(line, flush=True))
     return 0
 
 

@@ -18,7 +18,7 @@ from lavida.eval.items import Item, Task
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """Hold what a model said to a question and what that cost."""
+    """Hold a model's answer to a question and its cost."""
 
     index: int
     text: str | None = None

@@ -1,7 +1,7 @@
 """Caption metrics of the COCO evaluation: its tokens, BLEU and ROUGE-L. CIDEr-D is in `lavida.eval.metrics`.
 
 The published figures are computed on the tokens of Stanford's PTB tokenizer, which needs Java. `ptb_words` gives the
-same tokens for captions (docs/evaluation.md says how often, measured), so that figures can be compared.
+same tokens for captions (docs/evaluation.md has the measured agreement), so that figures can be compared.
 """
 
 from __future__ import annotations

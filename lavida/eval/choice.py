@@ -44,7 +44,7 @@ def leading_letter(answer: str) -> str:
 
 
 def mmmu_letter(answer: str, options: Sequence[str], key: str) -> str:
-    """Return the letter that an answer to MMMU gives: "(B)", "B", "B." or an option's text, the last one said.
+    """Return the letter that an answer to MMMU gives: "(B)", "B", "B." or an option's text; the last in the text wins.
 
     Args:
         answer: As it was written.

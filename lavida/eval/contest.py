@@ -65,10 +65,11 @@ class Contest:
                 task=self.task, items=items, data=str(self.source.data), out=self.out, share=share,
                 restart=self.restart, retry=self.retry,
             )  # fmt: skip
-            names = []
-            for answerer in self._answerers(share.device):
+            names, answerers = [], self._answerers(share.device)
+            while (answerer := next(answerers, None)) is not None:
                 run.answer(answerer, progress, warm_up=self.timed)
                 names.append(answerer.name)
+                del answerer  # before the next model is loaded
             if share.rank:
                 return None
             extra = {"by": self.by, "timed": self.timed}

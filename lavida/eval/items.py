@@ -27,7 +27,7 @@ class Item:
     prompt: str
     images: tuple[Picture, ...]
     truth: Mapping[str, Any]  # what the answer is held against, as JSON has it
-    answers: tuple[str, ...] = ()  # what can be said, where the likelihoods of answers can be compared
+    answers: tuple[str, ...] = ()  # the possible answers, if their likelihoods can be compared
     group: str = ""  # a category of its own line in the report
     mark: tuple[float, float, float, float] | None = None  # left, top, right, bottom of a red frame in the picture
     where: str = ""  # its file and line

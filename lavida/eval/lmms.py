@@ -60,7 +60,7 @@ class LavidaChat(lmms):
         super().__init__()
         loading = {name: options.pop(name) for name in _LOADING if name in options}
         self._given = options
-        read_options(options)  # so that a mistake is told before weights are read
+        read_options(options)  # a mistake is reported before weights are read
         self._most = int(batch_size)
         self.lavida = load(pretrained, device=_device(device), **loading)
 
@@ -96,11 +96,11 @@ class LavidaChat(lmms):
                 raise RequestError("a likelihood without a prompt is not offered; leave out the metric acc_mutual_info")
             context, continuation, doc_to_visual, number, task, split = request.args
             doc = self.task_dict[task][split][number]
-            said = (continuation(doc) if callable(continuation) else continuation).strip()
+            answer = (continuation(doc) if callable(continuation) else continuation).strip()
             images = [*(doc_to_visual(doc) or ())] or None
-            likelihood = self.lavida.log_likelihood(images, context, said, end=False)
+            likelihood = self.lavida.log_likelihood(images, context, answer, end=False)
             written = self.lavida.ask(images, context, length=likelihood.tokens).text
-            found.append(GenerationResult(text=(-likelihood.value, written.strip() == said)))
+            found.append(GenerationResult(text=(-likelihood.value, written.strip() == answer)))
         return found
 
     def generate_until_multi_round(self, requests: list[Instance]) -> list[str]:

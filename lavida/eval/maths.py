@@ -15,7 +15,7 @@ from lavida.eval.expression import value_of
 from lavida.eval.vqa import edit_distance
 
 _QUOTED = re.compile(r'[Tt]he answer is "(.*)"\.')
-_SAID = re.compile(r"(?:final |correct )?answer(?: is| should be|:)\s*:?\s*(.+)", re.IGNORECASE)
+_STATED = re.compile(r"(?:final |correct )?answer(?: is| should be|:)\s*:?\s*(.+)", re.IGNORECASE)
 _NUMBER = re.compile(r"-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|-?\.\d+")
 _LIST = re.compile(r"\[[^\[\]]*\]")
 
@@ -39,11 +39,11 @@ def read_mathvista(answer: str, *, question: str, kind: str, options: Sequence[s
     if kind == "list":
         lists = _LIST.findall(text)
         return lists[-1] if lists else text
-    said = _SAID.search(text)
-    numbers = _NUMBER.findall(said[1] if said else text) or _NUMBER.findall(text)
+    stated = _STATED.search(text)
+    numbers = _NUMBER.findall(stated[1] if stated else text) or _NUMBER.findall(text)
     if not numbers:
         return ""
-    return (numbers[0] if said and _NUMBER.search(said[1]) else numbers[-1]).replace(",", "")
+    return (numbers[0] if stated and _NUMBER.search(stated[1]) else numbers[-1]).replace(",", "")
 
 
 def normal_mathvista(
@@ -112,14 +112,14 @@ def mathverse_match(answer: str, truth: str, options: Sequence[str] = ()) -> boo
     """Return whether a text answers a question of MathVerse: its option's letter or, else, the same value."""
     if options:
         return any_letter(answer.strip(), options) == truth.strip()
-    said = _SAID.search(answer)
-    return any(same_value(clean_latex(truth.lower()), clean_latex(_in_box(text))) for text in _tails(answer, said))
+    stated = _STATED.search(answer)
+    return any(same_value(clean_latex(truth.lower()), clean_latex(_in_box(text))) for text in _tails(answer, stated))
 
 
-def _tails(answer: str, said: re.Match[str] | None) -> list[str]:
+def _tails(answer: str, stated: re.Match[str] | None) -> list[str]:
     """Return the parts of an answer that may be the value itself."""
     whole = answer.strip().rstrip(".")
-    return [whole] + ([said[1].split("\n")[0].split(". ")[0].rstrip(".")] if said else [])
+    return [whole] + ([stated[1].split("\n")[0].split(". ")[0].rstrip(".")] if stated else [])
 
 
 def same_value(a: str, b: str) -> bool:

@@ -189,7 +189,7 @@ def find_paper(name: str) -> list[Row]:
 
 
 def run_paper(
-    name: str, data: Path, base: Contest, *, only: str | None = None, say: Callable[[str], None] = print
+    name: str, data: Path, base: Contest, *, only: str | None = None, report_line: Callable[[str], None] = print
 ) -> dict[str, Any] | None:
     """Run the rows of a paper whose benchmarks are in `data`; write papers.json and return it.
 
@@ -198,7 +198,7 @@ def run_paper(
         data: Holds a folder for each benchmark, by the task's name.
         base: The model, the baseline, and where to write; its task and options are not used.
         only: The name of one row.
-        say: Told of each row what was found, or why it was not run.
+        report_line: Called for each row with its figures, or why it was not run.
 
     Raises:
         RequestError: No row can be run.
@@ -212,14 +212,14 @@ def run_paper(
     for row in rows:
         why = row.needs or ("" if (data / row.task).exists() else f"{data / row.task} is missing")
         if why:
-            say(f"{row.table}, {row.name}: not run: {why}")
+            report_line(f"{row.table}, {row.name}: not run: {why}")
             found.append({"row": row.name, "table": row.table, "not run": why})
             continue
         results = contest_of(row, data, base).run()
         is_first = is_first and results is not None
         if results is not None:
             found.append(_beside(row, results))
-            say(line_of(found[-1]))
+            report_line(line_of(found[-1]))
     if all("not run" in one for one in found):
         raise RequestError(f"{data} holds none of the benchmarks of {name}; name a folder in it as the task is")
     if not is_first:

@@ -24,7 +24,7 @@ STYLE = Path(__file__).with_name("report.css")
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """Hold the questions of a run and what each model said to them."""
+    """Hold the questions of a run and each model's answers."""
 
     items: Sequence[Item]
     replies: Mapping[str, Sequence[Reply]]  # by model
@@ -154,17 +154,16 @@ def _cards(answers: Answers) -> str:
 
 def _card(answers: Answers, n: int) -> str:
     item, best = answers.items[n], _value(next(iter(answers.scores.values()))[n])
-    said = []
+    paragraphs = []
     for name, found in answers.replies.items():
         reply = found[n]
         text = f"failed: {reply.error}" if reply.error is not None else reply.text or "(nothing)"
         figures = ", ".join(f"{key} {value:.3g}" for key, value in answers.scores[name][n].items())
-        said.append(f"<p><small>{escape(name)}: {escape(figures)}</small>\n{escape(text[:LONGEST])}</p>")
+        paragraphs.append(f"<p><small>{escape(name)}: {escape(figures)}</small>\n{escape(text[:LONGEST])}</p>")
     truth, kind = json.dumps(item.truth, ensure_ascii=False), "hit" if best >= 1 else "miss"
-    return (
-        f'<div class="card {kind}">{_pictures(item)}<p><b>{escape(item.prompt[:LONGEST])}</b></p>'
-        f"{''.join(said)}<p><small>right: {escape(truth[:LONGEST])}</small></p><small>{escape(item.id)}</small></div>"
-    )
+    paragraphs.append(f"<p><small>right: {escape(truth[:LONGEST])}</small></p><small>{escape(item.id)}</small>")
+    prompt = f"<p><b>{escape(item.prompt[:LONGEST])}</b></p>"
+    return f'<div class="card {kind}">{_pictures(item)}{prompt}{"".join(paragraphs)}</div>'
 
 
 def _value(score: Scores) -> float:

@@ -51,13 +51,13 @@ def pope_figures(answers: Sequence[tuple[str, str]]) -> dict[str, float]:
         answers: Of each question its answer and the right one, in lower case. What is neither yes nor no is wrong.
     """
     hits = sum(answer == truth == "yes" for answer, truth in answers)
-    said, wanted = sum(answer == "yes" for answer, _ in answers), sum(truth == "yes" for _, truth in answers)
-    precision, recall = hits / said if said else 0.0, hits / wanted if wanted else 0.0
+    positive, wanted = sum(answer == "yes" for answer, _ in answers), sum(truth == "yes" for _, truth in answers)
+    precision, recall = hits / positive if positive else 0.0, hits / wanted if wanted else 0.0
     total = len(answers)
     return {
         "accuracy": sum(answer == truth for answer, truth in answers) / total if total else 0.0,
         "precision": precision,
         "recall": recall,
         "f1": 2 * precision * recall / (precision + recall) if precision + recall else 0.0,
-        "yes": said / total if total else 0.0,
+        "yes": positive / total if total else 0.0,
     }

@@ -68,7 +68,7 @@ def test_rows_run_and_the_others_are_told(
     page = (tmp_path / "mme" / "report.html").read_text(encoding="utf-8")
     assert "<th>published</th>" in page and "LLaDA-V 1507" in page
     for more, message in (
-        (["--steps", "3"], "the rows of a paper say what --steps is; leave it out"),
+        (["--steps", "3"], "each row of a paper has its own --steps; leave it out"),
         (["--row", "mmme"], "has no row 'mmme'; its rows are mmmu, ai2d"),
         (["--row", "mmmu"], "holds none of the benchmarks of papers/llada-v"),
     ):

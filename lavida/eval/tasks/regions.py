@@ -1,4 +1,4 @@
-"""RefCOCO: describe the region in a red frame, or say where what is described lies."""
+"""RefCOCO: describe the region in a red frame, or locate a described region."""
 
 from __future__ import annotations
 

@@ -26,14 +26,14 @@ def load_vqav2(source: Source) -> list[Item]:
         if number not in answers:
             record.fail(f"the question {number} has no annotation in {path.name}")
         given = answers[number]
-        said = [given.inner(one).text("answer") for one in given.get("answers")]
+        written = [given.inner(one).text("answer") for one in given.get("answers")]
         picture = f"COCO_{split}_{record.whole('image_id'):012d}.jpg"
         items.append(
             Item(
                 id=str(number),
                 prompt=record.text("question") + SHORT,
                 images=(source.picture(picture, split, f"images/{split}"),),
-                truth={"answers": said},
+                truth={"answers": written},
                 group=given.text("answer_type", default=""),
                 where=record.where(),
             )
