@@ -70,6 +70,13 @@ def figures_table(results: Mapping[str, Any], unit: str) -> str:
         cells = [shown(model["figures"].get(name), unit) for model in models.values()]
         beside = [published.get(name, "")] if published is not None else []
         rows.append(_row([name, *cells, *beside], main=name == results["main"]))
+    if any("interval" in model for model in models.values()):
+        cells = [_range(model.get("interval"), unit) for model in models.values()]
+        rows.append(_row([f"{results['main']}, 95 % interval", *cells, *[""] * (published is not None)]))
+    if difference := results.get("difference"):
+        text = f"{shown(difference['mean'], unit)} ({_range(difference['interval'], unit)})"
+        empty = [""] * (len(columns) - 1)
+        rows.append(_row([f"{results['main']}, difference on the same questions", text, *empty]))
     costs = {"failed": ("failed",), "forward passes (NFE)": ("cost", "nfe"), "tokens": ("cost", "tokens")}
     costs |= {"tokens per forward": ("cost", "tokens_per_forward"), "calibration error": ("calibration", "ece")}
     if results.get("timed", True):
@@ -86,6 +93,10 @@ def shown(value: float | None, unit: str) -> str:
     if value is None:
         return "-"
     return f"{100 * value:.1f}" if unit == "%" else f"{value:.4g}"
+
+
+def _range(edges: Sequence[float] | None, unit: str) -> str:
+    return "-" if edges is None else f"{shown(edges[0], unit)} to {shown(edges[1], unit)}"
 
 
 def _inner(value: Any, keys: Iterable[str]) -> float | None:

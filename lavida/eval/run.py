@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -21,6 +22,7 @@ from lavida.batch.output import Output
 from lavida.errors import RequestError
 from lavida.eval.answering import Answerer, Reply
 from lavida.eval.cost import calibration_error, cost_figures, latency_figures, reliability
+from lavida.eval.intervals import interval, paired_interval
 from lavida.eval.items import Item, Scores, Task, means, stamp
 from lavida.eval.metrics import without_nan
 from lavida.eval.report import Answers, write_report
@@ -141,6 +143,9 @@ def evaluate(run: Run, name: str) -> tuple[dict[str, Any], list[Scores]]:
         "groups": _groups(items, scores),
         "cost": cost_figures([reply.steps for reply in kept], [reply.tokens for reply in kept]),
     }
+    main = [score[run.task.main] for score in scores if run.task.main in score]
+    if len(main) == len(scores) and math.isclose(sum(main) / len(main), figures[run.task.main], abs_tol=1e-9):
+        found["interval"] = list(interval(main))
     if all(reply.probabilities for reply in kept):  # no token was written
         found["cost"] = {"nfe": found["cost"]["nfe"]}
         sure, right = [max(reply.probabilities) for reply in kept], [_is_right(score) for score in scores]
@@ -154,6 +159,7 @@ def evaluate(run: Run, name: str) -> tuple[dict[str, Any], list[Scores]]:
 def write_results(run: Run, names: Sequence[str], extra: Mapping[str, Any]) -> dict[str, Any]:
     """Score all models, write results.json and report.html, and return the results. Raises RequestError."""
     found = {name: evaluate(run, name) for name in names}
+    by_model = {name: scores for name, (_, scores) in found.items()}
     results = {
         "task": run.task.name,
         "title": run.task.title,
@@ -163,14 +169,26 @@ def write_results(run: Run, names: Sequence[str], extra: Mapping[str, Any]) -> d
         **extra,
         "models": {name: result for name, (result, _) in found.items()},
     }
+    if all("interval" in result for result in results["models"].values()) and len(names) == 2:
+        results["difference"] = _difference(by_model, run.task.main)
     _write(run.out / RESULTS, json.dumps(results, indent=1, ensure_ascii=False) + "\n")
     answers = Answers(
         items=run.items,
         replies={name: run.replies(name) for name in names},
-        scores={name: scores for name, (_, scores) in found.items()},
+        scores=by_model,
     )
     write_report(run.out / REPORT, results, answers, unit=run.task.unit)
     return results
+
+
+def _difference(scores: Mapping[str, Sequence[Scores]], figure: str) -> dict[str, Any]:
+    """Return by how much the first model's figure is above the second's, on the questions that both answered."""
+    pairs = [(a[figure], b[figure]) for a, b in zip(*scores.values(), strict=True) if a and b]
+    if not pairs:
+        return {}
+    ours, theirs = zip(*pairs)
+    mean = sum(a - b for a, b in pairs) / len(pairs)
+    return {"questions": len(pairs), "mean": mean, "interval": list(paired_interval(ours, theirs))}
 
 
 def slug(name: str) -> str:

@@ -9,6 +9,7 @@ import pytest
 from lavida.eval.choice import any_letter, drawn_letter, leading_letter
 from lavida.eval.cost import calibration_error, cost_figures, latency_figures, percentile, reliability
 from lavida.eval.expression import value_of
+from lavida.eval.intervals import interval, paired_interval
 from lavida.eval.maths import mathverse_match, mathvista_match, read_mathvista, same_value
 from lavida.eval.yesno import mme_scores, pope_figures
 
@@ -89,3 +90,14 @@ def test_letters() -> None:
     assert {text: any_letter(text, options) for text in wanted} == wanted
     assert leading_letter(" B. dog") == "B" and leading_letter("B dog") == "B dog"
     assert drawn_letter(4, "x") == drawn_letter(4, "x") and len({drawn_letter(4, str(n)) for n in range(50)}) == 4
+
+
+def test_intervals_are_those_of_the_normal_approximation_for_many_questions() -> None:
+    values = [0.0, 1.0] * 200
+    low, high = interval(values)
+    assert (low + high) / 2 == pytest.approx(0.5, abs=0.01) and (high - low) / 2 == pytest.approx(1.96 / 40, abs=0.006)
+    assert interval(values) == (low, high) and interval([0.3] * 5) == pytest.approx((0.3, 0.3))
+    # Two models that err on the same questions differ surely, however uncertain each figure is.
+    better = [min(1.0, value + 0.1) for value in values]
+    low, high = paired_interval(better, values)
+    assert 0.04 < low < 0.05 < high < 0.06

@@ -70,6 +70,10 @@ def test_every_task_runs_beside_a_model_of_transformers(
     assert ours["cost"]["nfe"] <= int(length) and theirs["cost"]["tokens_per_forward"] == 1
     if name == "poem":  # only ours can be held to a form
         assert ours["figures"]["sample"] == 1.0 > theirs["figures"]["sample"]
+    if name in ("vqav2", "coco", "poem"):  # whose figure is a mean over questions
+        low, high = results["difference"]["interval"]
+        assert low <= results["difference"]["mean"] <= high and results["difference"]["questions"] == ours["answered"]
+        assert ours["interval"][0] <= ours["figures"][results["main"]] <= ours["interval"][1]
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "data:image/jpeg;base64," in page and "misses first" in page
     assert not re.search(r'(?:src|href)="(?!data:)', page)
