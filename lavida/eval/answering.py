@@ -26,6 +26,7 @@ class Reply:
     tokens: int = 0  # of the text, the end token included
     seconds: float = 0.0
     probabilities: tuple[float, ...] = ()  # of the answers that were compared
+    confidence: float | None = None  # that the answer is right: of a model with a curve, or the likeliest's probability
     error: str | None = None
 
 
@@ -75,7 +76,7 @@ def likeliest(index: int, item: Item, probabilities: Iterable[float], **cost: An
     """Return the reply of the likeliest of an item's answers."""
     found = tuple(probabilities)
     best = max(range(len(found)), key=found.__getitem__)
-    return Reply(index=index, text=item.answers[best], probabilities=found, **cost)
+    return Reply(index=index, text=item.answers[best], probabilities=found, confidence=found[best], **cost)
 
 
 class LavidaAnswerer:
@@ -149,7 +150,10 @@ class LavidaAnswerer:
             return Reply(index=index, error=_line(error))
         tokens = round(answer.tokens_per_forward * answer.steps)
         seconds = answer.seconds - ticket.waited
-        return Reply(index=index, text=self._way.taken(answer.text), steps=answer.steps, tokens=tokens, seconds=seconds)
+        return Reply(
+            index=index, text=self._way.taken(answer.text), steps=answer.steps, tokens=tokens, seconds=seconds,
+            confidence=answer.confidence,
+        )  # fmt: skip
 
     def _compared(self, index: int, item: Item) -> Reply:
         try:

@@ -1,4 +1,4 @@
-"""What answers cost, and how far confidences can be trusted: forward passes, latency, calibration error."""
+"""What answers cost, and accuracy by confidence: forward passes, latency, reliability bins."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Bin:
 
 
 def reliability(confidences: Sequence[float], right: Sequence[bool], bins: int = 10) -> list[Bin]:
-    """Return the bins of equal width over (0, 1] that hold an answer, in order; 0 is in the first."""
+    """Return the bins of equal width that hold an answer, in order, as `calibration_error` has them."""
     held: list[list[tuple[float, bool]]] = [[] for _ in range(bins)]
     for confidence, correct in zip(confidences, right, strict=True):
-        held[max(0, min(bins - 1, math.ceil(confidence * bins) - 1))].append((confidence, correct))
+        held[min(bins - 1, int(confidence * bins))].append((confidence, correct))
     return [
         Bin(
             count=len(part),
@@ -30,13 +30,6 @@ def reliability(confidences: Sequence[float], right: Sequence[bool], bins: int =
         for part in held
         if part
     ]
-
-
-def calibration_error(confidences: Sequence[float], right: Sequence[bool], bins: int = 10) -> float:
-    """Return the expected calibration error (arXiv 1706.04599, eq. 3); nan of no answer."""
-    parts = reliability(confidences, right, bins)
-    total = sum(part.count for part in parts)
-    return sum(part.count * abs(part.accuracy - part.confidence) for part in parts) / total if total else math.nan
 
 
 def percentile(values: Sequence[float], share: float) -> float:

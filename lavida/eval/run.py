@@ -19,9 +19,10 @@ from typing import Any
 
 import lavida
 from lavida.batch.output import Output
+from lavida.decode.confidence import calibration_error
 from lavida.errors import RequestError
 from lavida.eval.answering import Answerer, Reply
-from lavida.eval.cost import calibration_error, cost_figures, latency_figures, reliability
+from lavida.eval.cost import cost_figures, latency_figures, reliability
 from lavida.eval.intervals import interval, paired_interval
 from lavida.eval.items import Item, Scores, Task, means, stamp
 from lavida.eval.metrics import without_nan
@@ -148,7 +149,9 @@ def evaluate(run: Run, name: str) -> tuple[dict[str, Any], list[Scores]]:
         found["interval"] = list(interval(main))
     if all(reply.probabilities for reply in kept):  # no token was written
         found["cost"] = {"nfe": found["cost"]["nfe"]}
-        sure, right = [max(reply.probabilities) for reply in kept], [_is_right(score) for score in scores]
+    sure = [reply.confidence for reply in kept if reply.confidence is not None]
+    if len(sure) == len(kept):
+        right = [_is_right(score) for score in scores]
         bins = [[part.count, part.confidence, part.accuracy] for part in reliability(sure, right)]
         found["calibration"] = {"ece": calibration_error(sure, right), "bins": bins}
     # Times differ between two runs of the same; everything else does not.
@@ -210,7 +213,8 @@ def _check_same(path: Path, settings: Mapping[str, Any]) -> None:
 
 
 def _line(reply: Reply, item: Item) -> dict[str, Any]:
-    known = {"probabilities": list(reply.probabilities)} if reply.probabilities else {}
+    known: dict[str, Any] = {} if reply.confidence is None else {"confidence": reply.confidence}
+    known |= {"probabilities": list(reply.probabilities)} if reply.probabilities else {}
     return {
         "index": reply.index, "id": item.id, "text": reply.text, "steps": reply.steps, "tokens": reply.tokens, **known,
         "seconds": round(reply.seconds, 4), "error": reply.error,
@@ -220,7 +224,7 @@ def _line(reply: Reply, item: Item) -> dict[str, Any]:
 def _reply(line: Mapping[str, Any]) -> Reply:
     return Reply(
         index=line["index"], text=line["text"], steps=line["steps"], tokens=line["tokens"], seconds=line["seconds"],
-        probabilities=tuple(line.get("probabilities", ())), error=line["error"],
+        probabilities=tuple(line.get("probabilities", ())), confidence=line.get("confidence"), error=line["error"],
     )  # fmt: skip
 
 

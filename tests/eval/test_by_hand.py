@@ -6,8 +6,9 @@ import math
 
 import pytest
 
+from lavida.decode.confidence import calibration_error
 from lavida.eval.choice import any_letter, drawn_letter, leading_letter
-from lavida.eval.cost import calibration_error, cost_figures, latency_figures, percentile, reliability
+from lavida.eval.cost import cost_figures, latency_figures, percentile, reliability
 from lavida.eval.expression import value_of
 from lavida.eval.intervals import interval, paired_interval
 from lavida.eval.maths import mathverse_match, mathvista_match, read_mathvista, same_value
@@ -30,8 +31,7 @@ def test_pope_counts_yes_as_positive_and_other_words_as_wrong() -> None:
 def test_calibration_error_by_hand() -> None:
     # (0.9, right), (0.9, wrong) lie in one bin: |0.5 - 0.9| * 2/3; (0.3, wrong) in another: |0 - 0.3| * 1/3.
     assert calibration_error([0.9, 0.9, 0.3], [True, False, False]) == pytest.approx((2 * 0.4 + 0.3) / 3)
-    assert [part.count for part in reliability([0.9, 0.9, 0.3, 0.0, 1.0], [True] * 5)] == [1, 1, 2, 1]
-    assert math.isnan(calibration_error([], []))
+    assert [part.count for part in reliability([0.9, 0.9, 0.3, 0.0, 1.0], [True] * 5)] == [1, 1, 3]
 
 
 def test_cost_is_by_sums() -> None:

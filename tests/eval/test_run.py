@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 import torch
 
 from lavida.cli.main import main
+from lavida.decode.confidence import ConfidenceCurve
 from lavida.errors import CheckpointError, RequestError
 from lavida.eval.answering import LavidaAnswerer, Reply
 from lavida.eval.baseline import TransformersAnswerer
@@ -177,6 +179,21 @@ def test_likelihoods_are_those_of_the_model_and_give_a_calibration_error(
     )
     with pytest.raises(RequestError, match="captions_val2017.json, line 3 .*has no options to compare"):
         captions.run()
+
+
+def test_a_model_with_a_confidence_curve_gets_a_calibration_error_for_what_it_writes(
+    folders: dict[str, Path], tiny_folder: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(tiny_folder, model)
+    ConfidenceCurve(slope=0.1, offset=0.5, questions=9, error=0.1).save(model)
+    argv = ["eval", "pope", str(folders["pope"]), "--model", str(model), "--out", str(tmp_path), "--length", "4"]
+    assert main(argv) == 0
+    (found,) = read(tmp_path)["models"].values()
+    lines = [json.loads(line) for line in next(tmp_path.glob("answers.*.jsonl")).read_text().splitlines()]
+    mean = sum(line["confidence"] for line in lines) / len(lines)
+    assert found["calibration"]["ece"] == pytest.approx(mean) and 0 < mean < 1  # no answer is right
+    assert found["cost"]["tokens_per_forward"] == 1
 
 
 @pytest.mark.parametrize("name", ["llava", "qwen"])
