@@ -18,6 +18,7 @@ from lavida.errors import CheckpointError, LavidaError, RequestError
 from lavida.eval.answering import Reply, Way, likeliest, messages_of
 from lavida.eval.items import Item, Task
 
+_MOST_FAULTS = 16  # in a row; by then it is the model, not the questions
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -66,11 +67,19 @@ class TransformersAnswerer:
 
     def replies(self, asked: Iterable[tuple[int, Item]]) -> Iterator[Reply]:
         """Yield a reply to each question, one at a time."""
+        faults = 0
         for index, item in asked:
             try:
                 yield self._compared(index, item) if self._way.by_likelihood else self._written(index, item)
+                faults = 0
             except LavidaError as error:
                 yield Reply(index=index, error=" ".join(str(error).split()))
+            except (ValueError, TypeError, LookupError) as error:  # such as "<image>" in a question
+                reason = f"transformers: {' '.join(str(error).split()):.300}"
+                faults += 1
+                if faults == _MOST_FAULTS:
+                    raise RequestError(f"{self.name} failed at {faults} questions in a row: {reason}") from None
+                yield Reply(index=index, error=reason)
             except torch.OutOfMemoryError:
                 raise RequestError(f"memory ran out with {self.name}; take a smaller one, or another device") from None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from lavida.errors import DataError
 
 _LONGEST_FIELD = 1 << 30  # characters of a TSV field: pictures in base 64
 _DECODER = json.JSONDecoder()
+_LARGEST = 1e9  # of a coordinate; nan is not below it either
 _BLANK = " \t\r\n,"
 
 
@@ -66,9 +68,12 @@ class Record:
         """Return a number, of a text too. Raises DataError."""
         value = self.get(*fields)
         try:
-            return float(value)
-        except (TypeError, ValueError):
-            return float(self.fail(f"{fields[0]!r} is {value!r}, and should be a number"))
+            found = float(value)
+        except (TypeError, ValueError, OverflowError):
+            found = math.nan
+        if not math.isfinite(found) or isinstance(value, bool):
+            self.fail(f"{fields[0]!r} is {value!r:.60}, and should be a number")
+        return found
 
     def whole(self, *fields: str) -> int:
         """Return a whole number, of a text too. Raises DataError."""
@@ -77,16 +82,29 @@ class Record:
             self.fail(f"{fields[0]!r} is {value}, and should be a whole number")
         return int(value)
 
-    def numbers(self, field: str, count: int) -> tuple[float, ...]:
-        """Return a list of so many numbers. Raises DataError."""
+    def box(self, field: str) -> tuple[float, float, float, float]:
+        """Return left, top, width and height, the latter two above 0. Raises DataError."""
         values = self.get(field)
-        if not isinstance(values, Sequence) or len(values) != count or not all(map(_is_number, values)):
-            self.fail(f"{field!r} should be a list of {count} numbers")
-        return tuple(map(float, values))
+        if not isinstance(values, Sequence) or len(values) != 4 or not all(map(_is_number, values)):
+            self.fail(f"{field!r} should be a list of 4 numbers: left, top, width, height")
+        left, top, width, height = map(float, values)
+        if width <= 0 or height <= 0:
+            self.fail(f"{field!r} has a width or height that is not above 0")
+        return left, top, width, height
 
-    def inner(self, value: Any) -> Record:
-        """Return a part of this entry, which stands at the same place."""
+    def inner(self, field: str) -> Record:
+        """Return an object inside of this entry. Raises DataError if there is none."""
+        value = self.get(field)
+        if not isinstance(value, Mapping):
+            self.fail(f"{field!r} is {_kind(value)}, and should be an object")
         return Record(value, self.path, self._place)
+
+    def inners(self, field: str) -> list[Record]:
+        """Return a list of objects inside of this entry, not empty. Raises DataError."""
+        values = self.get(field)
+        if not isinstance(values, list) or not values or not all(isinstance(value, Mapping) for value in values):
+            self.fail(f"{field!r} should be a list of objects, and not empty")
+        return [Record(value, self.path, self._place) for value in values]
 
 
 def read_object(path: Path) -> Record:
@@ -135,6 +153,11 @@ def read_json_or_lines(path: Path, *keys: str) -> list[Record]:
     except ValueError:
         lines = False
     return read_lines(path) if lines or path.suffix == ".jsonl" else read_entries(path, *keys)
+
+
+def read_text_lines(path: Path) -> list[tuple[int, str]]:
+    """Read the lines of a text that are not blank, with their numbers. Raises DataError."""
+    return [(number, line) for number, line in enumerate(_text(path).splitlines(), 1) if line.strip()]
 
 
 def read_tsv(path: Path) -> list[Record]:
@@ -231,7 +254,7 @@ def _entry_named(text: str, name: str) -> Callable[[], str]:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _LARGEST
 
 
 def _kind(value: object) -> str:

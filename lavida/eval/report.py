@@ -56,7 +56,7 @@ def write_report(path: Path, results: Mapping[str, Any], answers: Answers, *, un
         + "\n</html>\n"
     )
     draft = path.with_name(f".{path.name}.draft")
-    draft.write_text(page, encoding="utf-8")
+    draft.write_text(page, encoding="utf-8", errors="replace")
     draft.replace(path)
 
 

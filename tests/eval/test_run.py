@@ -157,6 +157,22 @@ def test_failed_questions_are_counted_left_out_and_asked_again(
     assert (found["failed"], found["answered"]) == (0, 3)
 
 
+def test_a_question_that_a_model_cannot_read_fails_alone_and_the_page_runs_nothing_of_it(
+    folders: dict[str, Path], tiny_folder: Path, tmp_path: Path
+) -> None:
+    sets.pope(tmp_path / "set")
+    for path in (tmp_path / "set").glob("*.json"):
+        path.write_text(path.read_text().replace("there a cat", "there <image> <script>alert(1)</script>", 1))
+    argv = ["eval", "pope", str(tmp_path / "set"), "--model", str(tiny_folder), "--against", str(folders["llava"])]
+    assert main([*argv, "--out", str(tmp_path), "--length", "3"]) == 1
+    assert [(one["answered"], one["failed"]) for one in read(tmp_path)["models"].values()] == [
+        (6, 0),  # the mark is the place of the picture
+        (3, 3),
+    ]
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<script" not in page and "&lt;script&gt;" in page and "failed: transformers: The total number of" in page
+
+
 def test_likelihoods_are_those_of_the_model_and_give_a_calibration_error(
     folders: dict[str, Path], tiny_folder: Path, tmp_path: Path
 ) -> None:

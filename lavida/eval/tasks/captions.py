@@ -11,7 +11,7 @@ from lavida.errors import DataError
 from lavida.eval.captions import bleu, ptb_words, rouge_l
 from lavida.eval.items import Item, Scores, Source, Task
 from lavida.eval.metrics import Cider
-from lavida.eval.records import read_entries
+from lavida.eval.records import read_entries, read_text_lines
 
 PROMPT = "Provide a one-sentence caption for the provided image."
 _TOKEN_LINE = re.compile(r"(?P<image>[^#\t]+)#\d+\t(?P<caption>.+)")
@@ -56,7 +56,7 @@ def load_flickr(source: Source) -> list[Item]:
         if record.text("split") != split:
             continue
         name = record.text("filename")
-        captions = [record.inner(one).text("raw").strip() for one in record.get("sentences")]
+        captions = [sentence.text("raw").strip() for sentence in record.inners("sentences")]
         items.append(_item(name, source.picture(name, "flickr30k-images"), captions, record.where()))
     return items
 
@@ -64,13 +64,12 @@ def load_flickr(source: Source) -> list[Item]:
 def _flickr_tokens(source: Source, path: Path) -> list[Item]:
     captions: dict[str, list[str]] = defaultdict(list)
     first: dict[str, int] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in read_text_lines(path):
         found = _TOKEN_LINE.fullmatch(line)
-        if found is None and line.strip():
+        if found is None:
             raise DataError(f"{path}, line {number}: is no `picture.jpg#0`, a tab and a caption")
-        if found is not None:
-            captions[found["image"]].append(found["caption"].strip())
-            first.setdefault(found["image"], number)
+        captions[found["image"]].append(found["caption"].strip())
+        first.setdefault(found["image"], number)
     return [
         _item(name, source.picture(name, "flickr30k-images"), texts, f"{path}, line {first[name]}")
         for name, texts in captions.items()

@@ -12,7 +12,7 @@ from typing import Any
 from lavida.eval.choice import any_letter, leading_letter, letters, mmbench_letter, mmmu_letter, mmmu_open_match
 from lavida.eval.items import Item, Picture, Scores, Source, Task, means, score_each
 from lavida.eval.maths import read_list
-from lavida.eval.records import Record, read_entries, read_object, read_tables, read_tsv
+from lavida.eval.records import Record, read_entries, read_object, read_tables, read_text_lines, read_tsv
 from lavida.eval.vqa import same_but_for_marks
 
 LETTER = "Answer with the option's letter from the given choices directly."
@@ -67,15 +67,16 @@ def load_ai2d(source: Source) -> list[Item]:
         ]  # fmt: skip
     wanted = None
     if source.has("ai2d_test_ids.csv"):
-        wanted = set(source.find("ai2d_test_ids.csv").read_text(encoding="utf-8").split())
+        wanted = {line.strip() for _, line in read_text_lines(source.find("ai2d_test_ids.csv"))}
     items = []
     for path in source.find_all("questions/*.json"):
         picture = read_object(path)
         name = picture.text("imageName")
         if wanted is not None and name.rsplit(".", 1)[0] not in wanted:
             continue
-        for question, value in picture.get("questions").items():
-            record = picture.inner(value)
+        questions = picture.inner("questions")
+        for question in questions.value:
+            record = questions.inner(question)
             images = (source.picture(name, "images", "../images"),)
             id, right = record.text("questionId"), record.whole("correctAnswer")
             items.append(_ai2d(record, id, question, record.texts("answerTexts"), right, images))

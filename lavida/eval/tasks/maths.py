@@ -50,8 +50,7 @@ def _mathvista(record: Record, id: str, picture: Picture) -> Item:
         "answer": record.text("answer"), "question": question, "kind": kind, "options": list(options),
         "precision": precision,
     }  # fmt: skip
-    known = record.value.get("metadata")
-    group = record.inner(known).text("task", default="") if known else ""
+    group = record.inner("metadata").text("task", default="") if "metadata" in record else ""
     prompt = "\n".join(filter(None, (asked, listed(options), hint)))
     return Item(id=id, prompt=prompt, images=(picture,), truth=truth, group=group, where=record.where())
 

@@ -25,6 +25,9 @@ LOCATE = (
 _SPLITS = ("val", "testA", "testB", "test")
 
 
+_BROKEN = (ValueError, TypeError, AttributeError)  # of a pickle whose bytes were changed
+
+
 class _PlainUnpickler(pickle.Unpickler):
     """Read lists, dictionaries, texts and numbers; a pickle that names anything else is refused, nothing is run."""
 
@@ -32,17 +35,17 @@ class _PlainUnpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")
 
 
-def _referred(source: Source) -> Iterator[tuple[Record, str, Picture, tuple[float, ...], list[str]]]:
+def _referred(source: Source) -> Iterator[tuple[Record, str, Picture, tuple[float, float, float, float], list[str]]]:
     """Yield each region: its entry, id, picture, box (left, top, width, height) and descriptions."""
     split = source.split_among(_SPLITS, "val")
     if source.has(f"{split}-*.parquet"):
         for record in read_tables(source.find_all(f"{split}-*.parquet")):
             texts = list(record.texts("answer"))
-            yield record, record.text("question_id"), picture_of(record, "image"), record.numbers("bbox", 4), texts
+            yield record, record.text("question_id"), picture_of(record, "image"), record.box("bbox"), texts
         return
     refs = source.find("refs(unc).p", "refs(*).p")
     instances = refs.with_name("instances.json")
-    boxes = {record.whole("id"): record.numbers("bbox", 4) for record in read_entries(instances, "annotations")}
+    boxes = {record.whole("id"): record.box("bbox") for record in read_entries(instances, "annotations")}
     names = {record.whole("id"): record.text("file_name") for record in read_entries(instances, "images")}
     for record in _pickled(refs):
         if record.text("split") != split:
@@ -50,7 +53,7 @@ def _referred(source: Source) -> Iterator[tuple[Record, str, Picture, tuple[floa
         annotation, image = record.whole("ann_id"), record.whole("image_id")
         if annotation not in boxes or image not in names:
             record.fail(f"names annotation {annotation} of picture {image}, which {instances.name} does not hold")
-        texts = [record.inner(one).text("sent") for one in record.get("sentences")]
+        texts = [sentence.text("sent") for sentence in record.inners("sentences")]
         picture = source.picture(names[image], "train2014", "images/train2014")
         yield record, record.text("ref_id"), picture, boxes[annotation], texts
 
@@ -58,7 +61,7 @@ def _referred(source: Source) -> Iterator[tuple[Record, str, Picture, tuple[floa
 def _pickled(path: Path) -> list[Record]:
     try:
         found = _PlainUnpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load()
-    except (pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError, TypeError, AttributeError) as error:
+    except (pickle.UnpicklingError, EOFError, MemoryError, ArithmeticError, LookupError, *_BROKEN) as error:
         raise DataError(f"{path}: no list of plain values ({error})") from None
     if not isinstance(found, list):
         raise DataError(f"{path}: is no list of references")

@@ -26,7 +26,7 @@ def load_vqav2(source: Source) -> list[Item]:
         if number not in answers:
             record.fail(f"the question {number} has no annotation in {path.name}")
         given = answers[number]
-        written = [given.inner(one).text("answer") for one in given.get("answers")]
+        written = [answer.text("answer") for answer in given.inners("answers")]
         picture = f"COCO_{split}_{record.whole('image_id'):012d}.jpg"
         items.append(
             Item(
@@ -50,7 +50,7 @@ def load_gqa(source: Source) -> list[Item]:
             prompt=record.text("question") + SHORT,
             images=(source.picture(f"{record.text('imageId')}.jpg", "images"),),
             truth={"answers": [record.text("answer")]},
-            group=str(record.get("types").get("semantic", "")) if "types" in record else "",
+            group=record.inner("types").text("semantic", default="") if "types" in record else "",
             where=record.where(),
         )
         for record in read_entries(source.find(f"{split}_balanced_questions.json"))

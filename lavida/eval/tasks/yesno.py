@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lavida.errors import DataError
 from lavida.eval.items import Item, Scores, Source, Task
-from lavida.eval.records import read_lines
+from lavida.eval.records import read_lines, read_text_lines
 from lavida.eval.tasks.vqa import SHORT
 from lavida.eval.yesno import COGNITION, PERCEPTION, mme_answer, mme_scores, pope_figures
 
@@ -36,9 +36,7 @@ def _mme_picture(path: Path, category: str, folder: Path) -> list[Item]:
     places = [base / (path.stem + suffix) for base in bases for suffix in _PICTURES]
     picture = next((place for place in places if place.exists()), places[0])
     items = []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
-        if not line.strip():
-            continue
+    for number, line in read_text_lines(path):
         question, tab, answer = line.rstrip().rpartition("\t")
         truth = answer.strip().lower().rstrip(".")
         if not tab or truth not in ("yes", "no"):
