@@ -118,6 +118,12 @@ def test_turned_copies_of_mmbench_count_once(tmp_path: Path) -> None:
     assert [score["accuracy"] for score in scores] == [1, 0, 1] and figures["accuracy"] == 0.5
 
 
+def test_mmbench_in_chinese_asks_in_chinese(tmp_path: Path) -> None:
+    sets.mmbench(tmp_path)
+    (tmp_path / "MMBench_DEV_EN.tsv").rename(tmp_path / "MMBench_DEV_CN.tsv")
+    assert load("mmbench", tmp_path, "DEV_CN")[0].prompt.endswith("\n\n请直接使用所提供的选项字母作为答案回答。")
+
+
 def test_scienceqa_has_a_strict_and_a_lenient_figure(tmp_path: Path) -> None:
     sets.scienceqa(tmp_path)
     _, figures = TASKS["scienceqa"].score(load("scienceqa", tmp_path), ["B.", "The answer is A"])

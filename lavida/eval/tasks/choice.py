@@ -16,6 +16,7 @@ from lavida.eval.records import Record, read_entries, read_object, read_tables, 
 from lavida.eval.vqa import same_but_for_marks
 
 LETTER = "Answer with the option's letter from the given choices directly."
+CHINESE_LETTER = "请直接使用所提供的选项字母作为答案回答。"
 SHORT = "Answer the question using a single word or phrase."
 _MANY = 10**6  # MMBench numbers the turned copies of a question by adding multiples of this
 
@@ -160,7 +161,8 @@ def score_mmmu(item: Item, text: str) -> Scores:
 def load_mmbench(source: Source) -> list[Item]:
     """Read MMBench's table, by default `MMBench_DEV_EN.tsv`; a row's picture may be the number of another row."""
     name = source.split or "DEV_EN"
-    records = read_tsv(source.find(f"MMBench_{name}.tsv", f"MMBench_{name}*.tsv", "*.tsv"))
+    path = source.find(f"MMBench_{name}.tsv", f"MMBench_{name}*.tsv", "*.tsv")
+    records, ask = read_tsv(path), CHINESE_LETTER if "_CN" in path.stem.upper() else LETTER
     by_index = {record.text("index"): record for record in records}
     items = []
     for record in records:
@@ -173,7 +175,7 @@ def load_mmbench(source: Source) -> list[Item]:
             _choice(
                 record,
                 id=record.text("index"),
-                prompt=f"{hint}{record.text('question')} {shown_options}\n\n{LETTER}",
+                prompt=f"{hint}{record.text('question')} {shown_options}\n\n{ask}",
                 images=(picture_of(shown, "image"),),
                 options=options,
                 right=known.index(record.text("answer")) if record.text("answer") in known else -1,
