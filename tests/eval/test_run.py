@@ -81,6 +81,17 @@ def test_every_task_runs_beside_a_model_of_transformers(
     assert not re.search(r'(?:src|href)="(?!data:)', page)
 
 
+@pytest.mark.parametrize("family", ["lavida-llada", "lavida-dream", "llada-v", "mmada"])
+def test_models_of_the_published_families_run(
+    family: str, folders: dict[str, Path], random_folders: dict[str, Path], tmp_path: Path
+) -> None:
+    argv = ["eval", "ai2d", str(folders["ai2d"]), "--model", str(random_folders[family]), "--out", str(tmp_path)]
+    assert main([*argv, "--length", "4", "--most", "2"]) == 0
+    results = read(tmp_path)
+    (found,) = results["models"].values()
+    assert (found["answered"], found["failed"], results["timed"]) == (2, 0, False)
+
+
 class Killed(Exception):
     pass
 
