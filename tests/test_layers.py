@@ -19,11 +19,13 @@ LAYERS = (
     ("checkpoint",),
     ("constrain",),
     ("decode",),
-    ("edit", "draw", "data", "eval"),
+    ("edit", "draw", "data"),
     ("api",),
-    ("engine", "calibrate", "train", "hf"),
+    ("engine", "train", "hf"),
     ("",),  # lavida/__init__.py, which imports api and engine when asked for them
     ("serve", "batch", "plan"),
+    ("eval",),
+    ("calibrate",),
     ("cli",),
 )
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}

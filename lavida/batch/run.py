@@ -95,13 +95,13 @@ def _settings(job: Job, inputs: Inputs) -> dict[str, Any]:
         "the input": f"{inputs.kind}, {len(inputs)} inputs, {inputs.stamp()}",
         "--question": job.question,
         **{f"--{name}": value for name, value in job.options.items()},
-        "the model": _identity(job.model),
+        "the model": model_identity(job.model),
         **{f"--{name}": job.loading.get(name) for name in _DECIDING},
         "the version of lavida": lavida.__version__,
     }
 
 
-def _identity(model: str | None) -> str:
+def model_identity(model: str | None) -> str:
     """Return a digest of a model's files, and of adapters on it."""
     identity, adapter = fingerprint(find_model(model)), find_adapter(model)
     if adapter is not None:

@@ -38,6 +38,7 @@ VERBS = {
     "train": ("lavida.cli.train", "Train a model on your data by a recipe, or go on with a run."),
     "train report": ("lavida.cli.train", "Draw a run into one HTML page."),
     "batch": ("lavida.cli.batch", "Answer about thousands of pictures, resumable, on one machine or on Ray."),
+    "eval": ("lavida.cli.eval", "Run a benchmark from its own files, beside a model of transformers."),
     "calibrate": ("lavida.cli.calibrate", "Measure a model here, for --quality and --deadline."),
     "plan": ("lavida.cli.plan", "Tell what captions and training would cost on accelerators, on paper."),
 }

@@ -1,11 +1,11 @@
-"""Metrics of written answers: exact match, CIDEr-D, AUC."""
+"""Metrics of written answers: exact match, CIDEr-D, AUC, and means over figures that may be missing."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 NGRAMS, SIGMA = 4, 6.0
@@ -21,9 +21,8 @@ def exact(answer: str, truth: str) -> bool:
     return words(answer) == words(truth)
 
 
-def _counts(text: str) -> list[Counter[tuple[str, ...]]]:
-    """Count the n-grams of each order 1..4."""
-    w = words(text)
+def _counts(w: Sequence[str]) -> list[Counter[tuple[str, ...]]]:
+    """Count the n-grams of each order 1..4 of a text's tokens."""
     return [Counter(tuple(w[i : i + n]) for i in range(len(w) - n + 1)) for n in range(1, NGRAMS + 1)]
 
 
@@ -31,11 +30,13 @@ class Cider:
     """Compute CIDEr-D (arXiv 1411.5726, section 6).
 
     Clipped TF-IDF cosine of n-grams, unequal length penalised, times 10. Document frequencies come from the references
-    given: one document is all references of one picture.
+    given: one document is all references of one picture. The published figures count the tokens of
+    `lavida.eval.captions.ptb_words`.
     """
 
-    def __init__(self, references: Sequence[Sequence[str]]) -> None:
-        self._references = [[_counts(r) for r in refs] for refs in references]
+    def __init__(self, references: Sequence[Sequence[str]], tokens: Callable[[str], list[str]] = words) -> None:
+        self._tokens = tokens
+        self._references = [[_counts(tokens(r)) for r in refs] for refs in references]
         self._documents: Counter[tuple[str, ...]] = Counter()
         for refs in self._references:
             self._documents.update({gram for ref in refs for order in ref for gram in order})
@@ -43,7 +44,7 @@ class Cider:
 
     def score(self, captions: Sequence[str]) -> list[float]:
         """Return the score of each picture's caption, in the order of the references."""
-        return [self._one(_counts(c), refs) for c, refs in zip(captions, self._references, strict=True)]
+        return [self._one(_counts(self._tokens(c)), refs) for c, refs in zip(captions, self._references, strict=True)]
 
     def mean(self, captions: Sequence[str]) -> float:
         """Return the mean of `score` over all pictures."""
