@@ -11,7 +11,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.openapi.utils import get_openapi
 
 import lavida
-from lavida.serve import chat, denoise, edit, models, page, responses
+from lavida.serve import chat, denoise, draw, edit, models, page, responses
 from lavida.serve.access import AccessLog
 from lavida.serve.asked import Server
 from lavida.serve.failures import answer_errors
@@ -57,7 +57,7 @@ def create_app(service: Service, settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     answer_errors(app, server.hide)
-    for part in (chat, responses, denoise, edit, models):
+    for part in (chat, responses, denoise, edit, draw, models):
         app.include_router(part.router(server))
     app.include_router(metrics.router())
     if settings.page:
