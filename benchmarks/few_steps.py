@@ -22,8 +22,9 @@ from lavida.api import Model
 from lavida.data.samples import CAPTION, BrokenSample, Sample
 from lavida.data.sources import open_source
 from lavida.decode.request import Answer
-from lavida.eval.metrics import Cider, exact
+from lavida.eval.metrics import Cider
 from lavida.text.messages import Turn
+from lavida.text.words import exact
 
 PASSES = (1, 2, 4, 8, 16)
 AT_ONCE = 32

@@ -22,8 +22,8 @@ from lavida.decode.options import BLOCK_CACHES, DecodeOptions
 from lavida.decode.request import open_picture
 from lavida.decode.resolve import model_options
 from lavida.errors import RequestError
-from lavida.eval.metrics import words
 from lavida.image.load import open_image
+from lavida.text.words import words
 
 SHARES = (1, 3 / 4, 1 / 2, 3 / 8, 1 / 4, 3 / 16, 1 / 8, 1 / 16)  # of the canvas: steps of the plain rule
 RULES: tuple[dict[str, Any], ...] = (

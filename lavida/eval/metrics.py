@@ -1,24 +1,15 @@
-"""Metrics of written answers: exact match, CIDEr-D, AUC, and means over figures that may be missing."""
+"""Metrics of written answers: CIDEr-D, AUC, and means over figures that may be missing."""
 
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from lavida.text.words import words
+
 NGRAMS, SIGMA = 4, 6.0
-
-
-def words(text: str) -> list[str]:
-    """Return lower-case runs of letters, digits and apostrophes, and single Chinese characters; no punctuation."""
-    return re.findall(r"[a-z0-9']+|[\u4e00-\u9fff]", text.lower())
-
-
-def exact(answer: str, truth: str) -> bool:
-    """Report whether both have the same words in the same order."""
-    return words(answer) == words(truth)
 
 
 def _counts(w: Sequence[str]) -> list[Counter[tuple[str, ...]]]:

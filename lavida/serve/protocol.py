@@ -26,7 +26,7 @@ _NOTHING: Mapping[str, tuple[Any, ...]] = {
     "store": (False,), "tool_choice": ("none", "auto"), "tools": ([],), "truncation": ("disabled",),
     "verbosity": (), "web_search_options": (),
 }  # fmt: skip
-_KINDS: Mapping[str, Any] = {"counts": list[int], "banned": list[int], "stops": list[list[int]]}
+_KINDS: Mapping[str, Any] = {"counts": list[int], "banned": list[int], "stops": list[list[int]], "span": list[int]}
 _EXAMPLE_SCHEMA = {
     "type": "object",
     "properties": {"animal": {"type": "string", "maxLength": 20}},

@@ -26,8 +26,8 @@ from lavida.decode.options import DecodeOptions
 from lavida.decode.request import Request, make_request
 from lavida.decode.resolve import checked_options
 from lavida.errors import ConfigError, LavidaError
-from lavida.eval.metrics import exact
 from lavida.text.messages import Turn
+from lavida.text.words import exact
 from lavida.train.distributed import PRECISIONS, gather_objects, rank, world
 
 AT_ONCE = 16  # questions that a process answers together

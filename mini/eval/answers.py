@@ -18,7 +18,7 @@ from lavida.decode.options import DecodeOptions
 from lavida.decode.prompt import Prompt
 from lavida.diffusion.schedule import DEFAULT_SHIFT
 from lavida.errors import ConfigError
-from lavida.eval.metrics import Cider, exact
+from lavida.eval.metrics import Cider
 from lavida.image.tiles import grid_of
 from lavida.model.vlm import VLM
 from lavida.text.chat import find_template
@@ -26,6 +26,7 @@ from lavida.text.labels import Label
 from lavida.text.messages import IMAGE_ID
 from lavida.text.prompt import hint_ids, question_ids
 from lavida.text.tokenizer import Tokenizer
+from lavida.text.words import exact
 from mini.data.features import Features, PictureRecord
 from mini.data.languages import LANGUAGES
 from mini.data.scenes import Scene

@@ -15,7 +15,8 @@ from torch import Tensor
 from lavida.decode.prompt import Prompt
 from lavida.edit.audit import Audit, audit_ids
 from lavida.edit.revise import ReviseOptions, revise_ids
-from lavida.eval.metrics import auc, exact
+from lavida.eval.metrics import auc
+from lavida.text.words import exact
 from mini.data import english
 from mini.data.concepts import CONCEPTS
 from mini.data.facts import Fact

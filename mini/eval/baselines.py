@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lavida.errors import DataError
-from lavida.eval.metrics import words
 from lavida.model.efficientnet import EfficientNetLite0
+from lavida.text.words import words
 from mini.data.features import Features, PictureRecord
 from mini.data.languages import LANGUAGES
 from mini.data.scenes import Scene

@@ -13,8 +13,9 @@ from lavida.decode.driver import Job, job_steps
 from lavida.decode.options import DecodeOptions
 from lavida.decode.prompt import Prompt
 from lavida.edit.infill import InfillOptions, check_bidirectional, infill_ids
-from lavida.eval.metrics import Cider, exact
+from lavida.eval.metrics import Cider
 from lavida.text.holes import read_holes
+from lavida.text.words import exact
 from mini.data import english
 from mini.data.facts import Fact
 from mini.data.features import Features

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 
-from lavida.eval.metrics import words
+from lavida.text.words import words
 from mini.data.concepts import CONCEPTS
 from mini.data.languages import LANGUAGES
 

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from lavida.api import Model
 from lavida.errors import DataError
-from lavida.eval.metrics import words
 from lavida.image.tiles import views
 from lavida.model.vlm import VLM
+from lavida.text.words import words
 from mini.data.concepts import UNSEEN
 from mini.data.facts import NAMES
 from mini.data.features import PictureRecord

@@ -24,7 +24,8 @@ from PIL import Image
 
 from lavida.constrain.template import Hole, Template, poem
 from lavida.errors import RequestError
-from lavida.eval.metrics import mean, without_nan, words
+from lavida.eval.metrics import mean, without_nan
+from lavida.text.words import words
 from mini.data.atlas import Atlas
 from mini.data.scenes import Scene
 from mini.eval.metrics import noun_scores

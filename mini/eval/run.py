@@ -15,7 +15,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from lavida.eval.metrics import exact
+from lavida.text.words import exact
 from mini.data.atlas import Atlas
 from mini.data.features import Features
 from mini.data.languages import find_language

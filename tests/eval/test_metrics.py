@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from lavida.eval.metrics import Cider, auc, exact, mean, words
+from lavida.eval.metrics import Cider, auc, mean
+from lavida.text.words import exact, words
 
 REFERENCES = [
     ["a cat and a dog", "a dog and a cat", "there are a cat and a dog"],

@@ -247,7 +247,9 @@ def test_a_baseline_writes_and_weighs_as_transformers_does(name: str, folders: d
 def test_models_that_are_none_get_one_line(
     folders: dict[str, Path], tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(CheckpointError, match="transformers cannot load .* as an image-text-to-text model"):
+    # Where other tests have told transformers of our models it loads them, and then there is no chat template.
+    words = "transformers cannot load .* as an image-text-to-text model|has no chat template"
+    with pytest.raises(CheckpointError, match=words):
         TransformersAnswerer(str(tiny_folder), TASKS["pope"])
     (tmp_path / "bare").mkdir()
     baselines.save_llava_next(tmp_path / "bare")

@@ -18,7 +18,7 @@ MESSAGES = [{"role": "user", "content": "What?"}]
 VALUES: dict[str, Any] = {
     "counts": [1, 2], "banned": [5], "stops": [[5, 6]], "schedule": "even", "remasking": "margin", "cache": "none",
     "compat": "official", "quality": "fast", "deadline": "400ms", "regex": "a+", "choices": ["a", "b"],
-    "early_stop": False, "sharp_confidence": True,
+    "early_stop": False, "sharp_confidence": True, "annealed": True, "span": [1, 4],
 }  # fmt: skip
 
 
