@@ -168,8 +168,8 @@ def _settings(
 def export(task: Finetune, source: Path, out: Path) -> dict[str, Path]:
     """Write the adapters, and a model for `lavida.load` unless its weights are packed; return the folders by kind.
 
-    The weights are stored in the type that those of `source` have, with the other files of that folder; of few-steps
-    without what was measured of the model before. The adapters of a model that is spread over processes stay apart.
+    The weights are stored in the type that those of `source` have, with the other files of that folder but what was
+    measured of the model before. The adapters of a model that is spread over processes stay apart.
     """
     net, written = task.model.net, {}
     net.config = task.saved_config
@@ -191,9 +191,8 @@ def export(task: Finetune, source: Path, out: Path) -> dict[str, Path]:
         copy_others(source, written["model"])
         if net.evidence is not None and (source / DETECTOR).is_file():  # which is weights, and not the model's own
             shutil.copyfile(source / DETECTOR, written["model"] / DETECTOR)
-        if task.recipe.own_answers:  # how sure and how good answers in so many steps are has changed
-            for name in MEASURED:
-                (written["model"] / name).unlink(missing_ok=True)
+        for name in MEASURED:  # how sure and how good answers are has changed
+            (written["model"] / name).unlink(missing_ok=True)
     return written
 
 

@@ -17,6 +17,7 @@ from lavida.config import EvidenceConfig
 from lavida.data.collate import Batch, collate
 from lavida.data.encode import Encoder
 from lavida.data.samples import Sample
+from lavida.decode.confidence import ConfidenceCurve
 from lavida.decode.image_encoder import first_guess
 from lavida.evidence.gather import DETECTOR
 from lavida.text.messages import IMAGE_ID, Part, Turn, question_turns
@@ -116,9 +117,12 @@ def test_the_detector_goes_with_the_model(folder: Path, tmp_path: Path, monkeypa
 
     monkeypatch.setattr(gather, "Detector", lambda path, dtype: lambda picture: [])
     (folder / DETECTOR).write_bytes(b"weights")
+    ConfidenceCurve(slope=1.0, offset=0.0, questions=9, error=0.1).save(folder)
     try:
         data = write_set(tmp_path / "data", [entry(i) for i in range(8)])
         assert train(replace(QUICK, steps=1), options(folder, data, tmp_path / "run"), say=quiet)
     finally:
         (folder / DETECTOR).unlink()
+        (folder / "confidence.json").unlink()
     assert (tmp_path / "run" / "model" / DETECTOR).read_bytes() == b"weights"
+    assert not (tmp_path / "run" / "model" / "confidence.json").exists()  # measured of the model before
