@@ -9,10 +9,11 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from PIL import Image
 
@@ -22,8 +23,13 @@ ROOT = Path(__file__).parents[2]
 class Server:
     """A running server."""
 
-    def __init__(self, process: subprocess.Popen[str], url: str) -> None:
-        self.process, self.url = process, url
+    def __init__(self, process: subprocess.Popen[str], url: str, log: IO[str]) -> None:
+        self.process, self.url, self._log = process, url, log
+
+    def logged(self) -> str:
+        """What it wrote to standard error so far."""
+        self._log.seek(0)
+        return self._log.read()
 
     def stop(self, sig: int = signal.SIGTERM) -> int:
         """Send a signal and return the exit code."""
@@ -34,25 +40,28 @@ class Server:
 @contextmanager
 def serving(*arguments: str, **environment: str) -> Iterator[Server]:
     """Run `lavida serve` with these arguments."""
+    log = tempfile.TemporaryFile("w+")  # a pipe that nobody reads fills up, and then the server waits for ever
     process = subprocess.Popen(
         [sys.executable, "-m", "lavida.cli.main", "serve", "--port", "0", *arguments],
         cwd=ROOT,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=log,
         text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment},
     )
-    assert process.stdout is not None and process.stderr is not None
+    assert process.stdout is not None
     try:
         line = process.stdout.readline()
         found = re.search(r"http://[^\s]+/", line)
-        assert found, line + process.stderr.read()
-        yield Server(process, found[0].rstrip(","))
+        if not found:
+            log.seek(0)
+        assert found, line + log.read()
+        yield Server(process, found[0].rstrip(","), log)
     finally:
         process.kill()
         process.wait()
         process.stdout.close()
-        process.stderr.close()
+        log.close()
 
 
 def as_uri(image: Image.Image) -> str:

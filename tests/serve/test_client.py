@@ -400,8 +400,7 @@ def test_a_server_that_is_told_to_stop_finishes_what_it_began(tiny_folder: Path)
         assert [chunk.choices[0].finish_reason for chunk in stream][-1] == "length"
         client.close()
         assert server.process.wait(30) == 0
-        assert server.process.stderr is not None
-        log = server.process.stderr.read()
+        log = server.logged()
         assert "POST /v1/chat/completions 200" in log and "260 tokens" in log
         assert QUESTION not in log and "base64" not in log and "Traceback" not in log
 
