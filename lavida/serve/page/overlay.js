@@ -28,7 +28,7 @@ export function drawEvidence(found) {
 function frame([left, top, right, bottom], name, kind, more) {
   const part = (value) => `${(100 * value).toFixed(2)}%`;
   const vars = { "--left": part(left), "--top": part(top), "--width": part(right - left), "--height": part(bottom - top) };
-  return el("div", { class: `box ${kind}${top < 0.09 ? " under" : ""}`, vars }, el("span", {}, name, more ? ` ${more}` : ""));
+  return el("div", { class: `box ${kind}${top < 0.09 ? " under" : ""}${left > 0.5 ? " right" : ""}`, vars }, el("span", {}, name, more ? ` ${more}` : ""));
 }
 
 function toggle() {

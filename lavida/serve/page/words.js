@@ -55,7 +55,7 @@ const en = {
   beside: "Beside {name}",
 
   fill_text: "A text with holes",
-  fill_hint: "a photo of [M], a kind of [M:1].",
+  fill_hint: "a photo of [M].",
   fill_help: "[M] takes as many tokens as fit best, [M:4] four, [M:2-5] two to five.",
   fill_insert: "Insert {hole}",
   fill_question: "The question that the text answers (optional)",
@@ -238,7 +238,7 @@ const zh = {
   beside: "与 {name} 并排",
 
   fill_text: "带空的文字",
-  fill_hint: "a photo of [M], a kind of [M:1].",
+  fill_hint: "a photo of [M].",
   fill_help: "[M] 长度自动选择，[M:4] 四个词元，[M:2-5] 二到五个。",
   fill_insert: "插入 {hole}",
   fill_question: "这段文字回答的问题（可不填）",
