@@ -1,4 +1,4 @@
-"""What it saves to keep the prompts of a picture: guidance reads two of them at every step.
+"""Measure what it saves to keep the prompts of a picture: guidance reads two of them at every step.
 
     python -m benchmarks.drawing
     python -m benchmarks.drawing --codes 1024 --steps 15

@@ -1,4 +1,4 @@
-"""What fewer passes cost, before and after `lavida train few-steps`: one table over models and numbers of passes.
+"""Measure what fewer passes cost, before and after `lavida train few-steps`: models beside numbers of passes.
 
     python -m benchmarks.few_steps --model lavida-mini --model runs/few-steps/model --data held-out.jsonl
 

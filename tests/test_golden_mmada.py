@@ -158,7 +158,7 @@ def test_mmada_prompting() -> None:
 
 
 def _seen(prompt: list[int], attended: list[int], guidance: float) -> Tensor:
-    """What of a prompt is attended to: positions are relative, so that masked padding changes nothing."""
+    """Return what of a prompt is attended to: positions are relative, so that masked padding changes nothing."""
     ids = torch.tensor(prompt)
     return ids if guidance else ids[torch.tensor(attended, dtype=torch.bool)]  # guided, the code drops the mask
 

@@ -11,6 +11,7 @@ from lavida.errors import RequestError
 
 if TYPE_CHECKING:
     from lavida.config import VLMConfig
+    from lavida.plan import Accelerator, Reached
 
 # stage -> samples of its published data set (../docs/scale.md says where from)
 STAGES = {
@@ -80,7 +81,7 @@ def _numbers(text: str) -> list[int]:
 
 
 def _captions(
-    config: VLMConfig, device: Any, reached: Any, images: float, canvas: int, steps: int
+    config: VLMConfig, device: Accelerator, reached: Reached, images: float, canvas: int, steps: int
 ) -> list[dict[str, Any]]:
     from lavida.plan import answer_time, count, largest_batch
 
@@ -104,7 +105,9 @@ def _captions(
     return rows
 
 
-def _training(config: VLMConfig, device: Any, reached: Any, numbers: list[int], answer: int) -> list[dict[str, Any]]:
+def _training(
+    config: VLMConfig, device: Accelerator, reached: Reached, numbers: list[int], answer: int
+) -> list[dict[str, Any]]:
     from lavida.plan import Stage, training_time
     from lavida.train.recipes import RECIPES
 

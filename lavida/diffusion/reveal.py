@@ -1,4 +1,4 @@
-"""How many tokens stay masked after each step where a canvas is filled from sure to unsure (arXiv 2202.04200).
+"""Count the tokens that stay masked after each step where a canvas is filled from sure to unsure (arXiv 2202.04200).
 
 The curves are those of MaskGIT: the share that stays masked at the progress r of 0..1.
 """

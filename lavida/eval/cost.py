@@ -1,4 +1,4 @@
-"""What answers cost, and accuracy by confidence: forward passes, latency, reliability bins."""
+"""Tell what answers cost, and their accuracy by confidence: forward passes, latency, reliability bins."""
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import io
 import time
-from contextlib import AsyncExitStack
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
@@ -97,19 +96,16 @@ async def _draw(server: Server, body: DrawBody) -> dict[str, Any]:
         raise FieldError(f"{body.n} pictures of {body.size} are too many pixels; {PIXELS:,} are drawn", param="n")
     if (body.image is None) != (body.mask is None):
         raise FieldError("image and mask go together; give both or neither", param="mask")
-    async with AsyncExitStack() as stack:
-        place = await stack.enter_async_context(server.service.place(body.model))
+    async with server.service.place(body.model) as place:
         Easel.of(place.held.model.reader)  # before pictures are decoded
         shown = [address for address in (body.image, body.mask) if address is not None]
         decoded = await server.decoder.decode_all(shown, any_shape=True, official=False)
         image, mask = decoded or (None, None)
 
-        def work(model: Model) -> tuple[list[Drawing], float]:
-            start = time.perf_counter()
-            drawn = model.draw_request(body.prompt, image=image, mask=mask, options=options).run()
-            return drawn, time.perf_counter() - start
+        def work(model: Model) -> list[Drawing]:
+            return model.draw_request(body.prompt, image=image, mask=mask, options=options).run()
 
-        drawn, seconds = await server.service.call(place.held.name, work, deadline=body.timeout, place=place)
+        drawn = await server.service.call(place.held.name, work, deadline=body.timeout, place=place)
     data = [
         {"b64_json": await asyncio.to_thread(_encoded, one.image, _FORMATS[body.output_format]), "seed": one.seed}
         for one in drawn
@@ -121,7 +117,7 @@ async def _draw(server: Server, body: DrawBody) -> dict[str, Any]:
         "output_format": body.output_format,
         "size": f"{options.width}x{options.height}",
         "steps": drawn[0].steps,
-        "seconds": seconds,
+        "seconds": drawn[0].seconds,
     }
 
 

@@ -18,6 +18,7 @@ import torch
 import lavida
 from lavida.decode.confidence import ConfidenceCurve, answer_log_probability, calibration_error, fit_confidence
 from lavida.decode.request import make_request, turns_of
+from lavida.eval.cost import reliability as bins
 from mini.natural.judge import judge
 from mini.natural.photos import fetch_photographs, load_split, open_photograph
 
@@ -72,11 +73,11 @@ def judged_by_others(graded: Sequence[Graded]) -> list[tuple[float, bool]]:
 def reliability(judged: Sequence[tuple[float, bool]]) -> str:
     """Return the reliability table as Markdown: how often answers of a confidence are right."""
     lines = ["| confidence | answers | mean confidence | right |", "|---|---|---|---|"]
-    for b in range(BINS):
-        own = [(p, right) for p, right in judged if min(BINS - 1, int(p * BINS)) == b]
-        if own:
-            mean, hits = sum(p for p, _ in own) / len(own), sum(right for _, right in own) / len(own)
-            lines.append(f"| {b / BINS:.1f} to {(b + 1) / BINS:.1f} | {len(own)} | {mean:.2f} | {hits:.2f} |")
+    for found in bins([p for p, _ in judged], [right for _, right in judged], BINS):
+        low = min(BINS - 1, int(found.confidence * BINS)) / BINS
+        lines.append(
+            f"| {low:.1f} to {low + 1 / BINS:.1f} | {found.count} | {found.confidence:.2f} | {found.accuracy:.2f} |"
+        )
     return "\n".join(lines)
 
 

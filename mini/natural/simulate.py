@@ -54,7 +54,7 @@ _NEAR = {
     "gray": ("brown", "black", "white", "blue"),
 }  # fmt: skip
 _BEHIND = ("gray", "gray", "black", "white", "brown")
-_COLOUR_WEIGHTS = (9, 5, 6, 9, 9, 3, 4, 12, 12, 14, 9)
+_COLOUR_ODDS = (9, 5, 6, 9, 9, 3, 4, 12, 12, 14, 9)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -298,7 +298,7 @@ def _colour(name: str, rng: random.Random) -> str:
         return rng.choice(_USUAL[name])
     if "animal" in NAMES[name].kinds and rng.random() < 0.6:
         return rng.choice(("brown", "brown", "black", "white", "gray", "orange"))
-    return rng.choices(COLOURS, _COLOUR_WEIGHTS)[0]
+    return rng.choices(COLOURS, _COLOUR_ODDS)[0]
 
 
 def _box(

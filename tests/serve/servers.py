@@ -27,7 +27,7 @@ class Server:
         self.process, self.url, self._log = process, url, log
 
     def logged(self) -> str:
-        """What it wrote to standard error so far."""
+        """Return what it wrote to standard error so far."""
         self._log.seek(0)
         return self._log.read()
 

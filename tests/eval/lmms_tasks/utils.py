@@ -1,4 +1,4 @@
-"""What the tiny tasks for lmms-eval ask; their pictures and rows are made by `make_rows`."""
+"""Tell what the tiny tasks for lmms-eval ask; their pictures and rows are made by `make_rows`."""
 
 from __future__ import annotations
 
