@@ -5,8 +5,11 @@ from __future__ import annotations
 from mini.natural import phrases
 from mini.natural.asker import Asked, Asker
 from mini.natural.choose import IMPLIED, absent, implied, mentions, once, other_colour, place_of
+from mini.natural.modifiers import sort_of
 from mini.natural.names import COLOURS, KINDS, NAMES, is_a, may_be
 from mini.natural.truth import Thing, Truth
+
+DESCRIBED = 0.3  # of the questions for a name speak of "this creature" or the like
 
 
 def name(a: Asker) -> Asked | None:
@@ -15,7 +18,8 @@ def name(a: Asker) -> Asked | None:
     if main is None:
         return None
     slots = a.flags(main.name, main)
-    return a.ask("name", phrases.one(main.name, a.language), slots, about=main.name, thing=main)
+    wording = "described" if "vague" in slots and a.rng.random() < DESCRIBED else "name"
+    return a.ask("name", phrases.one(main.name, a.language), slots, about=main.name, thing=main, wording=wording)
 
 
 def which(a: Asker) -> Asked | None:
@@ -172,8 +176,14 @@ def choice_colour(a: Asker) -> Asked | None:
     return a.ask("choice_colour", answer, slots, about=found[1], thing=found[0])
 
 
+SIDES = 0.35  # of the questions about a place ask for one of two halves
+_HALF = 0.06  # a centre so near the middle is on neither side
+
+
 def place(a: Asker) -> Asked | None:
     """Ask where a thing is."""
+    if a.rng.random() < SIDES:
+        return _side(a)
     found = a.pick(lambda t: place_of(t) is not None)
     if found is None:
         return None
@@ -182,11 +192,40 @@ def place(a: Asker) -> Asked | None:
     return a.ask("place", phrases.place(where, a.language), slots, about=found[1], thing=thing)
 
 
+def _side(a: Asker) -> Asked | None:
+    """Ask whether a thing is in the left or in the right half, which even one near the middle may be."""
+    found = a.pick(lambda t: abs(t.centre[0] - 0.5) > _HALF)
+    if found is None:
+        return None
+    thing, word = found
+    answer = phrases.place("left" if thing.centre[0] < 0.5 else "right", a.language)
+    slots = a.words(word) | a.flags(thing.name, thing)
+    return a.ask("place", answer, slots, about=word, thing=thing, wording="side")
+
+
+def held(a: Asker) -> Asked | None:
+    """Ask what a person holds, wears, rides or sits on: the one other thing in the picture."""
+    people = [t for t in a.truth.things if t.name == "person"]
+    others = {t.name for t in a.truth.things if t.name != "person"}
+    if len(people) != 1 or len(others) != 1:
+        return None
+    other = others.pop()
+    flag = f"is_{_HELD.get(sort_of(other), sort_of(other))}"
+    slots = a.words("person") | {flag: ""}
+    try:
+        return a.ask("name", phrases.one(other, a.language), slots, about="person", thing=people[0], wording="held")
+    except KeyError:  # nothing that people hold, wear or use
+        return None
+
+
+_HELD = {"vegetable": "food", "insect": "animal", "fish": "animal", "reptile": "animal"}
+
+
 def _place_flags(where: str) -> dict[str, str]:
     """Return empty slots for the choices ("on the left or on the right") that a place can answer."""
     parts = set(where.split())
     across, along = bool(parts & {"left", "right"}), bool(parts & {"top", "bottom"})
-    found = {"lr": across, "tb": along, "corner": across and along, "lmr": not along, "tmb": not across}
+    found = {"tb": along, "corner": across and along, "lmr": not along, "tmb": not across}
     return {slot: "" for slot, holds in found.items() if holds}
 
 

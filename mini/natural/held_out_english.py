@@ -81,7 +81,7 @@ HELD_OUT: dict[str, tuple[str, ...]] = {
     ),
     "place": (
         "Whereabouts is the {the}?",
-        "On which side do you see the {the}?",
+        "Where do you make out the {the}?",
         "Where does the {the} appear?",
         "Point me to the {the}.",
         "Where has the {the} been placed in the frame?",

@@ -14,16 +14,20 @@ from mini.natural.grammar import LANGUAGES, REQUESTS, lower_first
 from mini.natural.names import COLOURS, NAMES, article, is_a, may_be
 from mini.natural.truth import Thing, Truth
 
+DESCRIBED = 0.35  # share of "this fruit", "what animal" and the like that take an attribute besides
 LEVELS = (50, 33, 17)  # shares of questions with no, one and two modifiers
 MODIFIED = frozenset({"at", "lying", "part", "parts"})  # slots that are modifiers themselves
 
 _NOUNS = ("the", "some", "text", "one_word", "a")
 _COLOUR_KINDS = frozenset({"colour", "colour_main", "colour_check", "choice_colour"})
-_DEFINITE = frozenset({"colour", "colour_check", "choice_colour", "place", "place_check", "doing", "doing_check"})
+_WHERE = frozenset({"place", "side", "place_check"})
+_DEFINITE = frozenset({"colour", "colour_check", "choice_colour", "doing", "doing_check"}) | _WHERE
 _ATTRIBUTE = _DEFINITE | {"presence", "count", "count_check", "kind_check"}
 _PLACED = _DEFINITE | {"presence", "count", "count_check"}
-_TRUE_COLOUR = frozenset({"presence", "count", "count_check", "place", "place_check", "doing", "doing_check"})
-_IN_PLACE = frozenset({"place", "place_check", "name_at"})
+_TRUE_COLOUR = frozenset({"presence", "count", "count_check", "doing", "doing_check"}) | _WHERE
+_IN_PLACE = _WHERE | {"name_at"}
+_NAMING = frozenset({"name", "described", "which", "kind", "name_at", "choice", "doing", "kind_check"}) | _WHERE
+_DESCRIBED = ("vague", "vagues", "kind", "a_kind", "main_kind", "zh_main_kind")  # slots that speak of the thing
 _GENERIC = {
     "en": (
         "wall", "fence", "window", "house", "tree", "table", "chair", "door", "other things", "box", "bag", "road",
@@ -222,7 +226,33 @@ class Modifiers:
             if self.rng.random() < 0.4 and " the {the}" in template and "'s" not in template:
                 template = template.replace(" the {the}", self.rng.choice((" my", " our", " that", " this")) + " {the}")
                 done += 1
+        described = [slot for slot in _DESCRIBED if f"{{{slot}}}" in template and slots.get(slot)]
+        if (
+            described
+            and self.kind in _NAMING
+            and self.rng.random() < (DESCRIBED if self.kind != "described" else 2 * DESCRIBED)
+        ):
+            self._describe(slots, described)
+            done += 1
         return template, slots, done < level
+
+    def _describe(self, slots: dict[str, str], described: list[str]) -> None:
+        """Put an attribute before the words for a thing that is not named: "this red fruit", "the small animal"."""
+        colour = self.thing.colour if self.thing is not None and not self.truth.monochrome else None
+        if self._subject and sort_of(self._subject) == "person":
+            colour = None
+        said = [] if self.rng.random() < 0.35 else [self.rng.choice(listed(self._words.attributes))]
+        if colour and (not said or self.rng.random() < 0.4):
+            said.append(f"{COLOURS[colour]}的" if self.chinese else colour.replace("gray", "grey"))
+        if not said:
+            return
+        for slot in described:
+            if self.chinese:
+                slots[slot] = "".join(said) + slots[slot]
+            elif slot == "a_kind":
+                slots[slot] = f"{article(said[0])} {' '.join(said)} {slots[slot].partition(' ')[2]}"
+            else:
+                slots[slot] = f"{' '.join(said)} {slots[slot]}"
 
     def _put(self, slots: dict[str, str], before: str, after: str) -> None:
         """Put words before and after the noun in each of its forms."""

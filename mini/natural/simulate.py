@@ -21,12 +21,14 @@ from torch import Tensor
 from lavida.model.evidence import CELLS, GLOBAL, MOST, TILES
 from lavida.model.evidence_inputs import EvidenceInputs
 from lavida.text.things import COLOURS
+from mini.natural.modifiers import sort_of
 from mini.natural.names import COCO, IMAGENET, KINDS, NAMES, is_a
 from mini.natural.texts import invent_texts
 from mini.natural.truth import Thing, Truth
 
 BOXES = 8
 CLASSES, TOP = 5, 3
+ACCOMPANIED = 0.08  # share of the pictures with one person and one thing that is held, worn, ridden or sat on
 TEXTS = 0.2  # share of the pictures with text
 DARK, BRIGHT = 0.3, 0.66  # limits of the mean lightness
 _INDOORS = frozenset(
@@ -90,6 +92,14 @@ class Simulator:
         self._akin = {key: [i for i, own in enumerate(kinds) if own & set(NAMES[key].kinds)] for key in NAMES}
         everyday = [key for key, name in NAMES.items() if name.everyday]
         self._pools = (list(COCO), sorted(set(IMAGENET)), everyday, ["person", "dog", "cat", "car", "bird", "chair"])
+        self._carried = [
+            key
+            for key, name in NAMES.items()
+            if sort_of(key) in _CARRIED
+            and key not in KINDS
+            and name.everyday
+            and (self._classes[key] or key in self._coco)
+        ]
         self._settings = {key: _setting(key) for key in NAMES}
 
     def _things_alike(self) -> list[list[int]]:
@@ -123,7 +133,8 @@ class Simulator:
             for _ in range(count):
                 if rng.random() < 0.15 and not monochrome:
                     colour = _colour(name, rng)
-                box = _box(rng, things, main=main, several=count > 1)
+                on = things[0] if k == 1 and things[0].name == "person" and sort_of(name) in _WORN else None
+                box = _box_on(on.box, rng) if on is not None else _box(rng, things, main=main, several=count > 1)
                 things.append(Thing(name=name, colour=colour, box=box))
         return Truth(
             things=tuple(things),
@@ -139,6 +150,8 @@ class Simulator:
     def _names(self, rng: random.Random, indoors: bool | None) -> list[tuple[str, int]]:
         """Draw different names and how many there are of each."""
         wanted = rng.choices((0, 1, 2, 3, 4), (1, 9, 7, 4, 2))[0]
+        if rng.random() < ACCOMPANIED:
+            return [("person", 1), (rng.choice(self._carried), 1)]
         names: list[tuple[str, int]] = []
         left = BOXES
         for _ in range(40):
@@ -283,6 +296,9 @@ def _setting(key: str) -> bool | None:
     return None
 
 
+_WORN = frozenset({"clothes", "thing", "food", "fruit", "drink"})
+_CARRIED = _WORN | {"vehicle", "boat", "furniture", "animal", "bird"}
+
 _USUAL = {
     "banana": ("yellow",), "lemon": ("yellow",), "orange": ("orange",), "carrot": ("orange",), "broccoli": ("green",),
     "tomato": ("red",), "strawberry": ("red",), "tree": ("green",), "frog": ("green",), "zebra": ("white",),
@@ -318,6 +334,14 @@ def _box(
         ):
             break
     return box
+
+
+def _box_on(other: tuple[float, float, float, float], rng: random.Random) -> tuple[float, float, float, float]:
+    """Draw a box inside another: of what a person wears or holds."""
+    x0, y0, x1, y1 = other
+    w, h = (x1 - x0) * rng.uniform(0.3, 0.8), (y1 - y0) * rng.uniform(0.2, 0.6)
+    x, y = rng.uniform(x0, x1 - w), rng.uniform(y0, y1 - h)
+    return x, y, x + w, y + h
 
 
 def _inside(point: tuple[float, float], box: tuple[float, float, float, float]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mini.natural import wordings_ground
+from mini.natural import wordings_ground, wordings_relations
 from mini.natural.held_out_chinese import HELD_OUT as _HELD_OUT
 from mini.natural.wordings_chinese_more import MORE
 
@@ -116,8 +116,8 @@ _FIRST: dict[str, tuple[str, ...]] = {
     ),
     "place": (
         "(@里的|这{measure}|那{measure}|){zh}在哪里？",
-        "(@里的|这{measure}|){zh}在(哪儿|哪|什么地方|什么位置|哪一边|哪边)？",
-        "{zh}在(@的|@里的|)(哪个位置|哪个方向|什么位置|哪一边)？",
+        "(@里的|这{measure}|){zh}在(哪儿|哪|什么地方|什么位置)？",
+        "{zh}在(@的|@里的|)(哪个位置|哪个方向|什么位置)？",
         "(在哪里|在哪儿|哪里)(能看到|可以看到){zh}？",
         "(告诉我|指出|说出){zh}(在哪里|的位置)。",
         "{zh}的位置在哪里？",
@@ -300,5 +300,7 @@ _FIRST: dict[str, tuple[str, ...]] = {
 }
 
 TRAIN: dict[str, tuple[str, ...]] = {kind: (*lines, *MORE.get(kind, ())) for kind, lines in _FIRST.items()}
-TRAIN |= wordings_ground.TRAIN["zh"]
-HELD_OUT = _HELD_OUT | wordings_ground.HELD_OUT["zh"]
+TRAIN |= wordings_ground.TRAIN["zh"] | wordings_relations.TRAIN["zh"]
+TRAIN["described"] = tuple(line for line in TRAIN["name"] if "{vague" in line)  # "this creature", not "this"
+HELD_OUT = _HELD_OUT | wordings_ground.HELD_OUT["zh"] | wordings_relations.HELD_OUT["zh"]
+HELD_OUT["described"] = HELD_OUT["name"]

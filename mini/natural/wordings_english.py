@@ -6,7 +6,7 @@ picture, which does not count as another wording. `HELD_OUT` lines are never tra
 
 from __future__ import annotations
 
-from mini.natural import wordings_ground
+from mini.natural import wordings_ground, wordings_relations
 from mini.natural.held_out_english import HELD_OUT as _HELD_OUT
 from mini.natural.wordings_english_more import MORE
 
@@ -154,7 +154,7 @@ _FIRST: dict[str, tuple[str, ...]] = {
         "Where (can|do) (you|I) (see|find) the {the}?",
         "Where in (the|this) @ is the {the}?",
         "(In|On) (which|what) part of the @ is the {the}?",
-        "Which (part|side|area) of the @ (is the {the} in|has the {the})?",
+        "Which (part|area) of the @ (is the {the} in|has the {the})?",
         "(Tell me|Say|Show me) where the {the} is.",
         "Can you (tell me|say|see) where the {the} is?",
         "What is the (place|position|location) of the {the}?",
@@ -369,5 +369,7 @@ _FIRST: dict[str, tuple[str, ...]] = {
 }
 
 TRAIN: dict[str, tuple[str, ...]] = {kind: (*lines, *MORE.get(kind, ())) for kind, lines in _FIRST.items()}
-TRAIN |= wordings_ground.TRAIN["en"]
-HELD_OUT = _HELD_OUT | wordings_ground.HELD_OUT["en"]
+TRAIN |= wordings_ground.TRAIN["en"] | wordings_relations.TRAIN["en"]
+TRAIN["described"] = tuple(line for line in TRAIN["name"] if "{vague" in line)  # "this creature", not "this"
+HELD_OUT = _HELD_OUT | wordings_ground.HELD_OUT["en"] | wordings_relations.HELD_OUT["en"]
+HELD_OUT["described"] = HELD_OUT["name"]

@@ -15,7 +15,8 @@ from mini.natural.phrases import CANNOT_TELL
 from mini.natural.truth import Thing, Truth
 
 FAMILIES = {
-    "name": ("name",), "which": ("which",), "caption": ("caption",), "presence": ("presence",),
+    "name": ("name",), "held": ("held",), "side": ("side",), "which": ("which",), "caption": ("caption",),
+    "presence": ("presence",),
     "count": ("count", "count_check"), "colour": ("colour", "colour_main", "colour_check", "ground", "ground_check"),
     "place": ("place", "place_check", "name_at"), "choice": ("choice", "choice_colour"), "kind": ("kind", "kind_check"),
     "scene": ("scene", "scene_check"), "daytime": ("daytime", "daytime_check"), "mono": ("mono", "mono_check"),
@@ -34,8 +35,12 @@ TRUTH = Truth(
 )
 
 
-def asked(kind, truth=TRUTH, language="en", tries=200, held_out=False):
+GUITARIST = Truth((Thing("person", None, (0.1, 0.1, 0.9, 0.9)), Thing("guitar", "red", (0.3, 0.4, 0.7, 0.7))), main=0)
+
+
+def asked(kind, truth=None, language="en", tries=200, held_out=False):
     rng = random.Random(kind + language)
+    truth = truth or (GUITARIST if kind == "held" else TRUTH)
     found = [question(truth, kind, rng, language=language, held_out=held_out) for _ in range(tries)]
     return [q for q in found if q is not None]
 
@@ -90,6 +95,25 @@ def test_answers_follow_from_the_truth():
     assert {q.answer for q in asked("text")} == {"It says STOP."}
     assert {q.answer for q in asked("place")} >= {"on the right", "on the left"}
     assert {q.answer for q in asked("which")} <= {"a dog", "a car", "a person"}
+
+
+def test_what_a_person_holds_is_the_one_other_thing():
+    assert {q.answer for q in asked("held")} == {"a guitar"}
+    assert not asked("held", TRUTH)  # a dog and a car
+    assert any(re.search("(holding|hand|carr)", q.question) for q in asked("held"))
+
+
+def test_a_side_is_a_half_even_near_the_middle():
+    near = Truth((Thing("dog", None, (0.4, 0.4, 0.8, 0.8)),), 0)  # in the middle third
+    answers = {q.answer for q in asked("place", near)}
+    assert answers == {"on the right"} | {"in the middle"} & answers
+    middle = Truth((Thing("dog", None, (0.3, 0.3, 0.7, 0.7)),), 0)
+    assert {q.answer for q in asked("place", middle)} == {"in the middle"}
+
+
+def test_things_that_are_not_named_are_described_by_what_is_true_of_them():
+    found = [q for q in asked("which", tries=900) if re.search(r"\bred\b", q.question.lower())]
+    assert found and {q.answer for q in found} == {"a car"}
 
 
 def test_colours_of_a_black_and_white_picture_cannot_be_told():
