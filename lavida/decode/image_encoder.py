@@ -71,24 +71,30 @@ class ImageEncoder:
         return self._net.config.vision
 
     def encode(self, image: Image.Image, tiles: TilesConfig) -> EncodedImage:
-        """Encode an image that is cut into views by `tiles`."""
-        pixels, grid = views(image, self._vision(), tiles)
-        return self.encode_views(pixels, grid, tiles, image)
-
-    def encode_views(
-        self, pixels: Tensor, grid: Grid, tiles: TilesConfig, image: Image.Image | None = None
-    ) -> EncodedImage:
-        """Encode views [V, 3, S, S] in float32 that are cut already; evidence is found in the `image` itself."""
+        """Encode an image that is cut into views by `tiles`; one that was seen before is not even cut."""
+        vision = self._vision()
+        image = image if image.mode == "RGB" else image.convert("RGB")
 
         def tokens() -> tuple[Tensor, Evidence | None]:
-            look = self._look(pixels)
-            found = self._to(self._net.image_tokens(look.features, grid, tiles))
-            evidence = None if image is None else self.find_evidence(image, pixels, grid, look)
-            if evidence is not None and self._net.evidence is not None:
-                found = self._net.with_evidence(found[None], evidence.inputs(self._net.evidence.boxes))[0]
-            return torch.cat((found, self._words(look.classes, evidence))), evidence
+            pixels, grid = views(image, vision, tiles)
+            return self._tokens(pixels, grid, tiles, image)
 
-        return self._kept(pixels, repr((grid, tiles, image is None)), tokens)
+        return self._kept(_key(image.tobytes(), (image.size, tiles)), tokens)
+
+    def encode_views(self, pixels: Tensor, grid: Grid, tiles: TilesConfig) -> EncodedImage:
+        """Encode views [V, 3, S, S] in float32 that are cut already, without evidence."""
+        return self._kept(_key(_bytes(pixels), (grid, tiles)), lambda: self._tokens(pixels, grid, tiles, None))
+
+    def _tokens(
+        self, pixels: Tensor, grid: Grid, tiles: TilesConfig, image: Image.Image | None
+    ) -> tuple[Tensor, Evidence | None]:
+        """Return tokens [T, D] of views [V, 3, S, S], and the evidence that is found in the image itself."""
+        look = self._look(pixels)
+        found = self._to(self._net.image_tokens(look.features, grid, tiles))
+        evidence = None if image is None else self.find_evidence(image, pixels, grid, look)
+        if evidence is not None and self._net.evidence is not None:
+            found = self._net.with_evidence(found[None], evidence.inputs(self._net.evidence.boxes))[0]
+        return torch.cat((found, self._words(look.classes, evidence))), evidence
 
     def find_evidence(
         self, image: Image.Image, pixels: Tensor, grid: Grid, look: TowerOutput | None = None
@@ -106,7 +112,8 @@ class ImageEncoder:
         """Encode the frames of a video."""
         pixels = frame_views(frames, self._vision())
         return self._kept(
-            pixels, "video", lambda: (self._to(self._net.video_tokens(self._look(pixels).features)), None)
+            _key(_bytes(pixels), "video"),
+            lambda: (self._to(self._net.video_tokens(self._look(pixels).features)), None),
         )
 
     def frame_tokens(self) -> int:
@@ -114,10 +121,7 @@ class ImageEncoder:
         side = -(-self._vision().cells // 2)
         return side * (side + 1)
 
-    def _kept(self, pixels: Tensor, manner: str, encode: Callable[[], tuple[Tensor, Evidence | None]]) -> EncodedImage:
-        digest = hashlib.sha256(pixels.contiguous().numpy().data)
-        digest.update(manner.encode())
-        key = digest.digest()
+    def _kept(self, key: bytes, encode: Callable[[], tuple[Tensor, Evidence | None]]) -> EncodedImage:
         held = self._store.get(("image", key))
         if held is None:
             tokens, evidence = encode()
@@ -196,7 +200,7 @@ class CodeEncoder(ImageEncoder):
             ids = Layouts(codes=self.codes, end_id=0).shown((codes + self.codes.first_id).tolist())
             return self._net.denoiser.embed(torch.tensor(ids, device=self._net.denoiser.device)), None
 
-        return self._kept(pixels, "codes", tokens)
+        return self._kept(_key(_bytes(pixels), "codes"), tokens)
 
     @torch.no_grad()
     def codes_of(self, pixels: Tensor) -> Tensor:
@@ -215,6 +219,17 @@ class CodeEncoder(ImageEncoder):
     def frame_tokens(self) -> int:
         """Refuse videos."""
         self.encode_video(())
+
+
+def _key(pixels: bytes | memoryview, manner: object) -> bytes:
+    """Return a hash of pixels and of how they are cut."""
+    digest = hashlib.sha256(pixels)
+    digest.update(repr(manner).encode())
+    return digest.digest()
+
+
+def _bytes(pixels: Tensor) -> memoryview:
+    return pixels.contiguous().numpy().data
 
 
 def check_pictures(images: ImageEncoder, count: int) -> None:

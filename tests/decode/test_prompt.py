@@ -18,6 +18,7 @@ from lavida.decode.options import DecodeOptions
 from lavida.decode.prompt import Prompt
 from lavida.decode.request import Request, make_request, turns_of
 from lavida.errors import RequestError
+from lavida.image.tiles import views
 from lavida.text.labels import save_labels
 from lavida.text.things import COCO
 from tests.pictures import gradient
@@ -62,11 +63,26 @@ def test_evidence_stands_before_the_image_and_is_told_with_the_answer(seeing: Mo
 def test_views_without_their_picture_have_no_evidence(seeing: Model) -> None:
     config = seeing.net.config
     assert config.vision is not None
-    from lavida.image.tiles import views
-
     with torch.inference_mode():
         encoded = seeing.reader.images.encode_views(*views(gradient(), config.vision, config.tiles), config.tiles)
     assert encoded.evidence is None and len(encoded.tokens) == 88 + 8
+
+
+def test_a_picture_that_was_seen_is_not_cut_again_and_one_that_differs_is(
+    seeing: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lavida.decode import image_encoder
+
+    cut = []
+    monkeypatch.setattr(image_encoder, "views", lambda *a: (cut.append(1), views(*a))[1])
+    tiles, picture = seeing.net.config.tiles, gradient(400, 300)
+    assert tiles is not None
+    other = picture.copy()
+    other.putpixel((3, 5), (1, 2, 3))
+    with torch.inference_mode():
+        first, again, third = (seeing.reader.images.encode(p, tiles) for p in (picture, picture.copy(), other))
+    assert len(cut) == 2 and again.held and again.key == first.key and torch.equal(again.tokens, first.tokens)
+    assert third.key != first.key and not third.held
 
 
 def test_a_model_without_a_place_for_it_looks_for_no_evidence(tmp_path: Path) -> None:
