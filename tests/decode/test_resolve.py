@@ -7,7 +7,7 @@ import pytest
 
 from lavida.config import FAMILIES, VLMConfig
 from lavida.decode.options import BUDGET, NAMES, OPTIONS, AskOptions, DecodeOptions
-from lavida.decode.resolve import decode_options, family_options
+from lavida.decode.resolve import decode_options, family_options, model_options
 from lavida.errors import RequestError
 from tests.fakes import DENOISER, DenoiserConfig
 
@@ -24,12 +24,28 @@ def test_every_family_has_defaults_that_hold_together(family: str, compat: str |
     assert options.steps is None
 
 
-def test_the_small_model_keeps_the_plain_defaults() -> None:
-    assert family_options(replace(_config("lavida-mini"), shared_image=True)) == {}
+def test_the_small_model_commits_what_it_is_sure_of() -> None:
+    assert family_options(replace(_config("lavida-mini"), shared_image=True)) == {"threshold": 0.9}
+    assert family_options(_config("lavida-mini", autoregressive=True, logit_shift=True)) == {
+        "cache": "none",
+        "block": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    "given", ({"steps": 8}, {"factor": 1.0}, {"remasking": "margin"}, {"schedule": "cosine"}, {"choices": ("a", "b")})
+)
+def test_what_sets_the_pace_replaces_the_threshold_of_the_small_model(given: dict[str, object]) -> None:
+    config = replace(_config("lavida-mini"), shared_image=True)
+    assert model_options(config, 40, {}).threshold == 0.9
+    assert model_options(config, 40, {"length": 32, "temperature": 0.5}).threshold == 0.9
+    chosen = model_options(config, 40, given)
+    assert chosen.threshold is None and chosen.factor == given.get("factor")
+    assert model_options(config, 40, {"threshold": 0.7}).threshold == 0.7
 
 
 def test_a_small_model_that_was_taught_with_full_attention_answers_so() -> None:
-    assert family_options(_config("lavida-mini")) == {"cache": "none"}
+    assert family_options(_config("lavida-mini")) == {"threshold": 0.9, "cache": "none"}
 
 
 def test_an_autoregressive_model_writes_one_token_after_the_other() -> None:

@@ -154,7 +154,7 @@ const en = {
   option_schedule: "Schedule",
   option_cache: "Cache",
   option_remasking: "Choice of tokens",
-  steps_auto: "one a token",
+  steps_auto: "automatic",
   unset: "not set",
 
   runs: "Measured",
@@ -337,7 +337,7 @@ const zh = {
   option_schedule: "步长安排",
   option_cache: "缓存",
   option_remasking: "选取词元的依据",
-  steps_auto: "每词元一步",
+  steps_auto: "自动",
   unset: "未设置",
 
   runs: "实测",
