@@ -16,7 +16,8 @@ _NOTICED = ("animal", "vehicle", "instrument", "furniture", "toy", "weapon", "ba
 STUFF = {
     "green": (
         ("grass", "草地"), ("lawn", "草坪"), ("meadow", "草地"), ("grass", "草"), ("foliage", "树叶"),
-        ("hedge", "树篱"), ("field", "田野"), ("hill", "山坡"),
+        ("hedge", "树篱"), ("field", "田野"), ("hill", "山坡"), ("leaf", "叶子"), ("leaves", "树叶"), ("trees", "树"),
+        ("bushes", "灌木"), ("plants", "植物"), ("ground", "地面"),
     ),
     "blue": (("sky", "天空"), ("water", "水"), ("sea", "海"), ("sky", "天"), ("lake", "湖水"), ("wall", "墙")),
     "gray": (
@@ -77,6 +78,15 @@ def daytime_check(a: Asker) -> Asked | None:
     return None if a.truth.night is None else _pair_check(a, "daytime_check", _TIMES, not a.truth.night)
 
 
+_AROUND = {
+    "en": (
+        "behind it", "around it", "under it", "in the background", "that it is on", "it stands on", "that it lies on",
+        "they are on", "all around", "at the back", "which is behind everything", "we see behind it",
+    ),
+    "zh": ("后面的", "周围的", "下面的", "背景里的", "它后面的", "脚下的", "旁边的", "四周的"),
+}  # fmt: skip
+
+
 def _has_ground(a: Asker) -> bool:
     """Return whether the background has one known colour and enough of it is to be seen."""
     return a.truth.ground is not None and not a.truth.monochrome and sum(t.area for t in a.truth.things) < 0.6
@@ -90,6 +100,8 @@ def ground(a: Asker) -> Asked | None:
     if stuff is None or a.rng.random() < 0.4:
         return a.ask("ground", answer, {})
     english, chinese = a.rng.choice(stuff)
+    if a.rng.random() < 0.5:
+        english, chinese = f"{english} {a.rng.choice(_AROUND['en'])}", a.rng.choice(_AROUND["zh"]) + chinese
     slots = dict.fromkeys(("the", "text", "some", "one_word"), english)
     return a.ask("ground", answer, slots | {"a": f"any {english}", "zh": chinese, "measure": "片"}, wording="colour")
 

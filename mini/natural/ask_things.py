@@ -59,12 +59,12 @@ def caption(a: Asker) -> Asked | None:
 
 def presence(a: Asker) -> Asked | None:
     """Ask whether something is there."""
-    if a.truth.complete is True and a.rng.random() < 0.1:
-        unseen = a.rng.choice(IMPLIED)
-        there = implied(a.truth, unseen)
-        if there is not None:
-            return _presence(a, unseen, there)
-    if a.rng.random() < 0.5:
+    if a.truth.complete is True and a.rng.random() < 0.2:
+        there = a.rng.random() < 0.6
+        known = [word for word in IMPLIED if implied(a.truth, word) is there]
+        if known:
+            return _presence(a, a.rng.choice(known), there)
+    if a.rng.random() < 0.55:
         if not a.truth.things:
             return None
         words = mentions(a.rng.choice(a.truth.things).name)
@@ -121,6 +121,13 @@ def count_check(a: Asker) -> Asked | None:
 
 
 _WORN = ("shirt", "sweater", "coat", "dress", "jacket", "suit", "jersey", "sweatshirt", "skirt", "uniform")
+_WEARING = {  # by whom, behind an English word and before a Chinese one
+    "en": (
+        "of the man", "of the woman", "of the boy", "of the girl", "of this person", "she has on", "he has on",
+        "that he is dressed in", "that she is dressed in", "which the man wears", "which the woman wears", "on the man",
+    ),
+    "zh": ("他穿的", "她穿的", "那个人的", "男人的", "女人的", "孩子穿的", "身上的"),
+}  # fmt: skip
 
 
 def _coloured(a: Asker) -> tuple[Thing, str] | None:
@@ -134,9 +141,13 @@ def colour(a: Asker) -> Asked | None:
         return None
     thing, word = found
     answer = phrases.colour(thing.colour or "", a.language)
-    if thing.name == "person" and a.rng.random() < 0.5:  # a person has the colour of what he wears
+    if thing.name == "person" and a.rng.random() < 0.65:  # a person has the colour of what he wears
         worn = a.rng.choice(_WORN)
-        return a.ask("colour", answer, a.words(worn) | a.flags(worn), about=worn)
+        slots = a.words(worn)
+        if a.rng.random() < 0.5:
+            by = a.rng.choice(_WEARING[a.language])
+            return a.ask("colour", answer, slots | {"the": f"{slots['the']} {by}", "zh": by + slots["zh"]})
+        return a.ask("colour", answer, slots | a.flags(worn), about=worn)
     return a.ask("colour", answer, a.words(word) | a.flags(thing.name, thing), about=word, thing=thing)
 
 
