@@ -23,6 +23,7 @@ from lavida.image.load import open_image
 from lavida.image.tiles import grid_of, tiles_among, views
 from lavida.model.projector import token_count
 from lavida.text.chat import check_tokens, find_template, piece_ids, render_turns
+from lavida.text.codes import Layouts
 from lavida.text.messages import IMAGE_ID, Turn, pictures_of
 from lavida.text.tokenizer import Vocabulary
 
@@ -86,6 +87,8 @@ class Encoder:
 
     def measure(self, sample: Sample, rng: random.Random) -> Measured:
         """Return ids, opened pictures and length of a sample. Raises BrokenSample if it cannot be used."""
+        if sample.is_text:
+            return self._plain_text(sample)
         try:
             turns, learnt = choose_turns(sample.turns, self.rule, rng)
             if sample.trajectory is not None:
@@ -105,6 +108,19 @@ class Encoder:
         length = min(length, self.max_length)
         own, answer, turn = (torch.tensor(values[:kept]) for values in (ids, answers, places))
         return Measured(ids=own, answer=answer, turn=turn, images=images, tiles=tiles, length=length)
+
+    def _plain_text(self, sample: Sample) -> Measured:
+        """Return a plain text between its start and end, every token of it learnt."""
+        codes = self.config.codes
+        if codes is None:
+            raise BrokenSample("broken entry", "a text without a question, which MMaDA alone learns; write a question")
+        text = "".join(part.value for part in sample.turns[0].parts)
+        ids = Layouts(codes=codes, end_id=self.pad_id).plain(self.tokenizer.encode(text))
+        if len(ids) > self.max_length and not self.rule.cut:
+            raise BrokenSample("too long", f"{len(ids)} tokens, and at most {self.max_length} are taken")
+        kept = torch.tensor(ids[: self.max_length])
+        ones, zeros = torch.ones_like(kept), torch.zeros_like(kept)
+        return Measured(ids=kept, answer=ones, turn=zeros, images=[], tiles=self.config.tiles, length=len(kept))
 
     def _labelled(
         self, turns: Sequence[Turn], learnt: int, rng: random.Random, trajectory: Trajectory | None

@@ -8,7 +8,8 @@ An entry is a JSON object. Its words are in one of
     "question" and "answer", or "caption" alone
 
 and its pictures, none to many, in "image" or "images", or within the parts of a message. A list of objects may also be
-an object of lists of one length, as tables store it. Other fields are ignored.
+an object of lists of one length, as tables store it. Other fields are ignored. "text" alone is a plain text, which
+answers no question and shows no picture.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ MARK = "<image>"
 CAPTION = "Describe the image."  # the question that a bare caption answers
 PICTURE_SIZE = 4000  # sources count a picture as this many letters: about a thousand tokens
 KINDS = ("missing file", "broken picture", "empty answer", "too long", "broken entry")  # of broken samples
-WORDS = ("conversations", "messages", "texts", "answer", "caption")  # the fields that hold an entry's words
+WORDS = ("conversations", "messages", "texts", "answer", "caption", "text")  # the fields that hold an entry's words
 _ROLES = {"human": "user", "user": "user", "gpt": "assistant", "model": "assistant"}
 _ROLES |= {"assistant": "assistant", "system": "system"}
 # Names that other data give to the field of an entry's pictures.
@@ -53,11 +54,19 @@ class Trajectory:
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """Hold a dialogue that the assistant ends; the value of a picture part is a path or the file's bytes."""
+    """Hold a dialogue that the assistant ends; the value of a picture part is a path or the file's bytes.
+
+    A plain text is one turn of the assistant.
+    """
 
     name: str  # "source:index"
     turns: tuple[Turn, ...]
     trajectory: Trajectory | None = None  # of the last answer, which alone is learnt then
+
+    @property
+    def is_text(self) -> bool:
+        """Return whether it is a plain text, which answers no question."""
+        return self.turns[0].role == "assistant"
 
 
 class BrokenSample(DataError):
@@ -93,6 +102,8 @@ def read_sample(record: Any, name: str, find: FindPicture) -> Sample:
         raise broken("the entry is no JSON object")
     if any(record.get(key) for key in ("video", "videos")):
         raise broken("the entry shows a video; give frames of it as pictures")
+    if _words_of(record) == "text":
+        return Sample(name=name, turns=(_plain_text(record),))
     try:
         turns = _turns(record)
     except (KeyError, TypeError, AttributeError) as error:
@@ -118,7 +129,7 @@ def _check_without_picture(record: Mapping[str, Any]) -> None:
     other = next((key for key in record if key.lower() in _OTHER_NAMES and record[key]), None)
     if other is not None:
         raise BrokenSample("missing file", f"the entry names a picture in {other!r}; call that field image")
-    if record.get("caption") is not None and not any(record.get(key) is not None for key in WORDS[:-1]):
+    if _words_of(record) == "caption":
         raise BrokenSample("missing file", "a caption without its picture")
 
 
@@ -152,14 +163,30 @@ def broken(reason: str) -> BrokenSample:
     return BrokenSample("broken entry", reason)
 
 
-def has_words(record: Any) -> bool:
-    """Return whether an object has a field that can hold a dialogue."""
-    return isinstance(record, Mapping) and any(record.get(key) is not None for key in WORDS)
+def has_words(record: Any, *, plain: bool = True) -> bool:
+    """Return whether an object has a field that can hold a dialogue, or, with `plain`, a plain text."""
+    return isinstance(record, Mapping) and _words_of(record) not in (None, None if plain else "text")
+
+
+def _words_of(record: Mapping[str, Any]) -> str | None:
+    """Return the field that holds an entry's words."""
+    return next((key for key in WORDS if record.get(key) is not None), None)
+
+
+def _plain_text(record: Mapping[str, Any]) -> Turn:
+    """Return the one turn of a plain text. Raises BrokenSample for one without words or with a picture."""
+    if record.get("image") or record.get("images"):
+        raise broken("a plain text shows no picture; call the words of a picture caption")
+    _check_without_picture(record)
+    part = _text(record["text"])
+    if not part.value.strip():
+        raise BrokenSample("empty answer", "a text without words")
+    return Turn(role="assistant", parts=(part,))
 
 
 def _turns(record: Mapping[str, Any]) -> list[Turn]:
     """Return the turns as they are written; a picture part without value takes the entry's next picture."""
-    key = next((key for key in WORDS if record.get(key) is not None), None)
+    key = _words_of(record)
     if key is None:
         raise broken(f"the entry holds no {', '.join(WORDS[:-1])} or {WORDS[-1]}")
     if key in ("conversations", "messages"):

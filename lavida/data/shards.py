@@ -130,7 +130,7 @@ class ShardSource:
             except (ValueError, RecursionError) as error:
                 reason = " ".join(str(error).split())
                 raise broken(f"{self._keys[index]}.{file.ending}: {reason}") from None
-            if has_words(record):
+            if has_words(record, plain=False):
                 break
         return record
 

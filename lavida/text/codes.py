@@ -39,13 +39,17 @@ class Layouts:
         """Return the token ids of a picture's codes."""
         return [self.codes.first_id + code for code in codes]
 
+    def plain(self, text: Sequence[int]) -> list[int]:
+        """Return a text between its start and its end."""
+        return [*self._started(text), self.end_id]
+
     def shown(self, image: Sequence[int]) -> list[int]:
         """Return what shows the model a picture, given as token ids."""
         return [self.codes.read_id, self.codes.begin_id, *image, self.codes.end_id]
 
     def asked(self, text: Sequence[int], room: int | None = None) -> list[int]:
         """Return what asks for a picture, up to the place where it begins; a text longer than `room` is cut."""
-        ids = [self.codes.draw_id, *self._started(text), self.end_id]
+        ids = [self.codes.draw_id, *self.plain(text)]
         if room is not None and len(ids) > room + 1:
             ids = [*ids[:room], self.end_id]
         return [*ids, self.codes.begin_id]
@@ -78,7 +82,7 @@ class Layouts:
 
     def text_row(self, text: Sequence[int], length: int, *, dialogue: bool = False) -> Row:
         """Return the row of a text, or of a dialogue, whose prompt is then never masked."""
-        ids = [*self._started(text), self.end_id]
+        ids = self.plain(text)
         ids = ids[:length] + [self.end_id] * (length - len(ids))
         prompt = self._up_to_header(ids) if dialogue else [False] * length
         return Row(ids=ids, labels=list(ids), attended=[True] * length, prompt=prompt)
@@ -98,7 +102,7 @@ class Layouts:
 
     def _ended(self, text: Sequence[int], room: int) -> list[int]:
         """Return a text with its start and end, filled up with ends or cut before its own."""
-        ids = [*self._started(text), self.end_id]
+        ids = self.plain(text)
         return ids + [self.end_id] * (room - len(ids)) if len(ids) <= room else [*ids[: room - 1], self.end_id]
 
     def _up_to_header(self, ids: Sequence[int]) -> list[bool]:

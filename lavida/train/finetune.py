@@ -172,9 +172,10 @@ class Finetune:
             weight += share
         if not weight:
             return {}
+        asked = [sample for sample, _ in self._held_out if not sample.is_text]
         self.model.forget()  # the kept image tokens were computed with other weights
         with unsharded(self.module, precision=self._precision):
-            return {"loss": total / weight, "captions": [self._answer(s) for s, _ in self._held_out[:CAPTIONS]]}
+            return {"loss": total / weight, "captions": [self._answer(s) for s in asked[:CAPTIONS]]}
 
     @cached_property
     def _held_out(self) -> list[tuple[Sample, Example]]:

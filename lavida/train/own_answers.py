@@ -18,7 +18,7 @@ import torch
 
 from lavida.api import Model
 from lavida.data.own_answers import OWN_ANSWERS, OwnAnswers
-from lavida.data.samples import BrokenSample, Sample
+from lavida.data.samples import BrokenSample, Sample, broken
 from lavida.data.sources import Source
 from lavida.decode.driver import Driver
 from lavida.decode.loop import Step, find_stop
@@ -157,6 +157,8 @@ def _questions(sources: Sequence[Source], last: dict[str, Any] | None) -> Iterat
             behind = turn if (number, index) == (first, at) else -1
             try:
                 sample = source[index]
+                if sample.is_text:
+                    raise broken("a text without a question")
             except BrokenSample as error:
                 if last is None or (number, index) != (first, at):
                     yield Question(source=number, index=index, turn=0, sample=None, reason=str(error))

@@ -238,7 +238,8 @@ _MMADA_PRETRAIN = Recipe(
     grouped=False,
     notes=(
         "the code masks the filling of a text softly, by a float bias; here it is not attended to at all",
-        "the code learns plain texts too; here a text is a dialogue without a picture, and its answer is learnt",
+        "the first two stages of the code learn plain texts, and of the texts of the last one 2 % are plain; here the "
+        "data decide: an entry with `text` alone is learnt whole, of a dialogue without a picture the answers",
         "batch is that of one process; the code warms up over 5000 steps",
     ),
 )

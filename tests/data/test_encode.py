@@ -61,6 +61,13 @@ def test_every_answer_is_learnt_with_its_true_history() -> None:
     assert example.length == len(example.ids) and not example.frozen.any()
 
 
+def test_a_plain_text_is_for_models_that_learn_texts() -> None:
+    config, tokenizer = model_of("llada")
+    text = read_sample({"text": "A cat sat."}, "set:0", Path)
+    with pytest.raises(BrokenSample, match="a text without a question"):
+        Encoder(config, tokenizer, SampleRule())(text, random.Random(0))
+
+
 def test_one_random_answer_with_or_without_history() -> None:
     alone = {encoded(THREE, SampleRule(answers="one", history=False), seed=seed)[1][0][1] for seed in range(20)}
     assert alone == {f"<|startoftext|>{USER}{n}?<|eot_id|>{ASSISTANT}" for n in ("One", "Two", "Three")}

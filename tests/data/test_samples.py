@@ -54,6 +54,12 @@ def test_a_caption_answers_the_usual_question() -> None:
     assert flat(sample) == [("user", [CAT, CAPTION]), ("assistant", ["A cat on a mat."])]
 
 
+def test_a_plain_text_answers_nothing() -> None:
+    sample = read({"text": "A cat sat.", "source": "web"})
+    assert sample.is_text and flat(sample) == [("assistant", ["A cat sat."])]
+    assert not read({"caption": "A cat.", "text": "more", "image": "cat.png"}).is_text
+
+
 def test_several_pictures_stand_where_their_marks_are() -> None:
     record = {
         "image": ["cat.png", "dog.png"],
@@ -103,6 +109,10 @@ def test_a_system_message_comes_first() -> None:
         ({"conversations": talk("<video>\nWhat?", "x")}, "broken entry", "place for a video"),
         ({"conversations": talk("<image>\nWhat?", "x")}, "broken entry", "1 places for a picture and 0 pictures"),
         ({"image": "a", "conversations": talk("<image> <image>", "x")}, "broken entry", "2 places for a picture and 1"),
+        ({"text": " \n"}, "empty answer", "a text without words"),
+        ({"text": 3}, "broken entry", "holds int instead of text"),
+        ({"text": "x", "image": "a.png"}, "broken entry", "call the words of a picture caption"),
+        ({"text": "x", "image_path": "a.png"}, "missing file", "call that field image"),
     ],
 )
 def test_every_fault_is_told(record: Any, kind: str, words: str) -> None:

@@ -107,6 +107,14 @@ def test_shards(tmp_path: Path) -> None:
         assert [words(again[i]) for i in (0, 2)] == [words(source[i]) for i in (0, 2)]
 
 
+def test_a_text_in_a_shard_is_one_unless_a_caption_lies_beside_it(tmp_path: Path) -> None:
+    text = json.dumps({"text": "found beside it"}).encode()
+    write_shard(tmp_path / "a.tar", {"1.json": text, "2.json": text, "2.txt": b"A cat.", "2.png": png()})
+    source = open_source(tmp_path / "a.tar")
+    assert source[0].is_text and words(source[0]) == ["found beside it"]
+    assert words(source[1])[1] == "A cat." and pictures(source[1]) == [png()]
+
+
 def test_a_shard_that_is_cut_short_gives_what_is_there(tmp_path: Path) -> None:
     whole = write_shard(tmp_path / "a.tar", {"1.png": png(), "1.txt": b"One.", "2.txt": b"Two." * 2000}).read_bytes()
     (tmp_path / "a.tar").write_bytes(whole[:4000])

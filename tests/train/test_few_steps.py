@@ -256,6 +256,12 @@ def test_only_right_answers_are_learnt_where_that_is_asked_for(small, tmp_path):
         train(FEW, few(small, data, tmp_path / "run"), say=quiet)
 
 
+def test_a_plain_text_asks_nothing(small, tmp_path):  # noqa: F811
+    data = write_set(tmp_path / "data", [{"text": "A cat sat."}, entry(1)])
+    answers = write_own_answers(lavida.load(small), [open_source(data)], tmp_path / "own", length=8, say=quiet)
+    assert answers.lines[0]["left_out"] == "a text without a question" and "left_out" not in answers.lines[1]
+
+
 def _asked(answer: str) -> list[dict]:
     return [{"from": "human", "value": "What is this?"}, {"from": "gpt", "value": answer}]
 

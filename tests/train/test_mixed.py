@@ -20,6 +20,7 @@ from lavida.data.rules import RULES
 from lavida.data.samples import BrokenSample, Sample
 from lavida.data.sources import open_source
 from lavida.errors import ConfigError
+from lavida.text.codes import Layouts
 from lavida.text.messages import Part, Turn
 from lavida.train.finetune import Options
 from lavida.train.launch import train
@@ -46,6 +47,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [{"image": "a.png", "caption": f"a red wall {i}"} for i in range(8)]
     rows += [{"image": "a.png", "question": "What colour?", "answer": f"red {i}"} for i in range(4)]
     rows += [{"question": "How are you?", "answer": f"well {i}"} for i in range(4)]
+    rows += [{"text": f"The sea is wide, and a ship of {i} masts sails it."} for i in range(4)]
     (folder / "set.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder / "set.jsonl"
 
@@ -71,6 +73,36 @@ def test_an_entry_becomes_a_row_of_its_kind(model: Model, data: Path) -> None:
     text = model.tokenizer.decode(i for i in batch.ids[0].tolist() if i not in (codes.draw_id,) and i < codes.first_id)
     assert "a red wall 0" in text
     assert kinds_of(batch_of(model, data, drawn=0.0).ids, codes)[:2].tolist() == [SHOWN, SHOWN]
+
+
+def test_a_plain_text_is_learnt_whole(model: Model, data: Path) -> None:
+    source, encode, codes = open_source(data), encoder(model, 0.0), model.net.config.codes
+    examples = [encode(source[i], random.Random(i)) for i in (12, 16)]
+    batch = collate(examples, pad_id=encode.pad_id, end_padding=0)
+    words = model.tokenizer.encode("The sea is wide, and a ship of 0 masts sails it.")
+    row = Layouts(codes=codes, end_id=encode.pad_id).text_row(words, batch.ids.shape[1])  # a golden case has its form
+    assert batch.ids[1].tolist() == row.ids == row.labels and kinds_of(batch.ids, codes).tolist() == [TEXT, TEXT]
+    assert (batch.answer[1] == 1).all() and (batch.answer[0] == 0).any()  # of a dialogue the answer alone
+    short = CodesEncoder(model.net.config, model.tokenizer, encode._images, replace(encode.rule, cut=True), max_length=9)
+    assert short(source[16], random.Random(0)).ids.tolist() == row.ids[:9]
+    with pytest.raises(BrokenSample, match="at most 9 are taken"):
+        CodesEncoder(model.net.config, model.tokenizer, encode._images, max_length=9)(source[16], random.Random(0))
+
+
+def test_the_loss_of_a_plain_text_by_hand(model: Model, data: Path) -> None:
+    """Sum of CE / p over the masked tokens, by the length of the row: LLaDA's bound, of every token of the text."""
+    source, encode, step = open_source(data), encoder(model, 0.0), MixedStep(model.net, MIXED)
+    batch = collate([encode(source[16], random.Random(0))], pad_id=encode.pad_id)
+    targets = step.draw(batch, torch.Generator().manual_seed(2))
+    (masked,), p, length = targets.masked[0], float(targets.p), batch.ids.shape[1]
+    assert 0 < int(masked.sum()) < length and targets.lengths.tolist() == [length]
+    with torch.no_grad():
+        loss, _ = step(batch, targets)
+        ids = batch.ids.masked_fill(masked, model.net.config.denoiser.mask_id)
+        logits = model.net.denoiser.head(model.net.denoiser(model.net.denoiser.embed(ids)))[0]
+    ce = -logits.log_softmax(-1)[torch.arange(length), batch.ids[0]]
+    weight = 0.1 * sum(MIXED.rows) / MIXED.rows[2]  # as in a published batch, of which texts are two rows
+    assert float(loss) == pytest.approx(weight * float(ce[masked].sum()) / (p * length), rel=1e-5)
 
 
 def test_some_descriptions_are_left_out(model: Model, data: Path) -> None:
