@@ -83,10 +83,11 @@ def test_a_plain_text_is_learnt_whole(model: Model, data: Path) -> None:
     row = Layouts(codes=codes, end_id=encode.pad_id).text_row(words, batch.ids.shape[1])  # a golden case has its form
     assert batch.ids[1].tolist() == row.ids == row.labels and kinds_of(batch.ids, codes).tolist() == [TEXT, TEXT]
     assert (batch.answer[1] == 1).all() and (batch.answer[0] == 0).any()  # of a dialogue the answer alone
-    short = CodesEncoder(model.net.config, model.tokenizer, encode._images, replace(encode.rule, cut=True), max_length=9)
-    assert short(source[16], random.Random(0)).ids.tolist() == row.ids[:9]
+    encode.max_length = 9
     with pytest.raises(BrokenSample, match="at most 9 are taken"):
-        CodesEncoder(model.net.config, model.tokenizer, encode._images, max_length=9)(source[16], random.Random(0))
+        encode(source[16], random.Random(0))
+    encode.rule = replace(encode.rule, cut=True)
+    assert encode(source[16], random.Random(0)).ids.tolist() == row.ids[:9]
 
 
 def test_the_loss_of_a_plain_text_by_hand(model: Model, data: Path) -> None:
