@@ -87,6 +87,7 @@ def _facts(held: Held) -> dict[str, Any]:
         "family": config.family,
         "vision": config.reads_pictures,
         "autoregressive": config.denoiser.autoregressive,
+        "draws": config.codes is not None,
         "evidence": config.evidence is not None,
         "calibrated": table is not None and table.quality is not None,
         "longest": config.denoiser.max_length,

@@ -65,6 +65,7 @@ class ModelFacts(BaseModel):
     family: str
     vision: bool
     autoregressive: bool
+    draws: bool = Field(description="Whether POST /v1/images/generations draws with it.")
     evidence: bool = Field(description="Whether answers tell what was found in the picture.")
     calibrated: bool = Field(description="Whether `quality` and `deadline` may be given.")
     longest: int = Field(description="Tokens of prompt and answer together.")

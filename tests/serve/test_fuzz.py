@@ -53,6 +53,7 @@ VALID: list[tuple[str, dict[str, Any]]] = [
     ("/v1/denoise", chat(SHOWN, length=8)),
     ("/v1/infill", {"image": SHOWN, "text": "a [M:1] of [M:1-2]", "alternatives": 1}),
     ("/v1/images/generations", {"prompt": "a red bus", "size": "64", "steps": 2, "n": 2}),
+    ("/v1/images/generations", {"prompt": "a bus", "size": "64", "steps": 2, "stream": True, "partial_images": 1}),
     ("/v1/audit", {"image": SHOWN, "text": "a cat", "question": "What is this?"}),
     ("/v1/extract", {"image": SHOWN, "schema": SCHEMA, "steps": 8}),
 ]
