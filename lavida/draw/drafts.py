@@ -1,7 +1,7 @@
 """A picture while it is drawn: every step, and at some of them the picture so far.
 
 To show a picture takes a pass of the image tokenizer, which on a small model costs more than a step. So pictures are
-few, evenly placed, and left out where they would take more than a share of the time.
+few, each with as many new codes as the others, and left out where they would take more than a share of the time.
 """
 
 from __future__ import annotations
@@ -30,21 +30,17 @@ class Draft:
 def drafts(request: DrawRequest, most: int) -> Iterator[Draft]:
     """Yield every step of the first picture of a request, making the forward passes; `most` of them with a picture.
 
-    The last step has none: `DrawRequest.drawing` is its picture.
+    What the first picture costs is not known before it is shown: it always is. The last step has none, since
+    `DrawRequest.drawing` is its picture.
     """
     start, showing, last = time.perf_counter(), 0.0, 0.0
-    places = evenly(most, request.options.steps)
+    total, shown = 0, 0
     for sketch in request.sketches():
         image, elapsed = None, time.perf_counter() - start
-        if places and sketch.masked and sketch.step.index >= places[0] and showing + last <= SHARE * elapsed:
-            image = sketch.image()
+        total = total or sketch.masked + len(sketch.step.committed)
+        part = (total - sketch.masked) * (most + 1) // total  # of the most + 1 equal parts, how many are written
+        if part > shown and sketch.masked and showing + last <= SHARE * elapsed:
+            image, shown = sketch.image(), part
             last = time.perf_counter() - start - elapsed
             showing += last
-            places = [place for place in places if place > sketch.step.index]
         yield Draft(sketch=sketch, image=image, seconds=time.perf_counter() - start, showing=showing)
-
-
-def evenly(count: int, steps: int) -> list[int]:
-    """Return the indices of `count` steps that divide the steps evenly, without the last; fewer if there are fewer."""
-    count = min(count, steps - 1)
-    return [(k + 1) * steps // (count + 1) - 1 for k in range(count)]

@@ -236,18 +236,19 @@ async def _chunks(body: DrawBody, happening: Draft | tuple[str, _Done] | None, s
     if not isinstance(happening, Draft):
         return [_event("completed", await _picture(body, happening[1].drawing.image) | _facts(*happening))]
     sketch, chunks = happening.sketch, []
+    if happening.image is not None:
+        place = {"partial_image_index": shown, "lavida": {"index": sketch.step.index}}
+        chunks.append(_event("partial_image", await _picture(body, happening.image) | place))
     if body.draft:
         step = {
             "index": sketch.step.index,
             "forwards": sketch.step.forwards,
             "seconds": round(happening.seconds, 4),
             "shape": list(sketch.shape),
+            "committed": sketch.step.committed.tolist(),
             "open": (sketch.codes < 0).nonzero()[:, 0].tolist(),
         }
         chunks.append(event({"type": "lavida.step", **step}, "lavida.step"))
-    if happening.image is not None:
-        place = {"partial_image_index": shown, "lavida": {"index": sketch.step.index}}
-        chunks.append(_event("partial_image", await _picture(body, happening.image) | place))
     return chunks
 
 

@@ -69,9 +69,9 @@ export async function post(path, body, signal) {
   return (await call(path, { body, signal })).json();
 }
 
-/** Yield the events of a canvas that is being written. */
-export async function* denoise(body, signal) {
-  const response = await call("v1/denoise", { body, signal });
+/** Yield the events of an answer that is being written, or of a picture that is being drawn. */
+export async function* follow(path, body, signal) {
+  const response = await call(path, { body, signal });
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   try {

@@ -1,20 +1,22 @@
 // The page: puts photo, forms, dial and stage together and talks to the server.
 
-import { ApiError, denoise, listModels, post, setKey } from "./api.js";
+import { ApiError, follow, listModels, post, setKey } from "./api.js";
+import { Area } from "./area.js";
 import { drawAudit } from "./audit.js";
 import { Dial } from "./dial.js";
 import { $, el, keep, kept } from "./dom.js";
 import { drawFilled, drawHoles, insertHole } from "./holes.js";
 import { language, setLanguage, t, translate } from "./i18n.js";
 import { drawEvidence, watchEvidence } from "./overlay.js";
+import { PICTURE, drawResult, paint } from "./painting.js";
 import { Picture } from "./picture.js";
-import { Mistake, askBody, auditBody, fillBody, formBody, isText, twinBody } from "./requests.js";
+import { Mistake, askBody, auditBody, drawBody, fillBody, formBody, isText, twinBody } from "./requests.js";
 import { Runs } from "./runs.js";
 import { FormBuilder, drawObject, schemaOf } from "./schema.js";
 import { snippet } from "./snippet.js";
 import { Stage, announce, newRun } from "./stage.js";
 
-const MODES = ["ask", "fill", "form", "audit"];
+const MODES = ["ask", "fill", "form", "audit", "draw"];
 const THEMES = ["auto", "light", "dark"];
 const SWEEP = [1, 2, 4, 8, 16, 32];
 const FIELDS = [
@@ -26,11 +28,13 @@ const FIELDS = [
 const state = { models: [], model: null, mode: "ask", turns: [], last: null, abort: null };
 const stage = new Stage((run, frames) => {
   if (run?.fields && frames[0]) drawObject(frames[0], run.fields, run.done && frames[0] === run.lanes[0].frames.at(-1));
+  if (run?.view === PICTURE) drawResult(run, (file) => picture.take(file));
 });
 const runs = new Runs();
 const dial = new Dial(() => code());
 const builder = new FormBuilder(FIELDS);
 const picture = new Picture(onPicture, complain);
+const part = new Area(() => code());
 
 // What the reader may do wrong, and what goes wrong
 
@@ -95,11 +99,11 @@ const request = () => ({ model: state.model?.id, photo: photo(), options: dial.v
 
 // The modes
 
-/** Follow a canvas until its answer. */
-async function follow(run, k, body, signal) {
+/** Fill a lane of a run until its answer. */
+async function writeLane(run, k, body, signal) {
   const lane = run.lanes[k];
   lane.expected = Math.min(dial.length, 48);
-  for await (const event of denoise(body, signal)) {
+  for await (const event of follow("v1/denoise", body, signal)) {
     if (event.type === "queued") stage.note(t("canvas_wait", { n: event.ahead }));
     else if (event.type === "step") stage.push(run, k, event);
     else if (event.type === "answer") lane.answer = event;
@@ -111,7 +115,7 @@ async function write(bodies, facts, signal) {
   stage.take(run);
   stage.note(t("canvas_start"));
   try {
-    await Promise.all(bodies.map((body, k) => follow(run, k, body, signal)));
+    await Promise.all(bodies.map((body, k) => writeLane(run, k, body, signal)));
   } finally {
     stage.finish(run);
   }
@@ -157,13 +161,18 @@ async function audit(signal) {
   stage.show(() => drawAudit(found));
 }
 
+async function draw(signal) {
+  const body = drawBody({ model: state.model?.id, photo: picture.address, mask: part.on ? part.mask() : null });
+  await paint(stage, body, signal);
+}
+
 /** Measure the last question at several numbers of steps, without drawing it. */
 async function sweep(signal) {
   const { model, messages } = state.last;
   for (const steps of SWEEP.filter((one) => one <= dial.length)) {
     $("sweep").textContent = t("runs_sweeping", { steps });
     const body = { model, messages, ...dial.values, steps };
-    for await (const event of denoise(body, signal)) {
+    for await (const event of follow("v1/denoise", body, signal)) {
       if (event.type === "answer") runs.add(setting(body), model, event);
     }
   }
@@ -198,16 +207,23 @@ function restart() {
   state.abort?.abort();
   state.turns = [];
   drawTurns(null);
-  stage.clear();
+  clear();
+}
+
+function clear() {
+  stage.clear(t(state.mode === "draw" ? "canvas_empty_draw" : "canvas_empty"));
 }
 
 function onPicture() {
   complain("");
+  part.offer(picture.address !== null);
   drawEvidence([]);
   restart();
   if (picture.address) {
     $("final").textContent = t("loaded", { name: picture.name });
-    if (document.activeElement === document.body || $("drop").contains(document.activeElement)) $("question").focus({ preventScroll: true });
+    if (document.activeElement === document.body || $("drop").contains(document.activeElement)) {
+      $(state.mode === "draw" ? "draw-prompt" : "question").focus({ preventScroll: true });
+    }
   }
   code();
 }
@@ -238,6 +254,8 @@ async function loadModels() {
 function useModel(id) {
   state.model = state.models.find((one) => one.id === id) ?? null;
   dial.use(state.model?.lavida?.options);
+  $("tab-draw").hidden = !state.model?.lavida?.draws;
+  if (state.mode === "draw" && $("tab-draw").hidden) setMode("ask");
   $("beside-label").hidden = !twin();
   $("beside-words").textContent = twin() ? t("beside", { name: twin().id }) : "";
   buttons();
@@ -253,6 +271,9 @@ function setMode(mode, focus = false) {
     $(`panel-${one}`).hidden = !on;
     if (on && focus) tab.focus();
   }
+  $("dial-part").hidden = $("runs-part").hidden = mode === "draw"; // they are about answers
+  part.use(mode === "draw");
+  if (!stage.run && !stage.make) clear();
   complain("");
   code();
 }
@@ -263,6 +284,7 @@ function atHand() {
   try {
     if (state.mode === "fill") return { path: "infill", body: fillBody(given), photo: given.photo };
     if (state.mode === "audit") return { path: "audit", body: auditBody(given), photo: given.photo };
+    if (state.mode === "draw") return drawing(given.photo);
     if (state.mode === "form") return { path: "chat/completions", body: formBody(given), photo: given.photo };
     const turns = $("follow").checked ? state.turns : [];
     const question = $("question").value.trim() || state.turns.at(-1)?.question || $("question").placeholder;
@@ -273,7 +295,13 @@ function atHand() {
   }
 }
 
+function drawing(photo) {
+  const mask = part.on ? "mask.png" : null;
+  return { path: "images/generations", body: drawBody({ model: state.model?.id, photo, mask }), photo: mask && photo, mask };
+}
+
 function code() {
+  $("code-note").textContent = t(state.mode === "draw" && part.on ? "code_note_draw" : "code_note");
   if (!$("code").open || !state.model) return;
   const way = document.querySelector("[name=code-way]:checked").value;
   const found = atHand();
@@ -309,14 +337,14 @@ function drawWords() {
   suggest();
   buttons();
   if (twin()) $("beside-words").textContent = t("beside", { name: twin().id });
-  if (!stage.run && !stage.make) stage.clear();
+  if (!stage.run && !stage.make) clear();
   code();
 }
 
 // Wires
 
 function watchForms() {
-  const work = { fill, form, audit };
+  const work = { fill, form, audit, draw };
   for (const [mode, job] of Object.entries(work)) {
     $(`panel-${mode}`).addEventListener("submit", (event) => {
       event.preventDefault();
@@ -355,11 +383,12 @@ function watchForms() {
 function watchTools() {
   $("modes").addEventListener("click", (event) => event.target.id?.startsWith("tab-") && setMode(event.target.id.slice(4)));
   $("modes").addEventListener("keydown", (event) => {
-    const at = MODES.indexOf(state.mode);
-    const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: MODES.length - 1 }[event.key];
+    const modes = MODES.filter((mode) => !$(`tab-${mode}`).hidden);
+    const at = modes.indexOf(state.mode);
+    const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: modes.length - 1 }[event.key];
     if (to === undefined) return;
     event.preventDefault();
-    setMode(MODES.at(to % MODES.length), true);
+    setMode(modes.at(to % modes.length), true);
   });
   $("model").addEventListener("change", () => useModel($("model").value));
   $("restart").addEventListener("click", () => {

@@ -67,6 +67,14 @@ export function formBody({ model, photo, options, builder }) {
   return { model, messages: [message(question, photo)], response_format, ...options };
 }
 
+/** Return the body of a picture to draw; `mask` says where `photo` is drawn anew. */
+export function drawBody({ model, photo, mask }) {
+  const numbers = ["steps", "guidance", "seed"].map((name) => [name, $(`draw-${name}`).valueAsNumber]);
+  const given = Object.fromEntries(numbers.filter(([, value]) => !Number.isNaN(value)));
+  const prompt = $("draw-prompt").value.trim() || $("draw-prompt").placeholder;
+  return { model, prompt, size: $("draw-size").value, ...given, ...(mask ? { image: photo, mask } : {}) };
+}
+
 /** Return the body of an audit. */
 export function auditBody({ model, photo }) {
   return { model, ...(photo ? { image: photo } : {}), text: $("audit-text").value.trim() || $("audit-text").placeholder };

@@ -10,10 +10,22 @@ import { t } from "./i18n.js";
 
 const IDLE = 12; // blocks of an empty canvas
 
+/** How the frames of a text are shown: an empty canvas, a frame of it, its words, and the roll of writing below. */
+const TOKENS = {
+  start: (lane, run) => {
+    const root = el("div", { class: `tokens${run.mono ? " mono" : ""}`, "aria-hidden": "true" });
+    drawEmpty(root, lane.expected || IDLE);
+    return root;
+  },
+  draw: (root, frame, { lane }) => drawFrame(root, frame, { known: lane.frames.at(-1), born: bornAt(lane.frames) }),
+  words: inWords,
+  rolls: true,
+};
+
 /** Make a run of these models. */
 export function newRun(names, facts = {}) {
   const lanes = names.map((name) => ({ name, frames: [], answer: null }));
-  return { lanes, ticks: [], done: false, ...facts };
+  return { lanes, ticks: [], done: false, view: TOKENS, ...facts };
 }
 
 export class Stage {
@@ -30,9 +42,9 @@ export class Stage {
   }
 
   /** Show an empty canvas. */
-  clear() {
+  clear(words = t("canvas_empty")) {
     this.take(null);
-    this.note(t("canvas_empty"));
+    this.note(words);
     const root = el("div", { class: "tokens idle", "aria-hidden": "true" });
     drawEmpty(root, IDLE);
     $("lanes").replaceChildren(root);
@@ -59,8 +71,14 @@ export class Stage {
     $("output").dataset.state = run ? "writing" : "idle";
     if (run) this.lanes();
     this.roll();
-    if (run && end) $("player").hidden = $("roll-part").hidden = false;
+    if (run && end) this.open();
     if (run && end) this.seek(run.ticks.length - 1);
+  }
+
+  /** Show the player, and what the view of the run has below it. */
+  open() {
+    $("player").hidden = false;
+    $("roll-part").hidden = !this.run.view.rolls;
   }
 
   note(words) {
@@ -73,8 +91,8 @@ export class Stage {
     const several = this.run.lanes.length > 1;
     $("lanes").classList.toggle("beside", several);
     $("lanes").replaceChildren(...this.run.lanes.map((lane, k) => {
-      const tokens = el("div", { class: `tokens${this.run.mono ? " mono" : ""}`, "aria-hidden": "true", id: `tokens-${k}` });
-      drawEmpty(tokens, lane.expected || IDLE);
+      const tokens = this.run.view.start(lane, this.run);
+      tokens.id = `tokens-${k}`;
       const head = several ? el("h3", { class: "lane-head" }, el("span", {}, lane.name), el("span", { class: "figure", id: `lane-${k}` })) : null;
       return el("div", { class: "lane" }, head, tokens);
     }));
@@ -85,7 +103,7 @@ export class Stage {
     run.lanes[k].frames.push(frame);
     run.ticks.push(run.lanes.map((lane) => lane.frames.length - 1));
     if (run !== this.run) return;
-    $("player").hidden = $("roll-part").hidden = false;
+    this.open();
     if (this.following && !this.timer) this.advance();
     else this.controls();
   }
@@ -97,7 +115,7 @@ export class Stage {
     if (still()) this.seek(run.ticks.length - 1);
     if (this.at >= run.ticks.length - 1) {
       this.following = false;
-      this.onTick(run, this.frames());
+      this.draw();
     }
     this.facts();
     this.controls();
@@ -164,8 +182,7 @@ export class Stage {
     frames.forEach((frame, k) => {
       const lane = this.run.lanes[k];
       if (!frame) return;
-      const known = lane.frames.at(-1);
-      drawFrame($(`tokens-${k}`), frame, { known, born: bornAt(lane.frames) });
+      this.run.view.draw($(`tokens-${k}`), frame, { lane, run: this.run });
       const time = $(`lane-${k}`);
       if (time) time.textContent = t("lane_time", { seconds: seconds(frame.seconds), steps: frame.forwards });
     });
@@ -175,7 +192,7 @@ export class Stage {
   }
 
   roll() {
-    drawRolls(this.run?.lanes ?? [], this.frames());
+    drawRolls(this.run?.view.rolls ? this.run.lanes : [], this.frames());
   }
 
   /** Set slider, button and figures to what is shown. */
@@ -183,12 +200,12 @@ export class Stage {
     const { run, at } = this;
     if (!run?.ticks.length) return;
     const frame = this.frames()[0];
-    const values = { step: at + 1, steps: run.ticks.length };
+    const values = { step: at + 1, steps: run.done ? run.ticks.length : Math.max(run.expected ?? 0, run.ticks.length) };
     const slider = $("scrub");
-    slider.max = String(run.ticks.length - 1);
+    slider.max = String(values.steps - 1);
     slider.value = String(Math.max(0, at));
-    slider.style.setProperty("--done", `${(100 * Math.max(0, at)) / Math.max(1, run.ticks.length - 1)}%`);
-    const words = frame ? t("canvas_reads", { ...values, text: inWords(frame) }) : "";
+    slider.style.setProperty("--done", `${(100 * Math.max(0, at)) / Math.max(1, values.steps - 1)}%`);
+    const words = frame ? t("canvas_reads", { ...values, text: run.view.words(frame) }) : "";
     slider.setAttribute("aria-valuetext", words);
     $("reads").textContent = words;
     $("at").textContent = `${values.step} / ${values.steps}`;
@@ -202,7 +219,7 @@ export class Stage {
   /** Show what the answer cost. */
   facts() {
     const answer = this.run?.lanes[0].answer;
-    if (!answer) return;
+    if (!answer || !this.run.view.rolls) return;
     const usage = answer.usage ?? {};
     const cached = usage.prompt_tokens_details?.cached_tokens;
     const tokens = `${usage.prompt_tokens ?? "–"} + ${usage.completion_tokens ?? "–"}`;
@@ -217,7 +234,7 @@ export class Stage {
   }
 
   detail() {
-    if ($("tokens").open) drawTable(this.run?.lanes[0]);
+    if ($("tokens").open && this.run?.view.rolls !== false) drawTable(this.run?.lanes[0]);
   }
 
   redraw() {
