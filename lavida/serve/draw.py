@@ -119,8 +119,8 @@ def router(server: Server) -> APIRouter:
         """
         body.check()
         if body.stream:
-            events = _events(server, body)
-            return EventStream(events, await unless_gone(request, anext(events)))
+            told = _events(server, body)
+            return EventStream(told, await unless_gone(request, anext(told)))
         return Json(await unless_gone(request, _draw(server, body)))
 
     return routes

@@ -58,7 +58,7 @@ class Fake:
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.key = ""  # asked for, if there is one
         self.pause = 0.0  # seconds between two frames
-        self.twin = False
+        self.twin = self.draws = False
         self.evidence: list[dict[str, Any]] = []
         self.unsure = False  # confidences of every class instead of the recorded ones
         self.refuse = ""  # the message of a 400 for every POST
@@ -73,7 +73,8 @@ class Fake:
     def reset(self) -> None:
         """Behave as at the start again."""
         self.asked.clear()
-        self.key, self.pause, self.twin, self.evidence, self.unsure, self.refuse = "", 0.0, False, [], False, ""
+        self.key, self.pause, self.evidence, self.unsure, self.refuse = "", 0.0, [], False, ""
+        self.twin = self.draws = False
 
     async def _guard(self, request: Request, call_next: Any) -> Response:
         if request.url.path.startswith("/v1/"):
@@ -94,7 +95,7 @@ class Fake:
                     "object": "model",
                     "created": 0,
                     "owned_by": "lavida",
-                    "lavida": {**facts, "autoregressive": ar},
+                    "lavida": {**facts, "autoregressive": ar, "draws": self.draws and not ar},
                 }
                 for name, ar in names
             ],

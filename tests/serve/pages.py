@@ -7,7 +7,9 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from lavida.serve import page as page_module
@@ -110,3 +112,24 @@ def canvas(page):
 def brightness(page, selector="body"):
     colour = page.evaluate("s => getComputedStyle(document.querySelector(s)).backgroundColor", selector)
     return sum(map(int, re.findall(r"\d+", colour)[:3])) / 3
+
+
+AXE = """async (rules) => {
+    const only = rules.length ? { runOnly: { type: 'rule', values: rules } } : {};
+    return (await axe.run(document, { resultTypes: ['violations'], ...only })).violations;
+}"""
+
+
+class Axe:
+    """Look for what keeps people out; of a dark page, whose structure is that of the light one, at its colours."""
+
+    def __init__(self, page, scheme):
+        axe_of = pytest.importorskip("axe_playwright_python")
+        self._page, self._rules = page, ["color-contrast"] if scheme == "dark" else []
+        page.evaluate(Path(axe_of.__file__).with_name("axe.min.js").read_text("utf-8"))
+
+    def serious(self):
+        """Every serious violation, all that can be opened being open."""
+        self._page.evaluate("() => document.querySelectorAll('details').forEach((one) => (one.open = true))")
+        found = [one for one in self._page.evaluate(AXE, self._rules) if one["impact"] in ("serious", "critical")]
+        return [(one["id"], node["html"][:160]) for one in found for node in one["nodes"]]

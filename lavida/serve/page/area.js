@@ -104,8 +104,9 @@ export class Area {
     pen.fillRect(0, 0, width, height);
     pen.fillStyle = "#fff";
     const { crop, box } = this;
-    pen.fillRect((crop.left + box.left * crop.width) * width, (crop.top + box.top * crop.height) * height,
-      box.width * crop.width * width, box.height * crop.height * height);
+    const x = [box.left, box.left + box.width].map((share) => Math.round((crop.left + share * crop.width) * width));
+    const y = [box.top, box.top + box.height].map((share) => Math.round((crop.top + share * crop.height) * height));
+    pen.fillRect(x[0], y[0], Math.max(1, x[1] - x[0]), Math.max(1, y[1] - y[0]));
     return canvas.toDataURL("image/png");
   }
 }

@@ -69,20 +69,18 @@ function words(frame) {
   return t("draw_reads", { n: rows * columns - frame.open.size, all: rows * columns });
 }
 
-/** Write below a picture what its cells mean and, once it is done, what it took and what can be done with it. */
+/** Write below a picture what its cells mean and, when it is done, what it took and what can be done with it. */
 export function drawResult(run, onUse) {
   const { answer } = run.lanes[0];
   const legend = el("p", { class: "legend" },
     el("span", { class: "key" }, el("i", { class: "open" }), t("cell_open")), el("span", { class: "key" }, el("i", { class: "written" }), t("cell_written")));
-  if (!answer) {
-    $("extra").replaceChildren(legend);
-    return;
-  }
+  $("extra").replaceChildren(legend);
+  if (!answer) return;
   const name = `${run.prompt.replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "").slice(0, 40) || "picture"}-${answer.seed}.png`;
   const use = el("button", { type: "button", id: "use-photo" }, t("use_photo"));
   use.addEventListener("click", () => onUse(asFile(answer.address, name)));
   const facts = [[String(answer.steps), t("fact_steps")], [seconds(answer.seconds), t("fact_seconds")], [seconds(answer.showing), t("fact_showing")]];
-  $("extra").replaceChildren(el("div", { class: "row foot" },
+  $("extra").append(el("div", { class: "row foot" },
     el("dl", { class: "facts" }, facts.map(([value, words]) => el("div", {}, el("dt", {}, words), el("dd", { class: "figure" }, value)))),
     el("div", { class: "row" }, use, el("a", { class: "button", id: "download", href: answer.address, download: name }, t("download")))));
 }
