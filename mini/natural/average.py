@@ -1,0 +1,65 @@
+"""Average the weights of models that come one from the other: `python -m mini.natural.average OUT MODEL MODEL...`.
+
+Each training ends at a point of its own around the same valley; the mean of the points answers more questions than any
+of them ("model soups", arXiv 2203.05482). Everything besides the weights is taken from the last model.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from lavida.errors import CheckpointError
+
+_WEIGHTS = "model.safetensors"
+
+
+def average(models: Sequence[Path], out: Path) -> None:
+    """Write the mean of the models' weights to the new folder `out`, with the other files of the last one.
+
+    Raises:
+        CheckpointError: `out` is there already, or the models hold other tensors or other words.
+    """
+    if out.exists():
+        raise CheckpointError(f"{out} is there already; choose another folder")
+    states = [load_file(model / _WEIGHTS) for model in models]
+    last = states[-1]
+    for model, state in zip(models, states, strict=True):
+        if {name: t.shape for name, t in state.items()} != {name: t.shape for name, t in last.items()}:
+            raise CheckpointError(f"{model} holds other tensors than {models[-1]}; average models of one lineage")
+        for name in ("tokenizer.json", "names.json"):
+            if (model / name).read_bytes() != (models[-1] / name).read_bytes():
+                raise CheckpointError(f"{model} has another {name} than {models[-1]}; average models of one lineage")
+    with safe_open(models[-1] / _WEIGHTS, "pt") as file:
+        metadata = file.metadata()
+    shutil.copytree(models[-1], out)
+    save_file({name: _mean([state[name] for state in states]) for name in last}, out / _WEIGHTS, metadata=metadata)
+
+
+def _mean(tensors: Sequence[Tensor]) -> Tensor:
+    if not tensors[-1].is_floating_point():
+        return tensors[-1]
+    return torch.stack([t.float() for t in tensors]).mean(0).to(tensors[-1].dtype)
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the program; a mistake is one line and exit code 2."""
+    given = sys.argv[1:] if args is None else list(args)
+    if len(given) < 3:
+        sys.exit(f"{__doc__.splitlines()[0]}" if __doc__ else None)
+    try:
+        average([Path(model) for model in given[1:]], Path(given[0]))
+    except (CheckpointError, OSError) as error:
+        print(f"average: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
