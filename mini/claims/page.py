@@ -55,7 +55,7 @@ def as_page(
     parts = [
         "# The papers' claims, measured with lavida-mini",
         f"Written by `{command}` from `claims.json`; do not edit. All figures are of lavida-mini and its drawn scenes, "
-        "or of networks named beside them, on one CPU thread. A verdict says what holds here, not what holds for models "
+        "or of networks named beside them, on one CPU thread. A verdict says what holds here, not for models "
         "of 8 B weights.",
     ]
     parts += [QUICK] * quick

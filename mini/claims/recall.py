@@ -185,8 +185,8 @@ def report(right: dict[tuple[str, str], BY_SEED], ranked: BY_SEED, trial: Trial)
         ),
         notes=(
             "In reverse the diffusion network fills the place in front of a second name that stands where it was "
-            'learnt; the autoregressive one, which cannot, is given "B is" and goes on. Where the candidates are known, it can '
-            "rank the sentences by likelihood instead: last row.",
+            'learnt; the autoregressive one, which cannot, is given "B is" and goes on. Where the candidates '
+            "are known, it can rank the sentences by likelihood instead: last row.",
             "The pairs asked are those trained on: this is recall, not generalisation. In each update the diffusion "
             "network sees half as many sentences, each in two copies with complementary masks.",
         ),
