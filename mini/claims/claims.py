@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mini.claims import dialogue, languages, masking, passes, poems, prefix, recall, twin
+from mini.claims import dialogue, languages, masking, passes, poems, prefix, reasoning, recall, twin
 from mini.claims.result import Result
 from mini.claims.setting import Setting
 
@@ -21,8 +21,7 @@ class Claim:
     says: str
     source: str
     published: str
-    measure: Callable[[Setting], Result] | None  # None: no way to measure it here yet, as `why` says
-    why: str = ""
+    measure: Callable[[Setting], Result]
     needs_data: bool = True
 
 
@@ -75,8 +74,8 @@ CLAIMS: dict[str, Claim] = {
         says="A stage that learns chains of reasoning answers held-out reasoning better.",
         source=f"{LAVIDA}, LaViDa-Reason",
         published="MathVista 44.8 to 45.2, MathVerse 27.2 to 29.3, MathVision 20.4 to 24.0",
-        measure=None,
-        why="lavida-mini has no Reason stage",
+        measure=reasoning.measure,
+        needs_data=False,
     ),
     "C8": Claim(
         title="Low-confidence against random remasking",

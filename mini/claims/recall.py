@@ -5,32 +5,27 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.nets import random_net
 from benchmarks.report import Report, Row
-from lavida.config import DenoiserConfig
 from lavida.decode.driver import Driver, Job
 from lavida.decode.options import DecodeOptions
 from lavida.decode.prompt import Prompt
-from lavida.diffusion.loss import masked_loss
-from lavida.diffusion.masking import apply_mask, draw_copies
 from lavida.model.vlm import VLM
 from mini.claims.result import BY_SEED, Result, Table, check, mean_of, paired, seed_means
 from mini.claims.setting import Setting
+from mini.claims.small import BEGIN, END, MASK, SMALL, diffusion_loss, fit, small_net
 
-END, MASK, BEGIN, IS = range(4)
+IS = 3  # between the names of a pair
 SYMBOLS = 40  # that names are made of
 NAME = 3  # symbols of a name
 LENGTH = 2 * NAME + 2  # first name, "is", second name, end
-SMALL = DenoiserConfig(
-    vocab_size=4 + SYMBOLS, d_model=96, n_layers=3, n_heads=4, n_kv_heads=4, mlp_size=256, mask_id=MASK,
-    eos_ids=(END,), tied_head=True, max_length=32,
-)  # fmt: skip
+FIRST = IS + 1
+BANNED = (END, MASK, BEGIN, IS, *range(FIRST + SYMBOLS, SMALL.vocab_size))  # what is no symbol of a name
 OBJECTIVES = ("diffusion", "autoregressive")
 DIRECTIONS = ("forward", "reverse")
 
@@ -42,12 +37,11 @@ class Trial:
     pairs: int
     updates: int
     rows: int = 32
-    rate: float = 2e-3
 
 
 def measure(setting: Setting) -> Result:
     """Train both objectives on each seed's table and ask both ways."""
-    trial = setting.some(Trial(pairs=100, updates=2500), Trial(pairs=40, updates=700))
+    trial = setting.some(Trial(pairs=60, updates=1000), Trial(pairs=20, updates=500))
     right: dict[tuple[str, str], BY_SEED] = {key: [] for key in itertools.product(OBJECTIVES, DIRECTIONS)}
     ranked: BY_SEED = []
     for seed in range(setting.seeds):
@@ -65,28 +59,28 @@ def draw_pairs(n: int, seed: int) -> Tensor:
     rng = random.Random(seed)
     names: set[tuple[int, ...]] = set()
     while len(names) < 2 * n:
-        names.add(tuple(rng.randrange(4, 4 + SYMBOLS) for _ in range(NAME)))
+        names.add(tuple(rng.randrange(FIRST, FIRST + SYMBOLS) for _ in range(NAME)))
     order = sorted(names)
     rng.shuffle(order)
     return torch.tensor([[*a, IS, *b, END] for a, b in zip(order[:n], order[n:])])
 
 
 def train(objective: str, table: Tensor, trial: Trial, seed: int) -> VLM:
-    """Train a network on sentences as they stand, first name first; all of a sentence is predicted."""
-    autoregressive = objective == "autoregressive"
-    config = replace(SMALL, autoregressive=autoregressive, logit_shift=autoregressive)
-    net, g = random_net(config, torch.float32, seed), torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.AdamW(net.parameters(), lr=trial.rate, betas=(0.9, 0.98), weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, trial.rate, total_steps=trial.updates, pct_start=0.1)
-    net.train()
-    for _ in range(trial.updates):
+    """Train a network on sentences as they stand, first name first; all of a sentence is predicted.
+
+    Both objectives take as many rows an update; in diffusion two of them are complementary copies of one sentence.
+    """
+    autoregressive, g = objective == "autoregressive", torch.Generator().manual_seed(seed)
+    net = small_net(seed, autoregressive=autoregressive)
+
+    def loss() -> Tensor:
         rows = table[torch.randint(len(table), (trial.rows,), generator=g)]
-        loss = next_token_loss(net, rows) if autoregressive else diffusion_loss(net, rows, g)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-    return net.eval()
+        if autoregressive:
+            return next_token_loss(net, rows)
+        rows = rows[: len(rows) // 2]
+        return diffusion_loss(net, begun(rows)[:, :1], rows, g)
+
+    return fit(net, loss, updates=trial.updates)
 
 
 def begun(rows: Tensor) -> Tensor:
@@ -100,18 +94,6 @@ def next_token_loss(net: VLM, rows: Tensor) -> Tensor:
     return F.cross_entropy(net.denoiser.head(hidden).flatten(0, 1), rows.flatten())
 
 
-def diffusion_loss(net: VLM, rows: Tensor, g: torch.Generator) -> Tensor:
-    """Return the masked loss of complementary copies, half of the rows each: as many sentences as the other objective.
-
-    A row of the batch is seen in two copies, so that half of the drawn rows are taken.
-    """
-    rows = rows[: len(rows) // 2]
-    masked, _ = draw_copies(torch.ones_like(rows, dtype=torch.bool), g)
-    targets, masked = rows.repeat(2, 1), masked.flatten(0, 1)
-    hidden = net.denoiser(net.denoiser.embed(begun(apply_mask(targets, masked, MASK))))
-    return masked_loss(net.denoiser.head(hidden[:, 1:]), targets, masked)[0]
-
-
 @torch.inference_mode()
 def recall(net: VLM, table: Tensor, direction: str) -> list[float]:
     """Return for each pair whether the other name is written: behind the first, or in front of the second.
@@ -122,14 +104,14 @@ def recall(net: VLM, table: Tensor, direction: str) -> list[float]:
     given, wanted = (first, second) if direction == "forward" else (second, first)
     if net.config.denoiser.autoregressive:
         heads = torch.cat((begun(given), torch.full((len(table), 1), IS)), 1)
-        options = DecodeOptions(length=NAME, block=1, banned=(END, MASK, BEGIN, IS))
+        options = DecodeOptions(length=NAME, block=1, banned=BANNED)
         jobs = [Job(net, options, Prompt.of(net, [net.denoiser.embed(ids)[None]])) for ids in heads]
         at = slice(0, NAME)
     else:
         at = slice(NAME + 1, LENGTH - 1) if direction == "forward" else slice(0, NAME)
         drafts = table.clone()
         drafts[:, at] = MASK
-        options = DecodeOptions(length=LENGTH, cache="none", banned=(END, BEGIN, IS))
+        options = DecodeOptions(length=LENGTH, cache="none", banned=BANNED)
         start = net.denoiser.embed(torch.tensor([[BEGIN]]))
         jobs = [Job(net, options, Prompt.of(net, [start], "none"), draft=draft) for draft in drafts]
     Driver(net, rows=4096, exact=False).run(jobs)

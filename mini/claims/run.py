@@ -59,7 +59,7 @@ def run(
         RequestError: A claim is unknown, or was kept under another setting.
         DataError: The data are not built.
     """
-    wanted = [name for name in chosen(only, claims) if claims[name].measure is not None]
+    wanted = chosen(only, claims)
     torch.set_num_threads(1)
     facts = setting.facts()
     kept = {name: found for name in claims if (found := keep_or_drop(setting, name, facts, again and name in wanted))}

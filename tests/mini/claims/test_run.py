@@ -30,7 +30,7 @@ class Measured:
         self.claims = {
             "C1": Claim(title="First", measure=lambda setting: self.measure("C1"), **texts),
             "C2": Claim(title="Second", measure=self.fail, **texts),
-            "C3": Claim(title="Third", measure=None, why="no way", **texts),
+            "C3": Claim(title="Third", measure=lambda setting: self.measure("C3"), **texts),
             "C4": Claim(title="Fourth", measure=lambda setting: self.measure("C4"), **{**texts, "needs_data": True}),
         }
 
@@ -73,7 +73,7 @@ def test_a_claim_that_cannot_be_measured_is_named_and_tried_again(setting: Setti
     go(setting, measured, only="C2")
     page = (setting.runs.parent / "out" / "claims.md").read_text(encoding="utf-8")
     assert "| C2. Second | +1 | needs what is not there | 0 | not measured |" in page
-    assert "| C3. Third | +1 | no way | 0 | not measured |" in page and not (setting.runs / "C2.json").exists()
+    assert "| C3. Third | +1 | not run | 0 | not measured |" in page and not (setting.runs / "C2.json").exists()
     go(setting, measured, only="C2")
     assert measured.calls == ["C2", "C2"]
 
@@ -123,7 +123,7 @@ def test_the_page_holds_figures_rule_and_what_was_not_measured(measured: Measure
     page = as_page(results, measured.claims, quick=True, reasons={}, drawn=set())
     assert QUICK in page and "python -m mini claims --quick" in page and "![" not in page
     assert "| C1. First | +1 | x: 1.000 (yes) | 4 | **holds** |" in page
-    assert "| C2. Second | +1 | - | 0 | not measured |" in page
+    assert "| C2. Second | +1 | not run | 0 | not measured |" in page
     assert "## C1. First: holds\n\n> It is better.\n>\n> a paper: +1." in page
     assert "| x (> 0.000) | - | 1.000 | 1.000 to 1.000 | 1.000 | 1.000 | 4 | yes |" in page and "| c | 0.250 |" in page
     assert QUICK not in as_page(results, measured.claims, quick=False, reasons={}, drawn=set())
