@@ -137,7 +137,7 @@ def report(right: dict[tuple[str, int], BY_SEED], updates: int, rows: int) -> Re
         notes=(
             "lavida-mini itself has no Reason stage, and these are not its weights: only the objective, the loss and "
             "the decoding are the library's.",
-            "Both arms see the same problems, as many updates and the same canvas. The surest token is committed first, "
-            "so that an answer may be written before its facts; the last row forces them first.",
+            "Both arms see the same problems, as many updates and the same canvas. The surest token comes first, so "
+            "that an answer may be written before its facts; the last row forces them first.",
         ),
     )  # fmt: skip

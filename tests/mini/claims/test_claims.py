@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -28,8 +29,6 @@ def model() -> Model:
 
 def drawn(n: int, seeds: int = 2) -> list[Drawn]:
     """Scenes with grey pictures."""
-    import random
-
     world, pictures = SceneSampler.symbolic(), [Image.new("RGB", (64, 64), (90 + i, 80, 70)) for i in range(n)]
     return [Drawn(scenes=[world.scene(random.Random(10 * s + i)) for i in range(n)], pictures=pictures)
             for s in range(seeds)]  # fmt: skip
@@ -170,8 +169,6 @@ def test_c5_compares_the_same_questions_by_seed() -> None:
 
 @pytest.mark.parametrize("kind", reasoning.KINDS)
 def test_c7_the_teacher_is_exact_and_balanced(kind: int) -> None:
-    import random
-
     rng = random.Random(0)
     drawn_problems = [reasoning.problem(kind, rng) for _ in range(200)]
     for one in drawn_problems:
@@ -192,8 +189,6 @@ def test_c7_the_teacher_is_exact_and_balanced(kind: int) -> None:
 
 
 def test_c7_answers_are_what_stands_before_the_end() -> None:
-    import random
-
     rng = random.Random(1)
     asked = [reasoning.problem(reasoning.MORE, rng) for _ in range(3)]
     found = reasoning.answers(reasoning.train("chain", 2, 4, 0), asked)
@@ -242,8 +237,6 @@ def test_c10_pools_kinds_and_allows_a_margin() -> None:
 
 
 def test_c11_a_dialogue_is_read_whole_until_it_is_refused(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    import random
-
     monkeypatch.setattr(dialogue, "STEPS", 1)
     course = dialogue.hold(model, Image.new("RGB", (64, 64)), random.Random(0))
     assert course.turns == len(course.whole) > 3 and all(course.whole) and course.first_counts and course.refused
