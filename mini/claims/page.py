@@ -74,7 +74,7 @@ def summary(results: Mapping[str, Result], claims: Mapping[str, Claim], reasons:
             n = str(max(one.n for one in results[name].checks))
             rows.append((title, claim.published, here, n, f"**{results[name].verdict}**"))
         else:
-            rows.append((title, claim.published, reasons.get(name, "not run"), "0", "not measured"))
+            rows.append((title, claim.published, reasons.get(name) or claim.why or "not run", "0", "not measured"))
     return table(("claim", "published", "here", "n", "verdict"), rows)
 
 

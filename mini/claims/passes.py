@@ -12,6 +12,7 @@ from mini.claims.result import BY_SEED, Check, Result, Table, check, mean_of, pa
 from mini.claims.setting import Setting
 
 KINDS = {"caption": 16, "detailed": 32}  # what is written, and the length of the canvas
+NAMES = {"caption": "plain", "detailed": "detailed"}
 STEPS = {"caption": (16, 12, 8, 4, 2, 1), "detailed": (32, 24, 16, 8, 4, 2)}
 SCHEDULES: Mapping[str, Mapping[str, Any]] = {
     "linear": {"schedule": "linear", "shift": 1.0},
@@ -84,13 +85,13 @@ def kept(scores: Scores, kind: str, arm: str, k: int, base: tuple[str, int], sha
     """Return the comparison with a share of another arm's mean quality."""
     whole = scores[kind, base[0], base[1]]
     bound = -(1 - share) * mean_of(whole)
-    name = f"CIDEr-D of {kind} captions, {k} passes less {base[1]}: at least {bound:.3f}"
+    name = f"CIDEr-D of {NAMES[kind]} captions, {k} passes less {base[1]}: at least {bound:.3f}"
     return check(name, paired(scores[kind, arm, k], whole), paper=paper, bound=bound, reached=True)
 
 
 def told(n: Mapping[str, int], seeds: int) -> str:
     """Return what was written, in words."""
-    listed = " and ".join(f"{seeds} x {n[kind]} {kind} captions (canvas of {KINDS[kind]})" for kind in n)
+    listed = " and ".join(f"{seeds} x {n[kind]} {NAMES[kind]} captions (canvas of {KINDS[kind]})" for kind in n)
     return f"{listed} of new scenes, by today's weights"
 
 
@@ -107,7 +108,7 @@ def report_passes(scores: Scores, made: Mapping, n: Mapping[str, int], seeds: in
             kept(scores, kind, "confidence", length // 4, base, quarter, f"{quarter:.3f} at a quarter"),
         ]
     rows = tuple(
-        (kind, str(k), made[kind, arm, k], mean_of(own), mean_of(own) / mean_of(scores[kind, arm, KINDS[kind]]))
+        (NAMES[kind], str(k), made[kind, arm, k], mean_of(own), mean_of(own) / mean_of(scores[kind, arm, KINDS[kind]]))
         for (kind, arm, k), own in scores.items()
     )
     head = ("captions", "K", "passes made", "CIDEr-D", "of that at K = L")
@@ -130,12 +131,12 @@ def report_schedules(scores: Scores, made: Mapping, n: Mapping[str, int], seeds:
             if name != best:
                 figures = f"{PUBLISHED[best][0]} against {PUBLISHED[name][0]}"
                 differences = paired(scores[kind, best, k], scores[kind, name, k])
-                checks.append(check(f"{kind} captions at 25 %: {best} less {name}", differences, paper=figures))
+                checks.append(check(f"{NAMES[kind]} captions at 25 %: {best} less {name}", differences, paper=figures))
         whole = mean_of(scores[kind, "any", length])
         for name in SCHEDULES:
             own = [mean_of(scores[kind, name, int(length * share)]) for share in SHARES]
             paper = ", ".join(f"{value:g}" for value in (*PUBLISHED[name], FULL))
-            rows.append((kind, name, *own, whole, paper))
+            rows.append((NAMES[kind], name, *own, whole, paper))
     head = ("captions", "schedule", "25 %", "50 %", "75 %", "100 %", "the paper's, COCO")
     shown = {key: own for key, own in scores.items() if key[1] != "any"}
     return Result(
@@ -151,16 +152,16 @@ def report_orders(scores: Scores, n: Mapping[str, int], seeds: int) -> Result:
     for kind, length in KINDS.items():
         for k in (length, length // 4):
             differences = paired(scores[kind, "confidence", k], scores[kind, "random", k])
-            checks.append(check(f"{kind} captions, {k} passes: confidence less random", differences))
+            checks.append(check(f"{NAMES[kind]} captions, {k} passes: confidence less random", differences))
         wanted = ENOUGH * mean_of(scores[kind, "confidence", length])
         for arm in ("confidence", "random"):
             enough = [k for k in STEPS[kind] if mean_of(scores[kind, arm, k]) >= wanted]
             own = [mean_of(scores[kind, arm, k]) for k in STEPS[kind]]
-            rows.append((kind, arm, str(min(enough)) if enough else "more than tried", *own))
+            rows.append((NAMES[kind], arm, str(min(enough)) if enough else "more than tried", *own))
     tables = [
         Table(
             head=("captions", "order", f"passes for {ENOUGH:g} of the best", *(f"K = {k}" for k in STEPS[kind])),
-            rows=tuple(row for row in rows if row[0] == kind),
+            rows=tuple(row for row in rows if row[0] == NAMES[kind]),
         )
         for kind in KINDS
     ]
@@ -172,5 +173,5 @@ def report_orders(scores: Scores, n: Mapping[str, int], seeds: int) -> Result:
 
 def lines(name: str, title: str, scores: Scores) -> Report:
     """Return a chart with a line for each kind and arm."""
-    rows = [Row(series=f"{kind}, {arm}", x=k, values=seed_means(own)) for (kind, arm, k), own in scores.items()]
+    rows = [Row(series=f"{NAMES[kind]}, {arm}", x=k, values=seed_means(own)) for (kind, arm, k), own in scores.items()]
     return Report(name=name, title=title, x="passes", y="CIDEr-D", rows=tuple(rows))

@@ -59,7 +59,7 @@ def run(
         RequestError: A claim is unknown, or was kept under another setting.
         DataError: The data are not built.
     """
-    wanted = chosen(only, claims)
+    wanted = [name for name in chosen(only, claims) if claims[name].measure is not None]
     torch.set_num_threads(1)
     facts = setting.facts()
     kept = {name: found for name in claims if (found := keep_or_drop(setting, name, facts, again and name in wanted))}
@@ -68,10 +68,12 @@ def run(
         Atlas.load(setting.data)  # before anything is measured
     reasons: dict[str, str] = {}
     for name in missing:
+        measure = claims[name].measure
+        assert measure is not None
         log(f"{name}: {claims[name].title}")
         began, env = time.process_time(), environment()
         try:
-            found = claims[name].measure(setting)
+            found = measure(setting)
         except NotMeasuredError as error:
             reasons[name] = str(error)
             log(f"{name}: not measured, {error}")

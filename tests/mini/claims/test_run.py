@@ -30,7 +30,7 @@ class Measured:
         self.claims = {
             "C1": Claim(title="First", measure=lambda setting: self.measure("C1"), **texts),
             "C2": Claim(title="Second", measure=self.fail, **texts),
-            "C3": Claim(title="Third", measure=lambda setting: self.measure("C3"), **texts),
+            "C3": Claim(title="Third", measure=None, why="no way", **texts),
             "C4": Claim(title="Fourth", measure=lambda setting: self.measure("C4"), **{**texts, "needs_data": True}),
         }
 
@@ -73,7 +73,7 @@ def test_a_claim_that_cannot_be_measured_is_named_and_tried_again(setting: Setti
     go(setting, measured, only="C2")
     page = (setting.runs.parent / "out" / "claims.md").read_text(encoding="utf-8")
     assert "| C2. Second | +1 | needs what is not there | 0 | not measured |" in page
-    assert "| C3. Third | +1 | not run | 0 | not measured |" in page and not (setting.runs / "C2.json").exists()
+    assert "| C3. Third | +1 | no way | 0 | not measured |" in page and not (setting.runs / "C2.json").exists()
     go(setting, measured, only="C2")
     assert measured.calls == ["C2", "C2"]
 
