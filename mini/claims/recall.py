@@ -177,9 +177,9 @@ def report(right: dict[tuple[str, str], BY_SEED], restated: BY_SEED, ranked: BY_
         ),
         notes=(
             "In reverse the diffusion network fills the place in front of a second name that stands where it was "
-            'learnt; the autoregressive one, which cannot, is given "B is" and goes on. The third row asks the diffusion '
-            "network in those words too, the names in places where it never saw them. Where the candidates are known, an "
-            "autoregressive network can rank the sentences by likelihood instead: last row.",
+            'learnt; the autoregressive one, which cannot, is given "B is" and goes on. The third row asks the '
+            "diffusion network in those words too, the names in places where it never saw them. Where the candidates "
+            "are known, an autoregressive network can rank the sentences by likelihood instead: last row.",
             "The pairs asked are those trained on: this is recall, not generalisation. In each update the diffusion "
             "network sees half as many sentences, each in two copies with complementary masks.",
         ),
