@@ -71,6 +71,9 @@ def run(
         measure = claims[name].measure
         assert measure is not None
         log(f"{name}: {claims[name].title}")
+        if again:
+            for path in (setting.runs / "parts").glob(f"{name}-*.json"):
+                path.unlink()
         began, env = time.process_time(), environment()
         try:
             found = measure(setting)

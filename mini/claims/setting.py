@@ -42,6 +42,20 @@ class Setting:
             self.shared[key] = make()
         return self.shared[key]
 
+    def part(self, name: str, make: Callable[[], Any]) -> Any:
+        """Return a part of a claim as JSON has it, made once and kept: a long claim goes on where it was."""
+        path, facts = self.runs / "parts" / f"{name}.json", self.facts()
+        if path.exists():
+            held = json.loads(path.read_text(encoding="utf-8"))
+            if held["setting"] == facts:
+                return held["value"]
+        value = make()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(".draft")
+        draft.write_text(json.dumps({"setting": facts, "value": value}) + "\n", encoding="utf-8")
+        draft.replace(path)
+        return json.loads(path.read_text(encoding="utf-8"))["value"]
+
     def some(self, full: T, quick: T) -> T:
         """Return one of two values."""
         return quick if self.quick else full

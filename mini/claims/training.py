@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
 from pathlib import Path
-
-import torch
 
 from lavida.text.labels import load_labels
 from lavida.text.tokenizer import Tokenizer
@@ -15,8 +12,6 @@ from mini.claims.setting import Setting
 from mini.data.atlas import Atlas
 from mini.data.features import Features
 from mini.data.prepare import load_tower
-from mini.eval.answers import AnsweringModel
-from mini.eval.decode_batch import decode_batch, encode_pictures
 from mini.eval.splits import SPLITS, TRAIN, split_features
 from mini.train.batches import BatchBuilder
 from mini.train.objectives import find_objective
@@ -25,7 +20,6 @@ from mini.train.stages import Stage
 from mini.train.task import MiniTask
 
 SPLIT = "i"
-Builder = Callable[..., BatchBuilder]
 
 
 def train(
@@ -37,7 +31,6 @@ def train(
     rows: int,
     seed: int,
     objective: str = "default",
-    builder: Builder = BatchBuilder,
 ) -> float:
     """Train one run and write its model to `folder / "model"`; return its processor seconds.
 
@@ -48,11 +41,11 @@ def train(
     if (folder / "model" / "tokenizer.json").exists() and spent.exists():
         return float(spent.read_text())
     tokenizer, labels = Tokenizer.load(start), load_labels(start) or []
-    built = builder(
+    builder = BatchBuilder(
         tokenizer, labels, scenes=[maps_of(setting, "train")], d_model=384, objective=find_objective(objective)
     )
     stage = Stage(name="finetune", steps=steps, rows=rows, views=0)
-    task = MiniTask(built, tokenizer, load_tower(setting.data), [stage], seed=seed)
+    task = MiniTask(builder, tokenizer, load_tower(setting.data), [stage], seed=seed)
     trainer = Trainer(task, folder, habits=Habits(log=20), say=lambda line: None)
     if not trainer.resume():
         task.start_from(start)
@@ -69,20 +62,3 @@ def maps_of(setting: Setting, name: str = SPLIT) -> Features:
     """Return maps of the trunk of a split, or of the training scenes."""
     split = TRAIN if name == "train" else SPLITS[name]
     return split_features(Atlas.load(setting.data), setting.data / "features" / name, split, load_tower(setting.data))
-
-
-@torch.inference_mode()
-def answers(
-    model: AnsweringModel, features: Features, asked: Sequence[tuple[int, list[int]]], *, length: int
-) -> list[str]:
-    """Answer prompts of ids about pictures (number, ids), a token a pass."""
-    from lavida.image.tiles import grid_of
-
-    numbers = sorted({picture for picture, _ in asked})
-    row_of = {picture: row for row, picture in enumerate(numbers)}
-    maps = model.net.tower.features(features.maps[numbers].to(model.net.denoiser.dtype))
-    grid = grid_of(448, 448, model.net.config.vision, model.net.config.tiles)
-    encoded = encode_pictures(model.net, maps, grid, [[] for _ in numbers])
-    rows, prompts = [row_of[picture] for picture, _ in asked], [ids for _, ids in asked]
-    canvases = decode_batch(model.net, encoded, rows, prompts, length=length)
-    return [model.tokenizer.decode(i for i in ids if i != model.tokenizer.mask_id) for ids in canvases]

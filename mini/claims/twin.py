@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -14,7 +15,7 @@ from benchmarks.report import Report, Row
 from lavida.api import Model, load
 from lavida.calibrate import resolve
 from lavida.decode.driver import Job, job_steps
-from mini.claims.captions import Captions, Drawn, draw, passes
+from mini.claims.captions import Captions, draw, passes
 from mini.claims.result import BY_SEED, Result, Table, check, mean_of, paired, seed_means
 from mini.claims.setting import Setting
 from mini.data.questions import prompt_of
@@ -54,39 +55,59 @@ def options_of(arm: Arm) -> dict[str, Any]:
 
 def measure(setting: Setting) -> Result:
     """Compare CIDEr-D and processor seconds of the three models."""
-    models = {
-        OURS: load(setting.counterpart, threads=1),
-        TWIN: setting.autoregressive,
-        TODAY: setting.ours,
-    }
-    counts = {16: setting.some(20, 6), 32: setting.some(12, 3), 64: setting.some(2, 1)}
     scores: dict[Arm, BY_SEED] = {}
     made: dict[Arm, float] = {}
-    for length, kind in LENGTHS.items():
-        drawn = draw(setting.data, counts[length], setting.seeds)
-        for name, model in models.items():
-            captions = Captions(model, drawn, kind)
-            for arm in arms(length):
-                if arm.model == name:
-                    written = captions.write(options_of(arm))
-                    scores[arm], made[arm] = captions.scores(written), passes(written)
-            model.forget()
-    seconds = timed(models, draw(setting.data, setting.some(2, 1), setting.seeds))
-    return report(scores, made, seconds, counts, setting)
+    for length in LENGTHS:
+        for model, share, own, taken in setting.part(f"C1-length-{length}", partial(quality, setting, length)):
+            scores[Arm(model, length, share)], made[Arm(model, length, share)] = own, taken
+    seconds: dict[Arm, list[list[Seconds]]] = {}
+    for seed in range(setting.seeds):
+        for model, length, share, own in setting.part(f"C1-seconds-{seed}", partial(timed, setting, seed)):
+            seconds.setdefault(Arm(model, length, share), []).append([Seconds(*one) for one in own])
+    return report(scores, made, seconds, counts(setting), setting)
 
 
-def timed(models: dict[str, Model], drawn: Sequence[Drawn]) -> dict[Arm, list[list[Seconds]]]:
-    """Return the seconds of every arm about each picture, in turns of a random order; a first turn is not counted."""
-    every = [arm for length in LENGTHS for arm in arms(length)]
-    found: dict[Arm, list[list[Seconds]]] = {arm: [[] for _ in drawn] for arm in every}
-    for arm in every:
-        once(models[arm.model], arm, drawn[0].pictures[0])
-    for seed, own in enumerate(drawn):
-        rng = random.Random(seed)
-        for picture in own.pictures:
-            for arm in rng.sample(every, len(every)):
-                found[arm][seed].append(once(models[arm.model], arm, picture))
+def counts(setting: Setting) -> dict[int, int]:
+    """Return the number of scenes of each seed, by length."""
+    return {16: setting.some(16, 6), 32: setting.some(10, 3), 64: setting.some(2, 1)}
+
+
+def models(setting: Setting) -> dict[str, Model]:
+    """Return the three models."""
+    counterpart = setting.once("counterpart", lambda: load(setting.counterpart, threads=1))
+    return {OURS: counterpart, TWIN: setting.autoregressive, TODAY: setting.ours}
+
+
+def quality(setting: Setting, length: int) -> list[tuple[str, str, BY_SEED, float]]:
+    """Return model, share, CIDEr-D and passes of each arm of one length."""
+    found, kind = [], LENGTHS[length]
+    drawn = draw(setting.data, counts(setting)[length], setting.seeds)
+    for name, model in models(setting).items():
+        captions = Captions(model, drawn, kind)
+        for arm in arms(length):
+            if arm.model == name:
+                written = captions.write(options_of(arm))
+                found.append((name, arm.share, captions.scores(written), passes(written)))
+        model.forget()
     return found
+
+
+def timed(setting: Setting, seed: int) -> list[tuple[str, int, str, list[Seconds]]]:
+    """Return the seconds of every arm about each picture of a seed, in turns of a random order.
+
+    Each model and length is tried once before, by its shortest arm, which is not counted.
+    """
+    loaded, pictures = models(setting), draw(setting.data, setting.some(2, 1), seed + 1)[seed].pictures
+    every = [arm for length in LENGTHS for arm in arms(length)]
+    found: dict[Arm, list[Seconds]] = {arm: [] for arm in every}
+    for arm in every:
+        if arm.share in ("", "1/4 L"):
+            once(loaded[arm.model], arm, pictures[0])
+    rng = random.Random(seed)
+    for picture in pictures:
+        for arm in rng.sample(every, len(every)):
+            found[arm].append(once(loaded[arm.model], arm, picture))
+    return [(*arm, own) for arm, own in found.items()]
 
 
 @torch.inference_mode()
@@ -113,7 +134,7 @@ def report(
     scores: dict[Arm, BY_SEED],
     made: dict[Arm, float],
     seconds: dict[Arm, list[list[Seconds]]],
-    counts: dict[int, int],
+    numbers: dict[int, int],
     setting: Setting,
 ) -> Result:
     """Return the comparisons at the paper's length of 32, and tables of everything."""
@@ -145,7 +166,7 @@ def report(
         "L", "model", "K", "CIDEr-D", "passes", "denoising, s", "whole answer, s", "denoising, times the twin's speed",
         "whole, times the twin's speed",
     )  # fmt: skip
-    listed = ", ".join(f"{setting.seeds} x {n} at L = {length}" for length, n in counts.items())
+    listed = ", ".join(f"{setting.seeds} x {n} at L = {length}" for length, n in numbers.items())
     pictures = sum(map(len, seconds[base]))
     return Result(
         claim="C1",
@@ -171,6 +192,7 @@ def chart(scores: dict[Arm, BY_SEED]) -> Report:
         for arm in arms(length):
             own = seed_means(scores[arm])
             at = [SHARES[arm.share]] if arm.share else [min(SHARES.values()), 1.0]
-            rows += [Row(series=f"{arm.model}, L = {length}", x=x, values=own) for x in at]
+            if arm.model != TODAY:
+                rows += [Row(series=f"{arm.model}, L = {length}", x=x, values=own) for x in at]
     return Report(name="C1", title="CIDEr-D of captions by passes, run 5 and its twin", x="passes / L", y="CIDEr-D",
                   rows=tuple(rows))  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -42,6 +43,14 @@ def test_weights_of_an_earlier_day_come_from_git_or_are_named_as_missing(tmp_pat
     made = []
     assert [setting.once("key", lambda: made.append(1) or 5) for _ in range(2)] == [5, 5] and made == [1]
     assert setting.some(7, 1) == 7 and Setting(data=tmp_path, runs=tmp_path, quick=True).some(7, 1) == 1
+
+
+def test_a_part_is_made_once_for_each_setting(tmp_path: Path) -> None:
+    setting, made = Setting(data=tmp_path, runs=tmp_path / "runs"), []
+    for _ in range(2):
+        assert setting.part("C1-x", lambda: made.append(1) or [1, "a"]) == [1, "a"]
+    assert made == [1]
+    assert replace(setting, seeds=2).part("C1-x", lambda: [2]) == [2]  # what was measured otherwise is not mixed in
 
 
 def test_captions_are_written_side_by_side_and_judged_by_seed(model: Model) -> None:
