@@ -105,8 +105,8 @@ def report(
             )),
         ),
         notes=(
-            "The seconds of the large network are wall seconds, added up from timed passes (benchmarks/prefix.py) on one "
-            "thread beside other work: the ratio counts, not the seconds.",
+            "The seconds of the large network are wall seconds, added up from timed passes (benchmarks/prefix.py) on "
+            "one thread beside other work: the ratio counts, not the seconds.",
             "lavida-mini's prompt does not see the answer with or without the cache: both ways compute the same "
             "but for rounding.",
         ),

@@ -6,6 +6,7 @@ python -m mini claims [--quick] [--only C1,C4]
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -74,6 +75,7 @@ def run(
         if again:
             for path in (setting.runs / "parts").glob(f"{name}-*.json"):
                 path.unlink()
+            shutil.rmtree(setting.runs / name, ignore_errors=True)  # of trainings
         began, env = time.process_time(), environment()
         try:
             found = measure(setting)
