@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -155,9 +156,8 @@ def report_orders(scores: Scores, n: Mapping[str, int], seeds: int) -> Result:
             checks.append(check(f"{NAMES[kind]} captions, {k} passes: confidence less random", differences))
         wanted = ENOUGH * mean_of(scores[kind, "confidence", length])
         for arm in ("confidence", "random"):
-            enough = [k for k in STEPS[kind] if mean_of(scores[kind, arm, k]) >= wanted]
             own = [mean_of(scores[kind, arm, k]) for k in STEPS[kind]]
-            rows.append((NAMES[kind], arm, str(min(enough)) if enough else "more than tried", *own))
+            rows.append((NAMES[kind], arm, fewest(STEPS[kind], own, wanted), *own))
     tables = [
         Table(
             head=("captions", "order", f"passes for {ENOUGH:g} of the best", *(f"K = {k}" for k in STEPS[kind])),
@@ -169,6 +169,12 @@ def report_orders(scores: Scores, n: Mapping[str, int], seeds: int) -> Result:
         claim="C8", measured=f"{told(n, seeds)}; the random order has the seed's own noise.", checks=tuple(checks),
         tables=tuple(tables), charts=(lines("C8", "CIDEr-D by order of committing", scores),),
     )  # fmt: skip
+
+
+def fewest(steps: Sequence[int], qualities: Sequence[float], wanted: float) -> str:
+    """Return the fewest passes, of those tried, from which on more passes keep the quality too."""
+    enough = itertools.takewhile(lambda one: one[1] >= wanted, zip(steps, qualities, strict=True))
+    return str(min((k for k, _ in enough), default="more than tried"))
 
 
 def lines(name: str, title: str, scores: Scores) -> Report:
