@@ -78,7 +78,7 @@ CLAIMS: dict[str, Claim] = {
         published="MathVista 44.8 to 45.2, MathVerse 27.2 to 29.3, MathVision 20.4 to 24.0",
         measure=None,
         why="lavida-mini has no Reason stage, and none was trained for this table. Small networks from scratch, on "
-        "problems given as symbols, answered at chance after 1,000 updates with chains and 400 without, and tell nothing",
+        "problems given as symbols, answered at chance after 1,000 updates with chains and 400 without",
     ),
     "C8": Claim(
         title="Low-confidence against random remasking",

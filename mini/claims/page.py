@@ -118,8 +118,9 @@ def footnote(result: Result) -> str:
     facts = [
         f"commit {env.get('commit', '?')}{changed}", str(env.get("date", "?"))[:10], str(env.get("processor", "?")),
         f"torch {env.get('torch', '?')}", f"weights {str(setting.get('weights', '?'))[:12]}",
-        f"{result.seconds:.0f} processor seconds",
     ]  # fmt: skip
+    if result.seconds >= 1:  # less where its parts had been kept by an earlier run
+        facts.append(f"{result.seconds:.0f} processor seconds")
     return f"<sub>{', '.join(facts)}</sub>"
 
 
