@@ -13,13 +13,14 @@ _SIZE, _DPI = (7.0, 4.0), 110
 
 
 def draw(report: Report, path: Path) -> None:
-    """Write a PNG; without matplotlib one line on standard error says what to install."""
+    """Write a PNG or, by the name of `path`, an SVG; without matplotlib a line on standard error says so."""
     try:
         import matplotlib
     except ImportError:
         print("no chart is drawn without matplotlib; pip install 'lavida[bench]'", file=sys.stderr)
         return
     matplotlib.use("Agg")
+    matplotlib.rcParams["svg.hashsalt"] = report.name  # names inside an SVG that are the same in every run
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=_SIZE, dpi=_DPI, layout="constrained")
@@ -32,7 +33,8 @@ def draw(report: Report, path: Path) -> None:
     env = report.environment
     threads = f"{env.get('threads', '?')} threads, commit {env.get('commit', '?')}"
     figure.text(0.995, 0.005, f"{env.get('processor', '')}, {threads}", ha="right", va="bottom", fontsize=6)
-    figure.savefig(path, metadata={"Software": None})  # the same bytes whatever matplotlib's version is
+    dated = ("Date", "Creator") if path.suffix == ".svg" else ("Software",)
+    figure.savefig(path, metadata=dict.fromkeys(dated))  # the same bytes whatever day and version of matplotlib
     pyplot.close(figure)
 
 

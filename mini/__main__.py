@@ -5,6 +5,7 @@
     python -m mini train --minutes 60                     # into runs/mini; the same command goes on
     python -m mini eval scenes --model runs/mini/model    # figures beside baselines, and the model card
     python -m mini calibrate --model runs/mini/model      # the quality of every decoding setting
+    python -m mini claims                                 # the papers' claims measured, into docs/claims.md
 
 A mistake is one line and exit code 2, as with `lavida`.
 """
@@ -122,6 +123,39 @@ def calibrate(
     loaded = api.load(model, threads=threads, device=device, dtype=dtype)
     table = measure(loaded, exam=lambda: captions_exam(loaded, data, questions), length=length, again=again)
     report(table, loaded, out)
+
+
+@app.command(**_HELP)
+def claims(
+    model: o.Model = "lavida-mini",
+    data: Data = Path("build/mini"),
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of claims.md, claims.json and plots. Default: docs; quick: the runs.")
+    ] = None,
+    only: Annotated[str | None, typer.Option(help="Claims, separated by commas: C1,C4. Default: all.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, max=20, help="Default: 3; quick: 2.")] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Few questions: under 20 minutes, to see that it runs.")
+    ] = False,
+    again: Annotated[bool, typer.Option("--again", help="Measure anew what is kept.")] = False,
+    paired: Annotated[
+        Path | None, typer.Option(help="Weights that were trained as long as the twin. Default: from git's history.")
+    ] = None,
+    twin: Annotated[Path | None, typer.Option(help="Autoregressive twin. Default: benchmarks/twin.")] = None,
+    runs: Annotated[
+        Path | None, typer.Option(help="Folder of what was measured. Default: runs/claims; quick: runs/claims-quick.")
+    ] = None,
+) -> None:
+    """Measure the papers' claims at lavida-mini's scale; go on where an earlier run ended, and write the table."""
+    from mini.claims.run import run
+    from mini.claims.setting import TWIN, Setting
+
+    kept = runs or Path("runs/claims-quick" if quick else "runs/claims")
+    setting = Setting(
+        data=data, runs=kept, model=model, twin=twin or TWIN, paired=paired, seeds=seeds or (2 if quick else 3),
+        quick=quick,
+    )  # fmt: skip
+    run(setting, out or (kept if quick else Path("docs")), only=only, again=again)
 
 
 @evaluations.command(**_HELP)

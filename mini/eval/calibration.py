@@ -20,6 +20,7 @@ from mini.data.facts import Fact
 from mini.data.features import Features
 from mini.data.languages import LANGUAGES
 from mini.data.questions import phrase, prompt_of
+from mini.data.scenes import Scene
 from mini.eval.answers import read_question
 from mini.eval.splits import Split, split_features
 
@@ -35,12 +36,7 @@ def captions_exam(model: Model, data: Path, n: int, log: Callable[[str], None] =
 
 def captions_of(model: Model, features: Features, n: int, kind: str = "caption") -> Exam:
     """Return an exam of captions, or of the "detailed" ones, of the first n scenes; each picture is encoded once."""
-    scenes = [truth.scene for truth in features.records[:n]]
-    references = {
-        "caption": LANGUAGES["en"].references,
-        "detailed": lambda scene: [phrase(Fact(kind=kind, scene=scene)).answer],
-    }
-    cider = Cider([references[kind](scene) for scene in scenes])
+    cider = Cider([references_of(truth.scene, kind) for truth in features.records[:n]])
 
     @functools.cache
     def read(i: int) -> Prompt:
@@ -51,6 +47,11 @@ def captions_of(model: Model, features: Features, n: int, kind: str = "caption")
 
     title = "captions" if kind == "caption" else f"{kind} captions"
     return Exam(measure=f"CIDEr-D of {n} held-out {title}", answers=answers, judge=cider.mean)
+
+
+def references_of(scene: Scene, kind: str) -> list[str]:
+    """Return the right captions of a scene: several of a "caption", one of a "detailed" one."""
+    return LANGUAGES["en"].references(scene) if kind == "caption" else [phrase(Fact(kind=kind, scene=scene)).answer]
 
 
 @torch.inference_mode()

@@ -15,6 +15,7 @@ COMMANDS = (
     "build",
     "train",
     "calibrate",
+    "claims",
     "eval",
     *(f"eval {v}" for v in "scenes poem infill audit extract".split()),
 )
