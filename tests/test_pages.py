@@ -220,10 +220,9 @@ def files(tmp_path_factory: pytest.TempPathFactory, random_folders: dict[str, Pa
                                        "required": ["total"], "additionalProperties": False})  # fmt: skip
     sets.coco(root / "coco")
     write_video(root / "clip.mp4", 8)
-    for name in ("MODEL", "my-model"):
+    for name in ("MODEL", "my-model", "GSAI-ML/LLaDA-V"):
         save_tiny(root / name)
     shutil.copytree(random_folders["lavida-llada"], root / "IN")
-    shutil.copytree(random_folders["llada-v"], root / "GSAI-ML" / "LLaDA-V")
     return root
 
 
