@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import re
 import runpy
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer.main
 import yaml
 
 import lavida
@@ -15,9 +18,11 @@ from benchmarks.pictures import OUT, PICTURES
 from lavida.checkpoint.families import FORMS
 from lavida.checkpoint.make_random import random_config
 from lavida.checkpoint.named import MODELS
+from lavida.cli.main import VERBS
 from lavida.config import VLMConfig
 from lavida.decode.options import OPTIONS, DecodeOptions
 from lavida.decode.resolve import LENGTH, family_options
+from lavida.train.recipes import RECIPES
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -80,6 +85,20 @@ def test_the_table_of_options_has_them_all() -> None:
     assert [name for name in OPTIONS if f"| `{name}` |" not in made] == []
 
 
+def test_what_stands_for_official_arguments_exists() -> None:
+    page = (DOCS / "from-official.md").read_text(encoding="utf-8")
+    known = {name for verb in ("ask", "fill", "draw", "train") for name in options_of(verb)}
+    named = set(re.findall(r"(?<![-\w])(--[a-z][a-z-]*)", page))
+    assert len(named) > 25 and named - known <= {"--model"}
+    recipes = set(re.findall(r"`(?:lavida train )?((?:llada-v|mmada)-[a-z]+|align|finetune|fim|reason)`", page))
+    assert len(recipes) == 13 and recipes <= set(RECIPES)
+
+
+def options_of(verb: str) -> list[str]:
+    parser: Any = typer.main.get_command(getattr(import_module(VERBS[verb][0]), verb))
+    return [name for parameter in parser.params for name in parameter.opts]
+
+
 def listed(values: tuple[int, ...]) -> str:
     return ", ".join(map(str, values)) or "-"
 
@@ -103,6 +122,7 @@ def expected(family: str) -> dict[str, str]:
         "`length` by default": str(options.get("length", LENGTH)),
         "`schedule` by default": "shift 1/3" if options["schedule"] == "shift" else options["schedule"],
         "`remasking` by default": options["remasking"],
+        "`threshold` by default": str(options.get("threshold", "-")),
         "draws pictures": "yes" if config.codes else "no",
     }
 
