@@ -220,9 +220,10 @@ def files(tmp_path_factory: pytest.TempPathFactory, random_folders: dict[str, Pa
                                        "required": ["total"], "additionalProperties": False})  # fmt: skip
     sets.coco(root / "coco")
     write_video(root / "clip.mp4", 8)
-    for name in ("MODEL", "my-model", "GSAI-ML/LLaDA-V"):
+    for name in ("MODEL", "my-model"):
         save_tiny(root / name)
-    shutil.copytree(random_folders["lavida-llada"], root / "IN")
+    for name in ("IN", "GSAI-ML/LLaDA-V"):  # of a family that keeps its prompts and takes videos
+        shutil.copytree(random_folders["lavida-llada"], root / name)
     return root
 
 
