@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PHOTO := lavida/assets/demo.jpg
 
-.PHONY: demo test test-sharded lint bench clean
+.PHONY: demo test test-sharded lint bench docs clean
 
 demo: .venv/ready
 	$(BIN)/lavida describe $(PHOTO) --show --time
@@ -29,6 +29,10 @@ lint: .venv/ready
 TWIN ?= benchmarks/twin
 bench: .venv/ready
 	$(BIN)/python -m benchmarks.run $(if $(TWIN),--twin $(TWIN)) $(if $(DATA),--data $(DATA))
+
+# The pages as a site in build/site; python -m http.server -d build/site shows it, with its search.
+docs: .venv/ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 clean:
 	rm -rf .venv

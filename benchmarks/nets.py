@@ -52,7 +52,7 @@ def random_prompt(net: VLM, length: int, seed: int = 0) -> Tensor:
     """Embeddings [1, P, D] of a prompt of random words."""
     ids = torch.randint(net.config.denoiser.vocab_size, (1, length), generator=torch.Generator().manual_seed(seed))
     with torch.inference_mode():
-        return net.denoiser.embed(ids)
+        return net.denoiser.embed(ids.to(net.denoiser.device))
 
 
 def parameters(net: VLM) -> int:

@@ -1,38 +1,19 @@
-"""What docs/training.md shows can be typed: commands and options exist, entries are read, Python runs."""
+"""What docs/training.md says holds: options exist, entries are read, recipes differ; tests/test_pages.py runs it."""
 
 from __future__ import annotations
 
 import json
 import re
-import shlex
 from pathlib import Path
 
 import pytest
 
-from lavida.cli.main import VERBS, main
+from lavida.cli.main import main
 from lavida.data.samples import read_sample
 from lavida.train.recipes import RECIPES
 
 PAGE = (Path(__file__).parent.parent / "docs" / "training.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
-LINES = [
-    line.replace("torchrun --nproc_per_node 8 -m lavida.cli.main", "lavida")
-    for _, b in BLOCKS
-    for line in b.splitlines()
-]
-COMMANDS = sorted({line for line in LINES if line.startswith("lavida ")})
-
-
-@pytest.mark.parametrize("line", COMMANDS)
-def test_commands_and_their_options_exist(line: str, capsys: pytest.CaptureFixture[str]) -> None:
-    words = shlex.split(line, comments=True)[1:]
-    verb = next(v for v in (" ".join(words[:2]), words[0]) if v in VERBS)
-    rest = words[len(verb.split()) :]
-    group = rest[:1] if verb == "data" else []
-    assert main([*verb.split(), *group, "--help"]) == 0
-    known = capsys.readouterr().out
-    assert [word for word in rest if word.startswith("--") and f"{word} " not in known] == []
-    assert verb != "train" or rest[0] in RECIPES
 
 
 def test_options_named_in_the_text_exist(capsys: pytest.CaptureFixture[str]) -> None:

@@ -287,9 +287,14 @@ def poem(root: Path) -> None:
     picture(root / "images" / "1.jpg")
 
 
+def own(root: Path) -> None:
+    for n, label in enumerate(("a cat", "red_ball")):
+        picture(root / label / f"{n}.png", n)
+
+
 SETS: dict[str, Callable[[Path], None]] = {
     "coco": coco, "flickr30k": flickr30k, "vqav2": vqav2, "gqa": gqa, "textvqa": textvqa, "docvqa": docvqa,
     "chartqa": chartqa, "infovqa": infovqa, "ai2d": ai2d, "scienceqa": scienceqa, "mmmu": mmmu, "mme": mme,
     "mmbench": mmbench, "mathvista": mathvista, "mathverse": mathverse, "mathvision": mathvision, "pope": pope,
-    "refcoco": refcoco, "refcoco-box": refcoco, "poem": poem,
+    "refcoco": refcoco, "refcoco-box": refcoco, "poem": poem, "own": own,
 }  # fmt: skip

@@ -51,6 +51,7 @@ EXPECTED: dict[str, tuple[str, list[str]]] = {
         "Write a poem of 2 lines about the image. The lines begin with A and Be.",
         ["A cat sits\nBeside a ball", "The end"],
     ),
+    "own": ("What is this?", ["A cat.", "red ball"]),
 }  # fmt: skip
 MOST = {"coco": None, "flickr30k": None, "refcoco": None, "mme": 200.0, "vqav2": 1.0}
 
@@ -83,6 +84,26 @@ def test_the_table_holds_what_the_issue_lists() -> None:
         find_task("mmmuu")
     with pytest.raises(RequestError, match="choose one of coco"):
         find_task("nothing-like-it")
+
+
+def test_own_questions_are_entries_as_for_training(tmp_path: Path) -> None:
+    path, entry = tmp_path / "own.jsonl", {"image": "a.png", "question": "How many?", "answer": "two"}
+    sets.picture(tmp_path / "a.png")
+    sets.write(path, [entry], lines=True)
+    (item,) = load("own", path)
+    assert (item.prompt, item.truth) == ("How many?", {"answers": ["two"]}) and item.open()[0].width == 40
+    talk = [{"role": "user", "content": "Hm?"}, {"role": "assistant", "content": "No."}]
+    for bad, problem in (
+        ({"image": "a.png", "messages": talk * 2}, "entry 1: is a dialogue"),
+        ({"image": "a.png", "question": "How many?", "answer": " "}, "entry 1: .* without words"),
+        ({"image": "a.png", "question": "", "answer": "two"}, "entry 1: has no question"),
+        ({"image": "https://there.example/a.png", "question": "How many?", "answer": "two"}, "entry 1: .* is a URL"),
+    ):
+        sets.write(path, [entry, bad], lines=True)
+        with pytest.raises(DataError, match=problem):
+            load("own", path)
+    with pytest.raises(RequestError, match="no splits"):
+        load("own", path, split="val")
 
 
 def test_captions_of_flickr_are_read_as_they_were_published(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import difflib
 
 from lavida.errors import RequestError
 from lavida.eval.items import Task
-from lavida.eval.tasks import captions, choice, maths, poem, regions, vqa, yesno
+from lavida.eval.tasks import captions, choice, maths, own, poem, regions, vqa, yesno
 
 TASKS: dict[str, Task] = {
     task.name: task
@@ -14,6 +14,7 @@ TASKS: dict[str, Task] = {
         captions.COCO, captions.FLICKR, vqa.VQAV2, vqa.GQA, vqa.TEXTVQA, vqa.DOCVQA, vqa.CHARTQA, vqa.INFOVQA,
         choice.AI2D, choice.SCIENCEQA, choice.MMMU, yesno.MME, choice.MMBENCH, maths.MATHVISTA, maths.MATHVERSE,
         maths.MATHVISION, yesno.POPE, regions.REFCOCO, regions.REFCOCO_BOX, poem.POEM,
+        own.OWN,
     )
 }  # fmt: skip
 
