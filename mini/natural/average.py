@@ -6,6 +6,7 @@ of them ("model soups", arXiv 2203.05482). Everything besides the weights is tak
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import sys
 from collections.abc import Sequence
@@ -51,11 +52,12 @@ def _mean(tensors: Sequence[Tensor]) -> Tensor:
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the program; a mistake is one line and exit code 2."""
-    given = sys.argv[1:] if args is None else list(args)
-    if len(given) < 3:
-        sys.exit(f"{__doc__.splitlines()[0]}" if __doc__ else None)
+    parser = argparse.ArgumentParser(prog="python -m mini.natural.average", description=__doc__)
+    parser.add_argument("out", type=Path, help="new folder")
+    parser.add_argument("models", type=Path, nargs="+", help="folders of models of one lineage")
+    given = parser.parse_args(args)
     try:
-        average([Path(model) for model in given[1:]], Path(given[0]))
+        average(given.models, given.out)
     except (CheckpointError, OSError) as error:
         print(f"average: {error}", file=sys.stderr)
         sys.exit(2)
