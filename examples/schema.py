@@ -1,5 +1,7 @@
 """Read an object off a picture: JSON that fits a schema whatever the model writes, with a confidence for each field.
 
+lavida-mini has learnt no JSON: what it writes has the form, and the values are little better than a guess.
+
 python examples/schema.py photo.jpg
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -27,8 +28,10 @@ def test_an_example_is_short(path: Path) -> None:
 
 
 def test_every_example_is_tried_here() -> None:
-    alone = {"describe.py", "infill.py", "schema.py", "finetune.py"}
-    assert {path.name for path in EXAMPLES.glob("*.py")} == alone | LONGER.keys()  # see also tests/batch
+    alone = {"describe.py", "infill.py", "schema.py", "finetune.py", "photos.py"}
+    assert {
+        path.name for path in EXAMPLES.glob("*.py")
+    } == alone | LONGER.keys()  # see also tests/batch and tests/test_pages.py
 
 
 def test_describe() -> None:
@@ -44,7 +47,9 @@ def test_infill() -> None:
 
 def test_schema() -> None:
     value, *fields = run("schema.py")
-    assert "'animal': 'cat'" in value and [line.split()[-1] for line in fields] == ["/animal", "/outdoors"]
+    found = ast.literal_eval(value)  # which animal is the weights' business: lavida-mini has learnt no JSON
+    assert found["animal"] in ("cat", "dog", "bird", "none") and isinstance(found["outdoors"], bool)
+    assert [line.split()[-1] for line in fields] == ["/animal", "/outdoors"]
 
 
 def test_finetune(tmp_path: Path) -> None:
