@@ -1,4 +1,4 @@
-"""One large GPU in at most 12 minutes: random weights of 8 billion parameters, and one table of what they take.
+"""Measure one large GPU in at most 12 minutes: random weights of 8 billion parameters, and one table of what they take.
 
     python -m benchmarks.gpu
     python -m benchmarks.gpu --code LaViDa --python LaViDa/env/bin/python --model FOLDER   # the official code too
@@ -36,7 +36,7 @@ RESERVE = 10.0  # seconds that are kept to write the table
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """A measurement and its share of the time."""
+    """Hold a measurement and its share of the time."""
 
     name: str
     seconds: float  # of `MINUTES`; less in proportion where there are fewer

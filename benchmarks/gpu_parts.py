@@ -1,4 +1,4 @@
-"""What `benchmarks.gpu` measures: each function takes the bench and the seconds that it has, and returns a report."""
+"""Measure the parts of `benchmarks.gpu`: each function takes the bench and its seconds, and returns a report."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ QUESTION = "What is this?"
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """How large the measurements are."""
+    """Hold how large the measurements are."""
 
     prompt: int  # positions
     canvases: tuple[int, ...]
@@ -88,7 +88,7 @@ class Bench:
             torch.cuda.synchronize(self.device)
 
     def seconds(self, work: Callable[[], object], times: int = 1) -> float:
-        """Seconds of one call of several."""
+        """Return the seconds of one call of several."""
         self.wait()
         start = time.perf_counter()
         for _ in range(times):
@@ -134,13 +134,13 @@ def copying(bench: Bench, seconds: float) -> Report:
 
 
 def weight_bytes(net: VLM) -> int:
-    """Bytes of the weights that a pass reads: all of the denoiser but the rows of its embedding."""
+    """Return the bytes of the weights that a pass reads: all of the denoiser but the rows of its embedding."""
     tied = net.config.denoiser.tied_head
     return sum(p.nbytes for name, p in net.denoiser.named_parameters() if tied or not name.startswith("embedding"))
 
 
 def pass_seconds(bench: Bench, held: PrefixCache, canvas: int) -> float:
-    """Seconds of a forward pass over a canvas behind a prefix, and of the head."""
+    """Return the seconds of a forward pass over a canvas behind a prefix, and of the head."""
     x = bench.net.denoiser.embed(torch.zeros(1, canvas, dtype=torch.long, device=bench.device))
 
     def work() -> Tensor:
@@ -152,7 +152,7 @@ def pass_seconds(bench: Bench, held: PrefixCache, canvas: int) -> float:
 
 
 def step_seconds(bench: Bench, held: PrefixCache, canvas: int) -> float:
-    """Seconds of a step of an answer: pass, head, scores, and the choice of tokens."""
+    """Return the seconds of a step of an answer: pass, head, scores, and the choice of tokens."""
     options = DecodeOptions(length=canvas, early_stop=False)
     steps = answer_steps(bench.net, [], options, cache=held)
     count = min(TIMED, canvas - WARM)

@@ -104,7 +104,7 @@ def listed(values: tuple[int, ...]) -> str:
 
 
 def expected(family: str) -> dict[str, str]:
-    """What the rows of docs/families.md say of a family."""
+    """Return what the rows of docs/families.md say of a family."""
     form, mini = FORMS.get(family), json.loads((MODELS["lavida-mini"] / "config.json").read_text())
     config = random_config(family, "8b") if form else VLMConfig.from_json(mini)
     denoiser, options = config.denoiser, {"schedule": "shift", "remasking": "confidence", **family_options(config)}

@@ -1,4 +1,4 @@
-"""What docs/training.md says holds: options exist, entries are read, recipes differ; tests/test_pages.py runs it."""
+"""Check docs/training.md: options exist, entries are read, recipes differ; tests/test_pages.py runs its commands."""
 
 from __future__ import annotations
 

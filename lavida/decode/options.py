@@ -118,11 +118,7 @@ class DecodeOptions:
         maximum=MAX_LENGTH,
     )  # fmt: skip
     steps: int | None = _option(
-        None,
-        int,
-        CANVAS,
-        "Forward passes over the canvas, at most; fewer is faster. Default: one per token.",
-        minimum=1,
+        None, int, CANVAS, "Most forward passes over the canvas; fewer is faster. Default: one per token.", minimum=1
     )
     block: int | None = _option(
         None, int, CANVAS, "Finish the canvas in blocks of so many tokens, left to right.", minimum=1
@@ -135,13 +131,9 @@ class DecodeOptions:
 
     # Rules that commit more tokens than the schedule: Fast-dLLM (arXiv 2505.22618), entropy bound (arXiv 2505.24857)
     threshold: float | None = _option(
-        None,
-        float,
-        TOKENS,
-        "Commit also all tokens of at least this confidence. Default: 0.9 for lavida-mini, unless a pace is given.",
-        above=0,
-        maximum=1,
-    )
+        None, float, TOKENS, "Commit also all tokens of at least this confidence. Default: 0.9 for lavida-mini, unless "
+        "a pace is given.", above=0, maximum=1,
+    )  # fmt: skip
     factor: float | None = _option(
         None, float, TOKENS, "Commit also the n surest while (n + 1) (1 - confidence) is below this.", above=0,
         maximum=100,

@@ -19,7 +19,7 @@ from lavida.eval.metrics import Cider
 from mini.data.atlas import Atlas
 from mini.data.questions import prompt_of
 from mini.data.scenes import Scene
-from mini.eval.calibration import references_of
+from mini.eval.calibration import references_of, written_text
 from mini.eval.splits import Split, drawn_pictures, pictures
 
 FIRST_SEED = 9200  # of the drawing; apart from the splits' and the training's
@@ -85,7 +85,7 @@ def write(model: Model, prompts: Sequence[Prompt], options: Mapping[str, Any]) -
 
 def text_of(model: Model, job: Job) -> str:
     """Return what a finished job wrote."""
-    return model.tokenizer.decode(i for i in job.loop.canvas.ids.tolist() if i != model.tokenizer.mask_id)
+    return written_text(model, job.loop.canvas.ids)
 
 
 def passes(written: Sequence[Sequence[Written]]) -> float:

@@ -16,11 +16,10 @@ import torch
 
 from benchmarks.harness import environment
 from lavida.errors import RequestError
-from lavida.eval.metrics import without_nan
 from mini.claims.claims import CLAIMS, Claim
 from mini.claims.page import write_page
 from mini.claims.result import NotMeasuredError, Result
-from mini.claims.setting import Setting
+from mini.claims.setting import Setting, write_json
 from mini.data.atlas import Atlas
 
 Log = Callable[[str], None]
@@ -111,11 +110,3 @@ def keep_or_drop(setting: Setting, name: str, facts: dict, again: bool) -> Resul
 def in_order(found: Mapping[str, Result], names: Sequence[str] | Mapping[str, Claim]) -> dict[str, Result]:
     """Return results in the order of the claims."""
     return {name: found[name] for name in names if name in found}
-
-
-def write_json(path: Path, data: dict) -> None:
-    """Write a file that is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".draft")
-    draft.write_text(json.dumps(without_nan(data), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    draft.replace(path)

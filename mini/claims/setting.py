@@ -1,4 +1,4 @@
-"""What the claims are measured with: models, data, seeds; weights of earlier days come from the history of git."""
+"""Hold what the claims are measured with: models, data, seeds; earlier weights come from the history of git."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from benchmarks.harness import ROOT
 from lavida.api import Model, load
 from lavida.batch.run import model_identity
+from lavida.eval.metrics import without_nan
 from mini.claims.result import NotMeasuredError
 
 PAIRED = "c1ee7e6"  # lavida-mini's weights that were trained on as many questions as benchmarks/twin
@@ -49,11 +50,7 @@ class Setting:
             held = json.loads(path.read_text(encoding="utf-8"))
             if held["setting"] == facts:
                 return held["value"]
-        value = make()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_suffix(".draft")
-        draft.write_text(json.dumps({"setting": facts, "value": value}) + "\n", encoding="utf-8")
-        draft.replace(path)
+        write_json(path, {"setting": facts, "value": make()})
         return json.loads(path.read_text(encoding="utf-8"))["value"]
 
     def some(self, full: T, quick: T) -> T:
@@ -62,12 +59,12 @@ class Setting:
 
     @cached_property
     def ours(self) -> Model:
-        """The model of today, on one thread."""
+        """Return the model of today, on one thread."""
         return load(self.model, threads=1)
 
     @cached_property
     def autoregressive(self) -> Model:
-        """The twin that writes left to right. Raises NotMeasuredError if it is none."""
+        """Return the twin that writes left to right. Raises NotMeasuredError if it is none."""
         twin = load(self.twin, threads=1)
         if not twin.net.config.denoiser.autoregressive:
             raise NotMeasuredError(f"{self.twin} writes by diffusion; give a folder of `train --objective ar`")
@@ -75,7 +72,7 @@ class Setting:
 
     @cached_property
     def counterpart(self) -> Path:
-        """The folder of the diffusion weights that were trained as long as the twin."""
+        """Return the folder of the diffusion weights that were trained as long as the twin."""
         return self.paired or self.earlier(PAIRED)
 
     def earlier(self, commit: str) -> Path:
@@ -101,3 +98,11 @@ class Setting:
             "weights": model_identity(self.model),
             "data": json.loads(built.read_text()) if built.exists() else None,
         }
+
+
+def write_json(path: Path, data: dict[str, Any]) -> None:
+    """Write a file that is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".draft")
+    draft.write_text(json.dumps(without_nan(data), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    draft.replace(path)

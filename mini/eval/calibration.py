@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from lavida.api import Model
 from lavida.calibrate import Exam, ExamAnswer, Options, resolve
@@ -58,6 +59,10 @@ def references_of(scene: Scene, kind: str) -> list[str]:
 def write_caption(model: Model, prompt: Prompt, options: DecodeOptions) -> ExamAnswer:
     """Write one caption."""
     *_, last = job_steps(Job(model.net, options, prompt))
-    text = model.tokenizer.decode(i for i in last.canvas.tolist() if i != model.tokenizer.mask_id)
     tokens = tokens_per_forward(last, model.net.config) * last.forwards
-    return ExamAnswer(text=text, passes=last.forwards, tokens=tokens)
+    return ExamAnswer(text=written_text(model, last.canvas), passes=last.forwards, tokens=tokens)
+
+
+def written_text(model: Model, canvas: Tensor) -> str:
+    """Return the text of a canvas of token ids [L], without what is masked."""
+    return model.tokenizer.decode(i for i in canvas.tolist() if i != model.tokenizer.mask_id)

@@ -17,10 +17,9 @@ __all__ = ["WEIGHTS", "Asked", "question", "questions"]
 # kind -> how often it is asked, where the truth allows it
 WEIGHTS = {
     "name": 12.0, "held": 3.0, "which": 6.0, "caption": 8.0, "presence": 18.0, "count": 8.0, "count_check": 3.0,
-    "colour": 8.0,
-    "colour_main": 3.0, "colour_check": 5.0, "ground": 2.5, "ground_check": 1.5, "place": 7.0, "place_check": 4.0,
-    "name_at": 3.0, "choice": 5.0, "choice_colour": 2.0, "kind": 2.0, "kind_check": 5.0, "scene": 3.0,
-    "scene_check": 2.0, "daytime": 3.5, "daytime_check": 3.0, "mono": 2.0, "mono_check": 1.5,
+    "colour": 8.0, "colour_main": 3.0, "colour_check": 5.0, "ground": 2.5, "ground_check": 1.5, "place": 7.0,
+    "place_check": 4.0, "name_at": 3.0, "choice": 5.0, "choice_colour": 2.0, "kind": 2.0, "kind_check": 5.0,
+    "scene": 3.0, "scene_check": 2.0, "daytime": 3.5, "daytime_check": 3.0, "mono": 2.0, "mono_check": 1.5,
     "brightness_check": 2.0, "doing": 1.5, "doing_check": 1.5, "text": 4.0, "text_check": 2.0, "sure": 1.5,
     "unanswerable": 8.0,
 }  # fmt: skip

@@ -1,7 +1,8 @@
 """Average the weights of models that come one from the other: `python -m mini.natural.average OUT MODEL MODEL...`.
 
 Each training ends at a point of its own around the same valley; the mean of the points answers more questions than any
-of them ("model soups", arXiv 2203.05482). Everything besides the weights is taken from the last model.
+of them ("model soups", arXiv 2203.05482). Everything besides the weights is taken from the last model,
+without what was measured of it.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from lavida.checkpoint.files import WEIGHTS
 from lavida.errors import CheckpointError
-
-_WEIGHTS = "model.safetensors"
+from lavida.train.launch import MEASURED
 
 
 def average(models: Sequence[Path], out: Path) -> None:
@@ -30,7 +31,7 @@ def average(models: Sequence[Path], out: Path) -> None:
     """
     if out.exists():
         raise CheckpointError(f"{out} is there already; choose another folder")
-    states = [load_file(model / _WEIGHTS) for model in models]
+    states = [load_file(model / WEIGHTS) for model in models]
     last = states[-1]
     for model, state in zip(models, states, strict=True):
         if {name: t.shape for name, t in state.items()} != {name: t.shape for name, t in last.items()}:
@@ -38,10 +39,11 @@ def average(models: Sequence[Path], out: Path) -> None:
         for name in ("tokenizer.json", "names.json"):
             if (model / name).read_bytes() != (models[-1] / name).read_bytes():
                 raise CheckpointError(f"{model} has another {name} than {models[-1]}; average models of one lineage")
-    with safe_open(models[-1] / _WEIGHTS, "pt") as file:
+    with safe_open(models[-1] / WEIGHTS, "pt") as file:
         metadata = file.metadata()
-    shutil.copytree(models[-1], out)
-    save_file({name: _mean([state[name] for state in states]) for name in last}, out / _WEIGHTS, metadata=metadata)
+    mean = {name: _mean([state[name] for state in states]) for name in last}
+    shutil.copytree(models[-1], out, ignore=shutil.ignore_patterns(WEIGHTS, *MEASURED))
+    save_file(mean, out / WEIGHTS, metadata=metadata)
 
 
 def _mean(tensors: Sequence[Tensor]) -> Tensor:

@@ -227,11 +227,8 @@ class Modifiers:
                 template = template.replace(" the {the}", self.rng.choice((" my", " our", " that", " this")) + " {the}")
                 done += 1
         described = [slot for slot in _DESCRIBED if f"{{{slot}}}" in template and slots.get(slot)]
-        if (
-            described
-            and self.kind in _NAMING
-            and self.rng.random() < (DESCRIBED if self.kind != "described" else 2 * DESCRIBED)
-        ):
+        odds = 2 * DESCRIBED if self.kind == "described" else DESCRIBED
+        if described and self.kind in _NAMING and self.rng.random() < odds:
             self._describe(slots, described)
             done += 1
         return template, slots, done < level

@@ -24,9 +24,9 @@ from lavida.text.things import COLOURS
 from mini.natural.modifiers import sort_of
 from mini.natural.names import COCO, IMAGENET, KINDS, NAMES, is_a
 from mini.natural.texts import invent_texts
-from mini.natural.truth import Thing, Truth
+from mini.natural.truth import Box, Thing, Truth
 
-Boxes = list[tuple[int, float, tuple[float, float, float, float], int]]  # class, score, edges, thing or -1
+Boxes = list[tuple[int, float, Box, int]]  # class, score, edges, thing or -1
 BOXES = 8
 REPEATED = 0.17  # share of the names found that are found again in the wrong place
 CLASSES, TOP = 5, 3
@@ -332,9 +332,7 @@ def _colour(name: str, rng: random.Random) -> str:
     return rng.choices(COLOURS, _COLOUR_ODDS)[0]
 
 
-def _box(
-    rng: random.Random, others: list[Thing], *, main: bool = False, several: bool = False
-) -> tuple[float, float, float, float]:
+def _box(rng: random.Random, others: list[Thing], *, main: bool = False, several: bool = False) -> Box:
     """Draw a box that mostly does not cover another's centre."""
     for _ in range(8):
         size = rng.uniform(0.45, 0.98) if main else rng.uniform(0.08, 0.35) if several else rng.uniform(0.1, 0.6)
@@ -351,7 +349,7 @@ def _box(
     return box
 
 
-def _box_on(other: tuple[float, float, float, float], rng: random.Random) -> tuple[float, float, float, float]:
+def _box_on(other: Box, rng: random.Random) -> Box:
     """Draw a box inside another: of what a person wears or holds."""
     x0, y0, x1, y1 = other
     w, h = (x1 - x0) * rng.uniform(0.3, 0.8), (y1 - y0) * rng.uniform(0.2, 0.6)
@@ -359,7 +357,7 @@ def _box_on(other: tuple[float, float, float, float], rng: random.Random) -> tup
     return x, y, x + w, y + h
 
 
-def _moved(box: tuple[float, float, float, float], rng: random.Random) -> tuple[float, float, float, float]:
+def _moved(box: Box, rng: random.Random) -> Box:
     """Return a box of about the same size elsewhere in the picture."""
     w, h = ((high - low) * rng.uniform(0.5, 1.1) for low, high in ((box[0], box[2]), (box[1], box[3])))
     w, h = min(w, 1.0), min(h, 1.0)
@@ -367,11 +365,11 @@ def _moved(box: tuple[float, float, float, float], rng: random.Random) -> tuple[
     return x, y, x + w, y + h
 
 
-def _inside(point: tuple[float, float], box: tuple[float, float, float, float]) -> bool:
+def _inside(point: tuple[float, float], box: Box) -> bool:
     return box[0] <= point[0] <= box[2] and box[1] <= point[1] <= box[3]
 
 
-def _jitter(box: tuple[float, float, float, float], rng: random.Random) -> tuple[float, float, float, float]:
+def _jitter(box: Box, rng: random.Random) -> Box:
     w, h = box[2] - box[0], box[3] - box[1]
     x0, y0 = box[0] + rng.gauss(0, 0.07) * w, box[1] + rng.gauss(0, 0.07) * h
     x1, y1 = box[2] + rng.gauss(0, 0.07) * w, box[3] + rng.gauss(0, 0.07) * h

@@ -21,6 +21,7 @@ def model(path: Path, value: float, *, words: str = "{}", rows: int = 2) -> Path
     )
     (path / "tokenizer.json").write_text(words)
     (path / "names.json").write_text("{}")
+    (path / "confidence.json").write_text("{}")
     return path
 
 
@@ -29,6 +30,7 @@ def test_weights_are_averaged_and_everything_else_is_the_last_ones(tmp_path: Pat
     found = load_file(tmp_path / "out" / "model.safetensors")
     assert found["a"].tolist() == [1.5, 1.5] and found["a"].dtype == torch.bfloat16 and found["n"].tolist() == [3]
     assert (tmp_path / "out" / "tokenizer.json").read_text() == "{}"
+    assert not (tmp_path / "out" / "confidence.json").exists()
 
 
 def test_models_that_are_not_alike_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
