@@ -3,27 +3,31 @@
 python -m benchmarks.busy
 
 On the busy machine one process for each core counts without end; the benchmark starts them and ends them. All arms are
-processes of their own that run in turn: the command line and a library's user with `threads="auto"`, two spinning
-threads (what PyTorch does by itself), and one thread that waits passively, with which the ratios compare.
+processes of their own that run in turn: the command line, a library's user with `threads="auto"` and a server, each as
+it is by default and with one thread that waits passively, with which the ratios compare. Spinning threads, PyTorch's
+default, are given up after `LIMIT` seconds. On the idle machine the ratios compare with those.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 
 from benchmarks.harness import PHOTO, environment, finish, interleave, parser
 from benchmarks.report import Report, Row
+from benchmarks.serving import chat, picture, serving
 from lavida.threads import usable_cores
 
 QUESTION = "What is this?"
 ANSWERS = 5  # of a process; the median counts
-LIMIT = 20.0  # seconds after which a process is given up; it then counts as this long
+LIMIT = 10.0  # seconds after which a process is given up; it then counts as this long
 _OPENMP = ("OMP_", "GOMP_", "KMP_")
 _PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE"}
 _LOOP = "import os\nparent = os.getppid()\nwhile os.getppid() == parent:\n    sum(range(100000))"
@@ -68,9 +72,27 @@ def command_line(options: list[str], variables: Mapping[str, str]) -> float:
     return LIMIT if done is None else float(done.partition("answered in ")[2].split()[0])
 
 
+def server(threads: int | None, model: str | None, variables: Mapping[str, str]) -> float:
+    """Return the median seconds of an answer by `lavida serve` about a picture that it has not seen."""
+    seconds = []
+    with serving(model, 32, threads, _environment(variables)) as served:
+        for turn in range(ANSWERS + 1):
+            body = chat(picture(turn), QUESTION, max_tokens=16, steps=16)
+            start = time.perf_counter()
+            status, answer = served.post(body)
+            seconds.append(time.perf_counter() - start)
+            if status != 200:
+                sys.exit(f"the server refused with {status}: {answer.decode()}")
+    return statistics.median(seconds[1:])
+
+
+def _environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a process whose OpenMP variables are `variables` alone."""
+    return {**{name: value for name, value in os.environ.items() if not name.startswith(_OPENMP)}, **variables}
+
+
 def _run(args: list[str], variables: Mapping[str, str]) -> str | None:
-    """Return what a new process writes, or None if it takes too long; OpenMP's variables are `variables` alone."""
-    plain = {name: value for name, value in os.environ.items() if not name.startswith(_OPENMP)}
+    """Return what a new process writes, or None if it takes too long."""
     try:
         done = subprocess.run(
             [sys.executable, *args],
@@ -78,7 +100,7 @@ def _run(args: list[str], variables: Mapping[str, str]) -> str | None:
             capture_output=True,
             text=True,
             timeout=LIMIT,
-            env={**plain, **variables},
+            env=_environment(variables),
         )
     except subprocess.TimeoutExpired:
         return None
@@ -99,6 +121,8 @@ def main() -> None:
         "command line, spinning": partial(
             command_line, [*chosen, "--threads", str(usable_cores())], {"OMP_WAIT_POLICY": "ACTIVE"}
         ),
+        "server, one passive thread": partial(server, 1, args.model, _PASSIVE),
+        "server, default": partial(server, None, args.model, {}),
     }
     if args.small:
         arms = {name: run for name, run in arms.items() if "spin" not in name and "PyTorch" not in name}
@@ -106,7 +130,8 @@ def main() -> None:
     with busy_cores(0 if args.idle else usable_cores()):
         found = interleave(arms, rounds=args.rounds, seconds=args.seconds)
     way = "PyTorch's default" if args.idle and not args.small else "one passive thread"
-    last = {"library": f"library, {way}", "command line": "command line, one passive thread"}
+    last = {who: f"{who}, one passive thread" for who in ("library", "command line", "server")}
+    last["library"] = f"library, {way}"
     if args.idle and not args.small:
         last["command line"] = "command line, spinning"
     rows = tuple(

@@ -4,8 +4,9 @@
 
 `--code` is a checkout of the official repository, none of which is here, and `--python` an interpreter that has its
 requirements: it pins other versions than ours, so it runs in a process of its own and is told when to begin. Both read
-the picture, the prompt and write 64 tokens at temperature 0 by the published schedule, 25, 50 and 100 % of the steps.
-Vision, prefill and denoising are told apart, with the ids that are equal (in float32 all are to be) and the memory.
+the picture, the prompt and write `--length` tokens at temperature 0 by the published schedule, in each of `--shares` of
+that many steps, behind the prefix cache or without one. Vision, prefill and denoising are told apart, with the ids that
+are equal (in float32 all are to be) and the memory.
 
 Without weights, `lavida make-random OUT --family lavida-llada --scale half` makes a checkpoint that both load: it has
 the published tower and vocabulary, which the official code takes for granted. It asks the hub for LLaDA's and Dream's
@@ -30,8 +31,7 @@ import lavida
 from benchmarks.harness import PHOTO, environment, faster, finish, interleave, parser, some
 from benchmarks.report import Report, Row
 
-SHARES = (0.25, 0.5, 1.0)
-LENGTH, SHIFT = 64, 1 / 3
+SHIFT = 1 / 3
 QUESTION = "Describe the image in detail."
 CHILD = Path(__file__).parent / "official_child.py"
 
@@ -69,8 +69,8 @@ class Official:
 class Ours:
     """Our answer to the same question, with the times of its parts."""
 
-    def __init__(self, model: lavida.Model, picture: Path) -> None:
-        self._model, self._picture = model, picture
+    def __init__(self, model: lavida.Model, picture: Path, length: int, cache: str) -> None:
+        self._model, self._picture, self._length, self._cache = model, picture, length, cache
         self.told: dict[float, dict[str, Any]] = {}
         self._parts = dict.fromkeys(("vision", "prefill"), 0.0)
         for part, name in (("vision", "look"), ("vision", "image_tokens"), ("prefill", "prefill")):
@@ -80,9 +80,9 @@ class Ours:
         """Seconds of an answer, the picture looked at anew."""
         self._model.forget()
         self._parts.update(vision=0.0, prefill=0.0)
-        steps, start = max(1, int(LENGTH * share)), time.perf_counter()
+        steps, start = max(1, int(self._length * share)), time.perf_counter()
         answer = self._model.ask(
-            self._picture, QUESTION, length=LENGTH, steps=steps, shift=SHIFT, cache="prefix", early_stop=False
+            self._picture, QUESTION, length=self._length, steps=steps, shift=SHIFT, cache=self._cache, early_stop=False
         )
         _wait()
         seconds = time.perf_counter() - start
@@ -130,6 +130,9 @@ def main() -> None:
     options.add_argument("--device", default="cuda")
     options.add_argument("--dtype", default="bfloat16")
     options.add_argument("--image", type=Path, default=PHOTO)
+    options.add_argument("--length", type=int, default=64, help="tokens of the answer")
+    options.add_argument("--cache", choices=("prefix", "none"), default="prefix")
+    options.add_argument("--shares", type=float, nargs="+", default=[0.25, 0.5, 1.0], help="steps for each token")
     args = options.parse_args()
     if not args.model:
         raise SystemExit("name the checkpoint that both are to load: --model FOLDER")
@@ -142,12 +145,14 @@ def main() -> None:
         "dtype": args.dtype,
         "image": str(args.image.resolve()),
         "question": QUESTION,
-        "length": LENGTH,
+        "length": args.length,
+        "prefix": args.cache == "prefix",
         "shift": SHIFT,
     }
-    env, theirs, mine = environment(), Official(args.python, args.code, setting), Ours(model, args.image)
+    env, theirs = environment(), Official(args.python, args.code, setting)
+    mine = Ours(model, args.image, args.length, args.cache)
     arms = {}
-    for share in some(SHARES, args):
+    for share in some(args.shares, args):
         arms["official", share] = partial(theirs.answer, share)
         arms["ours", share] = partial(mine.answer, share)
     found = interleave(arms, rounds=args.rounds, seconds=args.seconds, least=1)
@@ -163,11 +168,11 @@ def main() -> None:
         )
         for (who, share), values in found.items()
     )
-    texts = [(s, mine.told[s]["text"], theirs.told[s]["text"].strip()) for s in some(SHARES, args)]
+    texts = [(s, mine.told[s]["text"], theirs.told[s]["text"].strip()) for s in some(args.shares, args)]
     notes = tuple(f"{share:.0%}: ours {one!r}, official {other!r}" for share, one, other in texts)
     report = Report(
         name="official",
-        title=f"Seconds of {LENGTH} tokens, ours and the official code, {Path(args.model).name}",
+        title=f"Seconds of {args.length} tokens, cache {args.cache}, beside the official code, {Path(args.model).name}",
         x="steps for each token",
         y="s",
         base="the official code at the same number of steps",

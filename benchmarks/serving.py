@@ -25,7 +25,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -124,8 +124,10 @@ def _resident(process: str) -> float:
 
 
 @contextmanager
-def serving(model: str | None, active: int, threads: int | None) -> Iterator[Served]:
-    """Run `lavida serve` with so many places on its engine."""
+def serving(
+    model: str | None, active: int, threads: int | None, variables: Mapping[str, str] | None = None
+) -> Iterator[Served]:
+    """Run `lavida serve` with so many places on its engine; `variables` replace those of the environment."""
     options = ["--model", model] if model else []
     options += ["--threads", str(threads)] if threads else []
     options += ["--timeout", str(LIMIT)]
@@ -136,6 +138,7 @@ def serving(model: str | None, active: int, threads: int | None) -> Iterator[Ser
         stdout=subprocess.PIPE,
         stderr=log,
         text=True,
+        env=None if variables is None else dict(variables),
     )
     assert process.stdout is not None
     try:

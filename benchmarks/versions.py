@@ -1,10 +1,11 @@
 """lavida-mini in this checkout beside another one: a pass, a warm answer, an answer about a new picture, memory.
 
     git worktree add OTHER e8961be
-    python -m benchmarks.versions OTHER --dtype float32
+    python -m benchmarks.versions OTHER --dtype float32 --model OTHER/lavida/assets/mini
 
-Each checkout runs in a process of its own on one thread; they take turns. Times are the least processor seconds of a
-round, which other work on the cores stretches less than seconds, though not by nothing: it shares caches and memory.
+Without `--model` each checkout answers with the lavida-mini that it ships. Each runs in a process of its own on one
+thread; they take turns. Times are the least processor seconds of a round, which other work on the cores stretches less
+than seconds, though not by nothing: it shares caches and memory.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ CHILD = """
 import json, resource, sys, time, torch, lavida
 from pathlib import Path
 torch.set_num_threads(1)
-model = lavida.load(dtype=sys.argv[1])
+model = lavida.load(*sys.argv[2:], dtype=sys.argv[1])
 photo = Path(lavida.__file__).parent / "assets" / "demo.jpg"
 answer = lambda: model.describe(photo, steps=16, early_stop=False)
 def new():
@@ -50,10 +51,10 @@ for _ in sys.stdin:
 """
 
 
-def start(checkout: Path, dtype: str) -> subprocess.Popen[str]:
+def start(checkout: Path, dtype: str, model: list[str]) -> subprocess.Popen[str]:
     """Start the process of a checkout."""
     env = {**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", CHILD, dtype]
+    command = [sys.executable, "-c", CHILD, dtype, *model]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=checkout, env=env)
 
 
@@ -61,9 +62,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("other", type=Path, help="the checkout to compare with")
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
+    parser.add_argument("--model", type=Path, help="a checkpoint that both read (default: the one each ships)")
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
-    sides = {"there": start(args.other.resolve(), args.dtype), "here": start(ROOT, args.dtype)}
+    model = [str(args.model.resolve())] if args.model else []
+    sides = {"there": start(args.other.resolve(), args.dtype, model), "here": start(ROOT, args.dtype, model)}
     ids = [json.loads(side.stdout.readline()) for side in sides.values()]
     rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in sides}
     for _ in range(args.rounds):

@@ -176,7 +176,7 @@ def test_the_official_code_answers_in_its_own_process(tmp_path: Path, photo: Pat
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     setting = {"model": "m", "name": "llava_llada", "template": "llada", "device": "cpu", "dtype": "bfloat16",
-               "image": str(photo), "question": "What?", "length": 64, "shift": 1 / 3}  # fmt: skip
+               "image": str(photo), "question": "What?", "length": 64, "prefix": True, "shift": 1 / 3}  # fmt: skip
     theirs = Official(sys.executable, tmp_path, setting)
     assert all(theirs.answer(share) > 0 for share in (0.25, 1.0))
     theirs.close()
@@ -191,7 +191,7 @@ def test_the_official_code_answers_in_its_own_process(tmp_path: Path, photo: Pat
 
 
 def test_our_side_tells_its_parts(tiny_folder: Path, photo: Path) -> None:
-    mine = Ours(lavida.load(tiny_folder), photo)
+    mine = Ours(lavida.load(tiny_folder), photo, 64, "prefix")
     seconds = mine.answer(0.25)
     told = mine.told[0.25]
     assert len(told["ids"]) == 64 and 0 < told["vision"] + told["prefill"] < seconds == told["seconds"]
