@@ -103,8 +103,9 @@ def _runner(kit: Path | None) -> Any:
 
     try:
         import vlmeval
-    except ImportError:
-        raise RequestError("VLMEvalKit is not installed; install it from its repository") from None
+    except ImportError as error:
+        missing = "it is not installed" if error.name == "vlmeval" else str(error)
+        raise RequestError(f"cannot import VLMEvalKit: {missing}; install it from its repository") from None
     root = kit or Path(vlmeval.__file__).parent.parent
     script = root / "run.py"
     if not script.is_file():
