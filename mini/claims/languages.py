@@ -18,7 +18,7 @@ def measure(setting: Setting) -> Result:
     """Ask every kind of short question in both languages."""
     n = setting.some(6, 3)
     right: dict[tuple[str, str], list[list[float]]] = {}
-    for seed, own in enumerate(draw(setting.data, setting.some(30, 12), setting.seeds)):
+    for seed, own in enumerate(draw(setting.data, setting.some(100, 12), setting.seeds)):
         for language in LANGUAGES:
             sets = question_set(own.scenes, n, seed, SHORT, language)
             asked = [one for kind in SHORT for one in sets[kind]]

@@ -55,7 +55,7 @@ def measure_orders(setting: Setting) -> Result:
 
 def counts(setting: Setting) -> dict[str, int]:
     """Return the number of scenes of each seed."""
-    return {"caption": setting.some(24, 6), "detailed": setting.some(12, 3)}
+    return {"caption": setting.some(80, 6), "detailed": setting.some(40, 3)}
 
 
 def tried(

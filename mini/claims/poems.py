@@ -17,7 +17,7 @@ METHODS = ("infilled", "constrained", "prompted", "twin prompted", "twin constra
 
 def measure(setting: Setting) -> Result:
     """Count poems of which every line begins as asked."""
-    tasks, count = [], setting.some(6, 2)
+    tasks, count = [], setting.some(12, 2)
     for seed, own in enumerate(draw(setting.data, count, setting.seeds)):
         rng = random.Random(seed)
         tasks.append(
