@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -22,8 +23,9 @@ from lavida.decode.image_encoder import CodeEncoder, EncodedImage, ImageEncoder
 from lavida.decode.pause import pause
 from lavida.decode.select import check_numbers
 from lavida.errors import CheckpointError, RequestError
-from lavida.evidence.gather import Parts
+from lavida.evidence.gather import Evidence, Parts
 from lavida.image.codes import SIDE
+from lavida.model.evidence_inputs import EvidenceInputs
 from lavida.model.vlm import VLM
 from lavida.model.vq import ImageTokenizer
 from lavida.text.chat import ChatTemplate, last_token
@@ -180,20 +182,32 @@ class PromptReader:
 
     def told(self, ids: Tensor, images: Sequence[EncodedImage]) -> Tensor | None:
         """Return what the evidence adds [P, D] to names among the ids; of several pictures the first has a say."""
-        net, evidence = self.net, next((image.evidence for image in images if image.evidence is not None), None)
-        if net.evidence is None or not net.evidence.names or evidence is None or self._names is None:
-            return None
-        found = mentions(self._names, ids.tolist(), self._user)
+        return self.told_rows([ids], [[image.evidence for image in images]])[0]
+
+    def told_rows(self, rows: Sequence[Tensor], evidence: Sequence[Sequence[Evidence | None]]) -> list[Tensor | None]:
+        """Return `told` for several rows of ids, each with the evidence of its pictures, computed together."""
+        net, out = self.net, [cast(Tensor | None, None)] * len(rows)
+        if net.evidence is None or not net.evidence.names or self._names is None:
+            return out
+        first = [next((one for one in own if one is not None), None) for own in evidence]
+        told = [(row, one) for row, one in enumerate(first) if one is not None]
+        found = [
+            (row, picture, places, name)
+            for picture, (row, _) in enumerate(told)
+            for places, name in mentions(self._names, rows[row].tolist(), self._user)
+        ]
         if not found:
-            return None
+            return out
         device = net.denoiser.device
-        numbers = torch.tensor([name for _, name in found], device=device)
-        inputs = evidence.inputs(net.evidence.boxes).to(device)
-        vectors = net.evidence.of_names(inputs, torch.zeros_like(numbers), numbers, net.denoiser.table)
-        added = vectors.new_zeros(len(ids), vectors.shape[1])
-        for (places, _), vector in zip(found, vectors, strict=True):
+        inputs = EvidenceInputs.stack([one.inputs(net.evidence.boxes) for _, one in told]).to(device)
+        pictures, names = (torch.tensor([one[i] for one in found], device=device) for i in (1, 3))
+        vectors = net.evidence.of_names(inputs, pictures, names, net.denoiser.table)
+        for (row, _, places, _), vector in zip(found, vectors, strict=True):
+            added = out[row]
+            if added is None:
+                added = out[row] = vectors.new_zeros(len(rows[row]), vectors.shape[1])
             added[places] = vector
-        return added
+        return out
 
     @cached_property
     def _user(self) -> int:

@@ -107,12 +107,12 @@ class VLM(nn.Module):
             raise ConfigError("this model reads text only; load one with a vision tower to ask about a video")
         return arrange_frames(pool(self.projector(features)), self.newline)
 
-    def splice(self, ids: Tensor, images: list[Tensor], added: Tensor | None = None) -> Tensor:
+    def splice(self, ids: Tensor, images: list[Tensor], words: Tensor | None = None) -> Tensor:
         """Return embeddings [P, D] of token ids [L] with each -200 replaced by the next image's tokens [T, D].
 
-        `added` [L, D] is added to those of the ids.
+        `words` [L, D] are the embeddings of the ids where they were looked up already (`words`).
         """
-        words = self._words(ids, added)
+        words = self.words(ids) if words is None else words
         pieces, start = [], 0
         for place, image in zip(_places(ids, images), images, strict=True):
             pieces += [words[start:place], image.to(words.dtype)]
@@ -125,12 +125,13 @@ class VLM(nn.Module):
         One piece as a rule; with `config.shared_image` the images come first, so that their keys serve any prompt.
         """
         if not (self.config.shared_image and images):
-            return [self.splice(ids, images, added)[None]]
+            return [self.splice(ids, images, self.words(ids, added))[None]]
         _places(ids, images)
-        text = self._words(ids, added)[ids != IMAGE_ID]
+        text = self.words(ids, added)[ids != IMAGE_ID]
         return [torch.cat(images)[None].to(text.dtype), text[None]]
 
-    def _words(self, ids: Tensor, added: Tensor | None) -> Tensor:
+    def words(self, ids: Tensor, added: Tensor | None = None) -> Tensor:
+        """Return embeddings [..., D] of ids [...], any of them at the place of a picture; `added` is added to them."""
         words = self.denoiser.embed(ids.clamp(min=0))
         return words if added is None else words + added.to(words.dtype)
 

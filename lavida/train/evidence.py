@@ -15,9 +15,10 @@ from torch import Tensor
 
 from lavida.cache.store import Store
 from lavida.data.collate import Batch
-from lavida.decode.prompt import EncodedImage, PromptReader
+from lavida.decode.prompt import PromptReader
 from lavida.evidence.gather import Evidence
 from lavida.image.tiles import Grid
+from lavida.model.evidence_inputs import EvidenceInputs
 from lavida.model.vlm import VLM
 from lavida.text.reading import read_ids
 from lavida.text.tokenizer import Tokenizer
@@ -52,18 +53,22 @@ class TrainingEvidence:
             self._kept.put(key, found, _BYTES)
         return found
 
-    def tokens(self, vlm: VLM, tokens: Tensor, evidence: Evidence) -> Tensor:
-        """Return a picture's tokens [T, D] with its evidence."""
+    def tokens(self, vlm: VLM, tokens: list[Tensor], found: Sequence[Evidence | None]) -> list[Tensor]:
+        """Return the tokens [T, D] of pictures with the evidence of each that has some, put in for all at once."""
         assert vlm.evidence is not None, "the model has a place for evidence"
-        return vlm.with_evidence(tokens[None], evidence.inputs(vlm.evidence.boxes).to(tokens.device))[0]
+        told = [place for place, evidence in enumerate(found) if evidence is not None]
+        if not told:
+            return tokens
+        inputs = EvidenceInputs.stack([cast(Evidence, found[place]).inputs(vlm.evidence.boxes) for place in told])
+        put = vlm.with_evidence(torch.stack([tokens[place] for place in told]), inputs.to(tokens[told[0]].device))
+        joined = dict(zip(told, put, strict=True))
+        return [joined.get(place, own) for place, own in enumerate(tokens)]
 
     def read_ids(self, evidence: Evidence) -> list[int]:
         """Return the ids of read text, which follow the hint; none where nothing could read."""
         texts = evidence.read()
         return read_ids(cast(Tokenizer, self._reader.tokenizer), texts) if texts is not None else []
 
-    def told(self, ids: Tensor, answer: Tensor, evidence: Sequence[Evidence | None]) -> Tensor | None:
-        """Return what is added [T, D] to names among the ids [T] of a row; answers that are learnt are told nothing."""
-        asked = torch.where(answer > 0, -1, ids)
-        blank = ids.new_zeros(0)
-        return self._reader.told(asked, [EncodedImage(key=b"", tokens=blank, evidence=one) for one in evidence])
+    def told(self, batch: Batch, found: Sequence[Sequence[Evidence | None]]) -> list[Tensor | None]:
+        """Return what is added [T, D] to names among the ids of each row; answers that are learnt are told nothing."""
+        return self._reader.told_rows(list(torch.where(batch.answer > 0, -1, batch.ids)), found)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from itertools import accumulate
+from itertools import accumulate, chain, islice
 from typing import NamedTuple
 
 import torch
@@ -154,10 +154,11 @@ def splice_batch(
     """Encode each picture once and put it in its place, with its evidence if the model is told some."""
     found = None if evidence is None else evidence.of(batch)
     pictures = encode_pictures(vlm, batch.views, hint_ids, evidence, found)
+    told = [None for _ in pictures] if evidence is None or found is None else evidence.told(batch, found)
+    looked_up = vlm.words(batch.ids)  # once: each look-up's gradient is as large as the vocabulary
     rows, sources = [], []
-    for row, (ids, images) in enumerate(zip(batch.ids, pictures, strict=True)):
-        added = None if evidence is None or found is None else evidence.told(ids, batch.answer[row], found[row])
-        rows.append(vlm.splice(ids, images, added))
+    for ids, images, words, added in zip(batch.ids, pictures, looked_up, told, strict=True):
+        rows.append(vlm.splice(ids, images, words if added is None else words + added.to(words.dtype)))
         counts = torch.ones_like(ids)
         counts[ids == IMAGE_ID] = torch.tensor([len(image) for image in images], dtype=ids.dtype, device=ids.device)
         sources.append(torch.arange(len(ids), device=ids.device).repeat_interleave(counts))
@@ -190,23 +191,28 @@ def encode_pictures(
     weight = vlm.denoiser.embedding.weight
     features, classes, _ = vlm.look(torch.cat(views).to(weight), first=starts)
     per_picture = features.split([len(v) for v in views])
-    parts = iter(zip(per_picture, classes if classes is not None else [None] * len(views)))
-    out = []
-    for place, row in enumerate(rows):
-        tiles, images = tiles_among(vlm.config.tiles, len(row)), []
-        for number, (_, grid) in enumerate(row):
-            of_picture, logits = next(parts)
-            tokens = vlm.image_tokens(of_picture, grid, tiles).to(weight.dtype)
-            own = found[place][number] if found is not None else None
-            if evidence is not None and own is not None:
-                tokens = evidence.tokens(vlm, tokens, own)
-            if hint_ids is not None and logits is not None:
-                words = hint_ids(logits) + (evidence.read_ids(own) if evidence is not None and own is not None else [])
-                ids = torch.tensor(words, dtype=torch.long, device=weight.device)
-                tokens = torch.cat((tokens, vlm.denoiser.embed(ids).to(tokens)))
-            images.append(tokens)
-        out.append(images)
-    return out
+    own = [one for row in found for one in row] if found is not None else [None] * len(views)
+    pictures: list[Tensor] = []
+    for row in rows:
+        tiles = tiles_among(vlm.config.tiles, len(row))
+        for _, grid in row:
+            pictures.append(vlm.image_tokens(per_picture[len(pictures)], grid, tiles).to(weight.dtype))
+    if evidence is not None:
+        pictures = evidence.tokens(vlm, pictures, own)
+    if hint_ids is not None and classes is not None:
+        pictures = _with_hints(vlm, pictures, [
+            hint_ids(logits) + (evidence.read_ids(one) if evidence is not None and one is not None else [])
+            for logits, one in zip(classes, own, strict=True)
+        ])  # fmt: skip
+    rest = iter(pictures)
+    return [list(islice(rest, len(row))) for row in rows]
+
+
+def _with_hints(vlm: VLM, pictures: list[Tensor], hints: list[list[int]]) -> list[Tensor]:
+    """Return the tokens [T, D] of pictures with the words of their hints behind them."""
+    ids = torch.tensor(list(chain.from_iterable(hints)), dtype=torch.long, device=pictures[0].device)
+    words = vlm.words(ids).split([len(own) for own in hints])
+    return [torch.cat((tokens, own.to(tokens))) for tokens, own in zip(pictures, words, strict=True)]
 
 
 def attention_mask(batch: Batch, spliced: SplicedBatch, attention: str, *, shared_image: bool = False) -> Tensor | None:
