@@ -25,6 +25,7 @@ class Family:
 
     spaced_words: bool = False  # the tokenizer reads every text as if a space stood before it
     any_shape: bool = True  # pictures may be tiny, or very long and thin
+    two_languages: bool = False  # taught English and Chinese: a dialogue without Chinese is answered without it
     float32: bool = False  # stored in half precision to be small, and computed in float32
     whole_noise: bool = False  # the official code draws noise for the prompt and for what is written already, too
 
@@ -32,7 +33,7 @@ class Family:
 # Ours, the published vision-language models, and the text-only models under them. LaViDa's infilling, reasoning,
 # low-resolution and stage-1 checkpoints are `lavida-llada` or `lavida-dream`: they differ in their values only.
 FAMILIES = {
-    "lavida-mini": Family(spaced_words=True, any_shape=False, float32=True),
+    "lavida-mini": Family(spaced_words=True, any_shape=False, two_languages=True, float32=True),
     "lavida-llada": Family(),
     "lavida-dream": Family(),
     "llada-v": Family(),

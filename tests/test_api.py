@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -208,3 +209,20 @@ def test_a_stop_ends_the_text(model: Model) -> None:
     answer = model.ask(gradient(), "What?", stops=[[stop]], **NOISY)
     at = answer.ids.index(stop)
     assert answer.text == model.tokenizer.decode(answer.ids[:at]) != model.tokenizer.decode(answer.ids)
+
+
+def test_a_question_without_chinese_is_answered_without_it() -> None:
+    model, photo = lavida.load(), Path(lavida.__file__).parent / "assets" / "demo.jpg"
+    chinese = set(model.tokenizer.chinese_ids)
+    for seed in range(4):
+        answer = model.ask(photo, "What is this?", temperature=4.0, seed=seed, length=32)
+        assert chinese.isdisjoint(answer.ids)
+    assert model.ask(photo, "这是什么？").text == "猫"
+
+
+def test_forms_and_the_official_way_hold_whatever_they_hold(photo: Path) -> None:
+    model = lavida.load()
+    assert model.ask(photo, "What is it?", choices=["猫", "狗"]).text in ("猫", "狗")
+    chinese = set(model.tokenizer.chinese_ids)
+    wild = {"temperature": 4.0, "seed": 1, "compat": "official", "steps": 8}
+    assert not chinese.isdisjoint(model.ask(photo, "What is it?", **wild).ids)

@@ -1,6 +1,7 @@
 """The shipped model writes the recorded token ids about the demo photograph, in the recorded order.
 
-`python -m tests.test_same_answers` records them anew; do so only when the shipped weights change.
+`python -m tests.test_same_answers` records them anew; do so only when the shipped weights change, or what its
+answers may hold.
 """
 
 from __future__ import annotations

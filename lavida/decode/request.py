@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from lavida.image.tiles import tiles_among
 from lavida.image.video import FRAMES, Video, open_video
 from lavida.text.chat import ChatTemplate, prompt_ids
 from lavida.text.messages import Part, Turn, pictures_of, question_turns, without_history
-from lavida.text.tokenizer import Vocabulary
+from lavida.text.tokenizer import CHINESE, Vocabulary
 
 Picture = str | Path | bytes | Image.Image
 Shown = Picture | Video | Sequence[Picture | Video] | None  # what a question is about; None = nothing but words
@@ -165,6 +165,7 @@ def make_request(
     """
     net, tokenizer = reader.net, _tokenizer(reader)
     options, chosen = _options(reader, given, len(pictures_of(turns)), folder)
+    options = _in_one_language(net.config, tokenizer, options, turns)
     official = options.compat == "official"
     shown = pictures_of(turns)
     ids, opened = open_prompt(reader, without_history(turns) if official else turns, official=official)
@@ -182,6 +183,17 @@ def make_request(
     return Request(
         reader=reader, image=names, question=question, options=options, chosen=chosen, job=job, tokens=tokens
     )
+
+
+def _in_one_language(
+    config: VLMConfig, tokenizer: Vocabulary, options: DecodeOptions, turns: Sequence[Turn]
+) -> DecodeOptions:
+    """Return options that ban Chinese tokens if a model of two languages is asked without any, in free text."""
+    said = (part.value for turn in turns for part in turn.parts if part.kind == "text")
+    free = options.language is None and options.compat is None
+    if not (config.traits.two_languages and free) or any(map(CHINESE.search, said)):
+        return options
+    return replace(options, banned=(*options.banned, *tokenizer.chinese_ids))
 
 
 def _official_noise(options: DecodeOptions, before: int) -> Noise:

@@ -25,6 +25,8 @@ HINTS = ("<|hint:sure|>", "<|hint:maybe|>", "<|hint:guess|>")
 SPECIAL = (EOS, MASK, USER, ASSISTANT, NOTHING, FIM, SPAN, *HINTS, *(f"<|spare{i}|>" for i in range(6)))
 _MARKUP = re.compile(r"<\|[^<>|]+\|>")
 _PLAIN = re.compile(r"[\w\s]+|[^\w\s]+")  # words or punctuation: an added token of such is text, unless it has a role
+CHINESE = re.compile(r"[\u3001-\u303f\u3400-\u9fff\uff00-\uffef]")
+_MAYBE_CHINESE = re.compile(rf"{CHINESE.pattern}|[\u00e3-\u00e9\u00ef]")  # as it is, or as a byte-level BPE spells it
 
 
 class Vocabulary:
@@ -77,6 +79,14 @@ class Vocabulary:
     def unspaced_ids(self) -> tuple[int, ...]:
         """Return the tokens of text that begin without a space."""
         return tuple(i for i in range(self.size) if i not in self.special_ids and not self.token(i).startswith(" "))
+
+    @cached_property
+    def chinese_ids(self) -> tuple[int, ...]:
+        """Return the tokens of text that hold a Chinese character or its punctuation."""
+        spelled = ((i, self._backend.id_to_token(i)) for i in range(self.size))
+        likely = [i for i, token in spelled if token and _MAYBE_CHINESE.search(token) and i not in self.special_ids]
+        texts = self._backend.decode_batch([[i] for i in likely], skip_special_tokens=False)
+        return tuple(i for i, text in zip(likely, texts, strict=True) if CHINESE.search(text))
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of a text, none of them in `special_ids`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from lavida.checkpoint.named import find_model
 from lavida.errors import CheckpointError
 from lavida.text.tokenizer import EOS, MASK, Tokenizer
 from tests.tiny import WORDS, tiny_tokenizer
@@ -49,3 +50,13 @@ def test_given_words_are_one_token_wherever_they_stand(tmp_path):
     assert tokenizer.encode(text) == [283, 282, 280, 283, 282, 281] and tokenizer.decode(tokenizer.encode(text)) == text
     assert 280 in tokenizer.encode('{"\u732b": 2}')
     assert tokenizer.encode("a cat") == plain.encode("a cat")
+
+
+def test_tokens_with_chinese_characters_are_known() -> None:
+    tokenizer = Tokenizer.load(find_model("lavida-mini"))
+    chinese = set(tokenizer.chinese_ids)
+    assert {*tokenizer.encode("猫"), *tokenizer.encode("。")} <= chinese
+    assert chinese.isdisjoint(tokenizer.encode("A cat, “naïve” or élève: 3 × 4.")) and chinese.isdisjoint(
+        tokenizer.special_ids
+    )
+    assert all(any(ord(char) > 0x3000 for char in tokenizer.token(i)) for i in chinese)
