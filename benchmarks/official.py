@@ -37,26 +37,28 @@ CHILD = Path(__file__).parent / "official_child.py"
 
 
 class Official:
-    """The official code in its own process; one answer a request."""
+    """The official code in its own process; one answer a request, which is a number or a list."""
 
-    def __init__(self, python: str, code: Path, setting: dict[str, Any]) -> None:
+    def __init__(self, python: str, code: Path, setting: dict[str, Any], child: Path = CHILD) -> None:
         path = os.pathsep.join(filter(None, (str(code), os.environ.get("PYTHONPATH"))))
         self._process = subprocess.Popen(
-            [python, str(CHILD), json.dumps(setting)],
+            [python, str(child), json.dumps(setting)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONPATH": path},
         )
-        self.told: dict[float, dict[str, Any]] = {}  # the last answer at each share of steps
+        self.told: dict[Any, dict[str, Any]] = {}  # the last answer to each request, such as a share of steps
 
-    def answer(self, share: float) -> float:
+    def answer(self, request: float | tuple[str, int]) -> float:
         """Seconds of an answer. Exits if the official code has failed."""
-        self._process.stdin.write(f"{share}\n")
+        self._process.stdin.write(f"{json.dumps(request)}\n")
         self._process.stdin.flush()
         for line in self._process.stdout:  # it prints much else
             if line.startswith("@"):
-                told = self.told[share] = json.loads(line[1:])
+                told = self.told[request] = json.loads(line[1:])
+                if "error" in told:
+                    raise SystemExit(told["error"])
                 return told["seconds"]
         raise SystemExit(f"the official code ended with code {self._process.wait()}; its last words are above")
 

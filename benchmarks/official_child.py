@@ -10,6 +10,7 @@ import pdb
 import resource
 import sys
 import time
+from pathlib import Path
 
 import torch
 from llava.constants import DEFAULT_IMAGE_TOKEN, IMAGE_TOKEN_INDEX
@@ -73,10 +74,17 @@ def part(model: torch.nn.Module, name: str) -> object:
 
 
 def peak_memory() -> float:
-    """Megabytes that this process has held at most, on the GPU if it has one."""
+    """Megabytes that this process has held at most, on the GPU if it has one.
+
+    `getrusage` begins at what the process that started this one held.
+    """
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    try:
+        status = Path("/proc/self/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+    except (OSError, IndexError):  # not Linux
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def main() -> None:
