@@ -12,6 +12,7 @@ A mistake is one line and exit code 2, as with `lavida`.
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ from lavida.threads import parse_threads
 if TYPE_CHECKING:
     from lavida.api import Model
     from mini.data.features import Features
+    from mini.eval.splits import Split as HeldOut
 
 PROGRAM = "python -m mini"
 _PLAIN = {"add_completion": False, "rich_markup_mode": None, "pretty_exceptions_enable": False}
@@ -202,10 +204,15 @@ def infill(
     split: Split = "ii_image",
     n: Captions = 100,
     seed: Seed = 0,
+    lengths: Annotated[
+        bool, typer.Option("--lengths", help="Compare ways to find the length: the search, and [FIM] if it was taught.")
+    ] = False,
 ) -> None:
     """Remove spans from captions and fill them: exact match and CIDEr-D, length known or not, or from the left only."""
     from mini.eval.infill import evaluate_infill
 
+    if lengths:
+        return _infill_lengths(model, data, out, split, n, seed)
     loaded, loaded_twin, features = _load(model, twin, data, split)
     result = evaluate_infill(loaded, features, n, twin=loaded_twin, seed=seed)
     rows = [(name, figures["exact"], figures["cider"]) for name, figures in result["methods"].items()]
@@ -256,15 +263,43 @@ def _load(model: str, twin: str | None, data: Path, split: str) -> tuple[Model, 
     """Return the model, its twin and the trunk maps of a split's pictures. Raises RequestError."""
     from lavida.api import load
     from mini.data.atlas import Atlas
-    from mini.eval.splits import SPLITS, split_features
+    from mini.eval.splits import split_features
 
-    if split not in SPLITS:
-        raise RequestError(f"unknown split {split!r}; choose one of {', '.join(SPLITS)}")
+    chosen = _split(split)
     loaded, loaded_twin = load(model), None if twin is None else load(twin)
     if loaded.net.config.denoiser.autoregressive:
         raise RequestError("the model writes left to right; give it as --twin, and a diffusion model as --model")
-    features = split_features(Atlas.load(data), data / "features" / split, SPLITS[split], loaded.net.tower)
+    features = split_features(Atlas.load(data), data / "features" / split, chosen, loaded.net.tower)
     return loaded, loaded_twin, features
+
+
+def _infill_lengths(model: str, data: Path, out: Path, split: str, n: int, seed: int) -> None:
+    """Fill spans of captions by every way to find their length, and write the figures."""
+    from lavida.api import load
+    from mini.data.atlas import Atlas
+    from mini.eval.infill import draw_gaps
+    from mini.eval.lengths import evaluate_lengths
+    from mini.eval.splits import drawn_pictures, pictures
+
+    chosen, atlas, loaded = _split(split), Atlas.load(data), load(model)
+    gaps = draw_gaps([scene for _, scene, _ in itertools.islice(pictures(atlas, chosen), n)], n, seed)
+    result = evaluate_lengths(loaded, list(itertools.islice(drawn_pictures(atlas, chosen), n)), gaps)
+    rows = [
+        (f"{method}, {group}", *figures.values())
+        for method, by_group in result["methods"].items()
+        for group, figures in by_group.items()
+    ]
+    heading = ("method", "n", "exact", "F1", "length", "passes", "canvases", "seconds")
+    _report(result | {"split": split, "seed": seed}, out / "lengths.json", heading, rows)
+
+
+def _split(name: str) -> HeldOut:
+    """Return a held-out split by its name. Raises RequestError for an unknown one."""
+    from mini.eval.splits import SPLITS
+
+    if name not in SPLITS:
+        raise RequestError(f"unknown split {name!r}; choose one of {', '.join(SPLITS)}")
+    return SPLITS[name]
 
 
 def _report(result: dict, path: Path, heading: tuple[str, ...], rows: list[tuple]) -> None:

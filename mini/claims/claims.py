@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mini.claims import dialogue, languages, masking, passes, poems, prefix, recall, twin
+from mini.claims import dialogue, languages, masking, passes, poems, prefix, reasoning, recall, twin
 from mini.claims.result import Result
 from mini.claims.setting import Setting
 
@@ -76,9 +76,7 @@ CLAIMS: dict[str, Claim] = {
         says="A stage that learns chains of reasoning answers held-out reasoning better.",
         source=f"{LAVIDA}, LaViDa-Reason",
         published="MathVista 44.8 to 45.2, MathVerse 27.2 to 29.3, MathVision 20.4 to 24.0",
-        measure=None,
-        why="lavida-mini has no Reason stage, and none was trained for this table. Small networks from scratch, on "
-        "problems given as symbols, answered at chance after 1,000 updates with chains and 400 without",
+        measure=reasoning.measure,
     ),
     "C8": Claim(
         title="Low-confidence against random remasking",

@@ -1,4 +1,4 @@
-"""Evaluation of infilling: spans removed from captions of cache-out scenes and written anew.
+"""Evaluation of infilling: spans removed from captions of held-out scenes and written anew.
 
 python -m mini eval infill --data build/mini --twin runs/twin/model
 """
@@ -117,7 +117,7 @@ def _prompt(model: AnsweringModel, features: Features, gap: Gap, before: Sequenc
 def _filled(model: AnsweringModel, features: Features, gap: Gap, *, known: bool) -> str:
     """Fill a gap with both of its sides known."""
     check_bidirectional(model.net)
-    missing = _tokens(model, gap)
+    missing = missing_tokens(model, gap)
     hole = f"[M:{missing}]" if known else "[M]"
     holed = read_holes(f"{gap.before}{hole}{gap.after}", model.tokenizer, most=max(MOST, missing))
     # The canvas holds the longest filling in either case: its length says nothing.
@@ -130,7 +130,7 @@ def _continued(model: AnsweringModel, features: Features, gap: Gap) -> str:
     """Write as much text behind what stands before the gap as is missing."""
     denoiser, before = model.net.config.denoiser, gap.before.rstrip()
     prompt = _prompt(model, features, gap, model.tokenizer.encode(before) if before else ())
-    missing = _tokens(model, gap)
+    missing = missing_tokens(model, gap)
     ended = set(denoiser.eos_ids)
     options = DecodeOptions(
         # A diffusion model lays out the whole rest of the text; one that writes left to right needs no more than this.
@@ -143,7 +143,7 @@ def _continued(model: AnsweringModel, features: Features, gap: Gap) -> str:
     return model.tokenizer.decode(last.canvas[:missing].tolist())
 
 
-def _tokens(model: AnsweringModel, gap: Gap) -> int:
+def missing_tokens(model: AnsweringModel, gap: Gap) -> int:
     """Count the missing tokens."""
     holed = read_holes(f"{gap.before}[M]{gap.after}", model.tokenizer, most=1)
     return len(model.tokenizer.encode(gap.before + gap.span + gap.after)) - sum(map(len, holed.ids))

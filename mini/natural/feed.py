@@ -16,6 +16,7 @@ from lavida.text.prompt import hint_ids
 from lavida.text.reading import read_ids
 from lavida.text.tokenizer import USER, Tokenizer
 from mini.data.questions import Question, ask
+from mini.data.scenes import Scene
 from mini.natural.ask import questions
 from mini.natural.labelled import Labelled
 from mini.natural.lexicon import model_names
@@ -57,7 +58,7 @@ class Shares:
     chinese: float = 0.35  # of the questions
 
 
-class _Packer(Packer):
+class MentionPacker(Packer):
     """Pack questions whose names are mentions ("key|word")."""
 
     def _find_name(self, prompt: list[int], name: str, language: str) -> int | None:
@@ -65,8 +66,19 @@ class _Packer(Packer):
         return prompt.index(token) if token in prompt else None
 
 
+def truth_of(scene: Scene) -> Truth:
+    """Return what is known of a drawn scene."""
+    things = [
+        Thing(name=o.name, colour=o.colour, box=(o.x - o.w / 2, o.y - o.h / 2, o.x + o.w / 2, o.y + o.h / 2))
+        for o in scene.objects
+    ]
+    return Truth(things=tuple(things))
+
+
 class NaturalFeed:
     """Draw rows; everything random comes from the two generators."""
+
+    natural = True  # the questions are those that `held_out` draws in other wordings
 
     def __init__(
         self,
@@ -83,7 +95,7 @@ class NaturalFeed:
         self.scenes, self.photographs, self.shares = scenes, photographs, shares or Shares()
         self.mentions = Mentions()
         self.finder, self._user = NameFinder(model_names(), tokenizer), tokenizer.id_of(USER)
-        self.packer = _Packer(tokenizer, image_tokens=IMAGE_TOKENS, row=row)
+        self.packer = MentionPacker(tokenizer, image_tokens=IMAGE_TOKENS, row=row)
 
     def rows(self, n: int, rng: random.Random, g: torch.Generator) -> NaturalRows:
         """Rows of n pictures."""
@@ -160,11 +172,7 @@ class NaturalFeed:
         i = rng.randrange(len(self.scenes))
         scene = self.scenes.scenes[i]
         assert scene is not None
-        things = [
-            Thing(name=o.name, colour=o.colour, box=(o.x - o.w / 2, o.y - o.h / 2, o.x + o.w / 2, o.y + o.h / 2))
-            for o in scene.objects
-        ]
-        truth = Truth(things=tuple(things))
+        truth = truth_of(scene)
         natural = self._natural(truth, rng, 8) if rng.random() < 0.6 else []
         weights = SCENE_KINDS | {"count": COUNTS[max(scene.counts.values())]}
         kinds = rng.choices(list(weights), list(weights.values()), k=16)

@@ -107,16 +107,17 @@ def photographs(atlas: Atlas, crops: int, seed: int) -> Iterator[tuple[Image.Ima
             picture = atlas.photo(i).float()
             if k:
                 picture = _another_camera(_crop(picture, rng), rng)
-            yield _image(picture), None, f"{row['package']}/{row['source']}"
+            yield image_of(picture), None, f"{row['package']}/{row['source']}"
 
 
 def scenes(atlas: Atlas, seed: int) -> Iterator[tuple[Image.Image, Scene, str]]:
     """Yield drawn scenes without end."""
     for picture, scene, _ in drawn_scenes(atlas, "train", seed, WEIGHTS, KEPT):
-        yield _image(picture), scene, ""
+        yield image_of(picture), scene, ""
 
 
-def _image(picture: Tensor) -> Image.Image:
+def image_of(picture: Tensor) -> Image.Image:
+    """Return pixels [3, H, W] as a picture."""
     return Image.fromarray(picture.clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy())
 
 

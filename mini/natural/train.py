@@ -1,16 +1,20 @@
 """Train lavida-mini to answer natural questions with evidence, from the weights of an earlier model.
 
     python -m mini.natural.train START OUT --seen FOLDER --steps 3000
+    python -m mini.natural.train START OUT --seen FOLDER --stage fim --steps 150
 
 START is a model folder; FOLDER holds what `mini.natural.photographs` wrote. The tower and the projector stay as they
-are; the denoiser, its embeddings and the entry of evidence are trained by the loss of complementary masks.
+are; the denoiser, its embeddings and the entry of evidence are trained by the loss of complementary masks. The stages
+besides "natural" are LaViDa's third ones (`mini/natural/stages.py`).
 """
 
 from __future__ import annotations
 
 import argparse
 import random
+import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +33,7 @@ from lavida.text.names import save_names
 from lavida.text.things import COCO, evidence_words
 from lavida.text.tokenizer import Tokenizer
 from lavida.train import distributed as parallel
+from lavida.train.launch import MEASURED
 from lavida.train.task import Group, Micro, Outcome, Plan
 from lavida.train.trainer import Habits, Trainer
 from mini.natural.feed import NaturalFeed, NaturalRows, Shares
@@ -39,6 +44,7 @@ from mini.natural.lexicon import model_names
 from mini.natural.mentions import MOST
 from mini.natural.photographs import Seen
 from mini.natural.simulate import BOXES, Simulator
+from mini.natural.stages import STAGES, make_feed
 from mini.train.losses import packed_loss
 from mini.train.run import export
 
@@ -128,6 +134,8 @@ class NaturalTask:
     def evaluate(self) -> dict[str, Any]:
         """Write the model as it is and return the share of exact answers to held-out wordings by kind."""
         write(self.vlm, self.feed.tokenizer, self.feed.labels, self.out / "model")
+        if not self.feed.natural:
+            return {}
         rows, kinds = held_out_rows(self.feed, 16, 77)
         right, wrong = right_answers(self.vlm, self.feed.tokenizer, rows, kinds)
         with open(self.out / "wrong.txt", "w", encoding="utf-8") as file:
@@ -194,12 +202,49 @@ def start(folder: Path, out: Path, simulator_seed: int = 1) -> tuple[VLM, Tokeni
     return with_evidence(vlm, labels, new, g), new, labels
 
 
+def train_stage(
+    begin: Path,
+    out: Path,
+    stage: str,
+    scenes: Seen,
+    *,
+    steps: int,
+    rows: int,
+    rate: float,
+    seed: int,
+    minutes: float = float("inf"),
+    say: Callable[[str], None] = print,
+) -> None:
+    """Train one of LaViDa's third stages from a model folder, or go on with it, and write `out / "model"`.
+
+    The model gets the other files of `begin` too, without what was measured of it.
+    """
+    vlm, tokenizer, labels = start(begin, out)
+    feed = make_feed(stage, tokenizer, labels, Simulator(vlm.tower.classifier.weight.detach()), scenes)
+    task = NaturalTask(vlm, feed, plan_of(stage, steps), out, rows=rows, rate=rate, seed=seed)
+    trainer = Trainer(task, out, habits=Habits(log=20), say=say)
+    trainer.resume()
+    if trainer.run(minutes=minutes):
+        write(vlm, tokenizer, labels, out / "model")
+        for path in begin.iterdir():
+            if path.is_file() and path.name not in MEASURED and not (out / "model" / path.name).exists():
+                shutil.copyfile(path, out / "model" / path.name)
+
+
+def plan_of(name: str, steps: int) -> Plan:
+    """Return the schedule of a training."""
+    return Plan(
+        name=name, steps=steps, schedule="cut cosine", warmup=20, floor=0.05, betas=(0.9, 0.98), weight_decay=0.01
+    )
+
+
 def main(arguments: list[str]) -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("start", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--seen", type=Path, required=True)
+    parser.add_argument("--stage", choices=STAGES, default="natural")
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--rows", type=int, default=8)
     parser.add_argument("--rate", type=float, default=5e-4)
@@ -212,17 +257,21 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args(arguments)
     torch.set_num_threads(args.threads)
+    if args.stage != "natural":
+        train_stage(
+            args.start, args.out, args.stage, Seen.load(args.seen / "scenes.pt"), steps=args.steps, rows=args.rows,
+            rate=args.rate, seed=args.seed, minutes=args.minutes,
+        )  # fmt: skip
+        return
     vlm, tokenizer, labels = start(args.start, args.out)
     scenes = Seen.load(args.seen / "scenes.pt") if (args.seen / "scenes.pt").exists() else None
     photos = Labelled(Seen.load(args.seen / "photos.pt")) if (args.seen / "photos.pt").exists() else None
     simulator = Simulator(vlm.tower.classifier.weight.detach())
     shares = Shares(invented=args.invented, photographs=args.photographs)
     feed = NaturalFeed(tokenizer, labels, simulator, scenes=scenes, photographs=photos, shares=shares)
-    plan = Plan(
-        name="natural", steps=args.steps, schedule="cut cosine", warmup=20, floor=0.05, betas=(0.9, 0.98),
-        weight_decay=0.01,
-    )  # fmt: skip
-    task = NaturalTask(vlm, feed, plan, args.out, rows=args.rows, rate=args.rate, seed=args.seed)
+    task = NaturalTask(
+        vlm, feed, plan_of("natural", args.steps), args.out, rows=args.rows, rate=args.rate, seed=args.seed
+    )
     parallel.prepare(task.module, compile=args.compile)
     trainer = Trainer(task, args.out, habits=Habits(log=20, save=300, evaluate=args.evaluate), say=print)
     trainer.resume()

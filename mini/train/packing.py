@@ -24,7 +24,7 @@ from lavida.diffusion.masking import apply_mask, draw_copies
 from lavida.diffusion.objective import Objective
 from lavida.errors import ConfigError
 from lavida.text.prompt import question_ids
-from lavida.text.tokenizer import Tokenizer
+from lavida.text.tokenizer import FIM, Tokenizer
 from mini.data.languages import LANGUAGES
 from mini.data.questions import Question
 
@@ -112,6 +112,7 @@ class Packer:
                 f"choose one of {', '.join(layouts)}"
             )
         self._layout = layouts[objective.attention]
+        self._fixed = tokenizer.id_of(FIM)  # the end of a gap is neither masked nor predicted
         self._cache: dict[str, list[int]] = {}
 
     def pack(
@@ -184,7 +185,7 @@ class Packer:
         padding = q.length - len(q.answer)
         true = torch.tensor(q.answer + [self.tokenizer.eos_id] * padding)
         weights = torch.tensor([1.0] * len(q.answer) + [self.end_weight] * padding)
-        answer = torch.ones((1, q.length), dtype=torch.bool)
+        answer = (true != self._fixed)[None]
         objective = self.objective
         copies, p = draw_copies(answer, g, complementary_pair=objective.complementary, eps=objective.eps)
         for masked, own_p in zip(copies[:, 0], p[:, 0].tolist(), strict=True):

@@ -1,0 +1,145 @@
+"""LaViDa's third stages for lavida-mini: chains of reasoning, and answers with gaps (arXiv 2505.16839).
+
+    python -m mini.natural.train START OUT --seen FOLDER --stage reason --steps 100
+    python -m mini.natural.train START OUT --seen FOLDER --stage fim --steps 150
+
+"reason" learns the chains of an exact program, "direct" the answers to the same questions without them; "fim" learns
+answers with gaps, in which the model marks the places that it does not need.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import combinations
+
+import torch
+from torch import Tensor
+
+from lavida.data.infill import FEWEST_WORDS, with_gaps
+from lavida.errors import DataError
+from lavida.model.evidence_inputs import EvidenceInputs
+from lavida.text.chat import find_template, piece_ids, split
+from lavida.text.labels import Label
+from lavida.text.reading import read_ids
+from lavida.text.tokenizer import FIM, SPAN, Tokenizer
+from mini.data.questions import Question, ask
+from mini.data.reasoning import held_out, reason
+from mini.data.scenes import Scene
+from mini.natural.feed import IMAGE_TOKENS, MentionPacker, NaturalFeed, NaturalRows, truth_of
+from mini.natural.photographs import Seen
+from mini.natural.phrases import CANNOT_TELL
+from mini.natural.simulate import Simulator
+from mini.natural.truth import Truth
+
+STAGES = ("natural", "reason", "direct", "fim")
+CANVAS = {"reason": 24, "direct": 4}  # tokens of every answer
+_ROW = {"reason": 448, "direct": 256}
+_QUESTIONS = 5  # about a picture, in one row
+_GAPS, _READ, _INVENTED = 0.8, 0.7, 0.25  # shares of answers with gaps, of rows with a reader, of invented pictures
+_WHOLE = ("caption", "caption", "detailed", "detailed")
+
+
+class StageFeed(NaturalFeed):
+    """Draw the rows of a stage; a step takes one number of `rng`, so that other answers leave the pictures the same."""
+
+    natural = False
+
+    def rows(self, n: int, rng: random.Random, g: torch.Generator) -> NaturalRows:
+        """Rows of n pictures."""
+        return super().rows(n, random.Random(rng.getrandbits(64)), g)
+
+    def _scene(self, i: int) -> tuple[Scene, Tensor, EvidenceInputs]:
+        assert self.scenes is not None
+        scene = self.scenes.scenes[i]
+        assert scene is not None
+        return scene, self.scenes.cells[i].float(), self.scenes.inputs_of(i)
+
+    def _looked(self, rng: random.Random) -> list[int]:
+        return read_ids(self.tokenizer, ()) if rng.random() < _READ else []
+
+
+class ReasonFeed(StageFeed):
+    """Draw questions that take two pieces of evidence, answered by a chain or directly."""
+
+    def __init__(
+        self, tokenizer: Tokenizer, labels: Sequence[Label], simulator: Simulator, scenes: Seen, stage: str
+    ) -> None:
+        super().__init__(tokenizer, labels, simulator, scenes=scenes, photographs=None)
+        self.chains = stage == "reason"
+        self.packer = _FixedPacker(tokenizer, image_tokens=IMAGE_TOKENS, row=_ROW[stage])
+        self.packer.canvas = CANVAS[stage]
+        self.usable = [i for i, scene in enumerate(scenes.scenes) if scene is not None and has_pair(scene)]
+        if not self.usable:
+            raise DataError("no scene shows a pair of names that may be asked about; take more scenes")
+
+    def _row(self, rng: random.Random) -> tuple[Tensor, EvidenceInputs, list[Question], list[int], Truth]:
+        scene, cells, evidence = self._scene(rng.choice(self.usable))
+        truth = truth_of(scene)
+        asked = [
+            Question(kind=one.kind, prompt=one.prompt, answer=one.chain if self.chains else one.answer)
+            for one in reason(scene, _QUESTIONS, rng)
+        ]
+        return cells, evidence, [self._grounded(q, truth) for q in asked], self._looked(rng), truth
+
+
+def has_pair(scene: Scene) -> bool:
+    """Report whether a scene shows a pair of names that is not held out."""
+    return any(not held_out(pair) for pair in combinations(scene.counts, 2))
+
+
+class _FixedPacker(MentionPacker):
+    """Pack answers on canvases of one length."""
+
+    canvas = 0
+
+    def canvas_length(self, tokens: int, rng: random.Random) -> int | None:
+        return self.canvas if tokens <= self.canvas else None
+
+
+class FimFeed(StageFeed):
+    """Draw sentences about drawn scenes and invented pictures, most of them with gaps."""
+
+    def __init__(self, tokenizer: Tokenizer, labels: Sequence[Label], simulator: Simulator, scenes: Seen) -> None:
+        super().__init__(tokenizer, labels, simulator, scenes=scenes, photographs=None)
+        self.packer = _GapPacker(tokenizer, image_tokens=IMAGE_TOKENS, row=512)
+
+    def _row(self, rng: random.Random) -> tuple[Tensor, EvidenceInputs, list[Question], list[int], Truth]:
+        if rng.random() < _INVENTED:
+            made = self.simulator(rng)
+            cells, evidence, truth, asked = self._any_cells(rng), made.inputs, made.truth, []
+        else:
+            assert self.scenes is not None
+            scene, cells, evidence = self._scene(rng.randrange(len(self.scenes)))
+            truth, asked = truth_of(scene), [q for kind in _WHOLE if (q := ask(scene, kind, rng))]
+        asked += self._natural(truth, rng, 16 if not asked else 6)
+        asked = [self._cut(q, rng) for q in asked if self._teaches(q)]
+        rng.shuffle(asked)
+        return cells, evidence, asked, self._looked(rng), truth
+
+    def _teaches(self, q: Question) -> bool:
+        return q.language == "en" and len(q.answer.split()) > FEWEST_WORDS and q.answer != CANNOT_TELL["en"]
+
+    def _cut(self, q: Question, rng: random.Random) -> Question:
+        if rng.random() >= _GAPS:
+            return q
+        return replace(q, answer="".join(with_gaps(q.answer, (SPAN, FIM), rng, spaced=False)))
+
+
+class _GapPacker(MentionPacker):
+    """Pack answers in which `<|span|>` and `<|fim|>` are tokens."""
+
+    def _encode(self, text: str, *, prompt: bool) -> list[int]:
+        if prompt or FIM not in text:
+            return super()._encode(text, prompt=prompt)
+        return piece_ids(split(text), find_template("lavida-mini"), self.tokenizer)
+
+
+def make_feed(
+    stage: str, tokenizer: Tokenizer, labels: Sequence[Label], simulator: Simulator, scenes: Seen
+) -> StageFeed:
+    """Return the feed of one of STAGES but the first."""
+    if stage == "fim":
+        return FimFeed(tokenizer, labels, simulator, scenes)
+    return ReasonFeed(tokenizer, labels, simulator, scenes, stage)
