@@ -62,7 +62,7 @@ class Said:
 def measure(setting: Setting) -> Result:
     """Train both stages with each seed and ask them, and the model before, the same questions."""
     trial = setting.some(
-        Trial(scenes=1200, steps=80, rows=10, questions=28), Trial(scenes=40, steps=3, rows=2, questions=4)
+        Trial(scenes=1200, steps=90, rows=10, questions=28), Trial(scenes=40, steps=3, rows=2, questions=4)
     )
     begin, atlas = find_model(setting.model or "lavida-mini"), Atlas.load(setting.data)
     folder = setting.runs / "C7"
