@@ -221,7 +221,7 @@ def train_stage(
     """
     vlm, tokenizer, labels = start(begin, out)
     feed = make_feed(stage, tokenizer, labels, Simulator(vlm.tower.classifier.weight.detach()), scenes)
-    task = NaturalTask(vlm, feed, plan_of(stage, steps), out, rows=rows, rate=rate, seed=seed)
+    task = NaturalTask(vlm, feed, plan_of(stage, steps), out, rows=rows, rate=rate, seed=seed, words=0.15)
     trainer = Trainer(task, out, habits=Habits(log=20), say=say)
     trainer.resume()
     if trainer.run(minutes=minutes):
@@ -234,7 +234,13 @@ def train_stage(
 def plan_of(name: str, steps: int) -> Plan:
     """Return the schedule of a training."""
     return Plan(
-        name=name, steps=steps, schedule="cut cosine", warmup=20, floor=0.05, betas=(0.9, 0.98), weight_decay=0.01
+        name=name,
+        steps=steps,
+        schedule="cut cosine",
+        warmup=min(20, max(1, steps // 10)),
+        floor=0.05,
+        betas=(0.9, 0.98),
+        weight_decay=0.01,
     )
 
 

@@ -11,14 +11,14 @@ from PIL import Image
 from lavida.api import Model
 from lavida.errors import LavidaError
 from mini.claims import reasoning
-from mini.claims.reasoning import BEFORE_STAGE, BLOCKS, CHAIN, DIRECT, OPTIONS, Said, Trial
+from mini.claims.reasoning import BLOCKS, CHAIN, DIRECT, OPTIONS, SHIPPED, Said, Trial
 from mini.claims.result import Result
 from mini.data.reasoning import KINDS, WEIGHTS, Reasoned, balanced
 from mini.data.worlds import SceneSampler
 from tests.mini.eval.fakes import tiny_model
 
 TRIAL = Trial(scenes=2, steps=1, rows=1, questions=4)
-SPENT = {"direct": [5.0, 7.0], "reason": [9.0, 9.0]}
+SPENT = {"direct": 6.0, "reason": 9.0}
 
 
 def asked(seed: int) -> list[Reasoned]:
@@ -35,7 +35,7 @@ def report(chains: list[list[str]], questions: list[list[Reasoned]]) -> Result:
     direct = [
         said([one.answer for one in own[: len(own) // 2]] + [""] * (len(own) - len(own) // 2)) for own in questions
     ]
-    arms = {BEFORE_STAGE: silent, DIRECT: direct, CHAIN: [said(own, 6.0) for own in chains], BLOCKS: silent}
+    arms = {SHIPPED: silent, DIRECT: direct, CHAIN: [said(own, 6.0) for own in chains], BLOCKS: silent}
     return reasoning.report(questions, {arm: arms[arm] for arm in OPTIONS}, SPENT, TRIAL)
 
 
@@ -46,7 +46,7 @@ def test_c7_holds_if_chains_answer_better_than_before_and_than_answers_alone() -
     assert result.checks[0].n == sum(map(len, questions)) == 48
     arms = {row[0]: row for row in result.tables[0].rows}
     assert arms[CHAIN][1] == 1 and arms[CHAIN][-3:] == (6.0, pytest.approx(0.1), 9.0)
-    assert arms[DIRECT][-1] == 6.0 and arms[BEFORE_STAGE][-1] == "-"
+    assert arms[DIRECT][-1] == 6.0 and arms[SHIPPED][-1] == "-"
     assert [row[0] for row in result.tables[1].rows] == list(KINDS)
     assert sum(row[1] for row in result.tables[1].rows) == 48 and all(row[-1] == 1 for row in result.tables[1].rows)
     assert [row[:2] for row in result.tables[2].rows] == [("right", 48), ("wrong", 0)]
