@@ -47,7 +47,7 @@ class Trial:
     steps: int
     rows: int
     questions: int  # of each kind and seed
-    rate: float = 3e-3
+    rate: float = 5e-4
 
 
 @dataclass(frozen=True, kw_only=True)
