@@ -218,9 +218,9 @@ def train_stage(
 ) -> None:
     """Train one of LaViDa's third stages from a model folder, or go on with it, and write `out / "model"`.
 
-    The model gets the other files of `begin` too, without what was measured of it. The matrices of the blocks learn four
-    times as fast as in "natural": a new form of answer takes long at that pace, and a higher rate of everything spoils
-    what is told of evidence (training-log.md, run 12).
+    The model gets the other files of `begin` too, without what was measured of it. The matrices of the blocks learn
+    four times as fast as in "natural": a new form of answer takes long at that pace, and a higher rate of everything
+    spoils what is known (training-log.md, run 12).
     """
     vlm, tokenizer, labels = start(begin, out)
     feed = make_feed(stage, tokenizer, labels, Simulator(vlm.tower.classifier.weight.detach()), scenes)
