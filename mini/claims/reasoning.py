@@ -30,6 +30,7 @@ from mini.natural.stages import CANVAS, has_pair
 from mini.natural.train import train_stage
 
 SEED = 9400  # of the drawing; that of the training scenes, and behind it those of the questions
+_TOGETHER = 20  # answers that share their passes
 MOST = 600  # held-out scenes that are gone through for the questions of a seed
 SHIPPED, DIRECT, CHAIN, BLOCKS = "as shipped", "answers", "chains", "chains in blocks"
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -125,19 +126,24 @@ def answers(
     model: Path, pictures: Mapping[int, Image.Image], asked: Sequence[tuple[int, Reasoned]], arms: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
     """Ask a model everything in each way of `arms`; return what it said, as JSON has it."""
-    loaded, found = load(model, threads=1), {}
-    prompts = [loaded.read(pictures[number], question.prompt) for number, question in asked]
-    for prompt in prompts:
-        if prompt.prefix is not None:
-            prompt.prefix.prefill()
-    for arm in arms:
-        began = time.process_time()
-        written = captions.write(loaded, prompts, OPTIONS[arm])
-        seconds = (time.process_time() - began) / len(written)
-        found[arm] = {
-            "texts": [one.text for one in written], "passes": captions.passes([written]), "seconds": seconds,
-        }  # fmt: skip
-    return found
+    loaded, written = load(model, threads=1), {arm: [] for arm in arms}
+    seconds = dict.fromkeys(arms, 0.0)
+    for at in range(0, len(asked), _TOGETHER):  # whose prompts are held together
+        prompts = [loaded.read(pictures[number], one.prompt) for number, one in asked[at : at + _TOGETHER]]
+        for prompt in prompts:
+            if prompt.prefix is not None:
+                prompt.prefix.prefill()
+        for arm in arms:
+            began = time.process_time()
+            written[arm] += captions.write(loaded, prompts, OPTIONS[arm])
+            seconds[arm] += time.process_time() - began
+        loaded.forget()
+    return {
+        arm: {
+            "texts": [one.text for one in own], "passes": captions.passes([own]), "seconds": seconds[arm] / len(own)
+        }
+        for arm, own in written.items()
+    }  # fmt: skip
 
 
 def marks(asked: Sequence[Sequence[Reasoned]], said: Sequence[Said]) -> list[list[float]]:
