@@ -24,7 +24,7 @@ from mini.claims.result import BY_SEED, NotMeasuredError, Result, Table, check, 
 from mini.claims.setting import Setting
 from mini.data.atlas import Atlas
 from mini.data.prepare import drawn_scenes
-from mini.data.reasoning import BEFORE, KEPT, KINDS, WEIGHTS, Reasoned, balanced, right
+from mini.data.reasoning import BEFORE, CASES, KEPT, KINDS, WEIGHTS, Reasoned, balanced, right
 from mini.natural.photographs import Seen, image_of, write_seen
 from mini.natural.stages import CANVAS, has_pair
 from mini.natural.train import train_stage
@@ -186,11 +186,8 @@ def report(
         f"from today's weights, tower and projector frozen; {n} questions in held-out wordings about held-out pairs of "
         f"names in other scenes, {seeds} seeds of scenes and questions; each stage was trained once.",
         checks=(
-            check(
-                "right answers: chains less the model before the stage", paired(good[CHAIN], good[SHIPPED]),
-                paper="+0.4 MathVista, +2.1 MathVerse, +3.6 MathVision (points)",
-            ),
             check("right answers: chains less answers learnt alone", paired(good[CHAIN], good[DIRECT])),
+            check("right answers: chains less guessing", paired(good[CHAIN], guesses(asked))),
         ),
         tables=(
             Table(head=head, rows=rows),
@@ -214,14 +211,22 @@ def report(
             f'{BEFORE} cats"; the paper distils those of a larger model. Both stages see the same pictures and '
             "questions in the same order, each answer twice under complementary masks. The intervals and seeds tell of "
             "questions, not of trainings.",
-            "Every answer of a kind is right as often as the others: guessing gives .25 of \"total\" and .50 of the "
-            "rest. An answer is right if it names the true one of the possible answers and no other; of a chain only "
-            f'what follows "{BEFORE}" counts.',
+            'Every answer of a kind is right about as often as the others: guessing gives .25 of "total" and .50 of '
+            "the rest. An answer is right if it names the true one of the possible answers and no other; of a chain "
+            f'only what follows "{BEFORE}" counts.',
+            "The model as shipped was never asked such questions and mostly answers others, so that its share says "
+            "little of reasoning; the paper compares with the model before the stage. Trained more gently, direct "
+            "answers are right more often and chains are not learnt at all (training-log.md, run 12).",
             f"The canvas holds {CANVAS['direct']} tokens for an answer, {CANVAS['reason']} for a chain, and the "
             "default of 16 before the stage. Committing the surest tokens first, the answer may be written before its "
             "chain; in blocks of 8 it comes last.",
         ),
     )  # fmt: skip
+
+
+def guesses(asked: Sequence[Sequence[Reasoned]]) -> list[list[float]]:
+    """Return how often a guess among the cases of a question's kind is right."""
+    return [[1 / len(CASES[question.kind]) for question in own] for own in asked]
 
 
 def by_kind(

@@ -39,10 +39,12 @@ def report(chains: list[list[str]], questions: list[list[Reasoned]]) -> Result:
     return reasoning.report(questions, {arm: arms[arm] for arm in OPTIONS}, SPENT, TRIAL)
 
 
-def test_c7_holds_if_chains_answer_better_than_before_and_than_answers_alone() -> None:
+def test_c7_holds_if_chains_answer_better_than_answers_alone_and_than_a_guess() -> None:
     questions = [asked(0), asked(1)]
     result = report([[one.chain for one in own] for own in questions], questions)
-    assert result.verdict == "holds" and [one.mean for one in result.checks] == [1, pytest.approx(0.5)]
+    assert result.verdict == "holds" and [one.mean for one in result.checks] == [
+        pytest.approx(0.5), pytest.approx(1 - (5 * 0.5 + 0.25) / 6)
+    ]  # fmt: skip
     assert result.checks[0].n == sum(map(len, questions)) == 48
     arms = {row[0]: row for row in result.tables[0].rows}
     assert arms[CHAIN][1] == 1 and arms[CHAIN][-3:] == (6.0, pytest.approx(0.1), 9.0)
@@ -58,7 +60,7 @@ def test_c7_does_not_hold_for_chains_that_end_wrongly() -> None:
     wrong = [[f"{one.evidence}. {one.comparison}." for one in own] for own in questions]
     chains = [[f"{text} answer: maybe" for text in own] for own in wrong]
     result = report(chains, questions)
-    assert [one.outcome for one in result.checks] == ["open", "no"] and result.verdict == "does not hold here"
+    assert [one.outcome for one in result.checks] == ["no", "no"] and result.verdict == "does not hold here"
     assert result.tables[2].rows[0] == ("right", 48, 0.0)  # right evidence, wrong answers
 
 
