@@ -15,6 +15,14 @@ import pytest
 from tests.pictures import gradient
 
 
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """Draw the same numbers in a test whatever ran before it."""
+    import torch
+
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session")
 def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A good picture on disk."""

@@ -1,7 +1,8 @@
 """Three steps of every objective draw the recorded rows and reach the recorded losses, bit for bit where recorded.
 
 `python -m tests.mini.train.test_recorded_losses` records them anew. On another processor or release of PyTorch the
-losses, which are computed in bfloat16, must agree to two percent; the rows must always be equal.
+losses, which are computed in bfloat16, must agree to two percent; the rows must always be equal. What a share of right
+guesses is there is not compared: one guess that falls the other way is a twelfth of it.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ RECORDED = Path(__file__).parents[2] / "recorded" / "mini_losses.json"
 STAGE = Stage(name="finetune", steps=3, rows=2, views=2, symbolic=(0.5, 0.0), photos=0.2, tower=0.5)
 ROW_FIELDS = ("ids", "positions", "segment", "parent", "targets", "masked", "picture", "name_positions")
 WIDTH = 48
+SHARES = ("cells", "counted")
 
 
 def machine() -> str:
@@ -92,7 +94,7 @@ def test_rows_and_losses_are_the_recorded_ones(objective: str, tmp_path: Path, m
     for step, expected in zip(found["steps"], wanted["steps"], strict=True):
         assert {k: step[k] for k in ("rows", "questions")} == {k: expected[k] for k in ("rows", "questions")}
         numbers, known = (
-            {k: float.fromhex(v) for k, v in values.items() if k not in ("rows", "questions")}
+            {k: float.fromhex(v) for k, v in values.items() if k not in ("rows", "questions", *SHARES)}
             for values in (step, expected)
         )
         assert numbers == pytest.approx(known, rel=0.02, abs=0.01)
