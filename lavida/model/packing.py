@@ -34,8 +34,9 @@ def prepare(net: VLM, least: int | None = None, *, dtype: torch.dtype | None = N
     takers: dict[str, Taker] = {}
     least = LEAST if least is None else least
     for names in list(_groups(net, least)):
-        layers = [net.get_submodule(name) for name in names]
-        for name, layer in zip(names, together(x for x in layers if isinstance(x, nn.Linear)), strict=True):
+        layers = [layer for name in names if isinstance(layer := net.get_submodule(name), nn.Linear)]
+        stand_ins = together(layers, fill=not names[0].startswith("tower."))
+        for name, layer in zip(names, stand_ins, strict=True):
             net.set_submodule(name, layer)
             for leaf in ("weight", "bias")[: 1 + layer.product.biased]:
                 takers[f"{name}.{leaf}"] = partial(layer.take, leaf)

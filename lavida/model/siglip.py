@@ -1,20 +1,20 @@
 """The SigLIP tower (arXiv 2303.15343): all encoder layers but the last one, without norm and pooling head after them.
 
 The published models read the last but one layer (section 3.1 of arXiv 2505.16839); a checkpoint holds no more. Names of
-tensors are those of transformers, and so are the outputs, to the bit where attention takes the fused kernel
-(`nn.attention.attend`).
+tensors are those of transformers, and so are the outputs of one view, to the bit where weights are not packed and
+attention takes the fused kernel (`nn.attention.attend`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-import torch.nn.functional as F
+import torch
 from torch import Tensor, nn
 
 from lavida.config import VisionConfig
 from lavida.nn.attention import attend
-from lavida.nn.packed import products
+from lavida.nn.packed import products, with_gelu
 
 
 class SiglipAttention(nn.Module):
@@ -47,7 +47,7 @@ class SiglipMLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return [..., C] of x [..., C]."""
-        return self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
+        return self.fc2(with_gelu(x, self.fc1))
 
 
 class SiglipLayer(nn.Module):
@@ -62,8 +62,8 @@ class SiglipLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return [V, n, C] of x [V, n, C]."""
-        x = x + self.self_attn(self.layer_norm1(x))
-        return x + self.mlp(self.layer_norm2(x))
+        x = self.self_attn(self.layer_norm1(x)).add_(x)
+        return self.mlp(self.layer_norm2(x)).add_(x)
 
 
 class SiglipEncoder(nn.Module):
@@ -97,9 +97,14 @@ class SiglipTower(nn.Module):
         return self(views), None
 
     def forward(self, views: Tensor) -> Tensor:
-        """Return features [V, n, C] of views [V, 3, S, S], cells row by row."""
-        x = self.patches(views.to(self.patches.weight.dtype)).flatten(2).transpose(1, 2)
-        return self.encoder(x + self.positions.weight)
+        """Return features [V, n, C] of views [V, 3, S, S], cells row by row.
+
+        On a CPU the views are encoded one by one: what the layers make of several is not in its caches.
+        """
+        x = self.patches(views.to(self.patches.weight.dtype)).flatten(2).transpose(1, 2) + self.positions.weight
+        if x.device.type == "cpu" and not torch.is_grad_enabled():
+            return torch.cat([self.encoder(view) for view in x.split(1)])
+        return self.encoder(x)
 
     def begin_finetuning(self) -> None:
         """Do nothing: all of the tower is finetuned as it is."""

@@ -12,8 +12,8 @@ torch 2.13, plain and packed; `python -m benchmarks.products` measures those of 
 | 32, 1024, 4096  | 3480 -> 1390 | 1020 -> 770 |
 
 In bfloat16 the products are the same to the bit; in float32 oneDNN adds in another order than MKL, which changes them
-by some 1e-6 of their size. Rows are filled up to one of few numbers (`padded_rows`). A packed weight takes the memory
-of the plain one and is turned back into it exactly.
+by some 1e-6 of their size. Rows are filled up to one of few numbers (`padded_rows`) where many numbers occur. A packed
+weight takes the memory of the plain one and is turned back into it exactly.
 """
 
 from __future__ import annotations
@@ -51,7 +51,12 @@ def can_pack(dtype: torch.dtype) -> bool:
             packed = _pack(weight)
             found, wanted = _multiply(x, packed, None), F.linear(x, weight)
             bound = 0.0 if dtype == torch.bfloat16 else _BOUND * float(wanted.abs().max())
-            return torch.equal(packed.to_dense(), weight) and float((found - wanted).abs().max()) <= bound
+            bent, wanted_bent = _multiply(x, packed, None, gelu=True), F.gelu(wanted, approximate="tanh")
+            return (
+                torch.equal(packed.to_dense(), weight)
+                and float((found - wanted).abs().max()) <= bound
+                and torch.allclose(bent.float(), wanted_bent.float(), rtol=2**-6, atol=2**-6)
+            )
     except (AttributeError, RuntimeError):  # the operators are not in this PyTorch, or not for this processor
         return False
 
@@ -60,8 +65,9 @@ def _pack(weight: Tensor) -> Tensor:
     return torch.ops.mkldnn._reorder_linear_weight(weight.detach().contiguous(), None)
 
 
-def _multiply(x: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor:
-    return torch.ops.mkldnn._linear_pointwise(x, packed, bias, "none", [], "")
+def _multiply(x: Tensor, packed: Tensor, bias: Tensor | None, *, gelu: bool = False) -> Tensor:
+    after, form = ("gelu", "tanh") if gelu else ("none", "")
+    return torch.ops.mkldnn._linear_pointwise(x, packed, bias, after, [], form)
 
 
 def padded_rows(count: int) -> int:
@@ -83,10 +89,11 @@ class Product:
     Args:
         sizes: Rows of each layer's weight.
         biased: Whether the layers have biases.
+        fill: Whether rows are filled up to one of few numbers; not in a tower, whose views have one number of patches.
     """
 
-    def __init__(self, sizes: Sequence[int], *, biased: bool = False) -> None:
-        self.sizes, self.biased = tuple(sizes), biased
+    def __init__(self, sizes: Sequence[int], *, biased: bool = False, fill: bool = True) -> None:
+        self.sizes, self.biased, self.fill = tuple(sizes), biased, fill
         self.bias: Tensor | None = None  # [sum of sizes]
         self.held: Tensor | None = None  # all rows, packed where that is possible
         self._waiting: dict[tuple[str, int], Tensor] = {}
@@ -129,18 +136,19 @@ class Product:
         found = {"weight": self.dense()[rows]}
         return found if self.bias is None else {**found, "bias": self.bias[rows]}
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """Return x W^T + b [..., sum of sizes]; gradients pass to x, none to the weights."""
+    def __call__(self, x: Tensor, *, gelu: bool = False) -> Tensor:
+        """Return y = x W^T + b [..., sum of sizes], or gelu(y); gradients pass to x, none to the weights."""
         held = self.held
         assert held is not None, "a weight is missing"
         if not held.is_mkldnn or x.dtype != held.dtype or (x.requires_grad and torch.is_grad_enabled()):
-            return F.linear(x, self.dense() if held.is_mkldnn else held, self.bias)
+            y = F.linear(x, self.dense() if held.is_mkldnn else held, self.bias)
+            return F.gelu(y, approximate="tanh") if gelu else y
         rows = x.shape[:-1].numel()
-        filler = padded_rows(rows) - rows
+        filler = padded_rows(rows) - rows if self.fill else 0
         if not filler:
-            return _multiply(x, held, self.bias)
+            return _multiply(x, held, self.bias, gelu=gelu)
         filled = F.pad(x.reshape(rows, x.shape[-1]), (0, 0, 0, filler))
-        return _multiply(filled, held, self.bias)[:rows].view(*x.shape[:-1], -1)
+        return _multiply(filled, held, self.bias, gelu=gelu)[:rows].view(*x.shape[:-1], -1)
 
     def apply(self, fn: Callable[[Tensor], Tensor]) -> None:
         """Change the tensors by `fn`, as `nn.Module._apply` does; packed again where that is possible."""
@@ -148,18 +156,18 @@ class Product:
             self._hold(fn(self.dense()), None if self.bias is None else fn(self.bias))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Product:
-        twin = memo[id(self)] = Product(self.sizes, biased=self.biased)
+        twin = memo[id(self)] = Product(self.sizes, biased=self.biased, fill=self.fill)
         if self.held is not None:
             twin._hold(self.dense(), None if self.bias is None else self.bias.clone())
         return twin
 
     def __reduce__(self) -> tuple[Any, ...]:
         dense = None if self.held is None else self.dense()
-        return _restored, (self.sizes, self.biased, dense, self.bias)
+        return _restored, (self.sizes, self.biased, self.fill, dense, self.bias)
 
 
-def _restored(sizes: tuple[int, ...], biased: bool, weight: Tensor | None, bias: Tensor | None) -> Product:
-    product = Product(sizes, biased=biased)
+def _restored(sizes: tuple[int, ...], biased: bool, fill: bool, weight: Tensor | None, bias: Tensor | None) -> Product:
+    product = Product(sizes, biased=biased, fill=fill)
     if weight is not None:
         product._hold(weight, bias)
     return product
@@ -314,10 +322,10 @@ def linear_of(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
     return layer
 
 
-def together(layers: Iterable[nn.Linear]) -> list[PackedLinear]:
+def together(layers: Iterable[nn.Linear], *, fill: bool = True) -> list[PackedLinear]:
     """Return stand-ins without weights for layers that read the same input, to be multiplied in one product."""
     layers = list(layers)
-    product = Product([layer.out_features for layer in layers], biased=layers[0].bias is not None)
+    product = Product([layer.out_features for layer in layers], biased=layers[0].bias is not None, fill=fill)
     return [PackedLinear(product, i, layer.in_features) for i, layer in enumerate(layers)]
 
 
@@ -331,3 +339,13 @@ def products(x: Tensor, *layers: nn.Module) -> Sequence[Tensor]:
     """Return what each layer makes of x; packed together they are one product."""
     joint = product_of(*layers)
     return [layer(x) for layer in layers] if joint is None else joint(x).split(joint.sizes, -1)
+
+
+def with_gelu(x: Tensor, layer: nn.Module) -> Tensor:
+    """Return the tanh approximation of GELU of what a layer makes of x, in one operation where the layer is packed.
+
+    Then in bfloat16 it is computed from the sum before that is rounded.
+    """
+    if isinstance(layer, PackedLinear) and len(layer.product.sizes) == 1:
+        return layer.product(x, gelu=True)
+    return F.gelu(layer(x), approximate="tanh")

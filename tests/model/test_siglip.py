@@ -29,6 +29,13 @@ def test_output_and_gradients_are_those_of_transformers_before_the_norm() -> Non
     assert all(torch.equal(ours.get_parameter(n).grad, theirs.get_parameter(m).grad) for n, m in renamed.items())
 
 
+def test_features_of_a_view_do_not_depend_on_the_others() -> None:
+    tower = SiglipTower(SIGLIP)
+    views = torch.randn(3, 3, SIGLIP.image_size, SIGLIP.image_size)
+    with torch.no_grad():
+        assert torch.equal(tower(views), torch.cat([tower(view[None]) for view in views]))
+
+
 def _names(module: nn.Module) -> list[str]:
     return [name for name, _ in module.named_parameters()]
 

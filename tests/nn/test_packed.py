@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lavida.nn import packed
-from lavida.nn.packed import PackedHead, StoredTable, can_pack, padded_rows, products, together
+from lavida.nn.packed import PackedHead, StoredTable, can_pack, padded_rows, products, together, with_gelu
 
 DTYPES = [dtype for dtype in (torch.float32, torch.bfloat16) if can_pack(dtype)]
 
@@ -43,6 +43,30 @@ def test_no_rows_and_one_row() -> None:
     (layer,), (stand_in,) = _packed(9)
     assert stand_in(torch.zeros(0, 24)).shape == (0, 9)
     torch.testing.assert_close(stand_in(torch.ones(24)), layer(torch.ones(24)))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_gelu_is_that_of_the_plain_layer(dtype: torch.dtype) -> None:
+    (layer,), (stand_in,) = _packed(33, bias=True, dtype=dtype)
+    x = torch.randn(5, 24, dtype=dtype)
+    exact = F.gelu(F.linear(x.double(), layer.weight.double(), layer.bias.double()), approximate="tanh")
+    plain, packed_ = with_gelu(x, layer), with_gelu(x, stand_in)
+    assert torch.equal(plain, F.gelu(layer(x), approximate="tanh"))
+    distance = (packed_ - exact).abs().max()
+    assert distance < 1e-5 if dtype == torch.float32 else distance <= (plain - exact).abs().max()
+    x.requires_grad_()
+    assert torch.equal(with_gelu(x, stand_in), with_gelu(x, layer))
+
+
+def test_rows_are_not_filled_where_one_number_of_them_occurs(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, multiply = [], packed._multiply
+    monkeypatch.setattr(packed, "_multiply", lambda x, *rest, **kw: made.append(len(x)) or multiply(x, *rest, **kw))
+    for fill in (True, False):
+        (stand_in,) = together([nn.Linear(24, 9, bias=False)], fill=fill)
+        stand_in.take("weight", torch.ones(9, 24))
+        for one in (stand_in, copy.deepcopy(stand_in), pickle.loads(pickle.dumps(stand_in))):
+            assert one(torch.ones(27, 24)).shape == (27, 9)
+    assert made == [32] * 3 + [27] * 3
 
 
 def test_rows_are_filled_up_to_few_numbers() -> None:
@@ -121,7 +145,7 @@ def test_without_the_operators_layers_stay_plain(monkeypatch: pytest.MonkeyPatch
 def test_a_product_that_differs_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     multiply = packed._multiply
     can_pack.cache_clear()
-    monkeypatch.setattr(packed, "_multiply", lambda x, weight, bias: multiply(x, weight, bias) * 1.001)
+    monkeypatch.setattr(packed, "_multiply", lambda x, weight, bias, **how: multiply(x, weight, bias, **how) * 1.001)
     try:
         assert not can_pack(torch.float32)
     finally:
