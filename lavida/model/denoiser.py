@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lavida.cache.base import Cache
 from lavida.config import DenoiserConfig
 from lavida.nn.attention import Attention, causal_mask
-from lavida.nn.layers import RMSNorm, SwiGLU, rotary_span, rotary_tables
+from lavida.nn.layers import RMSNorm, SwiGLU, add, rotary_span, rotary_tables
 from lavida.nn.packed import PackedHead, StoredTable
 from lavida.nn.quant import QuantLinear
 from lavida.nn.ragged import Forward, RaggedBatch, Span
@@ -40,8 +40,8 @@ class Block(nn.Module):
         layer: int = 0,
     ) -> Tensor:
         """Return [B, L, D] for x [B, L, D]; arguments as in `Attention.forward`."""
-        x = x + self.attn(self.attn_norm(x), cos, sin, mask, cache, layer)
-        return x + self.mlp(self.mlp_norm(x))
+        x = add(x, self.attn(self.attn_norm(x), cos, sin, mask, cache, layer))
+        return add(x, self.mlp(self.mlp_norm(x)))
 
 
 class Denoiser(nn.Module):

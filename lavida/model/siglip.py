@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from lavida.config import VisionConfig
 from lavida.nn.attention import attend
+from lavida.nn.layers import add
 from lavida.nn.packed import products, with_gelu
 
 
@@ -62,8 +63,8 @@ class SiglipLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return [V, n, C] of x [V, n, C]."""
-        x = self.self_attn(self.layer_norm1(x)).add_(x)
-        return self.mlp(self.layer_norm2(x)).add_(x)
+        x = add(x, self.self_attn(self.layer_norm1(x)))
+        return add(x, self.mlp(self.layer_norm2(x)))
 
 
 class SiglipEncoder(nn.Module):

@@ -11,6 +11,11 @@ from torch import Tensor, nn
 from lavida.nn.packed import products
 
 
+def add(x: Tensor, change: Tensor) -> Tensor:
+    """Return x + change, in the memory of `change` where no gradient is wanted."""
+    return x + change if torch.is_grad_enabled() or change.dtype != x.dtype else change.add_(x)
+
+
 class RMSNorm(nn.Module):
     """Compute x / rms(x) in float32, cast back, times the weight."""
 
