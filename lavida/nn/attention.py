@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import torch
@@ -14,6 +15,7 @@ from lavida.nn.packed import product_of
 from lavida.nn.ragged import RaggedBatch
 
 _SCORES = 1 << 15  # of a head, from which heads are computed one by one in bfloat16
+_TILE = 32  # columns of an AMX tile of bfloat16
 
 
 class Attention(nn.Module):
@@ -85,25 +87,34 @@ class Attention(nn.Module):
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
     """Return attention [B, N, L, H] of queries [B, N, L, H] over keys and values [B, KV, S, H], the fastest way.
 
-    On a CPU in bfloat16 PyTorch's fused kernel takes up to 2.5 times as long as two ordinary products for each head,
-    whose scores are rounded to bfloat16. Milliseconds on one core with AVX512_BF16, torch 2.13, fused and by heads:
+    On a CPU without AMX PyTorch's fused kernel takes in bfloat16 up to 2.5 times as long as two ordinary products for
+    each head, whose scores are rounded to bfloat16. Milliseconds on one core, torch 2.13, fused and by heads, with
+    AVX512_BF16 alone (AMD EPYC) and with AMX (Xeon):
 
-    | heads, queries, keys, size | bfloat16   | float32    |
-    |----------------------------|------------|------------|
-    | 6, 16, 120, 64             | .07  .25   | .08  .14   |
-    | 6, 104, 104, 64            | .33  .39   | .37  .41   |
-    | 6, 128, 250, 64            | .81  .69   | .91  .96   |
-    | 16, 32, 1289, 64           | 2.6  2.0   | 3.9  4.5   |
-    | 16, 1257, 1257, 64         | 89  52     | 82  94     |
-    | 80, 729, 729, 72           | 191  110   | 168  180   |
+    | heads, queries, keys, size | bfloat16   | float32    | bfloat16, AMX |
+    |----------------------------|------------|------------|---------------|
+    | 6, 16, 120, 64             | .07  .25   | .08  .14   | .04  .35      |
+    | 6, 104, 104, 64            | .33  .39   | .37  .41   | .17  .47      |
+    | 6, 128, 250, 64            | .81  .69   | .91  .96   | .31  .70      |
+    | 16, 32, 1289, 64           | 2.6  2.0   | 3.9  4.5   | 1.4  2.2      |
+    | 16, 1257, 1257, 64         | 89  52     | 82  94     | 34  44        |
+    | 80, 729, 729, 72           | 191  110   | 168  180   | 141  127      |
 
-    So heads are taken one by one in bfloat16 where each has at least _SCORES scores. The choice depends on the shape of
-    one answer only: attention is never shared among answers.
+    So heads are taken one by one in bfloat16 where each has at least _SCORES scores; with AMX only where its tiles do
+    not divide their size. The choice depends on the processor and the shape of one answer only: attention is never
+    shared among answers.
     """
     if mask is None and q.dtype == torch.bfloat16 and q.device.type == "cpu" and q.shape[2] * k.shape[2] >= _SCORES:
-        if not (torch.is_grad_enabled() and q.requires_grad):
+        fused_wins = _has_amx() and q.shape[-1] % _TILE == 0
+        if not fused_wins and not (torch.is_grad_enabled() and q.requires_grad):
             return _by_heads(q, k, v)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=q.shape[1] != k.shape[1])
+
+
+@functools.cache
+def _has_amx() -> bool:
+    """Return whether the processor multiplies tiles of bfloat16; no, where PyTorch cannot tell."""
+    return bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)())
 
 
 def _by_heads(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
