@@ -289,11 +289,12 @@ def memory(args: Any, clients: int, options: dict[str, Any]) -> Report:
 def main() -> None:
     options = parser(__doc__, rounds=2, seconds=300)
     options.add_argument("--minutes", type=float, default=0.0, help="look at the memory for so long, too")
-    options.add_argument("--steps", type=int, default=16, help="forward passes of an answer")
+    options.add_argument("--steps", type=int, help="forward passes of an answer; default: the model's own pace")
     args = options.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # which ends the servers, too
     clients, requests = (4, 2) if args.small else (CLIENTS, len(QUESTIONS))
-    decode, env = {"steps": args.steps, "length": 16}, environment()
+    decode: dict[str, Any] = {"length": 16} if args.steps is None else {"length": 16, "steps": args.steps}
+    env = environment()
     finish(throughput(args, clients, requests, decode), args.out, env)
     if args.minutes:
         finish(memory(args, clients, decode), args.out, env)
