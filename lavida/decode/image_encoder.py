@@ -256,6 +256,6 @@ def most_tokens(
 
 def first_guess(tokenizer: Tokenizer, labels: Sequence[Label], classes: Tensor) -> list[int]:
     """Return the ids of the hint for a tower's logits [K] over its named classes."""
-    shares = classes.float().softmax(-1)
+    shares = classes.detach().float().softmax(-1)
     best = int(shares.argmax())
     return hint_ids(tokenizer, labels[best], float(shares[best]))
