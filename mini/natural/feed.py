@@ -9,11 +9,12 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
+from lavida.config import ReadingConfig
 from lavida.model.evidence_inputs import EvidenceInputs
 from lavida.text.labels import Label
 from lavida.text.names import NameFinder, mentions
 from lavida.text.prompt import hint_ids
-from lavida.text.reading import read_ids
+from lavida.text.reading import SIGNS, read_ids
 from lavida.text.tokenizer import USER, Tokenizer
 from mini.data.questions import Question, ask
 from mini.data.scenes import Scene
@@ -90,10 +91,11 @@ class NaturalFeed:
         photographs: Labelled | None,
         row: int = 448,
         shares: Shares | None = None,
+        reading: ReadingConfig = SIGNS,
     ) -> None:
         self.tokenizer, self.labels, self.simulator = tokenizer, labels, simulator
         self.scenes, self.photographs, self.shares = scenes, photographs, shares or Shares()
-        self.mentions = Mentions()
+        self.mentions, self.reading = Mentions(), reading
         self.finder, self._user = NameFinder(model_names(), tokenizer), tokenizer.id_of(USER)
         self.packer = MentionPacker(tokenizer, image_tokens=IMAGE_TOKENS, row=row)
 
@@ -186,7 +188,7 @@ class NaturalFeed:
     ) -> tuple[list[Question], list[int]]:
         """Let a reader read the texts, by chance; without one, questions about text cannot be answered."""
         if rng.random() < odds:
-            return asked, read_ids(self.tokenizer, misread(texts, rng))
+            return asked, read_ids(self.tokenizer, misread(texts, rng), self.reading)
         unread = [replace(q, answer=CANNOT_TELL[q.language]) if q.kind in ("text", "text_check") else q for q in asked]
         return unread, []
 
