@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 import torch
 from torch import Tensor
@@ -43,6 +43,7 @@ class NaturalRows:
     shown: Tensor  # [G, 80] which cells show the names that the prompts speak of
     numbers: Tensor  # [G] how many there are
     mentions: Tensor  # [M, 3] places of names in prompts: flat position, picture, number of the name (or MAIN)
+    copies: Tensor = field(default_factory=lambda: torch.zeros(0, 3, dtype=torch.long))  # [C, 3], see `CopyFinder`
 
     def to(self, device: str) -> NaturalRows:
         """Move everything to a device."""

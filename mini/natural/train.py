@@ -3,8 +3,8 @@
     python -m mini.natural.train START OUT --seen FOLDER --steps 3000
     python -m mini.natural.train START OUT --seen FOLDER --stage fim --steps 150
 
-START is a model folder; FOLDER holds what `mini.natural.photographs` wrote, for the stage "documents" what
-`mini.natural.documents` wrote. The tower and the projector stay as they
+START is a model folder; FOLDER holds what `mini.natural.photographs` wrote, for the stages "copy" and "documents"
+what `mini.natural.documents` wrote. The tower and the projector stay as they
 are; the denoiser, its embeddings and the entry of evidence are trained by the loss of complementary masks. The stages
 besides "natural" are LaViDa's third ones (`mini/natural/stages.py`).
 """
@@ -38,6 +38,7 @@ from lavida.train import distributed as parallel
 from lavida.train.launch import MEASURED
 from lavida.train.task import Group, Micro, Outcome, Plan
 from lavida.train.trainer import Habits, Trainer
+from mini.natural.copying import Guide
 from mini.natural.documents import SeenDocuments
 from mini.natural.feed import NaturalFeed, NaturalRows, Shares
 from mini.natural.growth import extended, grow, missing_words
@@ -60,16 +61,18 @@ class Learner(nn.Module):
 
     def __init__(self, vlm: VLM) -> None:
         super().__init__()
-        self.vlm = vlm
+        self.vlm, self.guide = vlm, Guide(vlm.denoiser)
         self.ground = nn.Linear(vlm.config.denoiser.d_model, CELLS)
         self.number = nn.Linear(vlm.config.denoiser.d_model, MOST + 1)
 
     def forward(self, rows: NaturalRows) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the loss of packed rows, the part of it on content tokens and the grounding loss."""
+        """Return the loss of packed rows, the part of it on content tokens and that of grounding and guided heads."""
         with torch.autocast(rows.cells.device.type, dtype=torch.bfloat16):
             image = image_prefix(self.vlm, rows.cells, rows)
             found = packed_loss(self.vlm.denoiser, rows.batch, image, told_of_names(self.vlm, rows))
             ground = self._grounding(found.hidden.index_select(0, rows.batch.name_positions), rows)
+            if len(rows.copies):
+                ground = ground + 0.5 * self.guide.loss(rows.copies)
         return found.loss + ground, found.content, ground
 
     def _grounding(self, hidden: Tensor, rows: NaturalRows) -> Tensor:
@@ -223,10 +226,10 @@ def train_stage(
 
     The model gets the other files of `begin` too, without what was measured of it. The matrices of the blocks learn
     four times as fast as in "natural": a new form of answer takes long at that pace, and a higher rate of everything
-    spoils what is known (training-log.md, run 12). After "documents" the model reads texts as `DOCUMENTS` says.
+    spoils what is known (training-log.md, run 12). After "copy" or "documents" the model reads texts by `DOCUMENTS`.
     """
     vlm, tokenizer, labels = start(begin, out)
-    if stage == "documents":
+    if isinstance(seen, SeenDocuments):
         vlm.config = replace(vlm.config, reading=DOCUMENTS)
     feed = make_feed(stage, tokenizer, labels, Simulator(vlm.tower.classifier.weight.detach()), seen)
     task = NaturalTask(vlm, feed, plan_of(stage, steps), out, rows=rows, rate=rate, seed=seed, blocks=10.0)
@@ -272,7 +275,7 @@ def main(arguments: list[str]) -> None:
     args = parser.parse_args(arguments)
     torch.set_num_threads(args.threads)
     if args.stage != "natural":
-        documents = args.stage == "documents"
+        documents = args.stage in ("copy", "documents")
         seen = SeenDocuments.load(args.seen, "train") if documents else Seen.load(args.seen / "scenes.pt")
         train_stage(
             args.start, args.out, args.stage, seen, steps=args.steps, rows=args.rows,
