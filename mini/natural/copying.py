@@ -19,7 +19,7 @@ from lavida.nn.layers import rotate
 from lavida.text.tokenizer import Tokenizer
 from mini.train.packing import PackedRows
 
-GUIDED = ((3, 0), (4, 0))  # layer and head
+GUIDED = ((3, 0), (4, 0), (4, 1), (5, 0), (5, 1))  # layer and head
 
 
 class CopyFinder:
