@@ -48,7 +48,8 @@ def test_the_guide_watches_the_attention_of_a_forward_pass(tokenizer: Tokenizer)
     batch = packed(tokenizer, '{"shop": "Blue Market", "seat": "12C"}')
     copies, denoiser = CopyFinder(tokenizer)(batch), vlm.denoiser.train()
     guide = Guide(denoiser)
-    weights = [denoiser.blocks[layer].attn.q.weight for layer, _ in GUIDED]
+    layers = {layer: [head for other, head in GUIDED if other == layer] for layer, _ in GUIDED}
+    weights = [denoiser.blocks[layer].attn.q.weight for layer in layers]
     optimizer = torch.optim.AdamW(weights, lr=3e-3)
     losses = []
     for _ in range(6):
@@ -58,9 +59,6 @@ def test_the_guide_watches_the_attention_of_a_forward_pass(tokenizer: Tokenizer)
         losses[-1].backward()
         optimizer.step()
     assert losses[-1] < 0.5 * losses[0]
-    for layer, head in GUIDED:  # no other head is trained
-        gradient = denoiser.blocks[layer].attn.q.weight.grad.unflatten(0, (6, 64))
-        others = [i for i in range(6) if i != head]
-        assert bool((gradient[head] != 0).any())
-        if layer == max(other for other, _ in GUIDED):
-            assert not bool(gradient[others].any())
+    last = max(layers)  # to whose queries nothing else leads
+    gradient = denoiser.blocks[last].attn.q.weight.grad.unflatten(0, (6, 64))
+    assert [bool(own.any()) for own in gradient] == [head in layers[last] for head in range(6)]
