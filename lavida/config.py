@@ -212,6 +212,19 @@ class EvidenceConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReadingConfig:
+    """Say how much of a picture's read text enters the prompt, and in which form (lavida-mini)."""
+
+    texts: int = 4  # at most; of more the largest are kept
+    tokens: int = 10  # of each text
+    room: int = 44  # of all texts together
+    lines: bool = False  # texts in quotes as in JSON, those of one line side by side behind one place
+
+    def __post_init__(self) -> None:
+        _require_between(self, "reading.", 1, 512, "texts", "tokens", "room")
+
+
+@dataclass(frozen=True, kw_only=True)
 class VLMConfig:
     """Configure a whole vision-language model; without `vision` and `codes` it reads text only."""
 
@@ -224,6 +237,7 @@ class VLMConfig:
     evidence: EvidenceConfig | None = None  # None: the image tokens alone
     shared_image: bool = False  # the image does not see the prompt: one image prefix serves every question
     codes: CodesConfig | None = None  # pictures are tokens, read and written like words
+    reading: ReadingConfig = field(default_factory=ReadingConfig)  # of a model with evidence
 
     def __post_init__(self) -> None:
         _require(self.family in FAMILIES, f"unknown family {self.family!r}; choose one of {', '.join(FAMILIES)}")
@@ -261,7 +275,7 @@ class VLMConfig:
         """
         data = {k: v for k, v in data.items() if k != "model_type"}
         parts = {"denoiser": DenoiserConfig, "vision": VisionConfig, "tiles": TilesConfig}
-        parts |= {"evidence": EvidenceConfig, "codes": CodesConfig}
+        parts |= {"evidence": EvidenceConfig, "codes": CodesConfig, "reading": ReadingConfig}
         for name, part in parts.items():
             if data.get(name) is not None:
                 data[name] = _build(part, data[name], f"{name}.")

@@ -29,7 +29,7 @@ from lavida.text.prompt import hint_ids
 from lavida.text.reading import read_ids
 from lavida.text.tokenizer import Tokenizer, Vocabulary
 
-_WORDS = 96  # tokens that stand behind a picture's own at most: evidence, hint, read text
+_WORDS = 52  # tokens that stand behind a picture's own at most: evidence and hint; read text has its own room
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +142,7 @@ class ImageEncoder:
         if self._labels and classes is not None and isinstance(self._tokenizer, Tokenizer):
             ids = first_guess(self._tokenizer, self._labels, classes[0])
             texts = evidence.read() if evidence is not None else None
-            ids += read_ids(self._tokenizer, texts) if texts is not None else []
+            ids += read_ids(self._tokenizer, texts, self._net.config.reading) if texts is not None else []
         return self._net.denoiser.embed(torch.tensor(ids, dtype=torch.long, device=self._net.denoiser.device))
 
 
@@ -250,7 +250,7 @@ def most_tokens(
             total += len(picture) * images.frame_tokens()
         elif vision is not None:
             side = -(-vision.cells // 2) if tiles.pool else vision.cells
-            total += grid_of(*picture.size, vision, tiles).n_views * side * (side + 1) + _WORDS
+            total += grid_of(*picture.size, vision, tiles).n_views * side * (side + 1) + _WORDS + config.reading.room
     return total
 
 

@@ -67,7 +67,9 @@ class TrainingEvidence:
     def read_ids(self, evidence: Evidence) -> list[int]:
         """Return the ids of read text, which follow the hint; none where nothing could read."""
         texts = evidence.read()
-        return read_ids(cast(Tokenizer, self._reader.tokenizer), texts) if texts is not None else []
+        if texts is None:
+            return []
+        return read_ids(cast(Tokenizer, self._reader.tokenizer), texts, self._reader.net.config.reading)
 
     def told(self, batch: Batch, found: Sequence[Sequence[Evidence | None]]) -> list[Tensor | None]:
         """Return what is added [T, D] to names among the ids of each row; answers that are learnt are told nothing."""

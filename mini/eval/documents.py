@@ -3,7 +3,9 @@
 python -m mini eval extract --data FOLDER --twin FOLDER --out FOLDER
 
 Two methods for each model: held to the schema, and asked the same question freely, where an answer that is no JSON
-object has no field right. A field is right if it is the printed text to the letter.
+object has no field right. Beside them stand hand-written rules over the text that the model's reader read, and the
+bound of what can be copied from it: the fields whose value it holds. A field is right if it is the printed text to the
+letter.
 """
 
 from __future__ import annotations
@@ -16,10 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lavida.eval.metrics import auc, mean, without_nan
+from lavida.evidence.reader import Reader, find_reader
+from lavida.image.load import open_image
 from lavida.text.forms import form_question
 from mini.data.documents.build import DocumentEntry, read_entries
 from mini.data.documents.draw import SPLITS
 from mini.data.documents.values import schema_of
+from mini.eval.document_rules import fill_by_rules
 
 if TYPE_CHECKING:
     from lavida.api import Model
@@ -53,6 +58,17 @@ def read_documents(model: Model, entries: Sequence[DocumentEntry], *, by_schema:
         else:
             text = model.ask(entry.image, form_question(schema), length=CANVAS).text
             found.append(ReadDocument(entry=entry, value=as_object(text), confidence={}))
+    return found
+
+
+def read_by_rules(reader: Reader, entries: Sequence[DocumentEntry]) -> dict[str, list[ReadDocument]]:
+    """Read every document by rules, and by one who knows the values and copies those that the reader read."""
+    found: dict[str, list[ReadDocument]] = {"rules": [], "bound": []}
+    for entry in entries:
+        texts = [text.text for text in reader(open_image(entry.image))]
+        copied = {name: value for name, value in entry.values.items() if any(value in text for text in texts)}
+        for method, value in (("rules", fill_by_rules(schema_of(entry.kind), texts)), ("bound", copied)):
+            found[method].append(ReadDocument(entry=entry, value=value, confidence={}))
     return found
 
 
@@ -111,13 +127,20 @@ def main(
     splits = {split: read_entries(data, split)[:count] for split in SPLITS if split != "train"}
     models = {"model": model_folder} | ({} if twin_folder is None else {"twin": twin_folder})
     rows = []
+
+    def add(name: str, method: str, split: str, read: Sequence[ReadDocument]) -> None:
+        rows.append({"model": name, "method": method, "split": split, **figures(read)})
+        log(f"{name}, {method}, {split}: {rows[-1]['field']:.2f} of the fields right")
+
     for name, folder in models.items():
         model = load(folder)
+        reader = find_reader(model.folder) if name == "model" and model.folder is not None else None
+        for split, entries in splits.items() if reader is not None else ():
+            for method, read in read_by_rules(reader, entries).items():
+                add("read text", method, split, read)
         for split, entries in splits.items():
             for method, by_schema in (("schema", True), ("free", False)):
-                read = read_documents(model, entries, by_schema=by_schema)
-                rows.append({"model": name, "method": method, "split": split, **figures(read)})
-                log(f"{name}, {method}, {split}: {rows[-1]['field']:.2f} of the fields right")
+                add(name, method, split, read_documents(model, entries, by_schema=by_schema))
     results = {"rows": rows}
     out.mkdir(parents=True, exist_ok=True)
     (out / "extract.json").write_text(json.dumps(without_nan(results), indent=1) + "\n", encoding="utf-8")

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 import torch
 from torch import Tensor
 
+from lavida.config import ReadingConfig
 from lavida.model.evidence_inputs import EvidenceInputs
 from lavida.text.labels import Label
 from lavida.text.names import NameFinder, mentions
 from lavida.text.prompt import hint_ids
-from lavida.text.reading import read_ids
+from lavida.text.reading import SIGNS, read_ids
 from lavida.text.tokenizer import USER, Tokenizer
 from mini.data.questions import Question, ask
 from mini.data.scenes import Scene
@@ -42,6 +43,7 @@ class NaturalRows:
     shown: Tensor  # [G, 80] which cells show the names that the prompts speak of
     numbers: Tensor  # [G] how many there are
     mentions: Tensor  # [M, 3] places of names in prompts: flat position, picture, number of the name (or MAIN)
+    copies: Tensor = field(default_factory=lambda: torch.zeros(0, 3, dtype=torch.long))  # [C, 3], see `CopyFinder`
 
     def to(self, device: str) -> NaturalRows:
         """Move everything to a device."""
@@ -90,10 +92,11 @@ class NaturalFeed:
         photographs: Labelled | None,
         row: int = 448,
         shares: Shares | None = None,
+        reading: ReadingConfig = SIGNS,
     ) -> None:
         self.tokenizer, self.labels, self.simulator = tokenizer, labels, simulator
         self.scenes, self.photographs, self.shares = scenes, photographs, shares or Shares()
-        self.mentions = Mentions()
+        self.mentions, self.reading = Mentions(), reading
         self.finder, self._user = NameFinder(model_names(), tokenizer), tokenizer.id_of(USER)
         self.packer = MentionPacker(tokenizer, image_tokens=IMAGE_TOKENS, row=row)
 
@@ -186,7 +189,7 @@ class NaturalFeed:
     ) -> tuple[list[Question], list[int]]:
         """Let a reader read the texts, by chance; without one, questions about text cannot be answered."""
         if rng.random() < odds:
-            return asked, read_ids(self.tokenizer, misread(texts, rng))
+            return asked, read_ids(self.tokenizer, misread(texts, rng), self.reading)
         unread = [replace(q, answer=CANNOT_TELL[q.language]) if q.kind in ("text", "text_check") else q for q in asked]
         return unread, []
 

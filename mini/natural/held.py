@@ -18,7 +18,12 @@ from mini.train.packing import PackedRows
 
 
 def image_prefix(vlm: VLM, cells: Tensor, rows: NaturalRows) -> Tensor:
-    """Return the tokens [N, 98, D] of pictures: evidence, then projected cells [N, 80, D] with newlines and places."""
+    """Return the tokens [N, 98, D] of pictures: evidence, then projected cells [N, 80, D] with newlines and places.
+
+    Rows without pictures have no cells and get no tokens, [N, 0, D].
+    """
+    if not cells.shape[1]:
+        return cells
     tiles = cells[:, 16:].unflatten(1, (2, 4, 2, 4)).transpose(2, 3).flatten(3, 4).flatten(1, 2)
     views = torch.cat((cells[:, None, :16], tiles), 1)  # [N, 5, 16, D]
     return vlm.with_evidence(image_tokens(vlm, views), rows.inputs)

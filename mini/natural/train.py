@@ -3,7 +3,8 @@
     python -m mini.natural.train START OUT --seen FOLDER --steps 3000
     python -m mini.natural.train START OUT --seen FOLDER --stage fim --steps 150
 
-START is a model folder; FOLDER holds what `mini.natural.photographs` wrote. The tower and the projector stay as they
+START is a model folder; FOLDER holds what `mini.natural.photographs` wrote, for the stages "copy" and "documents"
+what `mini.natural.documents` wrote. The tower and the projector stay as they
 are; the denoiser, its embeddings and the entry of evidence are trained by the loss of complementary masks. The stages
 besides "natural" are LaViDa's third ones (`mini/natural/stages.py`).
 """
@@ -30,12 +31,15 @@ from lavida.model.evidence import CELLS, EvidenceEmbedding
 from lavida.model.vlm import VLM
 from lavida.text.labels import Label, load_labels
 from lavida.text.names import save_names
+from lavida.text.reading import DOCUMENTS
 from lavida.text.things import COCO, evidence_words
 from lavida.text.tokenizer import Tokenizer
 from lavida.train import distributed as parallel
 from lavida.train.launch import MEASURED
 from lavida.train.task import Group, Micro, Outcome, Plan
 from lavida.train.trainer import Habits, Trainer
+from mini.natural.copying import Guide
+from mini.natural.documents import SeenDocuments
 from mini.natural.feed import NaturalFeed, NaturalRows, Shares
 from mini.natural.growth import extended, grow, missing_words
 from mini.natural.held import held_out_rows, image_prefix, right_answers, told_of_names
@@ -57,16 +61,18 @@ class Learner(nn.Module):
 
     def __init__(self, vlm: VLM) -> None:
         super().__init__()
-        self.vlm = vlm
+        self.vlm, self.guide = vlm, Guide(vlm.denoiser)
         self.ground = nn.Linear(vlm.config.denoiser.d_model, CELLS)
         self.number = nn.Linear(vlm.config.denoiser.d_model, MOST + 1)
 
     def forward(self, rows: NaturalRows) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the loss of packed rows, the part of it on content tokens and the grounding loss."""
+        """Return the loss of packed rows, the part of it on content tokens and that of grounding and guided heads."""
         with torch.autocast(rows.cells.device.type, dtype=torch.bfloat16):
             image = image_prefix(self.vlm, rows.cells, rows)
             found = packed_loss(self.vlm.denoiser, rows.batch, image, told_of_names(self.vlm, rows))
             ground = self._grounding(found.hidden.index_select(0, rows.batch.name_positions), rows)
+            if len(rows.copies):
+                ground = ground + 0.5 * self.guide.loss(rows.copies)
         return found.loss + ground, found.content, ground
 
     def _grounding(self, hidden: Tensor, rows: NaturalRows) -> Tensor:
@@ -207,7 +213,7 @@ def train_stage(
     begin: Path,
     out: Path,
     stage: str,
-    scenes: Seen,
+    seen: Seen | SeenDocuments,
     *,
     steps: int,
     rows: int,
@@ -220,12 +226,14 @@ def train_stage(
 
     The model gets the other files of `begin` too, without what was measured of it. The matrices of the blocks learn
     four times as fast as in "natural": a new form of answer takes long at that pace, and a higher rate of everything
-    spoils what is known (training-log.md, run 12).
+    spoils what is known (training-log.md, run 12). After "copy" or "documents" the model reads texts by `DOCUMENTS`.
     """
     vlm, tokenizer, labels = start(begin, out)
-    feed = make_feed(stage, tokenizer, labels, Simulator(vlm.tower.classifier.weight.detach()), scenes)
+    if isinstance(seen, SeenDocuments):
+        vlm.config = replace(vlm.config, reading=DOCUMENTS)
+    feed = make_feed(stage, tokenizer, labels, Simulator(vlm.tower.classifier.weight.detach()), seen)
     task = NaturalTask(vlm, feed, plan_of(stage, steps), out, rows=rows, rate=rate, seed=seed, blocks=10.0)
-    trainer = Trainer(task, out, habits=Habits(log=20), say=say)
+    trainer = Trainer(task, out, habits=Habits(log=20, save=200, evaluate=200), say=say)
     trainer.resume()
     if trainer.run(minutes=minutes):
         write(vlm, tokenizer, labels, out / "model")
@@ -267,8 +275,10 @@ def main(arguments: list[str]) -> None:
     args = parser.parse_args(arguments)
     torch.set_num_threads(args.threads)
     if args.stage != "natural":
+        documents = args.stage in ("copy", "documents")
+        seen = SeenDocuments.load(args.seen, "train") if documents else Seen.load(args.seen / "scenes.pt")
         train_stage(
-            args.start, args.out, args.stage, Seen.load(args.seen / "scenes.pt"), steps=args.steps, rows=args.rows,
+            args.start, args.out, args.stage, seen, steps=args.steps, rows=args.rows,
             rate=args.rate, seed=args.seed, minutes=args.minutes,
         )  # fmt: skip
         return

@@ -2,10 +2,12 @@ import math
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from lavida.eval.metrics import without_nan
+from lavida.evidence.reader import Text
 from mini.data.documents.build import DocumentEntry
-from mini.eval.documents import ReadDocument, as_object, as_table, figures
+from mini.eval.documents import ReadDocument, as_object, as_table, figures, read_by_rules
 
 ENTRY = DocumentEntry(image=Path("a.jpg"), kind="label", values={"weight": "250 g", "price": "3.20"})
 
@@ -35,6 +37,19 @@ def test_a_free_answer_has_no_confidence():
     rows = figures([ReadDocument(entry=ENTRY, value=None, confidence={})])
     assert math.isnan(rows["auc"]) and rows["field"] == 0
     assert "| - | - | - |" in as_table({"rows": [{"model": "m", "method": "free", "split": "seen", **rows}]})
+
+
+def test_rules_and_the_bound_read_the_same_texts(tmp_path):
+    Image.new("RGB", (32, 32)).save(tmp_path / "a.png")
+    entry = DocumentEntry(image=tmp_path / "a.png", kind="label", values={"product": "Fresh Tea", "weight": "250 g"})
+
+    def reader(picture):
+        edges = {"left": 0.1, "right": 0.9, "top": 0.1, "bottom": 0.2}
+        return [Text(text=text, score=1.0, **edges) for text in ("Fresh Tea", "250g")]
+
+    found = read_by_rules(reader, [entry])
+    assert found["rules"][0].right() == {"product": True, "weight": True}  # a unit without its space is mended
+    assert found["bound"][0].right() == {"product": True, "weight": False}  # and cannot be copied
 
 
 def test_what_is_an_object():

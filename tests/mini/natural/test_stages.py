@@ -1,5 +1,6 @@
 """Rows of the third stages: the same questions with and without chains, gaps that end in a token nobody predicts."""
 
+import json
 import random
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from lavida.text.tokenizer import FIM, SPAN, Tokenizer
 from mini.data.reasoning import WEIGHTS
 from mini.data.scenes import Scene
 from mini.data.worlds import SceneSampler
+from mini.natural.documents import SeenDocuments
 from mini.natural.photographs import Seen
 from mini.natural.simulate import Simulator
 from mini.natural.stages import CANVAS, has_pair, make_feed
@@ -29,7 +31,7 @@ def simulator() -> Simulator:
     return Simulator(vlm.tower.classifier.weight.detach())
 
 
-def seen_of(scenes: list[Scene], simulator: Simulator) -> Seen:
+def seen_of(scenes: list[Scene | None], simulator: Simulator) -> Seen:
     """Scenes with the evidence of other pictures."""
     rng = random.Random(0)
     return Seen(
@@ -37,6 +39,18 @@ def seen_of(scenes: list[Scene], simulator: Simulator) -> Seen:
         inputs=EvidenceInputs.stack([simulator(rng).inputs for _ in scenes]),
         boxes=[[] for _ in scenes], scenes=scenes, sources=["" for _ in scenes],
     )  # fmt: skip
+
+
+def documents(simulator: Simulator) -> SeenDocuments:
+    """Two labels, of which the reader read all."""
+    values = [{"product": "Fresh Tea", "price": "3.20"}, {"product": "Dried Beans", "price": "14.05"}]
+    places = ((0.1, 0.1, 0.5, 0.2), (0.2, 0.6, 0.8, 0.8))
+    return SeenDocuments(
+        seen=seen_of([None, None], simulator),
+        texts=[list(zip(own.values(), places, strict=True)) for own in values],
+        kinds=["label", "label"],
+        values=values,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +113,19 @@ def test_the_end_of_a_gap_is_neither_masked_nor_predicted(scenes: Seen, simulato
     assert both.sum() * 2 == both.numel()  # all other tokens in exactly one of the two copies
     said = texts(type("Rows", (), {"batch": batch}), tokenizer, 0)
     assert any(" and " in text and text.endswith(".") for text in said)  # captions, whole again without the tokens
+
+
+def test_forms_are_asked_as_extraction_asks_and_copied_from_the_text(simulator: Simulator) -> None:
+    tokenizer = Tokenizer.load(MINI)
+    for stage in ("copy", "documents"):
+        feed = feed_of(stage, documents(simulator), simulator)
+        rows = feed.rows(8, random.Random(2), torch.Generator().manual_seed(2))
+        asked, said = texts(rows, tokenizer, 2), texts(rows, tokenizer, 0)
+        forms = [(q, json.loads(a)) for q, a in zip(asked, said, strict=True) if q.startswith("Read the")]
+        assert len(forms) > 8 and all(f"JSON: {', '.join(a)}." in q for q, a in forms)
+        row, place, source = rows.copies.unbind(1)
+        assert len(row) > 50 and torch.equal(rows.batch.targets[row, place], rows.batch.ids[row, source])
+        assert (rows.cells.shape[1] == 0) == (stage == "copy") and (len(forms) == len(asked)) == (stage == "copy")
 
 
 @pytest.mark.slow
