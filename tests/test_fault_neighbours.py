@@ -139,6 +139,22 @@ def test_endings_in_other_case_are_the_same_file_again(tmp_path: Path) -> None:
     assert [(values[0], values[-1]) for values in found] == [(png(30), "One."), (png(31), "Two.")]
 
 
+@pytest.mark.parametrize("named", [["0.a.png", "0.b.png"], ["x/a.png", "x/b.png"]])
+def test_pictures_of_a_shard_come_in_the_order_of_their_entry(named: list[str], tmp_path: Path) -> None:
+    entry = {"images": named, "question": "What?", "answer": "A cat."}
+    files = {"0.b.png": png(31), "0.a.png": png(30), "0.json": json.dumps(entry).encode()}
+    (question, _) = open_source(write_shard(tmp_path / "a.tar", files))[0].turns
+    assert [part.value for part in question.parts] == [png(30), png(31), "What?"]
+    files["0.json"] = json.dumps(entry | {"images": ["one.png", "two.png"]}).encode()  # files of elsewhere
+    (question, _) = open_source(write_shard(tmp_path / "b.tar", files))[0].turns
+    assert [part.value for part in question.parts] == [png(31), png(30), "What?"]
+
+
+def test_the_line_break_that_ends_a_caption_is_not_learnt(tmp_path: Path) -> None:
+    source = open_source(write_shard(tmp_path / "a.tar", {"a.png": png(), "a.txt": b"A cat.\r\n"}))
+    assert source[0].turns[1].parts[0].value == "A cat."
+
+
 def test_two_texts_under_one_key_are_named(tmp_path: Path) -> None:
     files = {"x.1.jpg": png(30), "x.1.txt": b"One.", "x.2.jpg": png(31), "x.2.txt": b"Two."}
     source = open_source(write_shard(tmp_path / "a.tar", files))

@@ -105,7 +105,7 @@ class _Reader:
 
     def _item(self, kind: Any, value: Any, flags: int) -> Term:
         if kind in _UNKNOWN:
-            raise RequestError(f"the regex uses {_UNKNOWN[kind]}, which no automaton can do; write it without")
+            raise RequestError(f"the regex uses {_UNKNOWN[kind]}, which is not supported; write it without")
         if kind in (op.MAX_REPEAT, op.MIN_REPEAT):
             least, most, body = value
             return Repeat(self._sequence(body, flags), int(least), None if most is op.MAXREPEAT else int(most))

@@ -10,6 +10,7 @@ from lavida.errors import DataError
 from lavida.image.load import SUFFIXES
 
 QUESTION = "What is this?"
+_SPLITS = {"train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval"}
 
 
 class FolderSource:
@@ -18,7 +19,7 @@ class FolderSource:
     _ stands for a space. A folder below a label's belongs to the label too. Hidden files and folders are ignored.
 
     Raises:
-        DataError: There are no such folders.
+        DataError: There are no such folders, or all of them are named as the splits of a data set are.
     """
 
     def __init__(self, path: Path) -> None:
@@ -30,6 +31,9 @@ class FolderSource:
                 f"{path}: neither tar shards nor a saved data set in this folder, nor folders of pictures; "
                 "give the file itself, or make one folder for each label"
             )
+        splits = dict.fromkeys(file.relative_to(path).parts[0] for file in self.files)
+        if all(name.lower() in _SPLITS for name in splits):
+            raise DataError(f"{path}: its folders are splits ({', '.join(splits)}) and no labels; give one of them")
 
     def __len__(self) -> int:
         return len(self.files)

@@ -1,7 +1,7 @@
 """WebDataset shards: tar files in which the files of one sample share their name up to the first dot.
 
     000017.jpg  000017.json            an entry as in `lavida.data.samples`
-    000018.0.png  000018.1.png  000018.json    several pictures, in the order of the archive
+    000018.0.png  000018.1.png  000018.json    several pictures, in the entry's order or else the archive's
     000019.webp  000019.txt            a picture and its caption
 
 The files of a sample may stand anywhere in their archive, and in a folder of it. Hidden files and folders, among them
@@ -107,10 +107,10 @@ class ShardSource:
         try:
             with self.paths[self._shard[index]].open("rb") as archive:
                 record = self._record(index, words, archive)
-                shown = [_read(archive, file) for file in files if file.is_picture]
+                shown = [_read(archive, file) for file in self._shown(index, files, record)]
         except OSError as error:
             raise broken(f"{self._keys[index]} cannot be read ({error.strerror})") from None
-        if isinstance(record, dict):  # the names that it gives to its pictures are of no use: they lie beside it
+        if isinstance(record, dict):
             named = any(record.get(key) for key in ("image", "images"))
             record = {k: v for k, v in record.items() if k not in ("image", "images")} | {"images": shown}
             if not shown and (named or "caption" in record):
@@ -120,13 +120,24 @@ class ShardSource:
                 raise BrokenSample("missing file", f"{self._keys[index]}.{unread} is of no kind that is read; use JPEG")
         return read_sample(record, f"{self.name}:{index}", _named_elsewhere)
 
+    def _shown(self, index: int, files: Sequence[_File], record: Any) -> list[_File]:
+        """Return the pictures that the entry names, in its order; all in the archive's if it names other files."""
+        pictures = [file for file in files if file.is_picture]
+        named = (record.get("images") or record.get("image")) if isinstance(record, dict) else None
+        stem = self._keys[index].rpartition("/")[2]
+        by_name = {name.lower(): file for file in pictures for name in (file.ending, f"{stem}.{file.ending}")}
+        values = named if isinstance(named, list) else [named]
+        found = [by_name.get(value.rpartition("/")[2].lower()) if isinstance(value, str) else None for value in values]
+        known = [file for file in found if file is not None]
+        return known if len(known) == len(values) else pictures
+
     def _record(self, index: int, words: Sequence[_File], archive: BinaryIO) -> Any:
         """Return the entry: the JSON, or the caption of a text beside a JSON that only describes the file."""
         record: Any = None
         for file in words:
             data = _read(archive, file)
             try:
-                record = json.loads(data) if file.kind == "json" else {"caption": data.decode("utf-8-sig")}
+                record = json.loads(data) if file.kind == "json" else {"caption": data.decode("utf-8-sig").strip()}
             except (ValueError, RecursionError) as error:
                 reason = " ".join(str(error).split())
                 raise broken(f"{self._keys[index]}.{file.ending}: {reason}") from None

@@ -11,6 +11,7 @@ from PIL import Image
 _DEPTHS = (255.0, 1023.0, 4095.0, 16383.0, 65535.0)  # largest values of 8, 10, 12, 14 and 16 bits
 # Of raw modes with 16 bits a channel Pillow keeps the first byte; read with the other byte order, it keeps the second.
 _OTHER_ORDER = {"16B": "16L", "16L": "16B", "16N": "16B"}
+_PAIRS = "RGBA"  # grey with alpha of 16 bits has no other order: its four bytes are read as four channels
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -80,7 +81,9 @@ def deep_rgb(image: Image.Image, again: Image.Image) -> Image.Image:
     if high[..., :3].max(initial=0) > 63:  # all 16 bits are in use
         return image
     again.tile = tiles  # type: ignore[attr-defined]
-    deep = high[..., :3].astype(np.uint16) * 256 + np.asarray(again)[..., :3]
+    pairs = tiles[0].args == _PAIRS
+    low = np.asarray(again)[..., 1:2] if pairs else np.asarray(again)[..., :3]
+    deep = high[..., :3].astype(np.uint16) * 256 + low
     return Image.fromarray(np.concatenate((eight_bits(deep), high[..., 3:]), axis=-1))
 
 
@@ -90,7 +93,7 @@ def _with_other_order(tile: Any) -> Any:
     mode, _, order = str(tile.args[0] if several else tile.args).partition(";")
     if order not in _OTHER_ORDER:
         return None
-    other = f"{mode};{_OTHER_ORDER[order]}"
+    other = _PAIRS if mode == "LA" else f"{mode};{_OTHER_ORDER[order]}"
     return tile._replace(args=(other, *tile.args[1:]) if several else other)
 
 

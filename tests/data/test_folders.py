@@ -46,3 +46,12 @@ def test_a_folder_without_them_is_told(tmp_path: Path) -> None:
     Image.new("RGB", (12, 12)).save(tmp_path / "top.png")
     with pytest.raises(DataError, match="one folder for each label"):
         open_source(tmp_path)
+
+
+def test_a_folder_of_splits_is_not_taken_for_labels(tmp_path: Path) -> None:
+    for name in ("train", "Val"):
+        (tmp_path / name / "cat").mkdir(parents=True)
+        Image.new("RGB", (12, 12)).save(tmp_path / name / "cat" / "1.png")
+    with pytest.raises(DataError, match=r"splits \(Val, train\) and no labels"):
+        open_source(tmp_path)
+    assert [part.value for part in open_source(tmp_path / "train")[0].turns[1].parts] == ["cat"]

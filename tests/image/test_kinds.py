@@ -29,14 +29,14 @@ def png(kind: str = "PNG", image: Image.Image | None = None, **options: Any) -> 
 
 
 def deep_png(values: np.ndarray) -> bytes:
-    """A PNG of 16-bit channels [H, W, 3 or 4]."""
+    """A PNG of 16-bit channels [H, W, 2 to 4]."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
     height, width, channels = values.shape
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
-    head = struct.pack(">IIBBBBB", width, height, 16, {3: 2, 4: 6}[channels], 0, 0, 0)
+    head = struct.pack(">IIBBBBB", width, height, 16, {2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
@@ -73,6 +73,12 @@ def test_row_9_colour_of_twelve_bits_in_sixteen(channels: int) -> None:
     whole = values.copy()
     whole[..., :3] *= 16
     assert np.abs(np.asarray(open_image(deep_png(whole))) - whole[..., :3] / 65535 * 255).max() <= 1
+
+
+@pytest.mark.parametrize("most", [4095, 65535])
+def test_row_9_grey_of_twelve_bits_with_alpha(most: int) -> None:
+    values = np.stack([RAMP * (most // 4095), np.full_like(RAMP, 65535)], -1)
+    assert np.abs(grey(deep_png(values)) - RAMP / 4095 * 255).max() <= 1
 
 
 @pytest.mark.parametrize("spoilt", [np.nan, np.inf, -np.inf])
