@@ -1,7 +1,7 @@
-"""The same job on Ray: workers with a model each answer blocks of inputs, and this process alone writes the output.
+"""Work on Ray: workers with a model each make the lines of blocks of numbers, and this process alone writes them.
 
-Blocks of places go out, blocks of lines come back (`ray.data`, `map_batches` over actors). Nothing but this process
-writes, so what holds of a job without Ray holds here: a line is in the output once and whole. A worker that is killed
+Blocks of numbers go out, blocks of lines come back (`ray.data`, `map_batches` over actors). Nothing but this process
+writes, so what holds of work without Ray holds here: a line is in the output once and whole. A worker that is killed
 is started again and its block answered anew; a line that came already is not written twice.
 """
 
@@ -11,19 +11,18 @@ import json
 import logging
 import os
 import socket
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from lavida.batch.answers import Line, answer_entries
-from lavida.batch.job import Cluster, Job
-from lavida.batch.output import Marks
-from lavida.errors import LavidaError, RequestError
+from lavida.batch.answers import Line
+from lavida.errors import LavidaError, RequestError, check_range
 
 LOCAL = "local"
-_BLOCK = 32  # inputs of a block at most: what a worker that is killed, or a job, answers twice
+_BLOCK = 32  # numbers of a block at most: what a worker that is killed, or a job, answers twice
 _BLOCKS = 10_000  # of a job at most; those of a longer one are larger
 _STORE = 256 * 2**20  # bytes of shared memory of a cluster that is started here; it holds lines only
 # Read when Ray is imported or started; what the user has set is left alone.
@@ -33,40 +32,65 @@ _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
 _ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_worker_niceness": "0"}
 
 
-class Worker:
-    """Answer blocks of places with one model, which is loaded once."""
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """Say where work runs on Ray, and what each of its workers takes."""
 
-    def __init__(self, job: Job, stamp: str) -> None:
-        self.job, self.error = job, ""
+    address: str  # "local" starts a cluster on this machine alone
+    workers: int = 1
+    cpus: float = 1.0  # of each worker; may be a fraction
+    gpus: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_range("workers", self.workers, 1, 10_000)
+        check_range("worker-cpus", self.cpus, 0, 1024, whole=False)
+        check_range("worker-gpus", self.gpus, 0, 64, whole=False)
+
+
+class Work(Protocol):
+    """Say what workers do; it is sent to each of them as it is."""
+
+    def open(self) -> Callable[[Iterable[int]], Iterable[Line]]:
+        """Open files and load the model, once in a worker; return what makes the lines of a block of numbers.
+
+        Raises:
+            LavidaError: The worker lacks something; this ends the work.
+        """
+
+
+class Worker:
+    """Make the lines of blocks with one model, which is loaded once."""
+
+    def __init__(self, work: Work) -> None:
+        self.error = ""
         try:
-            self.inputs = job.open()
-            if self.inputs.stamp() != stamp:
-                raise RequestError(f"a worker sees another {job.inputs}; give a path that all machines share")
-            self.engine = job.engine(job.load())
+            self.lines = work.open()
         except LavidaError as error:  # an exception would be tried again, and told with all of Ray's own calls
             self.error = str(error)
 
     def __call__(self, block: dict[str, Any]) -> dict[str, Any]:
-        """Return the lines of a block, or the one that ends the job."""
+        """Return the lines of a block, or the one that ends the work."""
         lines: list[Any] = [{"fatal": self.error}] if self.error else []
         try:
             if not self.error:
-                entries = self.inputs.entries(block["data"].tolist())
-                lines = list(answer_entries(self.engine, entries, self.job.options, readers=self.job.readers))
+                lines = list(self.lines(block["data"].tolist()))
         except LavidaError as error:
             lines = [{"fatal": str(error)}]
         return {"line": np.array([json.dumps(line) for line in lines], dtype=object)}
 
 
-def cluster_lines(job: Job, cluster: Cluster, stamp: str, done: Marks) -> Generator[Line]:
-    """Yield the lines of what is not done, as workers send them.
+def cluster_lines(work: Work, cluster: Cluster, numbers: Iterable[int]) -> Generator[Line]:
+    """Yield the lines of ascending numbers, as workers send them.
 
     Raises:
         RequestError: Ray is missing, the cluster cannot be reached, or the job failed there.
     """
+    left = np.fromiter(numbers, np.int64)
+    if not len(left):
+        return
     ray = _connect(cluster)
     try:
-        yield from _lines(ray, job, cluster, stamp, done)
+        yield from _lines(ray, work, cluster, left)
     except LavidaError:
         raise
     except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError) as error:
@@ -75,14 +99,13 @@ def cluster_lines(job: Job, cluster: Cluster, stamp: str, done: Marks) -> Genera
         ray.shutdown()
 
 
-def _lines(ray: ModuleType, job: Job, cluster: Cluster, stamp: str, done: Marks) -> Generator[Line]:
-    places = np.fromiter(done.missing(), np.int64)
-    size = max(1, min(max(_BLOCK, len(places) // _BLOCKS), -(-len(places) // (4 * cluster.workers))))
+def _lines(ray: ModuleType, work: Work, cluster: Cluster, numbers: np.ndarray) -> Generator[Line]:
+    size = max(1, min(max(_BLOCK, len(numbers) // _BLOCKS), -(-len(numbers) // (4 * cluster.workers))))
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
-    answered = ray.data.from_numpy(np.array_split(places, -(-len(places) // size))).map_batches(
+    answered = ray.data.from_numpy(np.array_split(numbers, -(-len(numbers) // size))).map_batches(
         Worker,
-        fn_constructor_args=(job, stamp),
+        fn_constructor_args=(work,),
         batch_size=size,
         compute=ray.data.ActorPoolStrategy(size=cluster.workers),
         num_cpus=cluster.cpus,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lavida.api import DESCRIBE, Model, load
-from lavida.batch.answers import READERS
+from lavida.batch.answers import READERS, Line, answer_entries
+from lavida.batch.cluster import Cluster
 from lavida.batch.entries import Inputs
 from lavida.batch.inputs import open_inputs
 from lavida.constrain.language import read_schema
@@ -17,23 +18,8 @@ from lavida.errors import RequestError, check_range
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cluster:
-    """Say where a job runs on Ray, and what each of its workers takes."""
-
-    address: str  # "local" starts a cluster on this machine alone
-    workers: int = 1
-    cpus: float = 1.0  # of each worker; may be a fraction
-    gpus: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_range("workers", self.workers, 1, 10_000)
-        check_range("worker-cpus", self.cpus, 0, 1024, whole=False)
-        check_range("worker-gpus", self.gpus, 0, 64, whole=False)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Job:
-    """Hold a job; it is sent to workers as it is."""
+    """Hold a job."""
 
     inputs: str
     out: Path
@@ -72,3 +58,20 @@ class Job:
     def load(self) -> Model:
         """Load the model."""
         return load(self.model, **self.loading)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedJob:
+    """Hold a job that workers on Ray share, and the digest of the inputs that all must see."""
+
+    job: Job
+    stamp: str
+
+    def open(self) -> Callable[[Iterable[int]], Iterator[Line]]:
+        """Open the inputs and load the model; return what answers the inputs at some places. Raises LavidaError."""
+        inputs = self.job.open()
+        if inputs.stamp() != self.stamp:
+            raise RequestError(f"a worker sees another {self.job.inputs}; give a path that all machines share")
+        engine = self.job.engine(self.job.load())
+        options, readers = self.job.options, self.job.readers
+        return lambda places: answer_entries(engine, inputs.entries(places), options, readers=readers)

@@ -20,8 +20,9 @@ from typing import Any
 import lavida
 from lavida.api import check_options
 from lavida.batch.answers import Line, answer_entries
+from lavida.batch.cluster import cluster_lines
 from lavida.batch.entries import Inputs
-from lavida.batch.job import Job
+from lavida.batch.job import Job, SharedJob
 from lavida.batch.output import Output
 from lavida.checkpoint.adapters import WEIGHTS, find_adapter
 from lavida.checkpoint.named import find_model
@@ -50,9 +51,8 @@ class Prepared:
         if self.output.done.marked == len(self.inputs):
             return
         if self.job.cluster is not None:
-            from lavida.batch.cluster import cluster_lines
-
-            found = cluster_lines(self.job, self.job.cluster, self.inputs.stamp(), self.output.done)
+            work = SharedJob(job=self.job, stamp=self.inputs.stamp())
+            found = cluster_lines(work, self.job.cluster, self.output.done.missing())
         else:
             found = self._lines_here()
         with closing(found):

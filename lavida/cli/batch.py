@@ -16,15 +16,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from lavida.cli import options as o
 from lavida.cli.main import collect_garbage
-from lavida.errors import RequestError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from lavida.batch.job import Cluster
     from lavida.batch.run import Prepared
 
-JOB, RAY = "Job", "Ray"
+JOB = "Job"
 EVERY = 10.0  # seconds between lines of progress, where there is no terminal
 FAILED = 1  # the exit code of a job that is finished and holds errors
 
@@ -39,18 +37,10 @@ Most = Annotated[int | None, o.option("Answers written side by side. Default: 8,
 Readers = Annotated[int, o.option("Threads that open pictures ahead.", group=JOB)]
 Retry = Annotated[bool, o.option("Answer again what failed before.", "--retry", group=JOB)]
 Restart = Annotated[bool, o.option("Drop what OUT holds and begin anew.", "--restart", group=JOB)]
-Ray = Annotated[
-    str | None, o.option("local, or the address of a cluster (auto, HOST:PORT).", metavar="ADDRESS", group=RAY)
-]
-Workers = Annotated[int | None, o.option("Models side by side. Default: 1.", group=RAY)]
-WorkerCpus = Annotated[float | None, o.option("CPUs that a worker takes; may be a fraction. Default: 1.", group=RAY)]
-WorkerGpus = Annotated[
-    float | None, o.option("GPUs that a worker takes. Default: 1 with --device cuda, else 0.", group=RAY)
-]
 CALIBRATED = {"quality": o.CALIBRATED["quality"]}  # a deadline is about one answer alone
 
 
-@o.command(o.decoding(), CALIBRATED, o.CONSTRAINED, o.LOADING)
+@o.command(o.CLUSTER, o.decoding(), CALIBRATED, o.CONSTRAINED, o.LOADING)
 def batch(
     source: In,
     out: Out,
@@ -60,14 +50,10 @@ def batch(
     readers: Readers = 2,
     retry: Retry = False,
     restart: Restart = False,
-    ray: Ray = None,
-    workers: Workers = None,
-    worker_cpus: WorkerCpus = None,
-    worker_gpus: WorkerGpus = None,
     **options: Any,
 ) -> int:
     """Answer about each input of a job, exactly once. Exit code 0, or 1 if some inputs failed."""
-    cluster = _cluster(ray, workers, worker_cpus, worker_gpus, options)
+    cluster = o.cluster_of(options)
     from lavida.api import DESCRIBE
     from lavida.batch.job import Job
     from lavida.batch.run import prepare
@@ -101,27 +87,6 @@ def batch(
     failures = f", {failed} of them failed; --retry asks these again" if failed else ""
     print(f"{out}: {total} inputs{failures}", file=sys.stderr)
     return FAILED if failed else 0
-
-
-def _cluster(
-    ray: str | None, workers: int | None, cpus: float | None, gpus: float | None, options: dict[str, Any]
-) -> Cluster | None:
-    """Return where the job runs on Ray, if it does. Raises RequestError."""
-    given = {"--workers": workers, "--worker-cpus": cpus, "--worker-gpus": gpus}
-    if ray is None:
-        alone = next((name for name, value in given.items() if value is not None), None)
-        if alone:
-            raise RequestError(f"{alone} goes with --ray; say --ray local, or leave it out")
-        return None
-    from lavida.batch.job import Cluster
-
-    default = 1.0 if options["device"].startswith("cuda") else 0.0
-    return Cluster(
-        address=ray,
-        workers=1 if workers is None else workers,
-        cpus=1.0 if cpus is None else cpus,
-        gpus=default if gpus is None else gpus,
-    )
 
 
 def _tell_start(prepared: Prepared) -> None:

@@ -18,12 +18,14 @@ import typer
 from typer.core import TyperCommand
 
 from lavida.decode.options import CANVAS, OPTIONS, DecodeOptions, Option
+from lavida.errors import RequestError
 from lavida.threads import AUTO, parse_threads
 
 if TYPE_CHECKING:
     from lavida.api import Model as LoadedModel
+    from lavida.batch.cluster import Cluster
 
-FORM, ANSWER, MODEL, DRAW = "Form of the answer", "Output", "Model", "Picture"
+FORM, ANSWER, MODEL, DRAW, RAY = "Form of the answer", "Output", "Model", "Picture", "Ray"
 _HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -85,6 +87,18 @@ LOADING: Shared = {
         side=(int | None, None, "Pixels of the square that MMaDA sees a picture as. Default: 512."),
     ),
 }
+_ADDRESS = option("local, or the address of a cluster (auto, HOST:PORT).", metavar="ADDRESS", group=RAY)
+CLUSTER: Shared = {
+    "ray": (Annotated[str | None, _ADDRESS], None),
+    **_shared(
+        RAY,
+        workers=(int | None, None, "Models side by side. Default: 1."),
+        worker_cpus=(float | None, None, "CPUs that a worker takes; may be a fraction. Default: 1.", "--worker-cpus"),
+        worker_gpus=(
+            float | None, None, "GPUs that a worker takes. Default: 1 with --device cuda, else 0.", "--worker-gpus"
+        ),
+    ),
+}  # fmt: skip
 CALIBRATED = _shared(
     CANVAS,
     quality=(str | None, None, "high, balanced or fast: steps, rule and cache as `lavida calibrate` measured."),
@@ -150,6 +164,21 @@ def decode_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of decoding among the shared ones, as `Model.ask` takes them; None = the model's default."""
     names = [name for name in options if name in OPTIONS or name in CALIBRATED or name in CONSTRAINED]
     return {name: None if options[name] == [] else options[name] for name in names}
+
+
+def cluster_of(options: Mapping[str, Any]) -> Cluster | None:
+    """Return where the options of `CLUSTER` among `options` have work run on Ray, if they do. Raises RequestError."""
+    given = {name: options[name] for name in CLUSTER if name != "ray" and options[name] is not None}
+    if options["ray"] is None:
+        if given:
+            alone = next(iter(given)).replace("_", "-")
+            raise RequestError(f"--{alone} goes with --ray; say --ray local, or leave it out")
+        return None
+    from lavida.batch.cluster import Cluster
+
+    gpus = given.get("worker_gpus", 1.0 if options["device"].startswith("cuda") else 0.0)
+    cpus = given.get("worker_cpus", 1.0)
+    return Cluster(address=options["ray"], workers=given.get("workers", 1), cpus=cpus, gpus=gpus)
 
 
 def load_model(options: Mapping[str, Any]) -> LoadedModel:

@@ -1,10 +1,12 @@
-"""Tell which processes run below this one and where they listen (Linux)."""
+"""Tell which processes run below this one and where they listen (Linux), and wait for them."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 PROC = Path("/proc")
 
@@ -52,3 +54,17 @@ def listening(pids: set[int]) -> Iterator[str]:
             fields = line.split()
             if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:
                 yield fields[1].rpartition(":")[0]
+
+
+def wait(until: Callable[[], Any], what: str, seconds: float = 240) -> Any:
+    """The first true value of `until`."""
+    end = time.monotonic() + seconds
+    while not (value := until()):
+        assert time.monotonic() < end, f"{what} took more than {seconds} s"
+        time.sleep(0.02)
+    return value
+
+
+def ray_workers() -> list[int]:
+    """The workers of a Ray cluster that this process has started."""
+    return [pid for pid, title in below(os.getpid()).items() if title.startswith("ray::Map")]

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import pytest
 
 from tests.batch.clusters import two_nodes
 from tests.batch.jobs import lines_of, write_folder, write_lines
-from tests.batch.processes import below, is_alive, listening
+from tests.batch.processes import below, is_alive, listening, ray_workers, wait
 
 pytestmark = pytest.mark.slow  # Ray takes ten seconds to start
 
@@ -78,15 +78,6 @@ def held(out: Path) -> int:
     return out.read_bytes().count(b"\n") if out.exists() else 0
 
 
-def wait(until: Callable[[], Any], what: str, seconds: float = 240) -> Any:
-    """The first true value of `until`."""
-    end = time.monotonic() + seconds
-    while not (value := until()):
-        assert time.monotonic() < end, f"{what} took more than {seconds} s"
-        time.sleep(0.02)
-    return value
-
-
 def test_a_cluster_of_this_machine_gives_the_same_lines(
     tiny_folder: Path, requests: Path, whole: list[dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -134,12 +125,8 @@ def test_a_worker_that_is_killed_is_replaced(
 ) -> None:
     out = tmp_path / "out.jsonl"
     job = started(tiny_folder, requests, out, "--ray", address, *WORKERS)
-
-    def workers() -> list[int]:
-        return [pid for pid, title in below(os.getpid()).items() if title.startswith("ray::Map")]
-
     wait(lambda: held(out) or job.poll() is not None, "the first line")
-    for pid in workers()[:1]:
+    for pid in ray_workers()[:1]:
         os.kill(pid, signal.SIGKILL)
     assert job.poll() is None
     finished(job)
