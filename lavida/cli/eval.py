@@ -3,6 +3,7 @@
 lavida eval coco coco/ --model lavida-mini --out runs/coco
 lavida eval scienceqa ScienceQA/data --model owner/name --against llava-hf/llava-v1.6-vicuna-7b-hf --out runs/sqa
 lavida eval papers/lavida benchmarks/ --model owner/name --out runs/paper
+lavida eval vqav2 vqa/ --model owner/name --device cuda --out runs/vqa --ray auto --workers 8
 torchrun --nproc_per_node 8 -m lavida.cli.main eval vqav2 vqa/ --model owner/name --device cuda --out runs/vqa
 """
 
@@ -44,7 +45,7 @@ Retry = Annotated[bool, o.option("Answer again what failed before.", "--retry", 
 Restart = Annotated[bool, o.option("Drop the answers in OUT and begin anew.", "--restart", group=RUN)]
 
 
-@o.command(o.decoding(), o.LOADING)
+@o.command(o.CLUSTER, o.decoding(), o.LOADING)
 def eval(  # noqa: A001 - the name of the command
     task: TaskName,
     data: Data,
@@ -66,6 +67,7 @@ def eval(  # noqa: A001 - the name of the command
     from lavida.eval.items import Source
     from lavida.eval.tasks.table import TASKS, find_task
 
+    cluster = o.cluster_of(options)
     collect_garbage()
     is_paper = task.startswith("papers/")
     given = {name: value for name, value in o.decode_arguments(options).items() if value is not None}
@@ -87,6 +89,7 @@ def eval(  # noqa: A001 - the name of the command
         most=most,
         retry=retry,
         restart=restart,
+        cluster=cluster,
     )
     if is_paper:
         return _paper(task, contest, row)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -52,12 +52,15 @@ class Way:
 
 
 class Answerer(Protocol):
-    """Answer questions in any order, each once."""
+    """Answer questions in any order, each once. It is made without its weights."""
 
     name: str
 
     def settings(self) -> Mapping[str, Any]:
         """Return what decides the answers, as JSON has it."""
+
+    def load(self) -> None:
+        """Load the model. Raises LavidaError."""
 
     def replies(self, asked: Iterable[tuple[int, Item]]) -> Iterator[Reply]:
         """Yield a reply to each question; what is wrong with one question is in its reply."""
@@ -83,7 +86,8 @@ class LavidaAnswerer:
     """Answer with a model of ours.
 
     Args:
-        model: Loaded.
+        name: Of the model.
+        loader: Loads it.
         identity: A digest of its files.
         task: Gives the length of an answer and its form.
         options: Of decoding; they go before the task's.
@@ -93,7 +97,8 @@ class LavidaAnswerer:
 
     def __init__(
         self,
-        model: Model,
+        name: str,
+        loader: Callable[[], Model],
         identity: str,
         task: Task,
         options: Mapping[str, Any],
@@ -101,7 +106,7 @@ class LavidaAnswerer:
         way: Way | None = None,
         most: int = 1,
     ) -> None:
-        self.name, self._model, self._identity, self._task = model.name, model, identity, task
+        self.name, self._loader, self._identity, self._task = name, loader, identity, task
         given = {name: value for name, value in options.items() if value is not None}
         self._options = {"length": task.length, **task.options, **given}
         self._way, self._most = way or Way(), most
@@ -110,6 +115,10 @@ class LavidaAnswerer:
         """Return the digest of the model, the options and how answers are found."""
         shown = {name: str(value) if isinstance(value, Mapping) else value for name, value in self._options.items()}
         return {"the model": self._identity, **self._way.settings(), **shown}
+
+    def load(self) -> None:
+        """Load the model. Raises LavidaError."""
+        self._model = self._loader()
 
     def replies(self, asked: Iterable[tuple[int, Item]]) -> Iterator[Reply]:
         """Yield a reply to each question, in their order; those of a few are written together."""

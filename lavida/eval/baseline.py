@@ -32,20 +32,27 @@ class TransformersAnswerer:
         way: How questions are put and answers taken.
         device: Where it computes.
         dtype: Of its weights; None keeps what is stored.
-
-    Raises:
-        CheckpointError: transformers knows no such model, or it has no chat template.
     """
 
     def __init__(
         self, path: str, task: Task, *, length: int | None = None, way: Way | None = None, device: str = "cpu",
         dtype: str | None = None,
     ) -> None:  # fmt: skip
-        import transformers
-
         self.name, self._length = path, length or task.length
         self._way = way or Way()
         self._device, self._dtype = torch.device(device), dtype
+
+    def settings(self) -> Mapping[str, Any]:
+        """Return a digest of the model's files and how answers are found."""
+        return {
+            "the model": _digest(self.name), **self._way.settings(), "length": self._length, "dtype": self._dtype
+        }  # fmt: skip
+
+    def load(self) -> None:
+        """Load the model. Raises CheckpointError: transformers knows no such model, or it has no chat template."""
+        import transformers
+
+        path, dtype = self.name, self._dtype
         chosen = DTYPES.get(dtype, "auto") if dtype is not None else "auto"
         try:
             self._processor = _processor(path)
@@ -58,12 +65,6 @@ class TransformersAnswerer:
                 f"{path} has no chat template, so its prompts cannot be written; add one to its folder"
             )
         self._model = model.to(self._device).eval()
-
-    def settings(self) -> Mapping[str, Any]:
-        """Return a digest of the model's files and how answers are found."""
-        return {
-            "the model": _digest(self.name), **self._way.settings(), "length": self._length, "dtype": self._dtype
-        }  # fmt: skip
 
     def replies(self, asked: Iterable[tuple[int, Item]]) -> Iterator[Reply]:
         """Yield a reply to each question, one at a time."""

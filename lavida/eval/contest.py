@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lavida.api import check_options, load
+from lavida.batch.cluster import Cluster
 from lavida.batch.run import model_identity
+from lavida.checkpoint.named import DEFAULT_MODEL
 from lavida.errors import RequestError
 from lavida.eval.answering import Answerer, LavidaAnswerer, Way
+from lavida.eval.cluster import ClusterAnswerer
 from lavida.eval.items import Item, Source, Task
 from lavida.eval.run import Progress, Run, write_results
 from lavida.eval.shares import shared
@@ -42,6 +46,7 @@ class Contest:
     published: Mapping[str, str] | None = None  # a paper's figures by our name of them, for the report
     restart: bool = False
     retry: bool = False
+    cluster: Cluster | None = None
 
     def __post_init__(self) -> None:
         if self.by not in WAYS:
@@ -60,13 +65,16 @@ class Contest:
             LavidaError: The files of the benchmark or a model cannot be read.
         """
         items = self.items()
-        with shared(str(self.loading.get("device", "cpu"))) as share:
+        with shared(str(self.loading.get("device", "cpu")), on_ray=self.cluster is not None) as share:
             run = Run(
                 task=self.task, items=items, data=str(self.source.data), out=self.out, share=share,
                 restart=self.restart, retry=self.retry,
             )  # fmt: skip
             names, answerers = [], self._answerers(share.device)
             while (answerer := next(answerers, None)) is not None:
+                if self.cluster is not None:
+                    answerer = ClusterAnswerer(answerer, self.cluster, self.items, items)
+                answerer.load()
                 run.answer(answerer, progress, warm_up=self.timed)
                 names.append(answerer.name)
                 del answerer  # before the next model is loaded
@@ -91,14 +99,13 @@ class Contest:
         return self.most == 1 and self.by == "generation"
 
     def _answerers(self, device: str) -> Iterator[Answerer]:
-        """Yield the models one after the other: the first is dropped before the second is loaded."""
-        model = load(self.model, **{**self.loading, "device": device})
-        identity = model_identity(self.model)
+        """Yield the models one after the other, none loaded."""
         way = Way(
             by_likelihood=self.by == "likelihood", suffix=self.suffix, until=self.until, strip_stop=self.strip_stop
         )
-        yield LavidaAnswerer(model, identity, self.task, self.options, way=way, most=self.most)
-        del model
+        name, loader = str(self.model or DEFAULT_MODEL), partial(load, self.model, **{**self.loading, "device": device})
+        identity = model_identity(self.model)
+        yield LavidaAnswerer(name, loader, identity, self.task, self.options, way=way, most=self.most)
         if self.against is None:
             return
         from lavida.eval.baseline import TransformersAnswerer

@@ -35,19 +35,21 @@ class Share:
 
 
 @contextmanager
-def shared(device: str) -> Iterator[Share]:
+def shared(device: str, *, on_ray: bool = False) -> Iterator[Share]:
     """Join the processes that torchrun started, if it did; yield the share of this one.
 
     "cuda" stands for a GPU of its own for each process. An error is reported once, by the first process that fails.
 
     Raises:
-        RequestError: There are fewer GPUs than processes on this machine.
+        RequestError: There are fewer GPUs than processes on this machine, or Ray is to share the questions too.
     """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         yield Share(device=device)
         return
     with reported():
+        if on_ray:
+            raise RequestError("--ray and torchrun both share the questions; start the command without torchrun")
         if device == "cuda":
             local, count = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
             if local >= count:

@@ -114,7 +114,9 @@ def run_of(folders: dict[str, Path], out: Path, name: str = "pope", **more: Any)
 
 
 def answerer(kind: type[LavidaAnswerer] = LavidaAnswerer, **options: Any) -> LavidaAnswerer:
-    return kind(tiny_model(), "digest", TASKS["pope"], {"length": 4, **options}, most=2)
+    found = kind("tiny", tiny_model, "digest", TASKS["pope"], {"length": 4, **options}, most=2)
+    found.load()
+    return found
 
 
 def answers(run: Run) -> list[Any]:
@@ -227,6 +229,7 @@ def test_a_model_with_a_confidence_curve_gets_a_calibration_error_for_what_it_wr
 def test_a_baseline_writes_and_weighs_as_transformers_does(name: str, folders: dict[str, Path]) -> None:
     (item, *_) = TASKS["pope"].load(Source(data=folders["pope"]))
     baseline = TransformersAnswerer(str(folders[name]), TASKS["pope"], length=3)
+    baseline.load()
     (reply,) = baseline.replies([(0, item)])
     inputs = baseline._inputs([{"role": "user", "content": [
         {"type": "image", "image": item.open()[0]}, {"type": "text", "text": item.prompt}]}])  # fmt: skip
@@ -250,12 +253,12 @@ def test_models_that_are_none_get_one_line(
     # Where other tests have told transformers of our models it loads them, and then there is no chat template.
     words = "transformers cannot load .* as an image-text-to-text model|has no chat template"
     with pytest.raises(CheckpointError, match=words):
-        TransformersAnswerer(str(tiny_folder), TASKS["pope"])
+        TransformersAnswerer(str(tiny_folder), TASKS["pope"]).load()
     (tmp_path / "bare").mkdir()
     baselines.save_llava_next(tmp_path / "bare")
     (tmp_path / "bare" / "chat_template.jinja").unlink()
     with pytest.raises(CheckpointError, match="has no chat template"):
-        TransformersAnswerer(str(tmp_path / "bare"), TASKS["pope"])
+        TransformersAnswerer(str(tmp_path / "bare"), TASKS["pope"]).load()
     capsys.readouterr()
     base = ["eval", "pope", str(folders["pope"]), "--out", str(tmp_path / "out"), "--model", str(tiny_folder)]
     for more, message in (
