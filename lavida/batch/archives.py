@@ -1,8 +1,9 @@
 """Tar archives as inputs: WebDataset shards, or pictures packed together.
 
 A `.json` file holds the entry (`lavida.batch.entries`) of the pictures that share its name up to the first dot: those
-are shown together, in the order of the archive. A picture without one is an input by itself. Other files are ignored,
-as are fields of a `.json` that are no entry's, since shards made for training hold captions and the like.
+are shown together, in the order in which it names them, or else in that of the archive. A picture without one is an
+input by itself. Other files are ignored, as are fields of a `.json` that are no entry's, since shards made for training
+hold captions and the like.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import numpy as np
 from lavida.batch.entries import FIELDS, PICTURES, Entry, read_entry
 from lavida.batch.names import Names
 from lavida.data.samples import Picture
+from lavida.data.shards import shown_by
 from lavida.errors import DataError
 
 
@@ -98,7 +100,8 @@ class ArchiveInputs:
             record: Any = json.loads(self._data(archive, written[0]))
         except (ValueError, RecursionError) as error:
             return Entry(index=place, id=key, error=f"no valid JSON ({' '.join(str(error).split())})")
-        if isinstance(record, dict):  # the names that it gives to its pictures are of no use: they lie beside it
+        shown = [shown[i] for i in shown_by(record, [self._names[number].rpartition("/")[2] for number in shown])]
+        if isinstance(record, dict):
             kept: dict[str, Any] = {name: value for name, value in record.items() if name not in ("image", "images")}
             record = kept | ({"images": [self._data(archive, number) for number in shown]} if shown else {})
         entry = read_entry(record, place, _nowhere, asked=self._asked, id=key, strict=False)

@@ -121,15 +121,10 @@ class ShardSource:
         return read_sample(record, f"{self.name}:{index}", _named_elsewhere)
 
     def _shown(self, index: int, files: Sequence[_File], record: Any) -> list[_File]:
-        """Return the pictures that the entry names, in its order; all in the archive's if it names other files."""
+        """Return the pictures that an entry shows, in its order."""
         pictures = [file for file in files if file.is_picture]
-        named = (record.get("images") or record.get("image")) if isinstance(record, dict) else None
         stem = self._keys[index].rpartition("/")[2]
-        by_name = {name.lower(): file for file in pictures for name in (file.ending, f"{stem}.{file.ending}")}
-        values = named if isinstance(named, list) else [named]
-        found = [by_name.get(value.rpartition("/")[2].lower()) if isinstance(value, str) else None for value in values]
-        known = [file for file in found if file is not None]
-        return known if len(known) == len(values) else pictures
+        return [pictures[i] for i in shown_by(record, [f"{stem}.{file.ending}" for file in pictures])]
 
     def _record(self, index: int, words: Sequence[_File], archive: BinaryIO) -> Any:
         """Return the entry: the JSON, or the caption of a text beside a JSON that only describes the file."""
@@ -201,6 +196,22 @@ def _index(path: Path) -> list[_Entry]:
             if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
                 found.append(_Entry(key="", files=[], broken=f"damaged at byte {end}; nothing behind it is read"))
     return found
+
+
+def shown_by(record: Any, names: Sequence[str]) -> Sequence[int]:
+    """Return which of the pictures beside an entry it shows, in its order.
+
+    Args:
+        record: The entry, whose "images" or "image" may name files, with or without what stands before the first dot.
+        names: Of the pictures without folders, in the order of the archive. All are shown in this order if the entry
+            names none or another file.
+    """
+    named = (record.get("images") or record.get("image")) if isinstance(record, dict) else None
+    known = {alias.lower(): i for i, name in enumerate(names) for alias in (name, name.partition(".")[2])}
+    values = named if isinstance(named, list) else [named]
+    found = [known.get(value.rpartition("/")[2].lower()) if isinstance(value, str) else None for value in values]
+    places = [i for i in found if i is not None]
+    return places if len(places) == len(values) else range(len(names))
 
 
 def _read(archive: BinaryIO, file: _File) -> bytes:

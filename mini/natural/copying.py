@@ -7,7 +7,8 @@ point at cells. It belongs to training only: nothing is added to the model.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -64,21 +65,35 @@ class CopyFinder:
 
 
 class Guide:
-    """Watch the guided heads of a denoiser during a forward pass and tell how far they miss."""
+    """Tell how far the guided heads of a denoiser miss in a forward pass that it watches."""
 
     def __init__(self, denoiser: Denoiser) -> None:
+        self._denoiser = denoiser
         self._seen: dict[int, tuple[Any, ...]] = {}
-        self._attention = {layer: denoiser.blocks[layer].attn for layer, _ in GUIDED}
-        for layer, attention in self._attention.items():
-            attention.register_forward_pre_hook(lambda _, args, layer=layer: self._seen.update({layer: args}))
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Keep what goes into the guided layers inside; outside nothing of them is kept."""
+
+        def keeper(layer: int) -> Callable[..., None]:
+            return lambda _, args: self._seen.update({layer: args})
+
+        layers = {layer for layer, _ in GUIDED}
+        hooks = [self._denoiser.blocks[i].attn.register_forward_pre_hook(keeper(i)) for i in layers]
+        try:
+            yield
+        finally:
+            self._seen.clear()
+            for hook in hooks:
+                hook.remove()
 
     def loss(self, copies: Tensor) -> Tensor:
-        """Return the mean cross-entropy of the guided heads' attention of the last forward pass at copies [C, 3]."""
+        """Return the mean cross-entropy of the guided heads' attention in the watched forward pass at copies [C, 3]."""
         row, place, source = copies.unbind(1)
         losses = []
         for layer, head in GUIDED:
             x, cos, sin, mask, *_ = self._seen[layer]
-            attention = self._attention[layer]
+            attention = self._denoiser.blocks[layer].attn
             own = slice(head * attention.head_dim, (head + 1) * attention.head_dim)
             q, k = (F.linear(x, part.weight[own])[:, None] for part in (attention.q, attention.k))
             q, k = rotate(q, cos, sin)[:, 0], rotate(k, cos, sin)[:, 0]

@@ -1,4 +1,4 @@
-"""What the frozen parts see in drawn documents, computed once and kept on disk.
+"""Look at drawn documents with the frozen parts once, and keep on disk what they see.
 
     python -m mini.natural.documents MODEL DOCUMENTS OUT [TRAIN]
 

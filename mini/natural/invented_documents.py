@@ -100,10 +100,10 @@ def _drawn(kind: str, name: str, wider: Draw, odds: float = 0.5) -> Draw:
     usual = next(f.draw for f in FIELDS[kind] if f.name == name)
 
     def draw(rng: random.Random) -> str:
-        value = (wider if rng.random() < odds else usual)(rng)
-        while is_held_out(name, value):
+        while True:
             value = (wider if rng.random() < odds else usual)(rng)
-        return value
+            if not is_held_out(name, value):
+                return value
 
     return draw
 

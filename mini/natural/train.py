@@ -16,6 +16,7 @@ import random
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -69,10 +70,10 @@ class Learner(nn.Module):
         """Return the loss of packed rows, the part of it on content tokens and that of grounding and guided heads."""
         with torch.autocast(rows.cells.device.type, dtype=torch.bfloat16):
             image = image_prefix(self.vlm, rows.cells, rows)
-            found = packed_loss(self.vlm.denoiser, rows.batch, image, told_of_names(self.vlm, rows))
-            ground = self._grounding(found.hidden.index_select(0, rows.batch.name_positions), rows)
-            if len(rows.copies):
-                ground = ground + 0.5 * self.guide.loss(rows.copies)
+            with self.guide.watching() if len(rows.copies) else nullcontext():
+                found = packed_loss(self.vlm.denoiser, rows.batch, image, told_of_names(self.vlm, rows))
+                guided = 0.5 * self.guide.loss(rows.copies) if len(rows.copies) else 0.0
+            ground = self._grounding(found.hidden.index_select(0, rows.batch.name_positions), rows) + guided
         return found.loss + ground, found.content, ground
 
     def _grounding(self, hidden: Tensor, rows: NaturalRows) -> Tensor:

@@ -157,6 +157,14 @@ def test_an_archive_of_pictures_and_of_shards(tmp_path: Path) -> None:
     assert [e.id for e in inputs.entries([2, 3])] == ["Shot 2024.05.02.png", "in/c.jpg"]
 
 
+def test_pictures_of_an_archive_come_in_the_order_of_their_entry(tmp_path: Path) -> None:
+    for names, order in ((["0.a.png", "0.b.png"], (1, 2)), (["one.png", "two.png"], (2, 1))):
+        told = json.dumps({"images": names, "question": "What differs?"}).encode()
+        files = [("0.b.png", picture(2)), ("0.a.png", picture(1)), ("0.json", told)]
+        (found,) = entries(write_tar(tmp_path / "a.tar", files))
+        assert shown(found) == [picture(n) for n in order]
+
+
 def test_several_archives_are_read_one_after_the_other(tmp_path: Path) -> None:
     for shard in range(3):
         write_tar(tmp_path / f"set-{shard:03}.tar", {f"{shard}-{n}.png": picture(n) for n in range(2)})

@@ -1,4 +1,4 @@
-"""What is copied is found in the read text, and the guided heads' loss falls where they look there."""
+"""Test that what is copied is found in the read text, and that the guided heads' loss falls where they look there."""
 
 import random
 from pathlib import Path
@@ -53,8 +53,9 @@ def test_the_guide_watches_the_attention_of_a_forward_pass(tokenizer: Tokenizer)
     optimizer = torch.optim.AdamW(weights, lr=3e-3)
     losses = []
     for _ in range(6):
-        packed_loss(denoiser, batch, torch.zeros(1, 0, vlm.config.denoiser.d_model))
-        losses.append(guide.loss(copies))
+        with guide.watching():
+            packed_loss(denoiser, batch, torch.zeros(1, 0, vlm.config.denoiser.d_model))
+            losses.append(guide.loss(copies))
         optimizer.zero_grad()
         losses[-1].backward()
         optimizer.step()

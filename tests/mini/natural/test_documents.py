@@ -1,4 +1,4 @@
-"""What was seen of documents is written and read again."""
+"""Test that what was seen of documents is written and read again."""
 
 from pathlib import Path
 
